@@ -1,0 +1,166 @@
+//! [`AgentClient`]: nodes' agents over HTTPS with mutual TLS.
+//!
+//! Owns deadlines and how refusals are read; never decides whether to ask again.
+
+mod failure;
+mod lines;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::agent::{
+    ANNOUNCE, Announce, BUILD, BuildQuery, Built, CONTAINERS, ENSURE, Ensure, LOGS, LogQuery,
+    PROBE, PULL, Pull, REMOVE, Remove, SAMPLES,
+};
+use common::digest::ImageRef;
+use common::name::ContainerName;
+use common::port::Nodes;
+use common::port::container::{Container, ContainerSpec};
+use common::port::containers::{Follow, LineStream};
+use common::port::nodes::{Agent, Build, Error, Issuer, Probe, Removal, Sample, SampleStream};
+use futures::StreamExt as _;
+use reqwest::{Certificate, Client, Identity, RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// An agent that is asked what it knows answers from memory.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
+/// Starting may pull an image first; stopping waits 10 s for the app.
+const CHANGE_WITHIN: Duration = Duration::from_mins(3);
+const PULL_WITHIN: Duration = Duration::from_mins(11);
+/// A build, a push, and the builds before it.
+const BUILD_WITHIN: Duration = Duration::from_mins(25);
+/// Agents close connections that were idle for 5 s.
+const IDLE: Duration = Duration::from_secs(4);
+/// Samples come ten times a second: a stream that is silent for this long is dead.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Talks to agents; connections are kept.
+#[derive(Clone)]
+pub struct AgentClient {
+    http: Client,
+}
+
+impl fmt::Debug for AgentClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentClient").finish_non_exhaustive()
+    }
+}
+
+impl AgentClient {
+    /// `ca`: the platform's CA; `identity`: the caller's certificate and key; all PEM.
+    pub fn new(ca: &[u8], identity: &[u8]) -> Result<Self, reqwest::Error> {
+        let http = Client::builder()
+            .tls_certs_only([Certificate::from_pem(ca)?])
+            .identity(Identity::from_pem(identity)?)
+            .https_only(true)
+            .connect_timeout(CONNECT_WITHIN)
+            .tcp_nodelay(true)
+            .pool_idle_timeout(IDLE)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(AgentClient { http })
+    }
+
+    fn post(&self, agent: &Agent, path: &str) -> RequestBuilder {
+        self.http.post(format!("https://{}{path}", agent.address))
+    }
+
+    fn get(&self, agent: &Agent, path: &str) -> RequestBuilder {
+        self.http.get(format!("https://{}{path}", agent.address))
+    }
+
+    fn order<B: Serialize>(&self, agent: &Agent, path: &str, body: &B) -> RequestBuilder {
+        self.post(agent, path).timeout(CHANGE_WITHIN).json(body)
+    }
+}
+
+/// Sends; what is not a success becomes the port's error.
+async fn open(agent: &Agent, request: RequestBuilder) -> Result<Response, Error> {
+    let response = request.send().await.map_err(|err| failure::unreachable(agent, err))?;
+    if response.status().is_success() {
+        Ok(response)
+    } else {
+        Err(failure::refused(agent, response).await)
+    }
+}
+
+async fn answer<T: DeserializeOwned>(agent: &Agent, request: RequestBuilder) -> Result<T, Error> {
+    let response = open(agent, request).await?;
+    response.json().await.map_err(|err| failure::unreachable(agent, err))
+}
+
+#[async_trait]
+impl Nodes for AgentClient {
+    async fn ensure(
+        &self,
+        agent: &Agent,
+        issuer: Issuer,
+        spec: &ContainerSpec,
+    ) -> Result<Container, Error> {
+        answer(agent, self.order(agent, ENSURE, &Ensure { issuer, spec: spec.clone() })).await
+    }
+
+    async fn remove(&self, agent: &Agent, issuer: Issuer, removal: &Removal) -> Result<(), Error> {
+        let body = Remove { issuer, removal: removal.clone() };
+        open(agent, self.order(agent, REMOVE, &body)).await.map(drop)
+    }
+
+    async fn list(&self, agent: &Agent) -> Result<Vec<Container>, Error> {
+        answer(agent, self.get(agent, CONTAINERS).timeout(LOOK_WITHIN)).await
+    }
+
+    async fn build(&self, agent: &Agent, issuer: Issuer, build: Build) -> Result<ImageRef, Error> {
+        let query = BuildQuery {
+            repository: build.repository,
+            service: issuer.service,
+            epoch: issuer.epoch,
+        };
+        let request = self.post(agent, BUILD).query(&query).timeout(BUILD_WITHIN);
+        let built: Built = answer(agent, request.body(build.context)).await?;
+        Ok(built.image)
+    }
+
+    async fn pull(&self, agent: &Agent, issuer: Issuer, image: &ImageRef) -> Result<(), Error> {
+        let order = self.order(agent, PULL, &Pull { issuer, image: image.clone() });
+        open(agent, order.timeout(PULL_WITHIN)).await.map(drop)
+    }
+
+    async fn probe(&self, agent: &Agent, name: &ContainerName) -> Result<Probe, Error> {
+        answer(agent, self.get(agent, &format!("{PROBE}/{name}")).timeout(LOOK_WITHIN)).await
+    }
+
+    async fn logs(
+        &self,
+        agent: &Agent,
+        name: &ContainerName,
+        tail: usize,
+        follow: Follow,
+    ) -> Result<LineStream, Error> {
+        let query = LogQuery { tail, follow: follow == Follow::Yes };
+        let mut request = self.get(agent, &format!("{LOGS}/{name}")).query(&query);
+        if follow == Follow::No {
+            request = request.timeout(LOOK_WITHIN);
+        }
+        let response = open(agent, request).await?;
+        let pieces = response.bytes_stream();
+        Ok(pieces.map(|piece| piece.map_err(failure::broken_off)).boxed())
+    }
+
+    async fn samples(&self, agent: &Agent) -> Result<SampleStream, Error> {
+        let opening = open(agent, self.get(agent, SAMPLES));
+        let opened = tokio::time::timeout(LOOK_WITHIN, opening).await;
+        let response = opened.map_err(|late| failure::unreachable(agent, late))??;
+        let agent = agent.clone();
+        let lines = lines::json::<Sample, _, _>(response.bytes_stream(), SILENCE);
+        Ok(lines.map(move |line| line.map_err(|err| failure::unreachable(&agent, err))).boxed())
+    }
+
+    async fn announce(&self, agent: &Agent, issuer: Issuer) -> Result<(), Error> {
+        let order = self.order(agent, ANNOUNCE, &Announce { issuer });
+        open(agent, order.timeout(LOOK_WITHIN)).await.map(drop)
+    }
+}

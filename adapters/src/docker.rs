@@ -1,0 +1,160 @@
+//! The machine's container engine: [`Containers`] on Docker, by its API and the classic builder.
+//!
+//! Owns how a specification becomes a container, which is ours, and what the engine's answers mean.
+//! Never decides what should run, and never touches what does not carry the platform's labels.
+//! Engines from 20.10 on are supported.
+
+mod body;
+mod build_env;
+mod ensure;
+mod events;
+mod failure;
+mod found;
+mod images;
+mod logs;
+mod networks;
+mod subnets;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use bytes::Bytes;
+use common::digest::{Digest, ImageRef};
+use common::id::Epoch;
+use common::name::ContainerName;
+use common::port::Containers;
+use common::port::container::{Container, ContainerSpec};
+use common::port::containers::{Error, Event, Follow, LineStream};
+use futures::stream::BoxStream;
+
+use failure::{classify, within};
+use networks::Networks;
+pub use subnets::{NotSubnets, Subnets};
+
+/// What the engine answers at once takes at most this long.
+const QUICK: Duration = Duration::from_secs(10);
+/// Starting a process, or making a network.
+const START: Duration = Duration::from_secs(30);
+/// A build, a push or a pull.
+const LONG: Duration = Duration::from_mins(10);
+
+/// How this machine's engine is used.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The engine's Unix socket.
+    pub socket: PathBuf,
+    /// The address of this machine on which containers' ports are published.
+    pub host_ip: IpAddr,
+    /// Where apps' networks get their addresses from.
+    pub subnets: Subnets,
+    /// How packages are reached from this machine, laid out like a root file system: what builder
+    /// stages get. A folder that does not exist is left out.
+    pub build_env: PathBuf,
+    /// `host:port` of the registry; without one, images stay on this machine.
+    pub registry: Option<String>,
+}
+
+/// This machine's Docker engine. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct DockerContainers {
+    settings: Settings,
+    engine: Arc<OnceLock<Engine>>,
+}
+
+/// The engine, once its socket has been there.
+#[derive(Debug, Clone)]
+struct Engine {
+    docker: Docker,
+    settings: Settings,
+    networks: Arc<Networks>,
+}
+
+impl DockerContainers {
+    /// Prepares to speak to the engine; whether it answers is seen at each call.
+    pub fn new(settings: Settings) -> Self {
+        DockerContainers { settings, engine: Arc::default() }
+    }
+
+    /// The client refuses to be made before the socket is there, and an engine may start later.
+    fn engine(&self) -> Result<&Engine, Error> {
+        if let Some(engine) = self.engine.get() {
+            return Ok(engine);
+        }
+        let settings = self.settings.clone();
+        let socket = settings.socket.to_string_lossy();
+        let docker = Docker::connect_with_unix(&socket, LONG.as_secs(), API_DEFAULT_VERSION)
+            .map_err(classify)?;
+        let networks = Arc::new(Networks::new(docker.clone(), settings.subnets));
+        Ok(self.engine.get_or_init(|| Engine { docker, settings, networks }))
+    }
+}
+
+#[async_trait]
+impl Containers for DockerContainers {
+    async fn ensure_running(&self, spec: &ContainerSpec, epoch: Epoch) -> Result<Container, Error> {
+        self.engine()?.make_running(spec, epoch).await
+    }
+
+    async fn ensure_absent(&self, name: &ContainerName) -> Result<(), Error> {
+        self.engine()?.make_absent(name).await
+    }
+
+    async fn list(&self) -> Result<Vec<Container>, Error> {
+        self.engine()?.list_ours().await
+    }
+
+    async fn find(&self, name: &ContainerName) -> Result<Option<Container>, Error> {
+        Ok(self.engine()?.look(name.as_str()).await?.and_then(|found| found.container))
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, Event>, Error> {
+        let engine = self.engine()?;
+        within(QUICK, engine.docker.ping()).await?;
+        engine.networks.work_ahead();
+        Ok(events::stream(engine.docker.clone()))
+    }
+
+    async fn build(&self, repository: &str, context: Bytes) -> Result<Digest, Error> {
+        self.engine()?.build_image(repository, context).await
+    }
+
+    async fn push(&self, repository: &str) -> Result<ImageRef, Error> {
+        self.engine()?.push_image(repository).await
+    }
+
+    async fn pull(&self, image: &ImageRef) -> Result<(), Error> {
+        self.engine()?.pull_image(image).await
+    }
+
+    async fn has_image(&self, image: &ImageRef) -> Result<bool, Error> {
+        self.engine()?.image_is_present(image).await
+    }
+
+    async fn remove_unused_images(
+        &self,
+        needed: &BTreeSet<ImageRef>,
+        newest: usize,
+    ) -> Result<usize, Error> {
+        self.engine()?.clean_images(needed, newest).await
+    }
+
+    async fn logs(
+        &self,
+        name: &ContainerName,
+        tail: usize,
+        follow: Follow,
+    ) -> Result<LineStream, Error> {
+        self.engine()?.read_logs(name, tail, follow).await
+    }
+
+    async fn process_id(&self, name: &ContainerName) -> Result<Option<u32>, Error> {
+        let found = self.engine()?.look(name.as_str()).await?;
+        let found = found.filter(|found| found.container.is_some());
+        found.map(|found| found.process_id).ok_or_else(|| Error::Absent(name.clone()))
+    }
+}

@@ -1,0 +1,218 @@
+//! Images: built by the classic builder, pushed and pulled by digest.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::error::Error as _;
+
+use bollard::body_full;
+use bollard::models::{BuildInfo, ImageSummary, PushImageInfo};
+use bollard::query_parameters::{
+    BuildImageOptionsBuilder, CreateImageOptionsBuilder, ListImagesOptionsBuilder,
+    PushImageOptionsBuilder, RemoveImageOptionsBuilder,
+};
+use bytes::Bytes;
+use common::digest::{Digest, ImageRef};
+use common::failure::last_words;
+use common::port::container::label;
+use common::port::containers::Error;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+
+use super::body::IMAGE;
+use super::failure::{attempt, classify, is_missing, said, within};
+use super::{Engine, LONG, QUICK, START, build_env};
+
+/// What the builder's containers may use: the engine takes one byte less than 2 GiB at most.
+const BUILD_MEMORY: i32 = i32::MAX;
+/// How much output of a build is looked at when it failed.
+const OUTPUT_LINES: usize = 200;
+/// The tag under which an image is built and pushed. It moves: nobody reads it but the next call.
+const TAG: &str = "latest";
+
+impl Engine {
+    /// The name of a repository on this machine: under the registry's, where there is one.
+    fn local_name(&self, repository: &str) -> String {
+        match &self.settings.registry {
+            Some(registry) => format!("{registry}/{repository}"),
+            None => repository.to_owned(),
+        }
+    }
+
+    /// What the engine may know an image as. Without a registry an image has no digest but its id.
+    pub(super) fn image_names(&self, image: &ImageRef) -> [String; 2] {
+        let by_digest = image.to_string();
+        let by_id = image.digest().to_string();
+        match &self.settings.registry {
+            Some(_) => [by_digest, by_id],
+            None => [by_id, by_digest],
+        }
+    }
+
+    pub(super) async fn build_image(
+        &self,
+        repository: &str,
+        context: Bytes,
+    ) -> Result<Digest, Error> {
+        let name = format!("{}:{TAG}", self.local_name(repository));
+        let options = BuildImageOptionsBuilder::new()
+            .dockerfile("Dockerfile")
+            .t(&name)
+            .rm(true)
+            .forcerm(true)
+            .memory(BUILD_MEMORY)
+            .memswap(BUILD_MEMORY)
+            .labels(&HashMap::from([(label::PLATFORM, IMAGE)]))
+            .build();
+        let machine = &self.settings.build_env;
+        let context =
+            build_env::complete(context, machine).map_err(|err| Error::Unavailable(err.into()))?;
+        let mut output = Vec::new();
+        let steps = self.docker.build_image(options, None, Some(body_full(context)));
+        let ended = tokio::time::timeout(LONG, follow_build(steps, &mut output)).await;
+        match ended {
+            Ok(Ok(())) => self.image_id(&name).await,
+            Ok(Err(err)) => Err(failed_build(classify(err), &mut output)),
+            Err(_) => {
+                Err(Error::BuildTimedOut { output: last_words(output.iter().map(String::as_str)) })
+            }
+        }
+    }
+
+    async fn image_id(&self, name: &str) -> Result<Digest, Error> {
+        let image = within(QUICK, self.docker.inspect_image(name)).await?;
+        let id = image.id.unwrap_or_default();
+        id.parse().map_err(|_| Error::Refused(format!("the image {name} has no id")))
+    }
+
+    pub(super) async fn push_image(&self, repository: &str) -> Result<ImageRef, Error> {
+        let name = self.local_name(repository);
+        let digest = match &self.settings.registry {
+            Some(_) => self.push_to_registry(&name).await?,
+            None => self.image_id(&format!("{name}:{TAG}")).await?,
+        };
+        ImageRef::new(&name, digest).map_err(|err| Error::Refused(err.to_string()))
+    }
+
+    async fn push_to_registry(&self, name: &str) -> Result<Digest, Error> {
+        let options = PushImageOptionsBuilder::new().tag(TAG).build();
+        let mut steps = self.docker.push_image(name, Some(options), None);
+        let pushed = async {
+            let mut digest = None;
+            while let Some(PushImageInfo { status, .. }) = steps.try_next().await? {
+                digest = status.as_deref().and_then(digest_of_push).or(digest);
+            }
+            Ok(digest)
+        };
+        let missing = || Error::Refused(format!("the registry named no digest of {name}"));
+        within(LONG, pushed).await?.ok_or_else(missing)
+    }
+
+    pub(super) async fn pull_image(&self, image: &ImageRef) -> Result<(), Error> {
+        if self.image_is_present(image).await? {
+            return Ok(());
+        }
+        let options = CreateImageOptionsBuilder::new().from_image(&image.to_string()).build();
+        let mut steps = self.docker.create_image(Some(options), None, None);
+        let pulled = async {
+            while steps.try_next().await?.is_some() {}
+            Ok(())
+        };
+        match attempt(LONG, pulled).await? {
+            Ok(()) => Ok(()),
+            Err(err) => match said(&err) {
+                // A registry that refuses or cannot be reached is told by the engine in an answer.
+                Some((_, message)) if !message.contains("no space left on device") => {
+                    let source = Box::new(err);
+                    Err(Error::ImageUnavailable { image: image.to_string(), source })
+                }
+                Some(_) | None => Err(classify(err)),
+            },
+        }
+    }
+
+    pub(super) async fn image_is_present(&self, image: &ImageRef) -> Result<bool, Error> {
+        for name in self.image_names(image) {
+            match attempt(QUICK, self.docker.inspect_image(&name)).await? {
+                Ok(_) => return Ok(true),
+                Err(err) if is_missing(&err) => {}
+                Err(err) => return Err(classify(err)),
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Engine {
+    /// Images that were built by the platform carry its label, wherever they were built. The engine
+    /// itself refuses to remove one that a container uses.
+    pub(super) async fn clean_images(
+        &self,
+        needed: &BTreeSet<ImageRef>,
+        newest: usize,
+    ) -> Result<usize, Error> {
+        let filters = HashMap::from([("label", vec![format!("{}={IMAGE}", label::PLATFORM)])]);
+        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        let mut images = within(QUICK, self.docker.list_images(Some(options))).await?;
+        images.sort_by_key(|image| Reverse(image.created));
+        let mut removed = 0;
+        for image in images.iter().skip(newest).filter(|image| !is_needed(image, needed)) {
+            let force = RemoveImageOptionsBuilder::new().force(true).build();
+            let removal = self.docker.remove_image(&image.id, Some(force), None);
+            match attempt(START, removal).await? {
+                Ok(_) => removed += 1,
+                Err(err) if said(&err).is_some() => {}
+                Err(err) => return Err(classify(err)),
+            }
+        }
+        Ok(removed)
+    }
+}
+
+fn is_needed(image: &ImageSummary, needed: &BTreeSet<ImageRef>) -> bool {
+    let named = |name: &String| needed.iter().any(|needed| needed.to_string() == *name);
+    let by_id = needed.iter().any(|needed| needed.digest().as_str() == image.id);
+    by_id || image.repo_digests.iter().any(named)
+}
+
+async fn follow_build(
+    steps: impl Stream<Item = Result<BuildInfo, bollard::errors::Error>>,
+    output: &mut Vec<String>,
+) -> Result<(), bollard::errors::Error> {
+    let mut steps = std::pin::pin!(steps);
+    while let Some(step) = steps.next().await {
+        let text = step?.stream.unwrap_or_default();
+        output.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
+        let surplus = output.len().saturating_sub(OUTPUT_LINES);
+        output.drain(..surplus);
+    }
+    Ok(())
+}
+
+/// A build that never said a word did not fail: the engine did.
+fn failed_build(err: Error, output: &mut Vec<String>) -> Error {
+    let of_the_engine = matches!(&err, Error::Unavailable(_)) && output.is_empty();
+    if of_the_engine || matches!(&err, Error::Full(_)) {
+        return err;
+    }
+    let reason = err.source().map_or_else(|| err.to_string(), ToString::to_string);
+    output.push(reason);
+    Error::BuildFailed { output: last_words(output.iter().map(String::as_str)) }
+}
+
+/// The engine tells the digest in words: `latest: digest: sha256:… size: 528`.
+fn digest_of_push(status: &str) -> Option<Digest> {
+    let (_, rest) = status.split_once("digest: ")?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_of_a_push_is_read_from_its_words() {
+        let digest = Digest::of(b"x");
+        let status = format!("latest: digest: {digest} size: 528");
+        assert_eq!(digest_of_push(&status), Some(digest));
+        assert_eq!(digest_of_push("The push refers to repository [example.org/x]"), None);
+    }
+}

@@ -1,0 +1,262 @@
+//! The contract of the edge on the real image, and what only a real edge can show.
+
+use std::fs::Permissions;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapters::{EdgeSettings, NginxEdge};
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{
+    CreateContainerOptions, RemoveContainerOptionsBuilder, RestartContainerOptions,
+    StartContainerOptions,
+};
+use common::port::Edge;
+use futures::FutureExt as _;
+use testkit::contract::edge::{Apps, holds, table};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
+
+const IMAGE: &str = "avishkar/edge:dev";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An edge of its own, in a container on this machine's network.
+struct World {
+    edge: NginxEdge,
+    docker: Docker,
+    container: String,
+    folder: tempfile::TempDir,
+    apps: LocalApps,
+    /// The first of ten front ports.
+    first: u16,
+}
+
+/// Apps in this process.
+#[derive(Clone, Default)]
+struct LocalApps;
+
+#[async_trait]
+impl Apps for LocalApps {
+    async fn start(&self, status: u16) -> SocketAddr {
+        start_app(status, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS))).await
+    }
+}
+
+/// An app that answers with this status, once per permit.
+#[expect(clippy::disallowed_methods, reason = "the app runs beside the test")]
+async fn start_app(status: u16, permits: Arc<Semaphore>) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            tokio::spawn(serve(connection, status, Arc::clone(&permits)));
+        }
+    });
+    address
+}
+
+async fn serve(mut connection: TcpStream, status: u16, permits: Arc<Semaphore>) {
+    let mut request = Vec::<u8>::new();
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        let mut piece = [0; 1024];
+        match connection.read(&mut piece).await {
+            Ok(0) | Err(_) => return,
+            Ok(count) => request.extend(piece.iter().take(count)),
+        }
+    }
+    permits.acquire().await.unwrap().forget();
+    let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    drop(connection.write_all(answer.as_bytes()).await);
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests on real servers find them by the environment")]
+fn demand_docker() {
+    assert!(
+        std::env::var("AVISHKAR_TEST_DOCKER").is_ok(),
+        "this test needs a Docker engine: run `make test`, or set AVISHKAR_TEST_DOCKER=1"
+    );
+}
+
+/// Ten ports in a row that nothing listens on, and one more.
+fn free_ports() -> (u16, u16) {
+    let free = |port| StdListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let rows = (0..100).filter_map(|_| {
+        let probe = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let first = probe.local_addr().unwrap().port();
+        Some((first, first.checked_add(10)?))
+    });
+    let mut rows = rows.filter(|(first, last)| (*first..=*last).all(free));
+    rows.next().expect("eleven ports in a row are free")
+}
+
+/// Runs a test with an edge of its own, and clears up whatever happens.
+async fn with_edge(test: impl AsyncFnOnce(&World)) {
+    demand_docker();
+    let world = World::open().await;
+    let story = async {
+        world.wait_until_it_answers().await;
+        test(&world).await;
+    };
+    let result = AssertUnwindSafe(story).catch_unwind().await;
+    let remove = RemoveContainerOptionsBuilder::default().force(true).build();
+    world.docker.remove_container(&world.container, Some(remove)).await.unwrap();
+    if let Err(panic) = result {
+        resume_unwind(panic);
+    }
+}
+
+impl World {
+    async fn open() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let (table, run) = (folder.path().join("table"), folder.path().join("run"));
+        for sub in [&table, &run] {
+            std::fs::create_dir(sub).unwrap();
+            // The edge is a user of its own.
+            std::fs::set_permissions(sub, Permissions::from_mode(0o777)).unwrap();
+        }
+        let (first, host_port) = free_ports();
+        let last = first + 9;
+        let host = HostConfig {
+            network_mode: Some("host".to_owned()),
+            binds: Some(vec![
+                format!("{}:/var/lib/avishkar/edge", table.display()),
+                format!("{}:/run/avishkar/edge", run.display()),
+            ]),
+            ..HostConfig::default()
+        };
+        let body = ContainerCreateBody {
+            image: Some(IMAGE.to_owned()),
+            env: Some(vec![
+                format!("EDGE_FRONT_PORTS={first}-{last}"),
+                format!("EDGE_HOST_PORT={host_port}"),
+                "EDGE_WORKERS=2".to_owned(),
+            ]),
+            host_config: Some(host),
+            ..ContainerCreateBody::default()
+        };
+        let docker = Docker::connect_with_unix_defaults().unwrap();
+        let made = docker.create_container(None::<CreateContainerOptions>, body).await.unwrap();
+        docker.start_container(&made.id, None::<StartContainerOptions>).await.unwrap();
+        let edge = NginxEdge::new(EdgeSettings::new(&table, &run));
+        World { edge, docker, container: made.id, folder, apps: LocalApps, first }
+    }
+
+    async fn wait_until_it_answers(&self) {
+        let started = Instant::now();
+        while let Err(err) = self.edge.status().await {
+            assert!(started.elapsed() < PATIENCE, "the edge does not answer: {err:?}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// How many requests are under way at an address.
+    async fn under_way(&self, address: SocketAddr) -> u64 {
+        let counts = self.edge.in_flight().await.unwrap();
+        counts.get(&address).copied().unwrap_or_default()
+    }
+
+    async fn wait_for_under_way(&self, address: SocketAddr, wanted: u64) {
+        let reached = async {
+            while self.under_way(address).await != wanted {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let reached = timeout(PATIENCE, reached).await;
+        assert!(reached.is_ok(), "{} requests are under way", self.under_way(address).await);
+    }
+}
+
+/// A request through a front port; its connection's first answer bytes.
+async fn ask(port: u16) -> String {
+    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    connection.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_keeps_the_contract() {
+    with_edge(async |world| holds(&world.edge, &world.apps).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_under_way_until_its_answer() {
+    with_edge(async |world| {
+        let permits = Arc::new(Semaphore::new(0));
+        let app = start_app(200, Arc::clone(&permits)).await;
+        world.edge.load(&table(1, 1, &[("shop", world.first, &[app])])).await.unwrap();
+        let story = async {
+            world.wait_for_under_way(app, 3).await;
+            // Out of the table: no new requests, those under way stay.
+            world.edge.load(&table(1, 2, &[("shop", world.first, &[])])).await.unwrap();
+            assert_eq!(world.under_way(app).await, 3);
+            permits.add_permits(2);
+            world.wait_for_under_way(app, 1).await;
+            permits.add_permits(1);
+            world.wait_for_under_way(app, 0).await;
+        };
+        let asked = futures::future::join_all((0..3).map(|_| ask(world.first)));
+        let (answers, ()) = futures::join!(asked, story);
+        assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200")), "{answers:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_that_starts_again_serves_its_table_and_counts_from_zero() {
+    with_edge(async |world| {
+        let app = world.apps.start(204).await;
+        world.edge.load(&table(1, 1, &[("shop", world.first, &[app])])).await.unwrap();
+        for _ in 0..5 {
+            assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(204));
+        }
+        world.wait_for_under_way(app, 0).await;
+        let restart =
+            world.docker.restart_container(&world.container, None::<RestartContainerOptions>);
+        restart.await.unwrap();
+        world.wait_until_it_answers().await;
+        assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(204));
+        world.wait_for_under_way(app, 0).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_of_the_teller_finds_what_the_edge_serves_and_what_is_under_way() {
+    with_edge(async |world| {
+        let permits = Arc::new(Semaphore::new(1));
+        let app = start_app(200, Arc::clone(&permits)).await;
+        let shop = table(4, 2, &[("shop", world.first, &[app])]);
+        world.edge.load(&shop).await.unwrap();
+        assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(200));
+        let settings =
+            EdgeSettings::new(world.folder.path().join("table"), world.folder.path().join("run"));
+        let story = async {
+            world.wait_for_under_way(app, 1).await;
+            let successor = NginxEdge::new(settings);
+            let status = successor.status().await.unwrap();
+            assert_eq!((status.epoch, status.generation), (shop.epoch, shop.generation));
+            assert_eq!(successor.in_flight().await.unwrap()[&app], 1);
+            permits.add_permits(1);
+        };
+        let (answer, ()) = futures::join!(ask(world.first), story);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_edge_that_is_not_there_is_unavailable() {
+    let folder = tempfile::tempdir().unwrap();
+    let edge = NginxEdge::new(EdgeSettings::new(folder.path(), folder.path()));
+    assert!(edge.status().await.unwrap_err().is_retryable());
+    assert!(edge.load(&table(1, 1, &[])).await.unwrap_err().is_retryable());
+    assert!(edge.in_flight().await.unwrap_err().is_retryable());
+}

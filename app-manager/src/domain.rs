@@ -1,0 +1,6 @@
+//! What the app manager decides, without a clock, a store or a network.
+
+pub(crate) mod access;
+pub(crate) mod hints;
+pub(crate) mod settings;
+pub(crate) mod settlement;

@@ -1,0 +1,40 @@
+//! What to do next about a failure: one sentence per code.
+
+use common::failure::FailureCode;
+
+/// The hint that stands beside a failure.
+pub(crate) fn hint(code: FailureCode) -> &'static str {
+    match code {
+        FailureCode::AppUnknown => "make a release of the app first: avishkar deploy DIR",
+        FailureCode::ReleaseUnknown => "see the app's releases, and deploy one of them",
+        FailureCode::UnknownInstance => "see what is deployed with: avishkar apps",
+        FailureCode::NoNodeFits => {
+            "stop something, ask for less memory or processor in avishkar.toml, or add a node"
+        }
+        FailureCode::PortsExhausted | FailureCode::FrontPortsExhausted => {
+            "stop something, or widen the range of ports in the platform's settings"
+        }
+        FailureCode::BundleUnrecognised => {
+            "add requirements.txt, pyproject.toml, main.py, package.json or index.html"
+        }
+        FailureCode::BundleUnavailable => "upload the bundle again: avishkar deploy DIR",
+        FailureCode::BuildFailed => "the last lines of the build say which step failed",
+        FailureCode::BuildTimeout => "depend on less, or try again: finished layers are kept",
+        FailureCode::ImageUnavailable => "check that the registry runs, then try again",
+        FailureCode::AppExited => "the app's last lines of output say why it ended",
+        FailureCode::OomKilled => "ask for more memory in avishkar.toml: memory = \"512m\"",
+        FailureCode::HealthTimeout => "listen on the port in $PORT, on 0.0.0.0, not on 127.0.0.1",
+        FailureCode::CrashLoop => "the app's last lines of output say why it ends again and again",
+        FailureCode::PortTaken => "try again: another port is taken then",
+        FailureCode::NodeUnavailable => "try again: another node is taken while this one is away",
+        FailureCode::InsufficientStorage => "free space on the node, then try again",
+        FailureCode::RouteFailed => "check that the load balancer and the edge run, then try again",
+        FailureCode::DeadlineExceeded => "try again; if it happens again, see the services' logs",
+        FailureCode::ReplicasOutOfBounds => {
+            "ask for a number of replicas within the platform's bounds"
+        }
+        FailureCode::Superseded => "a newer request took its place: look at that one",
+        FailureCode::Expired | FailureCode::MessageIdConflict => "send it again under a new id",
+        FailureCode::Internal => "the log of the deployment manager has the details",
+    }
+}

@@ -1,0 +1,34 @@
+//! The HTTP interface: `/api/v1` for the command line, and document 001's paths over the same commands.
+//!
+//! A route exists only as a row of [`endpoints::ENDPOINTS`], and a row names the action that its caller must
+//! be allowed: there is no way to add a route without a policy.
+
+mod apps;
+mod deployments;
+mod document_001;
+mod endpoints;
+mod instances;
+mod logs;
+mod messages;
+mod nodes;
+mod operations;
+mod problems;
+mod releases;
+mod request;
+mod sign_in;
+mod table;
+mod upload;
+mod users;
+
+use std::sync::Arc;
+
+use actix_web::web::{Data, ServiceConfig};
+
+pub use self::endpoints::{Row, route_table};
+use crate::context::Context;
+
+/// Adds all routes.
+pub(crate) fn routes(context: &Arc<Context>, routes: &mut ServiceConfig) {
+    routes.app_data(Data::from(Arc::clone(context)));
+    table::register(endpoints::ENDPOINTS, routes);
+}

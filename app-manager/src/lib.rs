@@ -1,0 +1,28 @@
+//! The app manager: the user's door. Users, bundles, releases, and what users ask of instances.
+//!
+//! Only writer of `users/`, `apps/` and `instances/`. Never starts or stops a container, never talks to a
+//! node but to read output: it records what is wanted, tells the deployment manager, and hears what
+//! became of it.
+
+mod bundle;
+mod collect;
+mod commands;
+pub mod config;
+mod context;
+mod domain;
+mod http;
+mod metrics;
+mod people;
+mod ports;
+mod publish;
+mod records;
+mod service;
+mod staging;
+
+pub use config::Config;
+pub use context::Error;
+pub use domain::access::{Action, Grant, Role, grant};
+pub use http::{Row, route_table};
+pub use people::secret::Error as SecretError;
+pub use ports::Ports;
+pub use service::Service;

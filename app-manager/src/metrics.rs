@@ -1,0 +1,84 @@
+//! Every metric of the app manager.
+
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+
+/// What the app manager counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    pub(crate) registry: Registry,
+    /// By `result`: `released`, `repeated`, or the code of the refusal.
+    pub(crate) uploads: IntCounterVec,
+    pub(crate) upload_bytes: IntCounter,
+    pub(crate) check_seconds: Histogram,
+    /// By `kind`: deploy, scale, stop; and `result`: accepted, repeated, refused.
+    pub(crate) requests: IntCounterVec,
+    /// By `kind` of the event, and `effect`: applied, adopted, concluded, none.
+    pub(crate) events: IntCounterVec,
+    /// By `result`: ok, wrong, throttled.
+    pub(crate) sign_ins: IntCounterVec,
+    pub(crate) published: IntCounter,
+    pub(crate) publish_failures: IntCounter,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        let counters = |name, help, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
+        let counter = |name, help| register(&registry, IntCounter::new(name, help));
+        let seconds = HistogramOpts::new(
+            "app_manager_bundle_check_seconds",
+            "Time to check an uploaded archive.",
+        );
+        Metrics {
+            uploads: counters(
+                "app_manager_uploads_total",
+                "Uploads, by what became of them.",
+                &["result"],
+            ),
+            upload_bytes: counter("app_manager_upload_bytes_total", "Bytes that were uploaded."),
+            check_seconds: register(&registry, Histogram::with_opts(seconds)),
+            requests: counters(
+                "app_manager_requests_total",
+                "Requests to deploy, scale or stop.",
+                &["kind", "result"],
+            ),
+            events: counters(
+                "app_manager_events_total",
+                "Messages heard on first_topic.",
+                &["kind", "effect"],
+            ),
+            sign_ins: counters("app_manager_sign_ins_total", "Attempts to sign in.", &["result"]),
+            published: counter("app_manager_messages_published_total", "Messages the bus took."),
+            publish_failures: counter(
+                "app_manager_publish_failures_total",
+                "Times the bus did not take owed messages.",
+            ),
+            registry,
+        }
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: Result<C, prometheus::Error>,
+) -> C {
+    let collector = collector.expect("names and labels are constants that keep Prometheus' rules");
+    let registered = registry.register(Box::new(collector.clone()));
+    registered.expect("each name is registered once");
+    collector
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_a_name_of_its_own() {
+        let metrics = Metrics::new();
+        metrics.sign_ins.with_label_values(&["ok"]).inc();
+        assert!(metrics.registry.gather().len() >= 5);
+    }
+}

@@ -1,0 +1,18 @@
+//! What the app manager needs from the world.
+
+use std::sync::Arc;
+
+use common::port::{Blobs, Bus, Clock, Entropy, Nodes, Store};
+
+/// The ports, as the binary connects them.
+#[derive(Debug, Clone)]
+pub struct Ports {
+    pub store: Arc<dyn Store>,
+    pub bus: Arc<dyn Bus>,
+    /// Uploaded bundles.
+    pub blobs: Arc<dyn Blobs>,
+    /// For the output of apps.
+    pub nodes: Arc<dyn Nodes>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+}

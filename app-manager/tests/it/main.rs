@@ -1,0 +1,14 @@
+//! The app manager as a whole, over fakes of its ports and real HTTP.
+#![expect(clippy::unwrap_used, reason = "a test says what must hold by unwrapping it")]
+#![expect(clippy::indexing_slicing, reason = "a missing part of an answer fails the test")]
+
+mod deployments;
+mod document_001;
+mod events;
+mod logs;
+mod outages;
+mod releases;
+mod roles;
+mod sign_in;
+mod uploads;
+mod world;

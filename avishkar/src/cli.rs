@@ -1,0 +1,199 @@
+//! What may be typed.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use common::name::{AppName, LegacyName, NodeName, UserName};
+use common::service::ServiceName;
+use common::topic::Topic;
+
+/// A zip of code becomes a load-balanced URL on machines you own.
+#[derive(Debug, Parser)]
+#[command(name = "avishkar", version, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Print JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Where the platform is; else what `login` noted.
+    #[arg(long, global = true, value_name = "URL", env = "AVISHKAR_SERVER")]
+    pub(crate) server: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Sign in; the token is kept in a file only you can read.
+    Login(Login),
+    /// Upload a folder or zip, build it, run it, and wait for its URL.
+    Deploy(Deploy),
+    /// List what is deployed.
+    Apps,
+    /// Show one instance: its state, URL, replicas, and what went wrong.
+    Status(Instance),
+    /// Show the output of an instance's replicas.
+    Logs(Logs),
+    /// Run this many replicas of an instance, and wait until they serve.
+    Scale(Scale),
+    /// Stop an instance and wait until nothing of it is left.
+    Stop(Stop),
+    /// List the nodes and how they are.
+    Nodes,
+    /// Send to the bus, or watch it.
+    #[command(subcommand)]
+    Bus(Bus),
+    /// Run one service of the platform in the foreground.
+    Service(Service),
+    /// Make the certificates and secrets of a cluster where they are missing.
+    Setup(Setup),
+    /// Ask a URL and succeed if it answers below 400: for health checks.
+    Probe { url: String },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// Your user name.
+    #[arg(long, default_value = "admin")]
+    pub(crate) username: UserName,
+    /// A file with your password; else it is asked for, or read from standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The file with the one-time token of a new platform: makes you its first admin.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) one_time_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// A folder, or a zip.
+    pub(crate) source: PathBuf,
+    /// The app's name; else `name` of its avishkar.toml, else the folder's name.
+    #[arg(long)]
+    pub(crate) name: Option<AppName>,
+    /// How many replicas.
+    #[arg(long)]
+    pub(crate) replicas: Option<u32>,
+    /// Return as soon as the request is accepted.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Instance {
+    pub(crate) name: LegacyName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stop {
+    pub(crate) name: LegacyName,
+    /// Return as soon as the request is accepted.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    pub(crate) name: LegacyName,
+    /// How many lines of each replica.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) tail: usize,
+    /// Go on as new lines come.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scale {
+    pub(crate) name: LegacyName,
+    pub(crate) replicas: u32,
+    /// Return as soon as the request is accepted.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bus {
+    /// Send one message, for instance: send `DeploymentManager` 'deploy app$hello'
+    Send {
+        topic: Topic,
+        msg: String,
+        /// The brokers' addresses.
+        #[arg(long, default_value = "127.0.0.1:9092", env = "AVISHKAR_BROKERS")]
+        brokers: String,
+    },
+    /// Print messages as they come.
+    Tail {
+        topic: Topic,
+        /// Print what is there already, too.
+        #[arg(long)]
+        from_start: bool,
+        /// The brokers' addresses.
+        #[arg(long, default_value = "127.0.0.1:9092", env = "AVISHKAR_BROKERS")]
+        brokers: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Service {
+    pub(crate) name: ServiceName,
+    /// A file that says what differs from the service's own.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting: section.key=value.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) overrides: Vec<(String, String)>,
+    /// Only say whether the configuration is right.
+    #[arg(long)]
+    pub(crate) check_config: bool,
+    /// Print the whole configuration, secrets hidden.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Setup {
+    /// The folder that gets a folder of certificates for each service and node.
+    #[arg(long, default_value = "/pki")]
+    pub(crate) pki: PathBuf,
+    /// The folder that gets a folder of secrets for each service.
+    #[arg(long, default_value = "/secrets")]
+    pub(crate) secrets: PathBuf,
+    /// A node and its address: node-1=192.0.2.11
+    #[arg(long = "node", value_name = "NAME=IP", value_parser = node)]
+    pub(crate) nodes: Vec<(NodeName, IpAddr)>,
+    /// The user id that the services run as.
+    #[arg(long, default_value_t = 10001)]
+    pub(crate) owner: u32,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as section.key=value")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn node(text: &str) -> Result<(NodeName, IpAddr), String> {
+    let (name, ip) = text.split_once('=').ok_or("write it as name=ip")?;
+    let name = name.parse().map_err(|err: common::name::Error| err.to_string())?;
+    let ip = ip.parse().map_err(|_| format!("{ip:?} is not an address"))?;
+    Ok((name, ip))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_node_is_a_name_and_an_address() {
+        assert!(node("node-1=192.0.2.11").is_ok());
+        assert!(node("node-1").is_err());
+        assert!(node("Node=192.0.2.11").is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! One file per command.
+
+mod apps;
+mod bus;
+mod deploy;
+mod instance;
+mod login;
+mod logs;
+mod nodes;
+mod pack;
+mod probe;
+mod scale;
+mod service;
+mod setup;
+mod status;
+mod stop;
+mod wait;
+
+use crate::cli::{Cli, Command};
+use crate::client::Client;
+use crate::output::Output;
+
+/// Does what was typed.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+    let output = Output::new(cli.json);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let server = cli.server;
+    let client = || Client::new(server);
+    runtime.block_on(async {
+        match cli.command {
+            Command::Login(args) => login::run(client()?, args, output).await,
+            Command::Deploy(args) => deploy::run(&client()?, args, output).await,
+            Command::Apps => apps::run(&client()?, output).await,
+            Command::Status(args) => status::run(&client()?, &args.name, output).await,
+            Command::Logs(args) => logs::run(&client()?, &args).await,
+            Command::Scale(args) => scale::run(&client()?, &args, output).await,
+            Command::Stop(args) => stop::run(&client()?, &args, output).await,
+            Command::Nodes => nodes::run(&client()?, output).await,
+            Command::Bus(args) => bus::run(args, output).await,
+            Command::Service(args) => service::run(args, output).await,
+            Command::Setup(args) => setup::run(&args, output),
+            Command::Probe { url } => probe::run(&url, output).await,
+        }
+    })
+}

@@ -1,0 +1,82 @@
+//! `avishkar deploy`: upload, release, deployment, URL.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use common::name::AppName;
+use reqwest::Method;
+use reqwest::multipart::{Form, Part};
+use serde::{Deserialize, Serialize};
+
+use super::instance::Accepted;
+use super::pack;
+use super::wait::{self, Wanted};
+use crate::cli::Deploy;
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::output::Output;
+
+const UPLOAD_WITHIN: Duration = Duration::from_mins(10);
+
+#[derive(Serialize)]
+struct Wish {
+    release: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replicas: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Released {
+    number: u32,
+}
+
+pub(crate) async fn run(client: &Client, args: Deploy, output: Output) -> anyhow::Result<()> {
+    let app = match args.name {
+        Some(name) => name,
+        None => name_of(&args.source)?,
+    };
+    output.progress(&format!("packing {}", args.source.display()));
+    let file = tokio::fs::File::from_std(pack::pack(&args.source)?);
+    let size = file.metadata().await?.len();
+    output.progress(&format!("uploading {size} bytes as {app}"));
+    let part = Part::stream_with_length(file, size)
+        .file_name(format!("{app}.zip"))
+        .mime_str("application/zip")?;
+    let request = client.request(Method::POST, &format!("/api/v1/apps/{app}/releases"))?;
+    let form = Form::new().part("bundle", part);
+    let released: Released = client.send(request.timeout(UPLOAD_WITHIN).multipart(form)).await?;
+
+    output.progress(&format!("release {} of {app}", released.number));
+    let wish = Wish { release: released.number, replicas: args.replicas };
+    let accepted: Accepted = client.post(&format!("/api/v1/apps/{app}/deployments"), &wish).await?;
+    if let Some(what) = &accepted.waiting_for {
+        output.progress(&format!("accepted; it goes on when the {what} is back"));
+    }
+    if args.no_wait {
+        return output.answer(
+            &accepted,
+            &format!("{} accepted as {}", accepted.instance, accepted.request_id),
+        );
+    }
+    let instance = wait::until(client, &accepted.instance, Wanted::Deployed, output).await?;
+    let url = instance.url.clone().context("the instance has no URL")?;
+    output.answer(&instance, &url)
+}
+
+/// `name` of the folder's `avishkar.toml`, else the name of the folder or zip.
+fn name_of(source: &Path) -> anyhow::Result<AppName> {
+    #[derive(Deserialize)]
+    struct Manifest {
+        name: Option<String>,
+    }
+    let manifest = std::fs::read_to_string(source.join("avishkar.toml")).unwrap_or_default();
+    let named = toml::from_str::<Manifest>(&manifest).ok().and_then(|manifest| manifest.name);
+    let path = source.canonicalize().unwrap_or_else(|_| source.to_owned());
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase());
+    let name = named.or(stem).unwrap_or_default();
+    let wrong = |err| {
+        Failure::Usage(format!("{name:?} cannot be the app's name ({err}); give one with --name"))
+    };
+    Ok(name.parse().map_err(wrong)?)
+}

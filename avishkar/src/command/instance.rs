@@ -1,0 +1,47 @@
+//! An instance as the platform shows it.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /api/v1/instances/{name}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Instance {
+    pub(crate) name: String,
+    pub(crate) app: String,
+    pub(crate) release: u32,
+    pub(crate) state: String,
+    /// How far the deployment manager is, where it is at work.
+    #[serde(default)]
+    pub(crate) step: Option<String>,
+    pub(crate) url: Option<String>,
+    pub(crate) request_id: String,
+    #[serde(default)]
+    pub(crate) replicas: Vec<Replica>,
+    #[serde(default)]
+    pub(crate) failure: Option<Reason>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Replica {
+    pub(crate) slot: u32,
+    pub(crate) node: Option<String>,
+    pub(crate) state: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Reason {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    #[serde(default)]
+    pub(crate) hint: Option<String>,
+    #[serde(default)]
+    pub(crate) output: Vec<String>,
+}
+
+/// `202 Accepted`: what was asked, and the id to ask after.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Accepted {
+    pub(crate) instance: String,
+    pub(crate) request_id: String,
+    #[serde(default)]
+    pub(crate) waiting_for: Option<String>,
+}

@@ -1,0 +1,71 @@
+//! `avishkar login`.
+
+use std::fs;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::Login;
+use crate::client::Client;
+use crate::credentials::{self, Credentials};
+use crate::output::Output;
+
+#[derive(Serialize)]
+struct SignIn<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+    username: &'a str,
+    password: &'a str,
+}
+
+#[derive(Deserialize)]
+struct SignedIn {
+    token: String,
+}
+
+pub(crate) async fn run(client: Client, args: Login, output: Output) -> anyhow::Result<()> {
+    let password = match &args.password_file {
+        Some(file) => first_line(file)?,
+        None => ask(args.username.as_str(), args.one_time_token_file.is_some())?,
+    };
+    let username = args.username.as_str();
+    let signed_in: SignedIn = match &args.one_time_token_file {
+        Some(file) => {
+            let token = first_line(file)?;
+            let body = SignIn { token: Some(&token), username, password: &password };
+            client.sign_in("/api/v1/login/one-time", &body).await?
+        }
+        None => {
+            let body = SignIn { token: None, username, password: &password };
+            client.sign_in("/api/v1/login", &body).await?
+        }
+    };
+    let server = client.server.clone();
+    credentials::save(&Credentials {
+        server,
+        username: username.to_owned(),
+        token: signed_in.token,
+    })?;
+    let said = serde_json::json!({ "server": client.server, "username": username });
+    output.answer(&said, &format!("signed in to {} as {username}", client.server))
+}
+
+fn first_line(file: &Path) -> anyhow::Result<String> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn ask(username: &str, new: bool) -> anyhow::Result<String> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        let what = if new { "choose a password" } else { "password" };
+        write!(io::stderr(), "{what} for {username}: ")?;
+        io::stderr().flush()?;
+    }
+    let mut line = String::new();
+    stdin.lock().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,53 @@
+//! `avishkar service NAME`: one service of the platform as a process.
+
+use anyhow::Context as _;
+use chassis::config::{self, Error, Sources};
+use chassis::{process, telemetry};
+use common::service::ServiceName;
+
+use crate::cli::Service;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::wiring::{self, Wiring};
+
+pub(crate) async fn run(args: Service, output: Output) -> anyhow::Result<()> {
+    match args.name {
+        ServiceName::AppManager => start::<wiring::app_manager::File>(args, output).await,
+        ServiceName::DeploymentManager => {
+            start::<wiring::deployment_manager::File>(args, output).await
+        }
+        ServiceName::NodeManager => start::<wiring::node_manager::File>(args, output).await,
+        ServiceName::LoadBalancer => start::<wiring::load_balancer::File>(args, output).await,
+        ServiceName::NodeAgent => start::<wiring::node_agent::File>(args, output).await,
+    }
+}
+
+async fn start<W: Wiring>(args: Service, output: Output) -> anyhow::Result<()> {
+    let wrong = |err: Error| Failure::Usage(chain(&err));
+    let sources = Sources::from_process(args.config, args.overrides);
+    let file: W = config::read(W::DEFAULTS, &sources).map_err(wrong)?;
+    if args.print_config {
+        return output.answer(&file, &config::print(&file));
+    }
+    let (frame, meant) = file.resolve().map_err(|problems| wrong(Error::Wrong(problems)))?;
+    if args.check_config {
+        return output.answer(&serde_json::json!({ "right": true }), "the configuration is right");
+    }
+    let log_file = telemetry::start(&frame.telemetry, W::SERVICE)?;
+    let service =
+        W::connect(meant, &frame).await.with_context(|| format!("{} cannot start", W::SERVICE));
+    // Whoever reads the logs of a container that ended must find the reason there.
+    let service = service.inspect_err(|err| tracing::error!("{err:#}"))?;
+    process::run(service, &frame.http, log_file).await?;
+    Ok(())
+}
+
+fn chain(err: &dyn std::error::Error) -> String {
+    let mut text = err.to_string();
+    let mut source = err.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,75 @@
+//! `avishkar setup`: the certificates and secrets of a cluster, made once, before anything starts.
+//!
+//! Each service and node gets a folder of its own with its certificate, its key and the CA's
+//! certificate; the CA's key stays in a folder that only this command sees.
+
+mod pki;
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, chown};
+use std::path::Path;
+
+use anyhow::Context as _;
+use chassis::system::SystemEntropy;
+use common::digest::hex;
+use common::port::Entropy as _;
+use common::service::ServiceName;
+
+use crate::cli::Setup;
+use crate::output::Output;
+
+pub(crate) fn run(args: &Setup, output: Output) -> anyhow::Result<()> {
+    let mut made: Vec<String> = Vec::new();
+    let authority = pki::Authority::load_or_make(&args.pki.join("ca"))?;
+    for service in ServiceName::ALL {
+        if service == ServiceName::NodeAgent {
+            continue;
+        }
+        let folder = args.pki.join(service.as_str());
+        let names = vec![service.as_str().to_owned()];
+        if authority.issue(&folder, service.as_str(), names, Some(args.owner))? {
+            made.push(service.to_string());
+        }
+    }
+    for (node, ip) in &args.nodes {
+        let agent = ServiceName::NodeAgent.as_str();
+        let names = vec![agent.to_owned(), node.to_string(), ip.to_string()];
+        if authority.issue(&args.pki.join(node.as_str()), agent, names, None)? {
+            made.push(node.to_string());
+        }
+    }
+    let secret = args.secrets.join("app-manager").join("jwt");
+    if !secret.exists() {
+        write_private(&secret, hex(&SystemEntropy.secret()).as_bytes(), Some(args.owner))?;
+        made.push("the token secret".to_owned());
+    }
+    let text = if made.is_empty() {
+        "everything is there".to_owned()
+    } else {
+        format!("made: {}", made.join(", "))
+    };
+    output.answer(&serde_json::json!({ "made": made }), &text)
+}
+
+/// Writes a file that only its owner can read: to a temporary name, then by rename.
+fn write_private(path: &Path, content: &[u8], owner: Option<u32>) -> anyhow::Result<()> {
+    let folder = path.parent().context("a secret has a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let part = path.with_extension("part");
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&part)
+        .with_context(|| format!("{} cannot be written", part.display()))?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    if let Some(owner) = owner {
+        chown(&part, Some(owner), Some(owner))
+            .with_context(|| format!("{} cannot be given away", part.display()))?;
+    }
+    fs::rename(&part, path).with_context(|| format!("{} cannot be written", path.display()))
+}

@@ -1,0 +1,45 @@
+//! `avishkar status NAME`.
+
+use common::name::LegacyName;
+
+use super::instance::Instance;
+use crate::client::Client;
+use crate::output::{Output, table};
+
+pub(crate) async fn run(client: &Client, name: &LegacyName, output: Output) -> anyhow::Result<()> {
+    let instance: Instance = client.get(&format!("/api/v1/instances/{name}")).await?;
+    output.answer(&instance, &text(&instance))
+}
+
+fn text(instance: &Instance) -> String {
+    let mut text = format!("{} is {}", instance.name, instance.state);
+    if let Some(step) = &instance.step {
+        text.push_str(&format!(" ({step})"));
+    }
+    text.push_str(&format!("\napp {}, release {}\n", instance.app, instance.release));
+    if let Some(url) = &instance.url {
+        text.push_str(&format!("url {url}\n"));
+    }
+    text.push_str(&format!("request {}\n", instance.request_id));
+    if !instance.replicas.is_empty() {
+        let rows: Vec<Vec<String>> = instance
+            .replicas
+            .iter()
+            .map(|replica| {
+                let node = replica.node.clone().unwrap_or_else(|| "-".to_owned());
+                vec![replica.slot.to_string(), node, replica.state.clone()]
+            })
+            .collect();
+        text.push_str(&format!("\n{}\n", table(&["REPLICA", "NODE", "STATE"], &rows)));
+    }
+    if let Some(failure) = &instance.failure {
+        text.push_str(&format!("\n{}: {}\n", failure.code, failure.message));
+        for line in &failure.output {
+            text.push_str(&format!("  | {line}\n"));
+        }
+        if let Some(hint) = &failure.hint {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
+    }
+    text
+}

@@ -1,0 +1,31 @@
+//! `avishkar`: the one binary. Every service as a process, and the command line.
+
+mod cli;
+mod client;
+mod command;
+mod credentials;
+mod failure;
+mod output;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    chassis::tls::install_cryptography();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(err) => {
+            // Help and version are answers, not errors: clap knows which goes where.
+            let code = if err.use_stderr() { failure::USAGE } else { 0 };
+            drop(err.print());
+            return ExitCode::from(code);
+        }
+    };
+    let json = cli.json;
+    match command::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => failure::report(&err, json),
+    }
+}

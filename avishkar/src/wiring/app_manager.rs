@@ -1,0 +1,71 @@
+//! The app manager on Kafka, `ZooKeeper`, bundles as files and the nodes' agents.
+
+use std::sync::Arc;
+
+use adapters::kafka::KafkaSettings;
+use adapters::zookeeper::ZooKeeperSettings;
+use app_manager::config::{Raw, RawApps, RawAuth, RawStorage, RawUploads};
+use app_manager::{Config, Ports, Service as AppManager};
+use chassis::config::Problem;
+use chassis::service::Service;
+use chassis::system::{SystemClock, SystemEntropy};
+use chassis::{http, telemetry};
+use common::service::ServiceName;
+use serde::{Deserialize, Serialize};
+
+use super::{Frame, Wiring, blobs, bus, nodes, store, take};
+
+/// `config/app-manager.toml`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    http: http::Raw,
+    telemetry: telemetry::Config,
+    kafka: bus::Raw,
+    zookeeper: store::Raw,
+    auth: RawAuth,
+    storage: RawStorage,
+    uploads: RawUploads,
+    apps: RawApps,
+}
+
+pub(crate) struct Meant {
+    kafka: KafkaSettings,
+    zookeeper: ZooKeeperSettings,
+    config: Config,
+}
+
+impl Wiring for File {
+    const SERVICE: ServiceName = ServiceName::AppManager;
+    const DEFAULTS: &'static str = include_str!("../../../config/app-manager.toml");
+    type Meant = Meant;
+
+    fn resolve(self) -> Result<(Frame, Meant), Vec<Problem>> {
+        let mut problems = Vec::new();
+        let http = take(self.http.resolve(), &mut problems);
+        let kafka = take(self.kafka.resolve(Self::SERVICE), &mut problems);
+        let zookeeper = take(self.zookeeper.resolve(), &mut problems);
+        let own =
+            Raw { auth: self.auth, storage: self.storage, uploads: self.uploads, apps: self.apps };
+        let config = http.as_ref().and_then(|http| take(own.resolve(http), &mut problems));
+        match (http, kafka, zookeeper, config) {
+            (Some(http), Some(kafka), Some(zookeeper), Some(config)) if problems.is_empty() => {
+                Ok((Frame { http, telemetry: self.telemetry }, Meant { kafka, zookeeper, config }))
+            }
+            _ => Err(problems),
+        }
+    }
+
+    async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Service>> {
+        let identity = nodes::identity(&frame.http, Self::SERVICE)?;
+        let ports = Ports {
+            store: store::connect(&meant.zookeeper)?,
+            bus: bus::connect(&meant.kafka)?,
+            blobs: blobs::open(&meant.config.blobs_folder())?,
+            nodes: nodes::connect(&identity)?,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        };
+        Ok(Arc::new(AppManager::new(ports, meant.config)?))
+    }
+}

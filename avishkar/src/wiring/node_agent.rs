@@ -1,0 +1,91 @@
+//! The node agent on this machine's Docker engine and packet filter.
+
+use std::sync::Arc;
+
+use adapters::docker::{self, DockerContainers};
+use adapters::firewall;
+use anyhow::Context as _;
+use async_trait::async_trait;
+use chassis::config::Problem;
+use chassis::service::Service;
+use chassis::system::SystemClock;
+use chassis::{http, telemetry};
+use common::port::Cause;
+use common::service::ServiceName;
+use node_agent::config::{Raw, RawDocker, RawFirewall, RawImages, RawMeter, RawNode, RawRegistry};
+use node_agent::ports::{Firewall, Rules};
+use node_agent::{Config, NodeAgent, Ports};
+use serde::{Deserialize, Serialize};
+
+use super::{Frame, Wiring, take};
+
+/// `config/node-agent.toml`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    http: http::Raw,
+    telemetry: telemetry::Config,
+    node: RawNode,
+    docker: RawDocker,
+    registry: RawRegistry,
+    firewall: RawFirewall,
+    meter: RawMeter,
+    images: RawImages,
+}
+
+impl Wiring for File {
+    const SERVICE: ServiceName = ServiceName::NodeAgent;
+    const DEFAULTS: &'static str = include_str!("../../../config/node-agent.toml");
+    type Meant = Config;
+
+    fn resolve(self) -> Result<(Frame, Config), Vec<Problem>> {
+        let mut problems = Vec::new();
+        let http = take(self.http.resolve(), &mut problems);
+        let own = Raw {
+            node: self.node,
+            docker: self.docker,
+            registry: self.registry,
+            firewall: self.firewall,
+            meter: self.meter,
+            images: self.images,
+        };
+        let config = take(own.resolve(), &mut problems);
+        match (http, config) {
+            (Some(http), Some(config)) if problems.is_empty() => {
+                Ok((Frame { http, telemetry: self.telemetry }, config))
+            }
+            _ => Err(problems),
+        }
+    }
+
+    async fn connect(config: Config, _: &Frame) -> anyhow::Result<Arc<dyn Service>> {
+        let subnets =
+            config.subnets.parse().context("docker.subnets is not a range of addresses")?;
+        let settings = docker::Settings {
+            socket: config.socket.clone(),
+            host_ip: config.ip,
+            subnets,
+            build_env: config.build_env_folder.clone(),
+            registry: config.registry.clone(),
+        };
+        let ports = Ports {
+            containers: Arc::new(DockerContainers::new(settings)),
+            firewall: Arc::new(Iptables),
+            clock: Arc::new(SystemClock),
+        };
+        Ok(Arc::new(NodeAgent::open(ports, config).context("the ledger cannot be opened")?))
+    }
+}
+
+/// The machine's packet filter.
+#[derive(Debug)]
+struct Iptables;
+
+#[async_trait]
+impl Firewall for Iptables {
+    async fn apply(&self, rules: &Rules) -> Result<(), Cause> {
+        let deny = rules.deny.iter().map(ToString::to_string).collect();
+        let rules = firewall::Rules { deny, resolvers: rules.resolvers.clone() };
+        Ok(firewall::apply(&rules).await?)
+    }
+}

@@ -1,0 +1,158 @@
+//! From an injected message to the first answer at the front door, over the raw Docker API on the same engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use common::id::RequestId;
+use common::topic::Topic;
+use e2e::bus::Injector;
+use e2e::cluster::{self, NODES};
+use e2e::platform::sample;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::command_line::avishkar;
+use crate::engine::{self, Engine};
+use crate::figure::{Figure, Goal};
+use crate::report::progress;
+use crate::servers::address_of;
+use crate::stage::APP;
+use crate::{http, kernel};
+
+const PAIRS: usize = 15;
+const GOAL: Goal = Goal::AtMost(1.3);
+/// Where the edge tells apps apart by host name: the same address before and after a deployment.
+const FRONT_DOOR: ([u8; 4], u16) = ([127, 0, 0, 1], 8088);
+const FLOOR: &str = "avishkar-bench-floor";
+/// Outside of what the platform gives out.
+const FLOOR_PORT: u16 = 30200;
+const WITHIN: Duration = Duration::from_mins(1);
+
+/// One deployment, and where it went.
+struct Deployed {
+    took: Duration,
+    node: String,
+    container: Value,
+}
+
+/// Pairs in turns: the platform, then the raw API on the node that the platform chose.
+pub(crate) async fn measure() -> anyhow::Result<Figure> {
+    make_release().await?;
+    let injector = Injector::connect()?;
+    let mut engines = BTreeMap::new();
+    for node in NODES {
+        engines.insert(node.to_owned(), Engine::of(node).await?);
+    }
+    let mut pairs = Vec::new();
+    let mut busiest: f64 = 0.0;
+    // The first pair warms both sides up and is not counted.
+    for pair in 0..=PAIRS {
+        busiest = busiest.max(kernel::settled().await?);
+        let deployed = through_the_platform(&injector).await?;
+        stop(&injector).await?;
+        busiest = busiest.max(kernel::settled().await?);
+        let engine = engines.get_mut(&deployed.node).context("the app is on no node")?;
+        let floor = by_hand(engine, &deployed).await?;
+        let (value, floor) = (milliseconds(deployed.took), milliseconds(floor));
+        progress(&format!(
+            "deploy: pair {pair} on {}: {value:.0} ms over {floor:.0} ms",
+            deployed.node
+        ));
+        if pair > 0 {
+            pairs.push((value, floor));
+        }
+    }
+    let round_trip =
+        engines.values().map(Engine::round_trip).max().map(milliseconds).unwrap_or_default();
+    for engine in engines.into_values() {
+        engine.close().await?;
+    }
+    let note = format!(
+        "{} pairs; {round_trip:.1} ms a request for the pipe to the engine taken off the floor; at most {:.0} % in use before one",
+        pairs.len(),
+        100.0 * busiest
+    );
+    Ok(Figure::of_pairs("deploy_ms", &pairs, GOAL).with_note(note))
+}
+
+/// The release is built and on both nodes; then the app is stopped.
+async fn make_release() -> anyhow::Result<()> {
+    progress("deploy: making a release of samples/hello, on every node");
+    let folder = sample("hello");
+    let folder = folder.to_str().context("a sample's path is UTF-8")?;
+    for replicas in [NODES.len(), 1] {
+        let count = replicas.to_string();
+        let made = avishkar(&["deploy", folder, "--name", APP, "--replicas", &count]).await?;
+        let nodes: BTreeSet<&str> = made["replicas"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["node"].as_str())
+            .collect();
+        ensure!(nodes.len() == replicas, "{replicas} replicas are on {nodes:?}");
+        avishkar(&["stop", APP]).await?;
+    }
+    Ok(())
+}
+
+async fn through_the_platform(injector: &Injector) -> anyhow::Result<Deployed> {
+    let door = SocketAddr::from(FRONT_DOOR);
+    let host = format!("{APP}.example.org");
+    let before = http::status(door, &http::get(&host)).await?;
+    ensure!(before == 404, "{host} already answers {before}");
+    let request = new_request()?;
+    let from = injector.end(&Topic::FirstTopic.into()).await?;
+    let text = format!("deploy app${APP}");
+
+    let began = Instant::now();
+    let sent = injector.send(Topic::DeploymentManager, request, &text);
+    let (sent, answered) = tokio::join!(sent, http::first_200(door, &host, WITHIN));
+    sent?;
+    let took = answered?.duration_since(began);
+
+    let said = injector.answer(request, from, WITHIN).await?;
+    ensure!(said.starts_with(&format!("done {APP} deploy - ")), "{said}");
+    let status = avishkar(&["status", APP]).await?;
+    let node = status["replicas"][0]["node"].as_str().context("the app is on no node")?.to_owned();
+    let name = format!("{APP}_instance_1");
+    let inspected = cluster::exec(&node, &["docker", "inspect", &name]).await?;
+    let mut inspected: Vec<Value> = serde_json::from_str(&inspected)?;
+    let container = inspected.pop().with_context(|| format!("{name} is not on {node}"))?;
+    Ok(Deployed { took, node, container })
+}
+
+async fn stop(injector: &Injector) -> anyhow::Result<()> {
+    let request = new_request()?;
+    let from = injector.end(&Topic::FirstTopic.into()).await?;
+    injector.send(Topic::DeploymentManager, request, &format!("stop app${APP}")).await?;
+    let said = injector.answer(request, from, WITHIN).await?;
+    ensure!(said == format!("done stopped${APP}"), "{said}");
+    Ok(())
+}
+
+async fn by_hand(engine: &mut Engine, deployed: &Deployed) -> anyhow::Result<Duration> {
+    let body = engine::like(&deployed.container, FLOOR_PORT);
+    let at = SocketAddr::new(address_of(&deployed.node).await?, FLOOR_PORT);
+    let began = Instant::now();
+    // Asked only once it is started: a question that comes before its network is there would wait a second for it.
+    let answered = match engine.run(FLOOR, &body).await {
+        Ok(()) => http::first_200(at, "floor", WITHIN).await,
+        Err(err) => Err(err),
+    };
+    let took = answered.map(|answered| answered.duration_since(began));
+    engine.remove(FLOOR).await?;
+    // Two requests went through the pipe, which somebody on the node would not need.
+    Ok(took?.saturating_sub(engine.round_trip() * 2))
+}
+
+/// A request nobody made before, from the kernel.
+fn new_request() -> anyhow::Result<RequestId> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+    Ok(text.trim().parse()?)
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

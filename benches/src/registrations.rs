@@ -1,0 +1,47 @@
+//! Requests that fail while other routes come and go.
+
+use anyhow::ensure;
+use std::time::Duration;
+
+use crate::figure::{Figure, Goal};
+use crate::report::progress;
+use crate::stage::{ROUTES, Stage};
+use crate::{crowd, http, routes};
+
+const CLIENTS: usize = 16;
+const REGISTRATIONS: u16 = 20;
+const GOAL: Goal = Goal::AtMost(0.0);
+/// A front door answers as soon as its registration has.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+/// Each registration is used once before it goes, so that what is counted is sure to have happened.
+pub(crate) async fn measure(stage: &Stage) -> anyhow::Result<Figure> {
+    progress(&format!("registrations: {REGISTRATIONS} under {CLIENTS} clients"));
+    let (changed, tally) = crowd::during(stage.front, "bench", CLIENTS, change(stage)).await;
+    changed?;
+    ensure!(tally.answered > 0, "nobody was answered: {:?}", tally.first_failure);
+    let failed = u32::try_from(tally.failed).unwrap_or(u32::MAX);
+    let figure = Figure {
+        floor: Some(0.0),
+        ..Figure::of_value("failed_in_registrations", f64::from(failed), GOAL)
+    };
+    let mut note = format!(
+        "of {} requests in {:.1} s",
+        tally.answered + tally.failed,
+        tally.lasted.as_secs_f64()
+    );
+    if let Some(reason) = tally.first_failure {
+        note.push_str(&format!("; the first: {reason}"));
+    }
+    Ok(figure.with_note(note))
+}
+
+async fn change(stage: &Stage) -> anyhow::Result<()> {
+    for number in 0..REGISTRATIONS {
+        let name = format!("{ROUTES}other-{number}");
+        let front = routes::register(&name, stage.other(number)).await?;
+        http::first_200(front, "bench", ANSWERS_WITHIN).await?;
+        routes::deregister(&name).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! The reconciler driver: calls one idempotent function per key on wake, on timer and on a full scan.
+//!
+//! Owns when a reconciler runs; never what it does. One key is never reconciled twice at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fmt::{Debug, Display};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::lifecycle::Lifecycle;
+
+/// What a reconciler makes of a key for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is left to do until something changes.
+    Settled,
+    /// Look again after this time.
+    Again(Duration),
+}
+
+/// Makes what is wanted so, for one key at a time. It takes a key and nothing else.
+#[async_trait]
+pub trait Reconcile: Send + Sync {
+    type Key: Clone + Debug + Display + Ord + Send + Sync;
+    type Error: Error + Send + Sync + 'static;
+
+    /// All keys there are: asked at start and at every full scan.
+    async fn keys(&self) -> Result<Vec<Self::Key>, Self::Error>;
+
+    /// Observes, plans, does, saves: may be called any number of times.
+    async fn reconcile(&self, key: &Self::Key) -> Result<Outcome, Self::Error>;
+}
+
+/// When the driver calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How often all keys are looked at.
+    pub scan_every: Duration,
+    /// How many keys are worked on at once.
+    pub at_once: usize,
+    /// The wait after a failure doubles from the first to the last.
+    pub first_retry: Duration,
+    pub last_retry: Duration,
+    /// How long one call may take; then it is dropped and counts as failed.
+    pub deadline: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            scan_every: Duration::from_secs(30),
+            at_once: 16,
+            first_retry: Duration::from_millis(100),
+            last_retry: Duration::from_secs(10),
+            deadline: Duration::from_mins(15),
+        }
+    }
+}
+
+/// Wakes a reconciler for a key. Cheap to clone; never blocks; wakes of the same key fold into one.
+#[derive(Debug)]
+pub struct Wake<K> {
+    inner: Arc<Inbox<K>>,
+}
+
+impl<K> Clone for Wake<K> {
+    fn clone(&self) -> Self {
+        Wake { inner: Arc::clone(&self.inner) }
+    }
+}
+
+#[derive(Debug)]
+struct Inbox<K> {
+    woken: Mutex<BTreeSet<K>>,
+    scan: Mutex<bool>,
+    notify: Notify,
+}
+
+impl<K: Ord> Default for Wake<K> {
+    fn default() -> Self {
+        Wake::new()
+    }
+}
+
+impl<K: Ord> Wake<K> {
+    pub fn new() -> Self {
+        let inbox =
+            Inbox { woken: Mutex::default(), scan: Mutex::new(false), notify: Notify::new() };
+        Wake { inner: Arc::new(inbox) }
+    }
+
+    /// The key should be looked at soon.
+    pub fn wake(&self, key: K) {
+        self.inner.woken.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        self.inner.notify.notify_one();
+    }
+
+    /// All keys should be looked at soon.
+    pub fn wake_all(&self) {
+        *self.inner.scan.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.inner.notify.notify_one();
+    }
+
+    fn take(&self) -> BTreeSet<K> {
+        std::mem::take(&mut *self.inner.woken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn take_scan(&self) -> bool {
+        std::mem::take(&mut *self.inner.scan.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Drives one reconciler.
+#[derive(Debug)]
+pub struct Driver<K> {
+    name: &'static str,
+    settings: Settings,
+    wake: Wake<K>,
+}
+
+/// When keys are due, and how often they failed in a row.
+struct Agenda<K> {
+    due: BTreeMap<K, Instant>,
+    failures: BTreeMap<K, u32>,
+    busy: BTreeSet<K>,
+    next_scan: Instant,
+}
+
+impl<K: Clone + Debug + Display + Ord + Send + Sync> Driver<K> {
+    /// `name` is the loop's name in liveness, logs and metrics.
+    pub fn new(name: &'static str, settings: Settings, wake: Wake<K>) -> Self {
+        Driver { name, settings, wake }
+    }
+
+    /// Runs until the process stops; work under way is then dropped, as in a crash.
+    pub async fn run<R: Reconcile<Key = K>>(&self, reconciler: &R, lifecycle: &Lifecycle) {
+        let beat = lifecycle.beat(self.name);
+        let mut agenda = Agenda {
+            due: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            next_scan: Instant::now(),
+        };
+        let mut running = FuturesUnordered::new();
+        while !lifecycle.is_stopping() {
+            beat.now();
+            self.gather(reconciler, &mut agenda).await;
+            for key in agenda.take_due(self.settings.at_once) {
+                running.push(self.call(reconciler, key));
+            }
+            let idle_until = agenda
+                .next_wake(self.settings.at_once)
+                .min(Instant::now() + Duration::from_secs(5));
+            tokio::select! {
+                biased;
+                () = lifecycle.stopping() => break,
+                Some((key, result)) = running.next() => self.note(&mut agenda, key, result),
+                () = self.wake.inner.notify.notified() => {}
+                () = tokio::time::sleep_until(idle_until) => {}
+            }
+        }
+    }
+
+    /// Takes in what was woken, and all keys when a scan is due.
+    async fn gather<R: Reconcile<Key = K>>(&self, reconciler: &R, agenda: &mut Agenda<K>) {
+        let now = Instant::now();
+        for key in self.wake.take() {
+            agenda.due.insert(key, now);
+        }
+        if self.wake.take_scan() {
+            agenda.next_scan = now;
+        }
+        if agenda.next_scan > now {
+            return;
+        }
+        match tokio::time::timeout(Duration::from_secs(20), reconciler.keys()).await {
+            Ok(Ok(keys)) => {
+                for key in keys {
+                    let due = agenda.due.entry(key).or_insert(now);
+                    *due = (*due).min(now);
+                }
+                agenda.next_scan = now + self.settings.scan_every;
+            }
+            Ok(Err(err)) => {
+                tracing::warn!(
+                    error = &err as &dyn Error,
+                    reconciler = self.name,
+                    "a full scan failed"
+                );
+                agenda.next_scan = now + Duration::from_secs(1);
+            }
+            Err(_) => {
+                tracing::warn!(reconciler = self.name, "a full scan took too long");
+                agenda.next_scan = now + Duration::from_secs(1);
+            }
+        }
+    }
+
+    async fn call<R: Reconcile<Key = K>>(&self, reconciler: &R, key: K) -> (K, Option<Outcome>) {
+        let call = tokio::time::timeout(self.settings.deadline, reconciler.reconcile(&key));
+        match call.await {
+            Ok(Ok(outcome)) => (key, Some(outcome)),
+            Ok(Err(err)) => {
+                tracing::warn!(error = &err as &dyn Error, reconciler = self.name, key = %key, "reconciling failed; trying again");
+                (key, None)
+            }
+            Err(_) => {
+                tracing::warn!(reconciler = self.name, key = %key, "reconciling took too long; trying again");
+                (key, None)
+            }
+        }
+    }
+
+    fn note(&self, agenda: &mut Agenda<K>, key: K, result: Option<Outcome>) {
+        agenda.busy.remove(&key);
+        let now = Instant::now();
+        match result {
+            Some(Outcome::Settled) => {
+                agenda.failures.remove(&key);
+            }
+            Some(Outcome::Again(wait)) => {
+                agenda.failures.remove(&key);
+                agenda.at(key, now + wait);
+            }
+            None => {
+                let failures = agenda.failures.entry(key.clone()).or_insert(0);
+                *failures = (*failures + 1).min(16);
+                let wait = self.settings.first_retry * 2_u32.pow(*failures - 1);
+                agenda.at(key, now + wait.min(self.settings.last_retry));
+            }
+        }
+    }
+}
+
+impl<K: Clone + Ord> Agenda<K> {
+    /// The earliest wish wins: a wake that came while the key was worked on stays due.
+    fn at(&mut self, key: K, when: Instant) {
+        let due = self.due.entry(key).or_insert(when);
+        *due = (*due).min(when);
+    }
+
+    fn take_due(&mut self, at_once: usize) -> Vec<K> {
+        let now = Instant::now();
+        let free = at_once.saturating_sub(self.busy.len());
+        let ready = |key: &K, when: Instant, busy: &BTreeSet<K>| when <= now && !busy.contains(key);
+        let taken: Vec<K> = self
+            .due
+            .iter()
+            .filter(|(key, when)| ready(key, **when, &self.busy))
+            .map(|(key, _)| key.clone())
+            .take(free)
+            .collect();
+        for key in &taken {
+            self.due.remove(key);
+            self.busy.insert(key.clone());
+        }
+        taken
+    }
+
+    /// When the loop must look again by itself.
+    fn next_wake(&self, at_once: usize) -> Instant {
+        if self.busy.len() >= at_once {
+            return self.next_scan;
+        }
+        let free =
+            self.due.iter().filter(|(key, _)| !self.busy.contains(*key)).map(|(_, when)| *when);
+        free.chain([self.next_scan]).min().unwrap_or(self.next_scan)
+    }
+}

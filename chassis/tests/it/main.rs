@@ -1,0 +1,7 @@
+//! The chassis as a service sees it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up should say where")]
+
+mod consumer;
+mod http;
+mod operations;
+mod reconcile;

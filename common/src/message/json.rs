@@ -1,0 +1,82 @@
+//! Reading JSON that a stranger wrote: bounded in depth, no key twice.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+
+/// How deep arrays and objects may be nested.
+pub(super) const MAX_DEPTH: usize = 32;
+
+/// Whether the text, were it JSON, nests deeper than [`MAX_DEPTH`]. One pass, before anything is built.
+pub(super) fn is_too_deep(text: &str) -> bool {
+    let mut depth = 0_usize;
+    let mut quoted = false;
+    let mut escaped = false;
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether the text is one JSON object that is not too deep.
+pub(super) fn is_object(text: &str) -> bool {
+    text.starts_with('{') && !is_too_deep(text) && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// An object's values under some known keys. What stands under other keys is read over.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    values: BTreeMap<String, Option<Value>>,
+    pub(super) repeated: bool,
+}
+
+impl Fields {
+    /// What a key's text is; none if the key is missing or is no text.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.values.get(key)?.as_ref()?.as_str()
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(key) = map.next_key::<String>()? {
+            let value = match key.as_str() {
+                "to_topic" | "from_topic" | "request_id" | "msg" => Some(map.next_value()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    None
+                }
+            };
+            fields.repeated |= fields.values.insert(key, value).is_some();
+        }
+        Ok(fields)
+    }
+}

@@ -1,0 +1,27 @@
+//! Shared ports: what the services need from the world, as intent that may be repeated.
+//!
+//! Each has a fake in `testkit` and one contract suite that the fake and every real adapter pass.
+
+pub mod blobs;
+pub mod bus;
+pub mod clock;
+pub mod container;
+pub mod containers;
+pub mod edge;
+pub mod entropy;
+pub mod nodes;
+pub mod routes;
+pub mod store;
+
+pub use blobs::Blobs;
+pub use bus::Bus;
+pub use clock::Clock;
+pub use containers::Containers;
+pub use edge::Edge;
+pub use entropy::Entropy;
+pub use nodes::Nodes;
+pub use routes::Routes;
+pub use store::Store;
+
+/// What a technology said when it failed; kept as the source of a port's error.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;

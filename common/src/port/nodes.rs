@@ -1,0 +1,174 @@
+//! A node's agent, as the services see it. Every call carries who asks and with which epoch.
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_core::stream::BoxStream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Cause;
+use super::container::{Container, ContainerSpec};
+use super::containers::{Follow, LineStream};
+use crate::digest::ImageRef;
+use crate::failure::Failure;
+use crate::id::{Epoch, Generation};
+use crate::name::{ContainerName, NodeName};
+use crate::service::ServiceName;
+
+/// Why an agent did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No answer in time; the effect may or may not have happened.
+    #[error("node {node} cannot be reached")]
+    Unreachable {
+        node: NodeName,
+        #[source]
+        source: Cause,
+    },
+    /// A newer leader of the same service has spoken to this agent.
+    #[error("node {node} has heard epoch {seen}")]
+    StaleEpoch { node: NodeName, seen: Epoch },
+    /// The agent tried and failed, with a reason of the closed list.
+    #[error("node {node} failed: {failure}")]
+    Failed { node: NodeName, failure: Failure },
+}
+
+impl Error {
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Error::Unreachable { .. } => true,
+            Error::StaleEpoch { .. } => false,
+            Error::Failed { failure, .. } => failure.code.is_retryable(),
+        }
+    }
+}
+
+/// Where an agent is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Agent {
+    pub node: NodeName,
+    pub address: SocketAddr,
+}
+
+/// Who asks. Agents keep the highest epoch of each service and refuse lower ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issuer {
+    pub service: ServiceName,
+    pub epoch: Epoch,
+}
+
+/// A name to be removed, at or below a generation: a newer container of the same name stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    pub name: ContainerName,
+    pub generation: Generation,
+}
+
+/// What a node measured about itself and its containers, ten times a second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    pub at: Timestamp,
+    pub node: NodeUse,
+    pub containers: Vec<ContainerUse>,
+}
+
+/// How much of a machine is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NodeUse {
+    pub cpu_percent: f64,
+    pub memory_percent: f64,
+    pub disk_percent: f64,
+    pub memory_total_bytes: u64,
+    pub cpu_millis_total: u32,
+    /// What the containers' limits promise away.
+    pub memory_promised_bytes: u64,
+    pub cpu_millis_promised: u32,
+}
+
+/// What one container uses. Percentages are of its own limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerUse {
+    pub name: ContainerName,
+    pub id: String,
+    pub generation: Generation,
+    pub host_port: u16,
+    pub running: bool,
+    /// Whether its port answered the last look; none before the first.
+    pub healthy: Option<bool>,
+    pub cpu_percent: f64,
+    pub memory_percent: f64,
+    pub restarts: u32,
+}
+
+/// What a look at a container's port found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Probe {
+    /// It listens, and answered over HTTP below 500 if a path was asked for.
+    Healthy,
+    /// Not yet: nothing listens on the announced port. `listening` is what was found instead.
+    NotListening { listening: Vec<String> },
+    /// It listens, but the path answered with this status, or not at all.
+    Unhealthy { status: Option<u16> },
+    /// The process ended.
+    Exited { code: i64, out_of_memory: bool, crash_loop: bool },
+    /// There is no such container.
+    Absent,
+}
+
+/// An image to be built: a tar archive of the bundle and its generated `Dockerfile`.
+#[derive(Debug)]
+pub struct Build {
+    /// The repository in the registry, without the registry's address: `apps/<app>`.
+    pub repository: String,
+    pub context: Bytes,
+}
+
+/// Samples as they come: the same stream is the node's heartbeat.
+pub type SampleStream = BoxStream<'static, Result<Sample, Error>>;
+
+/// Talks to nodes' agents. Every method may be repeated.
+#[async_trait]
+pub trait Nodes: Debug + Send + Sync {
+    /// Makes a container run as specified; pulls its image if it is missing.
+    async fn ensure(
+        &self,
+        agent: &Agent,
+        issuer: Issuer,
+        spec: &ContainerSpec,
+    ) -> Result<Container, Error>;
+
+    /// Makes sure a container is gone; returns only when it is.
+    async fn remove(&self, agent: &Agent, issuer: Issuer, removal: &Removal) -> Result<(), Error>;
+
+    /// All containers of ours on the node.
+    async fn list(&self, agent: &Agent) -> Result<Vec<Container>, Error>;
+
+    /// Builds an image and pushes it to the registry; returns its name by digest.
+    async fn build(&self, agent: &Agent, issuer: Issuer, build: Build) -> Result<ImageRef, Error>;
+
+    /// Makes an image present.
+    async fn pull(&self, agent: &Agent, issuer: Issuer, image: &ImageRef) -> Result<(), Error>;
+
+    /// Looks at a container's port, from the node itself.
+    async fn probe(&self, agent: &Agent, name: &ContainerName) -> Result<Probe, Error>;
+
+    /// The last `tail` lines of a container's output, then, if `follow`, what comes.
+    async fn logs(
+        &self,
+        agent: &Agent,
+        name: &ContainerName,
+        tail: usize,
+        follow: Follow,
+    ) -> Result<LineStream, Error>;
+
+    /// Opens the node's stream of samples.
+    async fn samples(&self, agent: &Agent) -> Result<SampleStream, Error>;
+
+    /// Says that this issuer leads from now on.
+    async fn announce(&self, agent: &Agent, issuer: Issuer) -> Result<(), Error>;
+}

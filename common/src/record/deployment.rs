@@ -1,0 +1,133 @@
+//! Deployments: `deployments/<hh>/<instance>`, how far the replicas of an instance are.
+//! Written by the deployment manager; read by the node manager for its leases.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::owed::Owed;
+use crate::digest::ImageRef;
+use crate::failure::Failure;
+use crate::id::{Generation, ReleaseNumber, RequestId, SlotNumber};
+use crate::name::{AppName, LegacyName, NodeName};
+
+/// One deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    pub schema: u32,
+    pub instance: LegacyName,
+    pub app: AppName,
+    pub release: ReleaseNumber,
+    /// Counts the accepted deploy and stop commands; never goes back.
+    pub generation: Generation,
+    pub goal: Goal,
+    /// Ordered; never goes back within a generation.
+    pub state: State,
+    /// The request that set the goal; its outcome is told on `first_topic`.
+    pub request: RequestId,
+    /// When the goal is given up.
+    pub deadline: Timestamp,
+    /// The built image, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRef>,
+    /// What the edge serves: an older generation while the newest is on its way or has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<Revision>,
+    /// Sorted by number.
+    pub slots: Vec<Slot>,
+    /// Counts the placements that were asked for; each is asked for under a request id of its own.
+    #[serde(default)]
+    pub placements: u32,
+    /// `<ip>:<port>` of the front door.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Why the goal was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    pub updated_at: Timestamp,
+    #[serde(default)]
+    pub owed: Vec<Owed>,
+}
+
+/// What a generation runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    pub generation: Generation,
+    pub release: ReleaseNumber,
+    pub image: ImageRef,
+}
+
+/// What was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    Running,
+    Stopped,
+}
+
+/// How far a generation is. The order is the order of the variants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Accepted,
+    Placing,
+    Building,
+    Starting,
+    Routing,
+    Running,
+    /// The goal was given up; what was made is being unmade.
+    Undoing,
+    Stopping,
+    /// The goal was given up: of a deploy, or of a stop.
+    Failed,
+    Stopped,
+    /// Nothing is left; kept for an hour.
+    Removed,
+}
+
+/// One replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    pub number: SlotNumber,
+    /// The generation that made this slot: a redeploy makes new ones beside the old.
+    pub generation: Generation,
+    /// The request under which the node manager was asked, and holds the lease.
+    pub placement_request: RequestId,
+    pub state: SlotState,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+    /// How often it was placed anew.
+    #[serde(default)]
+    pub attempt: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+}
+
+/// How far a replica is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlotState {
+    /// The node manager was asked.
+    Asked,
+    Placed,
+    Started,
+    /// Its probe passed; from now on it may be in the route.
+    Ready,
+    /// The edge serves it, and it is registered.
+    Routed,
+    /// To be taken out of the route and removed.
+    Leaving,
+    /// Out of the route; to be removed.
+    Drained,
+}
+
+/// Where a replica is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub node: NodeName,
+    pub ip: IpAddr,
+    pub host_port: u16,
+}

@@ -1,0 +1,105 @@
+//! Where records stand.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::digest::hex;
+use crate::id::{ReleaseNumber, RequestId};
+use crate::name::{AppName, LegacyName, NodeName, UserName};
+use crate::port::store::Path;
+use crate::service::ServiceName;
+
+/// How many shards a sharded collection has.
+pub const SHARDS: u32 = 256;
+
+/// The two hexadecimal digits that choose the shard of a key.
+pub fn shard(key: &str) -> String {
+    let hash = Sha256::digest(key.as_bytes());
+    hex(hash.get(..1).unwrap_or_default())
+}
+
+fn path(text: String) -> Path {
+    text.try_into().expect("names and ids are printable ASCII without slashes")
+}
+
+/// The folder of all records of a kind: `/avishkar/<kind>`.
+pub fn folder(kind: &str) -> Path {
+    path(format!("/avishkar/{kind}"))
+}
+
+pub fn user(name: &UserName) -> Path {
+    path(format!("/avishkar/users/{name}"))
+}
+
+pub fn app(app: &AppName) -> Path {
+    path(format!("/avishkar/apps/{app}"))
+}
+
+pub fn releases(of: &AppName) -> Path {
+    path(format!("/avishkar/apps/{of}/releases"))
+}
+
+/// Numbers are padded, so that names sort as numbers.
+pub fn release(of: &AppName, number: ReleaseNumber) -> Path {
+    path(format!("/avishkar/apps/{of}/releases/{:010}", number.0))
+}
+
+pub fn instance(name: &LegacyName) -> Path {
+    path(format!("/avishkar/instances/{}/{name}", shard(name.as_str())))
+}
+
+pub fn deployment(name: &LegacyName) -> Path {
+    path(format!("/avishkar/deployments/{}/{name}", shard(name.as_str())))
+}
+
+pub fn route(name: &LegacyName) -> Path {
+    path(format!("/avishkar/routes/{name}"))
+}
+
+pub fn scale(name: &LegacyName) -> Path {
+    path(format!("/avishkar/scale/{name}"))
+}
+
+pub fn node(name: &NodeName) -> Path {
+    path(format!("/avishkar/nodes/{name}"))
+}
+
+pub fn alive(name: &NodeName) -> Path {
+    path(format!("/avishkar/alive/{name}"))
+}
+
+pub fn node_port(node: &NodeName, port: u16) -> Path {
+    path(format!("/avishkar/ports/{node}/{port}"))
+}
+
+pub fn edge_port(port: u16) -> Path {
+    path(format!("/avishkar/ports/edge/{port}"))
+}
+
+pub fn epoch(service: ServiceName) -> Path {
+    path(format!("/avishkar/epochs/{service}"))
+}
+
+pub fn leaders(service: ServiceName) -> Path {
+    path(format!("/avishkar/leaders/{service}"))
+}
+
+/// `kind` is one of the service's own command kinds: lower-case letters and `-`.
+pub fn operation(request: RequestId, service: ServiceName, kind: &str) -> Path {
+    let shard = shard(&request.to_string());
+    path(format!("/avishkar/operations/{shard}/{request}.{service}.{kind}"))
+}
+
+/// Document 001's registry of services: `ip:port` as plain text.
+pub fn registry_service(service: ServiceName) -> Path {
+    path(format!("/services/{}/instance1", service.registry_name()))
+}
+
+/// Document 001's registry of an app's replicas.
+pub fn registry_app(instance: &LegacyName) -> Path {
+    path(format!("/apps/{instance}"))
+}
+
+/// Document 001's registry: one replica, node ip and host port as plain text.
+pub fn registry_replica(instance: &LegacyName, slot: crate::id::SlotNumber) -> Path {
+    path(format!("/apps/{instance}/instance{slot}"))
+}

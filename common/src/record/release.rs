@@ -1,0 +1,86 @@
+//! Apps and their releases: `apps/<app>` and `apps/<app>/releases/<n>`, written by the app manager.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{Digest, ImageRef};
+use crate::id::ReleaseNumber;
+use crate::name::{AppName, UserName};
+use crate::port::container::Limits;
+
+/// An app: what releases are made of and instances are deployed from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct App {
+    pub schema: u32,
+    pub name: AppName,
+    pub owner: UserName,
+    pub description: String,
+    pub created_at: Timestamp,
+    /// The newest release; 0 before the first.
+    pub newest: ReleaseNumber,
+    /// Document 001's number of a base app, from 1.
+    pub base_app_id: u64,
+    /// The keys of its `app.json`, where the bundle has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<serde_json::Value>,
+}
+
+/// A release: immutable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    pub schema: u32,
+    pub app: AppName,
+    pub number: ReleaseNumber,
+    pub created_at: Timestamp,
+    pub source: Source,
+    /// The port the app listens on; told to it as `PORT`.
+    pub port: u16,
+    pub health_path: Option<String>,
+    pub environment: BTreeMap<String, String>,
+    pub limits: Limits,
+    pub read_only: bool,
+}
+
+/// What a release is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Source {
+    /// An image that exists, by digest.
+    Image { image: ImageRef },
+    /// A stored zip and what was detected in it; the image is built from both.
+    Bundle { bundle: Digest, plan: BuildPlan },
+}
+
+/// What was detected in a bundle: enough to generate its `Dockerfile`, and nothing free-form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildPlan {
+    pub runtime: Runtime,
+    /// The path of the app inside the bundle: zips often hold one folder. Empty for the top.
+    #[serde(default)]
+    pub root: String,
+    /// The process to start, as an argument vector; `$PORT` and other `$NAME` words are replaced
+    /// by what the release says when its image is built. Empty for static sites.
+    pub command: Vec<String>,
+}
+
+/// The kind of an app, and what its dependencies are declared in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Runtime {
+    Python { dependencies: PythonDependencies },
+    Node { lock_file: bool },
+    Static,
+}
+
+/// Where a Python app declares what it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PythonDependencies {
+    /// `requirements.txt`.
+    Requirements,
+    /// `pyproject.toml`.
+    Project,
+    None,
+}

@@ -1,0 +1,51 @@
+//! Routes: `routes/<instance>` and the leases of front ports, `ports/edge/<port>`. Written by the load balancer.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::id::Generation;
+use crate::name::{HostLabel, LegacyName};
+use crate::port::edge::Upstream;
+
+/// An instance's way in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    pub schema: u32,
+    pub instance: LegacyName,
+    pub front_port: u16,
+    pub host: HostLabel,
+    /// Sorted by slot.
+    pub upstreams: Vec<Upstream>,
+    /// Replicas that get no new requests; requests under way at them are waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<Upstream>,
+    /// Whether it should be served or go away.
+    #[serde(default)]
+    pub goal: RouteGoal,
+    /// The generation of the deployment that asked for it.
+    pub generation: Generation,
+    /// What the load balancer's lists of document 001 show of it.
+    pub image: String,
+    pub container_port: u16,
+    pub container_ids: Vec<String>,
+}
+
+/// What was asked of a route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteGoal {
+    #[default]
+    Served,
+    /// Out of the table, drained, then removed with its lease.
+    Removed,
+}
+
+/// Who owns a front port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrontPortLease {
+    pub schema: u32,
+    pub instance: LegacyName,
+    /// Set when the route is gone: not given out again for 60 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_at: Option<Timestamp>,
+}

@@ -1,0 +1,94 @@
+//! Making containers run.
+
+use common::digest::ImageRef;
+use common::failure::Failure;
+use common::port::container::Container;
+use common::record::deployment::Slot;
+use futures::future::try_join_all;
+
+use super::container::{Placed, unless_deposed};
+use super::{Effect, Round};
+use crate::domain::change::Change;
+use crate::domain::verdict::{self, Verdict};
+use crate::reconcile::Error;
+
+/// Starts replicas, all at once.
+pub(super) async fn start(
+    round: &Round<'_>,
+    slots: &[Slot],
+    image: &ImageRef,
+) -> Result<Effect, Error> {
+    let started = try_join_all(slots.iter().map(|slot| start_one(round, slot, image))).await?;
+    Ok(Effect::gathered(started))
+}
+
+async fn start_one(round: &Round<'_>, slot: &Slot, image: &ImageRef) -> Result<Effect, Error> {
+    let placement = slot.placement_request;
+    let placed = match Placed::of(round, slot) {
+        Ok(placed) => placed,
+        Err(failure) => return Ok(Effect::of(Change::Unfit { slot: placement, failure })),
+    };
+    let verdict = match ensure(round, &placed, image).await? {
+        Ok(container) => {
+            let change = Change::Started { slot: placement, container_id: container.id };
+            return Ok(Effect::of(change));
+        }
+        Err(verdict) => verdict,
+    };
+    match verdict {
+        Verdict::Good => Ok(Effect::default()),
+        Verdict::Wait(failure) => Ok(Effect::hindered(failure)),
+        Verdict::Bad(failure) => {
+            placed.discard(round).await;
+            Ok(Effect::of(Change::Unfit { slot: placement, failure }))
+        }
+    }
+}
+
+/// Makes a replica's container run; what is not running for lack of a release is bad.
+pub(super) async fn ensure(
+    round: &Round<'_>,
+    placed: &Placed<'_>,
+    image: &ImageRef,
+) -> Result<Result<Container, Verdict>, Error> {
+    let spec = match placed.spec(round, image) {
+        Ok(spec) => spec,
+        Err(failure) => return Ok(Err(Verdict::Bad(failure))),
+    };
+    let nodes = round.shared.ports.nodes.as_ref();
+    match nodes.ensure(&placed.agent, round.shared.issuer(), &spec).await {
+        Ok(container) => Ok(Ok(container)),
+        Err(err) => {
+            let err = unless_deposed(err)?;
+            let patience = &round.shared.config.patience;
+            Ok(Err(verdict::of_start(&err, placed.slot, patience, round.now())))
+        }
+    }
+}
+
+/// Brings missing containers of served replicas back; one that cannot be is replaced.
+pub(super) async fn restore(
+    round: &Round<'_>,
+    slots: &[Slot],
+    image: &ImageRef,
+) -> Result<Effect, Error> {
+    let restored = try_join_all(slots.iter().map(|slot| restore_one(round, slot, image))).await?;
+    Ok(Effect::gathered(restored))
+}
+
+async fn restore_one(round: &Round<'_>, slot: &Slot, image: &ImageRef) -> Result<Effect, Error> {
+    let placement = slot.placement_request;
+    let condemned = |failure: Failure| Effect::of(Change::Condemned { slot: placement, failure });
+    let placed = match Placed::of(round, slot) {
+        Ok(placed) => placed,
+        Err(failure) => return Ok(condemned(failure)),
+    };
+    Ok(match ensure(round, &placed, image).await? {
+        Ok(container) => {
+            Effect::of(Change::Restored { slot: placement, container_id: container.id })
+        }
+        Err(Verdict::Bad(failure)) => condemned(failure),
+        Err(Verdict::Wait(failure)) => Effect::hindered(failure),
+        Err(Verdict::Good) => Effect::default(),
+    })
+}

@@ -1,0 +1,188 @@
+//! The sections `[deployment]` and `[build]`: as they are written, and as they are meant.
+
+use std::time::Duration;
+
+use chassis::config::Problem;
+use chassis::http;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::dockerfile::Images;
+use crate::domain::patience::Patience;
+
+/// The registry's entries of all replicas must fit into one transaction.
+const MOST_REPLICAS: u32 = 25;
+const MIB: u64 = 1024 * 1024;
+
+/// The service's own sections as they are written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raw {
+    pub deployment: RawDeployment,
+    pub build: RawBuild,
+}
+
+/// `[deployment]`: how long things may take, in seconds, and how much there may be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawDeployment {
+    pub deploy_seconds: u32,
+    pub stop_seconds: u32,
+    pub undo_seconds: u32,
+    pub ask_again_seconds: u32,
+    pub node_seconds: u32,
+    pub image_seconds: u32,
+    pub health_seconds: u32,
+    pub front_seconds: u32,
+    pub keep_removed_seconds: u32,
+    pub scan_seconds: u32,
+    pub sweep_seconds: u32,
+    pub max_replicas: u32,
+    pub at_once: usize,
+}
+
+/// `[build]`: how images are made of bundles.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawBuild {
+    pub at_once: usize,
+    pub max_unpacked_mebibytes: u64,
+    pub python_builder: String,
+    pub python: String,
+    pub node_builder: String,
+    pub node: String,
+    pub static_site: String,
+}
+
+/// The service's configuration as it is meant.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub patience: Patience,
+    /// How often every deployment is looked at, whatever happened.
+    pub scan_every: Duration,
+    /// How often every node's containers are listed.
+    pub sweep_every: Duration,
+    pub most_replicas: usize,
+    /// How many deployments are worked on at once.
+    pub at_once: usize,
+    /// How many images are built at once: their contexts are in memory meanwhile.
+    pub builds_at_once: usize,
+    /// How many bytes of files a build context may have.
+    pub most_unpacked: u64,
+    pub images: Images,
+    /// `ip:port` of the plain listener, for document 001's registry.
+    pub advertised: String,
+}
+
+impl Raw {
+    /// All problems at once.
+    pub fn resolve(self, http: &http::Config) -> Result<Config, Vec<Problem>> {
+        let Raw { deployment, build } = self;
+        let mut problems = Vec::new();
+        for (key, seconds) in deployment.durations() {
+            if !(1..=86_400).contains(&seconds) {
+                problems.push(Problem::new(key, "must be from 1 to 86400"));
+            }
+        }
+        if !(1..=MOST_REPLICAS).contains(&deployment.max_replicas) {
+            let message = format!("must be from 1 to {MOST_REPLICAS}");
+            problems.push(Problem::new("deployment.max_replicas", message));
+        }
+        if !(1..=256).contains(&deployment.at_once) {
+            problems.push(Problem::new("deployment.at_once", "must be from 1 to 256"));
+        }
+        if !(1..=64).contains(&build.at_once) {
+            problems.push(Problem::new("build.at_once", "must be from 1 to 64"));
+        }
+        if !(1..=4096).contains(&build.max_unpacked_mebibytes) {
+            problems.push(Problem::new("build.max_unpacked_mebibytes", "must be from 1 to 4096"));
+        }
+        for (key, image) in build.images() {
+            if !is_image(image) {
+                problems.push(Problem::new(key, format!("{image:?} does not name an image")));
+            }
+        }
+        if problems.is_empty() { Ok(meant(&deployment, build, http)) } else { Err(problems) }
+    }
+}
+
+impl RawDeployment {
+    fn durations(&self) -> [(&'static str, u32); 11] {
+        [
+            ("deployment.deploy_seconds", self.deploy_seconds),
+            ("deployment.stop_seconds", self.stop_seconds),
+            ("deployment.undo_seconds", self.undo_seconds),
+            ("deployment.ask_again_seconds", self.ask_again_seconds),
+            ("deployment.node_seconds", self.node_seconds),
+            ("deployment.image_seconds", self.image_seconds),
+            ("deployment.health_seconds", self.health_seconds),
+            ("deployment.front_seconds", self.front_seconds),
+            ("deployment.keep_removed_seconds", self.keep_removed_seconds),
+            ("deployment.scan_seconds", self.scan_seconds),
+            ("deployment.sweep_seconds", self.sweep_seconds),
+        ]
+    }
+}
+
+impl RawBuild {
+    fn images(&self) -> [(&'static str, &str); 5] {
+        [
+            ("build.python_builder", &self.python_builder),
+            ("build.python", &self.python),
+            ("build.node_builder", &self.node_builder),
+            ("build.node", &self.node),
+            ("build.static_site", &self.static_site),
+        ]
+    }
+}
+
+/// An image's reference stands in a line of a `Dockerfile`: it must not be able to be more than one word.
+fn is_image(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte);
+    text.bytes().all(allowed) && text.starts_with(|letter: char| letter.is_ascii_alphanumeric())
+}
+
+fn meant(deployment: &RawDeployment, build: RawBuild, http: &http::Config) -> Config {
+    let seconds = |seconds: u32| SignedDuration::from_secs(seconds.into());
+    Config {
+        patience: Patience {
+            deploy: seconds(deployment.deploy_seconds),
+            stop: seconds(deployment.stop_seconds),
+            undo: seconds(deployment.undo_seconds),
+            ask: seconds(deployment.ask_again_seconds),
+            node: seconds(deployment.node_seconds),
+            image: seconds(deployment.image_seconds),
+            health: seconds(deployment.health_seconds),
+            front: seconds(deployment.front_seconds),
+            tombstone: seconds(deployment.keep_removed_seconds),
+            ..Patience::default()
+        },
+        scan_every: Duration::from_secs(deployment.scan_seconds.into()),
+        sweep_every: Duration::from_secs(deployment.sweep_seconds.into()),
+        most_replicas: usize::try_from(deployment.max_replicas).unwrap_or(1),
+        at_once: deployment.at_once,
+        builds_at_once: build.at_once,
+        most_unpacked: build.max_unpacked_mebibytes * MIB,
+        images: Images {
+            python_builder: build.python_builder,
+            python: build.python,
+            node_builder: build.node_builder,
+            node: build.node,
+            static_site: build.static_site,
+        },
+        advertised: http.advertised.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_one_word() {
+        assert!(is_image("registry:5000/avishkar/runtime-python:dev"));
+        for text in ["", "-x", "a b", "a\nRUN x", "a AS b", "$X"] {
+            assert!(!is_image(text), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What steps and answers do to the record: total functions that may be applied again.
+//!
+//! Replicas are named by the request under which they were placed: what was learned of a placement
+//! that has been given up in the meantime changes nothing.
+
+use common::digest::ImageRef;
+use common::failure::{Failure, FailureCode};
+use common::id::{Generation, RequestId};
+use common::record::deployment::{Deployment, Place, Revision, Slot, SlotState, State};
+use jiff::Timestamp;
+
+use super::patience::Patience;
+use super::placement::{self, Turn};
+use super::replicas::{is_advancing, may_be_routed};
+
+/// Why a request whose deadline passed failed, if nothing is known to have stood in its way.
+pub(crate) const TOO_LATE: &str = "it was not done by its deadline";
+
+/// One change of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    Asked {
+        generation: Generation,
+        count: usize,
+    },
+    AskedAgain {
+        slot: RequestId,
+    },
+    Placed {
+        slot: RequestId,
+        place: Place,
+    },
+    Built {
+        image: ImageRef,
+    },
+    Started {
+        slot: RequestId,
+        container_id: String,
+    },
+    Ready {
+        slot: RequestId,
+    },
+    /// It was not placed, did not start, or did not answer.
+    Unfit {
+        slot: RequestId,
+        failure: Failure,
+    },
+    /// The edge serves these and no others; of those, `waiting` ones are kept.
+    Routed {
+        slots: Vec<RequestId>,
+        waiting: Vec<RequestId>,
+        endpoint: String,
+    },
+    Unrouted {
+        waiting: Vec<RequestId>,
+    },
+    Removed {
+        slots: Vec<RequestId>,
+    },
+    /// A missing container runs again; it must be told to the edge.
+    Restored {
+        slot: RequestId,
+        container_id: String,
+    },
+    /// It is served, but cannot stay.
+    Condemned {
+        slot: RequestId,
+        failure: Failure,
+    },
+    /// What stands in the way for now.
+    Hindered {
+        failure: Failure,
+    },
+    GivenUp {
+        failure: Failure,
+    },
+    Running,
+    Failed,
+    Stopped,
+    Buried,
+}
+
+/// Notes changes; what they make owed is added.
+pub(crate) fn note(
+    deployment: &mut Deployment,
+    changes: &[Change],
+    patience: &Patience,
+    now: Timestamp,
+) {
+    for change in changes {
+        if is_advancing(deployment) {
+            // Whatever stood in the way does so no longer.
+            deployment.failure = None;
+        }
+        note_one(deployment, change, patience, now);
+        advance(deployment);
+    }
+    deployment.updated_at = now;
+}
+
+fn note_one(deployment: &mut Deployment, change: &Change, patience: &Patience, now: Timestamp) {
+    match change {
+        Change::Asked { generation, count } => {
+            placement::ask(deployment, *generation, *count, now);
+        }
+        Change::AskedAgain { slot } => placement::repeat(deployment, *slot, now),
+        Change::Placed { slot, place } => on(deployment, *slot, SlotState::Asked, |slot| {
+            slot.place = Some(place.clone());
+            enter(slot, SlotState::Placed, now);
+        }),
+        Change::Built { image } => deployment.image = Some(image.clone()),
+        Change::Started { slot, container_id } => {
+            on(deployment, *slot, SlotState::Placed, |slot| {
+                slot.container_id = Some(container_id.clone());
+                enter(slot, SlotState::Started, now);
+            });
+        }
+        Change::Ready { slot } => on(deployment, *slot, SlotState::Started, |slot| {
+            enter(slot, SlotState::Ready, now);
+        }),
+        Change::Unfit { slot, failure } => unfit(deployment, *slot, failure, patience, now),
+        Change::Routed { slots, waiting, endpoint } => {
+            switch(deployment, slots, waiting, now);
+            routed(deployment, endpoint);
+        }
+        Change::Unrouted { waiting } => {
+            switch(deployment, &[], waiting, now);
+            deployment.serving = None;
+            deployment.endpoint = None;
+        }
+        Change::Removed { slots } => {
+            deployment.slots.retain(|slot| !slots.contains(&slot.placement_request));
+        }
+        Change::Restored { slot, container_id } => {
+            on(deployment, *slot, SlotState::Routed, |slot| {
+                slot.container_id = Some(container_id.clone());
+                enter(slot, SlotState::Ready, now);
+            });
+        }
+        Change::Condemned { slot, failure } => {
+            on(deployment, *slot, SlotState::Routed, |slot| enter(slot, SlotState::Leaving, now));
+            deployment.failure = Some(failure.clone());
+        }
+        Change::Hindered { failure } => deployment.failure = Some(failure.clone()),
+        Change::GivenUp { failure } => give_up(deployment, failure, patience, now),
+        Change::Running => running(deployment, now),
+        Change::Failed => {
+            let late = || Failure::new(FailureCode::DeadlineExceeded, TOO_LATE);
+            deployment.failure.get_or_insert_with(late);
+            deployment.state = State::Failed;
+        }
+        Change::Stopped => deployment.state = State::Stopped,
+        Change::Buried => deployment.state = State::Removed,
+    }
+}
+
+fn on(
+    deployment: &mut Deployment,
+    placement: RequestId,
+    state: SlotState,
+    change: impl FnOnce(&mut Slot),
+) {
+    let found = |slot: &&mut Slot| slot.placement_request == placement && slot.state == state;
+    if let Some(slot) = deployment.slots.iter_mut().find(found) {
+        change(slot);
+    }
+}
+
+fn enter(slot: &mut Slot, state: SlotState, now: Timestamp) {
+    slot.state = state;
+    slot.since = now;
+}
+
+/// A replica that can be placed better is; else a deploy fails with it, and what is served tries
+/// again later.
+fn unfit(
+    deployment: &mut Deployment,
+    placement: RequestId,
+    failure: &Failure,
+    patience: &Patience,
+    now: Timestamp,
+) {
+    let waits = |slot: &&Slot| slot.placement_request == placement && slot.state < SlotState::Ready;
+    let Some(slot) = deployment.slots.iter().find(waits) else { return };
+    let of_deploy = is_advancing(deployment) && slot.generation == deployment.generation;
+    if !of_deploy {
+        placement::ask_elsewhere(deployment, placement, Turn::Later, now);
+        if deployment.state == State::Running {
+            deployment.failure = Some(failure.clone());
+        }
+    } else if slot.attempt < new_placements(failure.code) {
+        placement::ask_elsewhere(deployment, placement, Turn::Now, now);
+    } else {
+        give_up(deployment, failure, patience, now);
+    }
+}
+
+/// How often a replica of a deploy is placed anew after this failure.
+fn new_placements(code: FailureCode) -> u32 {
+    if code == FailureCode::PortTaken {
+        1
+    } else if matches!(code, FailureCode::NodeUnavailable | FailureCode::InsufficientStorage) {
+        2
+    } else {
+        0
+    }
+}
+
+fn give_up(deployment: &mut Deployment, failure: &Failure, patience: &Patience, now: Timestamp) {
+    if is_advancing(deployment) {
+        deployment.state = State::Undoing;
+        deployment.failure = Some(failure.clone());
+        deployment.deadline = now + patience.undo;
+    }
+}
+
+fn routed(deployment: &mut Deployment, endpoint: &str) {
+    deployment.endpoint = Some(endpoint.to_owned());
+    let reported = deployment.failure.as_ref().map(|failure| failure.code);
+    if deployment.state == State::Running && reported != Some(FailureCode::CrashLoop) {
+        deployment.failure = None;
+    }
+}
+
+/// The edge serves these and no others: whoever else could be served waits or is to go.
+fn switch(
+    deployment: &mut Deployment,
+    served: &[RequestId],
+    waiting: &[RequestId],
+    now: Timestamp,
+) {
+    for slot in deployment.slots.iter_mut().filter(|slot| may_be_routed(slot)) {
+        let state = if served.contains(&slot.placement_request) {
+            SlotState::Routed
+        } else if waiting.contains(&slot.placement_request) {
+            SlotState::Ready
+        } else {
+            SlotState::Drained
+        };
+        if state != slot.state {
+            enter(slot, state, now);
+        }
+    }
+}
+
+/// The newest generation is served, and the edge was told nothing else.
+fn running(deployment: &mut Deployment, now: Timestamp) {
+    let Some(image) = deployment.image.clone() else { return };
+    let Deployment { generation, release, .. } = *deployment;
+    for slot in deployment.slots.iter_mut().filter(|slot| slot.generation != generation) {
+        if slot.state < SlotState::Drained {
+            enter(slot, SlotState::Drained, now);
+        }
+    }
+    deployment.serving = Some(Revision { generation, release, image });
+    deployment.state = State::Running;
+    deployment.failure = None;
+}
+
+/// The state follows the replicas, and never goes back.
+fn advance(deployment: &mut Deployment) {
+    if !is_advancing(deployment) {
+        return;
+    }
+    let newest = || deployment.slots.iter().filter(|slot| slot.generation == deployment.generation);
+    let least = newest().map(|slot| slot.state).min();
+    let reached = match least {
+        None => State::Accepted,
+        Some(SlotState::Asked) => State::Placing,
+        Some(_) if deployment.image.is_none() => State::Building,
+        Some(SlotState::Placed | SlotState::Started) => State::Starting,
+        Some(SlotState::Ready | SlotState::Routed | SlotState::Leaving | SlotState::Drained) => {
+            State::Routing
+        }
+    };
+    deployment.state = deployment.state.max(reached);
+}

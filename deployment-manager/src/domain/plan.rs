@@ -1,0 +1,269 @@
+//! The next step of a deployment: decided from its record and what was observed, and from nothing
+//! else, so that a restart decides the same.
+//!
+//! The rules are asked in order; the first that has something to do wins. None of them asks how a
+//! deployment came to be as it is: a deploy, a redeploy, a scale, a dead node and a stop are the same
+//! rules over other records.
+
+use common::failure::{Failure, FailureCode};
+use common::id::Generation;
+use common::name::ContainerName;
+use common::record::deployment::{Deployment, Slot, SlotState, State};
+use jiff::Timestamp;
+
+use super::change::TOO_LATE;
+use super::observed::{Footing, Observed, Standing};
+use super::patience::Patience;
+use super::placement;
+use super::replicas::{
+    Target, is_advancing, is_in_progress, is_wanted, live_generations, may_be_routed, staying,
+    target,
+};
+use super::spec::upstream;
+use super::step::Step;
+
+/// Decides what to do next.
+pub(crate) fn next_step(
+    deployment: &Deployment,
+    seen: &Observed,
+    patience: &Patience,
+    now: Timestamp,
+) -> Step {
+    let plan = Plan { deployment, seen, patience, now };
+    plan.expire()
+        .or_else(|| plan.ask())
+        .or_else(|| plan.route())
+        .or_else(|| plan.ask_again())
+        .or_else(|| plan.build())
+        .or_else(|| plan.start())
+        .or_else(|| plan.probe())
+        .or_else(|| plan.remove())
+        .or_else(|| plan.conclude())
+        .or_else(|| plan.repair())
+        .unwrap_or_else(|| plan.rest())
+}
+
+struct Plan<'a> {
+    deployment: &'a Deployment,
+    seen: &'a Observed,
+    patience: &'a Patience,
+    now: Timestamp,
+}
+
+impl Plan<'_> {
+    /// Nothing is in progress past its deadline.
+    fn expire(&self) -> Option<Step> {
+        if !is_in_progress(self.deployment) || self.now < self.deployment.deadline {
+            return None;
+        }
+        if !is_advancing(self.deployment) {
+            return Some(Step::Fail);
+        }
+        let hindrance = self.deployment.failure.clone();
+        let late = || Failure::new(FailureCode::DeadlineExceeded, TOO_LATE);
+        Some(Step::GiveUp { failure: hindrance.unwrap_or_else(late) })
+    }
+
+    /// Every live generation has as many replicas as are wanted.
+    fn ask(&self) -> Option<Step> {
+        live_generations(self.deployment).into_iter().find_map(|generation| {
+            let present = staying(self.deployment, self.seen, generation).len();
+            let count = self.seen.replicas.saturating_sub(present);
+            (count > 0).then_some(Step::Ask { generation, count })
+        })
+    }
+
+    /// The route names who is ready, and nobody who is to go. While nobody is ready it stays as it is.
+    fn route(&self) -> Option<Step> {
+        match target(self.deployment, self.seen) {
+            Target::Nobody => {
+                let routed = self.deployment.slots.iter().any(|slot| self.is_misrouted(slot, &[]));
+                let open = self.deployment.endpoint.is_some() && !is_advancing(self.deployment);
+                (routed || open).then(|| Step::Unroute { waiting: self.waiting(&[]) })
+            }
+            Target::Replicas(slots) if slots.is_empty() => None,
+            Target::Replicas(slots) => {
+                let complete = slots.iter().all(|slot| slot.state == SlotState::Routed);
+                let exact =
+                    !self.deployment.slots.iter().any(|slot| self.is_misrouted(slot, &slots));
+                (!complete || !exact).then(|| self.route_to(&slots))
+            }
+        }
+    }
+
+    fn route_to(&self, slots: &[&Slot]) -> Step {
+        Step::Route { slots: owned(slots), waiting: self.waiting(slots) }
+    }
+
+    /// Whether the edge may send requests to a replica that should get none.
+    fn is_misrouted(&self, slot: &Slot, target: &[&Slot]) -> bool {
+        let waits = slot.state == SlotState::Ready && is_wanted(self.deployment, self.seen, slot);
+        may_be_routed(slot) && !target.contains(&slot) && !waits
+    }
+
+    /// Those that could be served and are kept: for the switch to their generation, or back to it.
+    fn waiting(&self, target: &[&Slot]) -> Vec<Slot> {
+        let waits = |slot: &&Slot| may_be_routed(slot) && !target.contains(slot);
+        self.wanted().filter(waits).cloned().collect()
+    }
+
+    /// A question without an answer is repeated, under the same id.
+    fn ask_again(&self) -> Option<Step> {
+        let due = |slot: &&Slot| self.asked_until(slot).is_some_and(|until| until <= self.now);
+        some(self.wanted().filter(due)).map(|slots| Step::AskAgain { slots })
+    }
+
+    fn asked_until(&self, slot: &Slot) -> Option<Timestamp> {
+        let asked = slot.state == SlotState::Asked;
+        asked.then(|| slot.since + self.patience.ask_again(slot.attempt))
+    }
+
+    fn build(&self) -> Option<Step> {
+        if !is_advancing(self.deployment) || self.deployment.image.is_some() {
+            return None;
+        }
+        let node = placement::builder(&self.deployment.app, self.seen.live_nodes())?;
+        Some(Step::Build { node: node.clone() })
+    }
+
+    /// Replicas of a generation start together: the first ones to be placed wait a moment for the rest.
+    fn start(&self) -> Option<Step> {
+        live_generations(self.deployment).into_iter().find_map(|generation| {
+            let image = if self.deployment.generation == generation {
+                self.deployment.image.clone()
+            } else {
+                self.deployment.serving.as_ref().map(|serving| serving.image.clone())
+            };
+            if self.gathered_until(generation).is_some() {
+                return None;
+            }
+            let placed =
+                |slot: &&Slot| slot.generation == generation && slot.state == SlotState::Placed;
+            let slots = some(self.wanted().filter(placed))?;
+            image.map(|image| Step::Start { slots, image })
+        })
+    }
+
+    /// When no further answers are waited for; none if that is over.
+    fn gathered_until(&self, generation: Generation) -> Option<Timestamp> {
+        let fresh = |slot: &&Slot| {
+            slot.generation == generation && slot.state == SlotState::Asked && slot.attempt == 0
+        };
+        let until = self.wanted().filter(fresh).map(|slot| slot.since + self.patience.gather).max();
+        until.filter(|until| *until > self.now)
+    }
+
+    fn probe(&self) -> Option<Step> {
+        let started = |slot: &&Slot| slot.state == SlotState::Started;
+        some(self.wanted().filter(started)).map(|slots| Step::Probe { slots })
+    }
+
+    /// What is not wanted goes, once it gets no requests. What a node holds that cannot be told is
+    /// left to the sweep.
+    fn remove(&self) -> Option<Step> {
+        let goes =
+            |slot: &&Slot| !may_be_routed(slot) && !is_wanted(self.deployment, self.seen, slot);
+        let (lost, slots): (Vec<&Slot>, Vec<&Slot>) =
+            self.deployment.slots.iter().filter(goes).partition(|slot| self.is_out_of_reach(slot));
+        let nothing = lost.is_empty() && slots.is_empty();
+        (!nothing).then(|| Step::Remove { slots: owned(&slots), lost: owned(&lost) })
+    }
+
+    fn is_out_of_reach(&self, slot: &Slot) -> bool {
+        slot.place.is_none() || self.seen.footing(slot) == Footing::Lost
+    }
+
+    /// The request ends once everything it asked for is so.
+    fn conclude(&self) -> Option<Step> {
+        let deployment = self.deployment;
+        match deployment.state {
+            State::Routing if is_advancing(deployment) => {
+                let newest = staying(deployment, self.seen, deployment.generation);
+                let routed = newest.iter().all(|slot| slot.state == SlotState::Routed);
+                (routed && !newest.is_empty()).then_some(Step::Finish)
+            }
+            State::Undoing => {
+                let left =
+                    deployment.slots.iter().any(|slot| slot.generation == deployment.generation);
+                (!left).then_some(Step::Fail)
+            }
+            State::Stopping => deployment.slots.is_empty().then_some(Step::Stopped),
+            State::Stopped => Some(Step::Bury),
+            State::Removed => (self.now >= self.forgotten_at()).then_some(Step::Forget),
+            State::Accepted
+            | State::Placing
+            | State::Building
+            | State::Starting
+            | State::Routing
+            | State::Running
+            | State::Failed => None,
+        }
+    }
+
+    fn forgotten_at(&self) -> Timestamp {
+        self.deployment.updated_at + self.patience.tombstone
+    }
+
+    /// What runs is what was started, and the edge serves what it was told.
+    fn repair(&self) -> Option<Step> {
+        let serving = self.deployment.serving.as_ref()?;
+        if is_in_progress(self.deployment) {
+            return None;
+        }
+        let routed: Vec<&Slot> =
+            self.wanted().filter(|slot| slot.state == SlotState::Routed).collect();
+        let found = |standing| {
+            let stands = move |slot: &&&Slot| self.standing(slot) == standing;
+            some(routed.iter().filter(stands).copied())
+        };
+        if let Some(slots) = found(Standing::Missing) {
+            return Some(Step::Restore { slots, image: serving.image.clone() });
+        }
+        let drifted = self.seen.upstreams.as_ref().is_some_and(|upstreams| {
+            let served = routed.iter().filter_map(|slot| upstream(slot));
+            !routed.is_empty() && !served.eq(upstreams.iter().cloned())
+        });
+        if drifted {
+            return Some(self.route_to(&routed));
+        }
+        let reported = self.deployment.failure.as_ref().map(|failure| failure.code);
+        if reported == Some(FailureCode::CrashLoop) {
+            return None;
+        }
+        found(Standing::Exited).map(|slots| Step::Examine { slots })
+    }
+
+    fn standing(&self, slot: &Slot) -> Standing {
+        let instance = self.deployment.instance.as_str().parse();
+        instance.map_or(Standing::Unknown, |instance| {
+            self.seen.standing(slot, &ContainerName::new(&instance, slot.number))
+        })
+    }
+
+    /// Until something changes, or the next deadline.
+    fn rest(&self) -> Step {
+        let asked = self.wanted().filter_map(|slot| self.asked_until(slot));
+        let gathered = live_generations(self.deployment)
+            .into_iter()
+            .filter_map(|one| self.gathered_until(one));
+        let deadline = is_in_progress(self.deployment).then_some(self.deployment.deadline);
+        let grave = (self.deployment.state == State::Removed).then(|| self.forgotten_at());
+        Step::Rest { until: asked.chain(gathered).chain(deadline).chain(grave).min() }
+    }
+
+    fn wanted(&self) -> impl Iterator<Item = &Slot> {
+        self.deployment.slots.iter().filter(|slot| is_wanted(self.deployment, self.seen, slot))
+    }
+}
+
+fn some<'a>(slots: impl Iterator<Item = &'a Slot>) -> Option<Vec<Slot>> {
+    let slots: Vec<Slot> = slots.cloned().collect();
+    (!slots.is_empty()).then_some(slots)
+}
+
+fn owned(slots: &[&Slot]) -> Vec<Slot> {
+    slots.iter().copied().cloned().collect()
+}
+
+#[cfg(test)]
+mod tests;

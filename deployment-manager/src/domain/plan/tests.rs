@@ -1,0 +1,350 @@
+use common::failure::FailureCode;
+use common::record::deployment::State;
+use common::record::node::Verdict;
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+
+use super::super::change::{Change, note};
+use super::super::simulation::{Luck, World, failure, node};
+use super::*;
+
+impl World {
+    fn expect_steps(&mut self, expected: &Expect) {
+        self.run();
+        let mut text = self.done.join("\n");
+        text.push('\n');
+        expected.assert_eq(&text);
+        self.done.clear();
+    }
+
+    fn state(&self) -> State {
+        self.deployment.as_ref().unwrap().state
+    }
+}
+
+fn running(nodes: usize, replicas: usize) -> World {
+    let mut world = World::new(nodes, replicas);
+    world.deploy();
+    world.run();
+    assert_eq!(world.state(), State::Running);
+    world.done.clear();
+    world
+}
+
+#[test]
+fn a_first_deploy() {
+    let mut world = World::new(2, 2);
+    world.deploy();
+    world.expect_steps(&expect![[r"
+        build the image on node-1
+        start replicas 1 on node-2 and 2 on node-1
+        look whether replicas 1 on node-2 and 2 on node-1 can be reached
+        route to replicas 1 on node-2 and 2 on node-1
+        ask through the front door, then say that it runs
+    "]]);
+    world.assert_settled();
+}
+
+#[test]
+fn a_redeploy_takes_over_before_the_old_replicas_go() {
+    let mut world = running(2, 2);
+    world.deploy();
+    world.expect_steps(&expect![[r"
+        build the image on node-1
+        start replicas 3 on node-2 and 4 on node-1
+        look whether replicas 3 on node-2 and 4 on node-1 can be reached
+        route to replicas 3 on node-2 and 4 on node-1
+        ask through the front door, then say that it runs
+        remove replicas 1 on node-2 and 2 on node-1
+    "]]);
+    world.assert_settled();
+}
+
+#[test]
+fn a_redeploy_that_fails_leaves_the_old_replicas_alone() {
+    let mut world = running(2, 2);
+    let edge = world.edge.clone();
+    world.deploy();
+    world.luck = Luck::Probe(FailureCode::AppExited);
+    world.expect_steps(&expect![[r"
+        build the image on node-1
+        start replicas 3 on node-2 and 4 on node-1
+        look whether replicas 3 on node-2 and 4 on node-1 can be reached
+        remove replicas 3 on node-2 and 4 on node-1
+        say that it failed
+    "]]);
+    assert_eq!(world.edge, edge);
+    assert_eq!(world.state(), State::Failed);
+    world.assert_settled();
+}
+
+#[test]
+fn a_failed_front_door_brings_the_old_replicas_back() {
+    let mut world = running(1, 1);
+    world.deploy();
+    while !world.done.iter().any(|step| step.starts_with("route to")) {
+        world.answer();
+        world.step();
+    }
+    let deployment = world.deployment.as_mut().unwrap();
+    let change = Change::GivenUp { failure: failure(FailureCode::RouteFailed) };
+    let now = world.now;
+    note(deployment, &[change], &Patience::default(), now);
+    world.expect_steps(&expect![[r"
+        build the image on node-1
+        start replica 2 on node-1
+        look whether replica 2 on node-1 can be reached
+        route to replica 2 on node-1
+        route to replica 1 on node-1
+        remove replica 2 on node-1
+        say that it failed
+    "]]);
+    world.assert_settled();
+}
+
+#[test]
+fn a_node_that_dies_during_the_switch_does_not_switch_back() {
+    let mut world = running(2, 2);
+    world.deploy();
+    while !world.done.iter().any(|step| step.starts_with("route to")) {
+        world.answer();
+        world.step();
+    }
+    world.done.clear();
+    world.set_verdict(1, Verdict::Dead);
+    world.expect_steps(&expect![[r"
+        ask for a node for a replica of generation 2
+        ask for a node for a replica of generation 1
+        route to replica 3 on node-2
+        start replica 5 on node-2
+        start replica 6 on node-2
+        look whether replicas 5 on node-2 and 6 on node-2 can be reached
+        route to replicas 3 on node-2 and 5 on node-2
+        leave replicas 2 on node-1 and 4 on node-1 to the sweep
+        ask through the front door, then say that it runs
+        remove replicas 1 on node-2 and 6 on node-2
+    "]]);
+    world.set_verdict(1, Verdict::Live);
+    world.run();
+    world.sweep();
+    world.assert_settled();
+}
+
+#[test]
+fn a_first_deploy_that_fails_leaves_nothing() {
+    let mut world = World::new(1, 2);
+    world.deploy();
+    world.luck = Luck::Start(FailureCode::ImageUnavailable);
+    world.expect_steps(&expect![[r"
+        build the image on node-1
+        start replicas 1 on node-1 and 2 on node-1
+        remove replicas 1 on node-1 and 2 on node-1
+        say that it failed
+    "]]);
+    world.assert_settled();
+}
+
+#[test]
+fn a_taken_port_is_a_reason_to_ask_once_more() {
+    let mut world = World::new(1, 1);
+    world.deploy();
+    world.luck = Luck::Start(FailureCode::PortTaken);
+    world.expect_steps(&expect![[r"
+        build the image on node-1
+        start replica 1 on node-1
+        start replica 1 on node-1
+        look whether replica 1 on node-1 can be reached
+        route to replica 1 on node-1
+        ask through the front door, then say that it runs
+    "]]);
+    assert_eq!(world.state(), State::Running);
+    world.assert_settled();
+}
+
+#[test]
+fn a_dead_nodes_replica_leaves_the_route_at_once_and_is_replaced() {
+    let mut world = running(2, 2);
+    world.set_verdict(1, Verdict::Dead);
+    world.expect_steps(&expect![[r"
+        ask for a node for a replica of generation 1
+        route to replica 1 on node-2
+        start replica 3 on node-2
+        look whether replica 3 on node-2 can be reached
+        route to replicas 1 on node-2 and 3 on node-2
+        leave replica 2 on node-1 to the sweep
+    "]]);
+    assert!(world.edge.iter().all(|one| one.0 == node(2)));
+    world.set_verdict(1, Verdict::Live);
+    world.run();
+    world.sweep();
+    world.assert_settled();
+}
+
+#[test]
+fn the_only_replica_stays_routed_until_there_is_another_one() {
+    let mut world = running(2, 1);
+    let home = world.edge.iter().next().unwrap().0.clone();
+    let number = if home == node(1) { 1 } else { 2 };
+    world.set_verdict(number, Verdict::Dead);
+    world.expect_steps(&expect![[r"
+        ask for a node for a replica of generation 1
+        start replica 2 on node-1
+        look whether replica 2 on node-1 can be reached
+        route to replica 2 on node-1
+        leave replica 1 on node-2 to the sweep
+    "]]);
+}
+
+#[test]
+fn a_node_that_is_emptied_serves_until_there_is_a_replacement() {
+    let mut world = running(2, 2);
+    world.set_verdict(1, Verdict::Draining);
+    world.expect_steps(&expect![[r"
+        ask for a node for a replica of generation 1
+        start replica 3 on node-2
+        look whether replica 3 on node-2 can be reached
+        route to replicas 1 on node-2 and 3 on node-2
+        remove replica 2 on node-1
+    "]]);
+    world.assert_settled();
+}
+
+#[test]
+fn scaling_up_and_down() {
+    let mut world = running(2, 1);
+    world.seen.replicas = 3;
+    world.expect_steps(&expect![[r"
+        ask for nodes for 2 replicas of generation 1
+        start replicas 2 on node-1 and 3 on node-2
+        look whether replicas 2 on node-1 and 3 on node-2 can be reached
+        route to replicas 1 on node-2, 2 on node-1 and 3 on node-2
+    "]]);
+    world.assert_settled();
+    world.seen.replicas = 1;
+    world.expect_steps(&expect![[r"
+        route to replica 1 on node-2
+        remove replicas 2 on node-1 and 3 on node-2
+    "]]);
+    world.assert_settled();
+}
+
+#[test]
+fn stopping_goes_from_the_outside_in() {
+    let mut world = running(2, 2);
+    world.stop();
+    world.expect_steps(&expect![[r"
+        remove the route
+        remove replicas 1 on node-2 and 2 on node-1
+        say that it is stopped
+        note that nothing is left
+    "]]);
+    world.assert_settled();
+    world.wait(3600);
+    world.expect_steps(&expect![[r"
+        forget the deployment
+    "]]);
+    assert_eq!(world.deployment, None);
+}
+
+#[test]
+fn what_is_in_progress_past_its_deadline_is_given_up() {
+    let mut world = World::new(0, 1);
+    world.deploy();
+    world.wait(600);
+    assert!(world.step());
+    assert_eq!(world.done, ["give up: DEADLINE_EXCEEDED: it was not done by its deadline"]);
+    world.run();
+    world.assert_settled();
+}
+
+#[test]
+fn a_question_without_an_answer_is_repeated_under_the_same_id() {
+    let mut world = World::new(1, 1);
+    world.deploy();
+    let id = world.deployment.as_ref().unwrap().slots[0].placement_request;
+    assert_eq!(id, world.deployment.as_ref().unwrap().request);
+    let deployment = world.deployment.as_mut().unwrap();
+    let first = deployment.owed.remove(0);
+    world.step();
+    assert!(!world.done.contains(&"ask again for a node for replica 1".to_owned()));
+    world.wait(5);
+    world.step();
+    let again = &world.deployment.as_ref().unwrap().owed[0];
+    assert_eq!(again.envelope, first.envelope);
+    assert_ne!(again.message_id, first.message_id);
+}
+
+#[derive(Debug, Clone)]
+enum Incident {
+    Deploy,
+    Stop,
+    Scale(usize),
+    Verdict(usize, Verdict),
+    Luck(Luck),
+    Answer,
+    Sweep,
+    Wait(i64),
+    Steps(usize),
+}
+
+fn incident() -> impl Strategy<Value = Incident> {
+    let verdict = prop_oneof![
+        Just(Verdict::Live),
+        Just(Verdict::Suspect),
+        Just(Verdict::Dead),
+        Just(Verdict::Draining)
+    ];
+    let luck = prop_oneof![
+        Just(Luck::Start(FailureCode::PortTaken)),
+        Just(Luck::Start(FailureCode::NodeUnavailable)),
+        Just(Luck::Start(FailureCode::InsufficientStorage)),
+        Just(Luck::Probe(FailureCode::AppExited)),
+        Just(Luck::Probe(FailureCode::HealthTimeout)),
+    ];
+    prop_oneof![
+        2 => Just(Incident::Deploy),
+        1 => Just(Incident::Stop),
+        2 => (1..4_usize).prop_map(Incident::Scale),
+        3 => (1..4_usize, verdict).prop_map(|(node, verdict)| Incident::Verdict(node, verdict)),
+        2 => luck.prop_map(Incident::Luck),
+        4 => Just(Incident::Answer),
+        1 => Just(Incident::Sweep),
+        2 => (0..30_i64).prop_map(Incident::Wait),
+        6 => (1..6_usize).prop_map(Incident::Steps),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happens in whatever order: states never go back, nothing that gets requests is
+    /// removed, every request ends once, and in the end what is wanted is what there is.
+    #[test]
+    fn carrying_the_plan_out_reaches_the_goal(incidents in prop::collection::vec(incident(), 0..60)) {
+        let mut world = World::new(3, 1);
+        for incident in incidents {
+            match incident {
+                Incident::Deploy => world.deploy(),
+                Incident::Stop => world.stop(),
+                Incident::Scale(replicas) => world.seen.replicas = replicas,
+                Incident::Verdict(node, verdict) => world.set_verdict(node, verdict),
+                Incident::Luck(luck) => world.luck = luck,
+                Incident::Answer => world.answer(),
+                Incident::Sweep => world.sweep(),
+                Incident::Wait(seconds) => world.wait(seconds),
+                Incident::Steps(count) => {
+                    for _ in 0..count {
+                        world.step();
+                    }
+                }
+            }
+        }
+        world.luck = Luck::Good;
+        for number in 1..=3 {
+            world.set_verdict(number, Verdict::Live);
+        }
+        world.run();
+        world.sweep();
+        world.assert_settled();
+    }
+}

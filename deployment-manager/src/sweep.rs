@@ -1,0 +1,138 @@
+//! Keeps each node free of containers that nobody wants, and lists what is there.
+//!
+//! A container of ours is wanted exactly by the replica of its instance that has its number, its
+//! generation and its node. What a stale leader made, what a dead node brought back, what could not be
+//! removed while its node was away: all of it is found here, by label.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chassis::reconcile::{Outcome, Reconcile};
+use chassis::records;
+use common::name::{InstanceName, LegacyName, NodeName};
+use common::port::container::Container;
+use common::port::nodes::{self, Agent, Removal};
+use common::port::store;
+use common::record::deployment::{Deployment, Slot, SlotState};
+
+use crate::records as stored;
+use crate::shared::Shared;
+
+/// Why a node could not be swept for now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Records(#[from] records::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Node(#[from] nodes::Error),
+}
+
+/// The reconciler of nodes.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    shared: Arc<Shared>,
+}
+
+impl Nodes {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Nodes { shared }
+    }
+
+    async fn sweep(&self, agent: &Agent) -> Result<(), Error> {
+        let node = &agent.node;
+        if !self.shared.fleet.is_announced(node) {
+            announce(&self.shared, agent).await?;
+        }
+        let asked_at = self.shared.ports.clock.now();
+        let containers = self.shared.ports.nodes.list(agent).await?;
+        for instance in self.shared.fleet.note_listed(node, asked_at, containers.clone()) {
+            self.shared.deployments.wake(instance);
+        }
+        if containers.is_empty() {
+            return Ok(());
+        }
+        // A replica is placed in its record before its container is made, so a record that is read
+        // after the listing knows every container in it.
+        self.shared.ports.store.sync().await?;
+        for container in self.unwanted(node, containers).await? {
+            self.remove(agent, &container).await?;
+        }
+        Ok(())
+    }
+
+    async fn unwanted(
+        &self,
+        node: &NodeName,
+        containers: Vec<Container>,
+    ) -> Result<Vec<Container>, Error> {
+        let mut deployments: BTreeMap<InstanceName, Option<Deployment>> = BTreeMap::new();
+        let mut unwanted = Vec::new();
+        for container in containers {
+            if !deployments.contains_key(&container.instance) {
+                let name = LegacyName::from(container.instance.clone());
+                let found = stored::deployment(self.shared.ports.store.as_ref(), &name).await?;
+                let found = found.map(|stored| stored.record);
+                deployments.insert(container.instance.clone(), found);
+            }
+            let deployment = deployments.get(&container.instance).and_then(Option::as_ref);
+            if !deployment.is_some_and(|deployment| wants(deployment, node, &container)) {
+                unwanted.push(container);
+            }
+        }
+        Ok(unwanted)
+    }
+
+    async fn remove(&self, agent: &Agent, container: &Container) -> Result<(), Error> {
+        tracing::warn!(node = %agent.node, container = %container.name, generation = %container.generation, "nobody wants this container; removing it");
+        let removal = Removal { name: container.name.clone(), generation: container.generation };
+        self.shared.ports.nodes.remove(agent, self.shared.issuer(), &removal).await?;
+        self.shared.metrics.swept.inc();
+        Ok(())
+    }
+}
+
+fn wants(deployment: &Deployment, node: &NodeName, container: &Container) -> bool {
+    let is_it = |slot: &Slot| {
+        slot.number == container.slot
+            && slot.generation == container.generation
+            && slot.state > SlotState::Asked
+            && slot.place.as_ref().is_some_and(|place| place.node == *node)
+    };
+    deployment.slots.iter().any(is_it)
+}
+
+/// Tells an agent who leads, before anything else is asked of it.
+pub(crate) async fn announce(shared: &Shared, agent: &Agent) -> Result<(), nodes::Error> {
+    shared.ports.nodes.announce(agent, shared.issuer()).await?;
+    shared.fleet.note_announced(&agent.node);
+    Ok(())
+}
+
+#[async_trait]
+impl Reconcile for Nodes {
+    type Key = NodeName;
+    type Error = Error;
+
+    async fn keys(&self) -> Result<Vec<NodeName>, Error> {
+        Ok(self.shared.fleet.names())
+    }
+
+    async fn reconcile(&self, node: &NodeName) -> Result<Outcome, Error> {
+        let Some(agent) = self.shared.fleet.agent(node) else { return Ok(Outcome::Settled) };
+        match self.sweep(&agent).await {
+            Ok(()) => Ok(Outcome::Again(self.shared.config.sweep_every)),
+            Err(Error::Node(err @ nodes::Error::StaleEpoch { .. })) => {
+                self.shared.deposed.notify_one();
+                Err(err.into())
+            }
+            // A node that is away is the node manager's business; it is looked at again in its turn.
+            Err(Error::Node(nodes::Error::Unreachable { .. })) => {
+                Ok(Outcome::Again(self.shared.config.sweep_every))
+            }
+            Err(err) => Err(err),
+        }
+    }
+}

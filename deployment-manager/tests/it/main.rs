@@ -1,0 +1,15 @@
+//! The deployment manager in process, over fakes, with paused time.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::panic, reason = "a test may panic")]
+
+mod crash;
+mod deploy;
+mod failure;
+mod http;
+mod node_manager;
+mod nodes;
+mod ports;
+mod redeploy;
+mod requests;
+mod stop;
+mod world;

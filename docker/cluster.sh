@@ -1,0 +1,101 @@
+#!/bin/bash
+# cluster.sh foundation|up|wait|down: the containers of compose.yaml. What is right is left alone.
+#   foundation   Kafka, ZooKeeper and the registry with the images apps are built on: all that can start before cargo ends
+#   up           everything, and waits until it is healthy
+#   down         containers, volumes and network of the cluster; images stay
+set -eu
+. "$(dirname "$0")/lib.sh"
+services='zookeeper kafka registry edge node-1 node-2 node-manager load-balancer deployment-manager app-manager'
+log=$state_dir/compose.log
+
+# One sentence for a taken port beats a half-started cluster.
+check_ports() {
+  [ -z "$(containers)" ] || return 0
+  busy=$("$root/docker/edge/ports.sh")
+  for port in 2181 5000 8010 8030 8040 8050 8088 9092; do
+    if echo "$busy" | grep -qx "$port"; then
+      fail "port $port of this machine is taken by another program" "find it with: ss -ltnp 'sport = :$port'"
+    fi
+  done
+}
+
+# The nodes' addresses move with the network.
+nodes_file() {
+  [ -n "${AVISHKAR_NETWORK:-}" ] || return 0
+  sed "s/172\.30\.7\./$AVISHKAR_NETWORK./" "$root/docker/cluster/nodes.toml" >"$state_dir/nodes.toml"
+  export AVISHKAR_NODES_FILE=$state_dir/nodes.toml
+}
+
+start() {
+  compose up -d "$@" >"$log" 2>&1 && return
+  tail -n 20 "$log" >&2
+  for service in setup $services; do
+    [ "$(health "$service")" = unhealthy ] && show_log "$service"
+  done
+  fail "compose cannot start the cluster" "the whole log: $log"
+}
+
+health() {
+  id=$(containers "$1" | head -n 1)
+  [ -n "$id" ] || { echo missing; return; }
+  docker inspect -f '{{if .State.Health}}{{if .State.Running}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}{{else}}{{.State.Status}}{{end}}' "$id"
+}
+
+is_healthy() { [ "$(health "$1")" = healthy ]; }
+
+show_log() {
+  id=$(containers "$1" | head -n 1)
+  [ -n "$id" ] || return 0
+  echo "--- last lines of $1" >&2
+  docker logs --tail 20 "$id" >&2 2>&1 || true
+}
+
+wait_healthy() {
+  for service in "$@"; do
+    is_healthy "$service" && continue
+    say "waiting for $service"
+    if ! wait_for 120 is_healthy "$service"; then
+      show_log "$service"
+      fail "$service is $(health "$service") after 120 s" "its whole log: make logs SERVICE=$service"
+    fi
+  done
+}
+
+foundation() {
+  check_ports
+  say "starting Kafka, ZooKeeper and the registry"
+  start zookeeper kafka registry
+  "$root/docker/push-runtimes.sh"
+  wait_healthy zookeeper kafka registry
+}
+
+up() {
+  check_ports
+  nodes_file
+  say "starting the cluster"
+  start
+  wait_healthy $services
+  say "the cluster is healthy"
+}
+
+down() {
+  if ! command -v docker >/dev/null; then say "nothing to remove: Docker is not installed"; return; fi
+  # Containers of a stopped engine are still there, and would come back with it.
+  stopped=
+  docker version >/dev/null 2>&1 || { "$root/docker/engine.sh" up; stopped=yes; }
+  if [ -n "$(containers)" ] || [ -n "$(docker volume ls -q --filter label=com.docker.compose.project=avishkar)" ]; then
+    say "removing the cluster"
+    compose down -v --remove-orphans -t 20 >"$log" 2>&1 || { tail -n 20 "$log" >&2; fail "compose cannot remove the cluster" "the whole log: $log"; }
+    # Volumes that an earlier compose.yaml named.
+    docker volume ls -q --filter label=com.docker.compose.project=avishkar | xargs -r docker volume rm >/dev/null
+  fi
+  rm -f "$state_dir/admin-password"
+  say "no container, volume or network of the cluster is left"
+  [ -z "$stopped" ] || "$root/docker/engine.sh" down
+}
+
+mkdir -p "$state_dir"
+case ${1:-} in
+  foundation | up | down) "$1" ;;
+  *) fail "usage: cluster.sh foundation|up|down" ;;
+esac

@@ -1,0 +1,171 @@
+-- Owns the table of routes: what one must look like, which one is newest, and that it survives a restart.
+-- The load balancer writes table.json; what was accepted of it is kept in accepted.json, so that a later file
+-- which is refused, or half of one, never costs a route.
+
+local cjson = require "cjson.safe"
+local ffi = require "ffi"
+ffi.cdef [[ int fileno(void *stream); int fsync(int fd); ]]
+
+local WANTED = "/var/lib/avishkar/edge/table.json"
+local ACCEPTED = "/var/lib/avishkar/edge/accepted.json"
+local shared = ngx.shared.edge
+
+local M = {}
+
+local function is_count(value)
+  return type(value) == "number" and value >= 0 and value == math.floor(value) and value < 2 ^ 53
+end
+
+local function is_port(value)
+  return is_count(value) and value >= 1 and value <= 65535
+end
+
+-- Addresses only: a name would be resolved, and a request must not wait for that.
+local function is_ipv4(value)
+  if type(value) ~= "string" then return false end
+  local a, b, c, d = value:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$")
+  if not a then return false end
+  for _, part in ipairs { a, b, c, d } do
+    if #part > 3 or tonumber(part) > 255 then return false end
+  end
+  return true
+end
+
+local function problem_of_upstream(upstream)
+  if type(upstream) ~= "table" then return "an upstream is not an object" end
+  if not is_ipv4(upstream.ip) then return "upstream ip is not an IPv4 address" end
+  if not is_port(upstream.port) then return "upstream port is not a port" end
+end
+
+local function problem_of_route(route, ports, hosts)
+  if type(route) ~= "table" then return "a route is not an object" end
+  if type(route.instance) ~= "string" or route.instance == "" then return "a route has no instance" end
+  local port, host = route.front_port, route.host
+  if port ~= nil and port ~= cjson.null then
+    if not is_port(port) then return "front_port is not a port" end
+    if ports[port] then return "front_port " .. port .. " is given twice" end
+    ports[port] = true
+  end
+  if host ~= nil and host ~= cjson.null then
+    if type(host) ~= "string" or #host > 63 or not host:match("^[a-z0-9][a-z0-9-]*$") then
+      return "host is not a lower-case label"
+    end
+    if hosts[host] then return "host " .. host .. " is given twice" end
+    hosts[host] = true
+  end
+  if type(route.upstreams) ~= "table" then return "a route has no upstreams" end
+  for _, upstream in ipairs(route.upstreams) do
+    local problem = problem_of_upstream(upstream)
+    if problem then return problem end
+  end
+end
+
+-- Decodes and checks a whole table: the table, or nil and why not.
+function M.parse(blob)
+  local table, mistake = cjson.decode(blob)
+  if type(table) ~= "table" then return nil, "not a JSON object: " .. (mistake or "another value") end
+  if not is_count(table.epoch) then return nil, "epoch is not a whole number" end
+  if not is_count(table.generation) then return nil, "generation is not a whole number" end
+  if type(table.routes) ~= "table" then return nil, "routes is not a list" end
+  local ports, hosts = {}, {}
+  for index, route in ipairs(table.routes) do
+    local problem = problem_of_route(route, ports, hosts)
+    if problem then return nil, "route " .. index .. ": " .. problem end
+  end
+  return table
+end
+
+-- Below zero: the first is older; zero: the same age; above: newer.
+local function compare(epoch, generation, other_epoch, other_generation)
+  if epoch ~= other_epoch then return epoch - other_epoch end
+  return generation - other_generation
+end
+
+local function read(path)
+  local file, mistake = io.open(path, "rb")
+  if not file then return nil, mistake end
+  local blob = file:read("*a")
+  file:close()
+  return blob
+end
+
+local function keep(blob)
+  local file, mistake = io.open(ACCEPTED .. ".new", "wb")
+  if not file then return nil, mistake end
+  local written
+  written, mistake = file:write(blob)
+  if written then file:flush() end
+  local synced = written and ffi.C.fsync(ffi.C.fileno(file)) == 0
+  file:close()
+  if not synced then return nil, mistake or "fsync failed" end
+  return os.rename(ACCEPTED .. ".new", ACCEPTED)
+end
+
+-- Makes a checked table the one that workers decode at their next tick. The serial goes last: it is what they look at.
+local function publish(table, blob)
+  local stored, mistake = shared:safe_set("blob", blob)
+  if not stored then return nil, mistake end
+  shared:set("age", table.epoch .. ":" .. table.generation)   -- one value: a reader never sees half of a change
+  shared:incr("serial", 1, 0)
+  return true
+end
+
+-- The newest table this edge holds: epoch, generation, serial; (-1, -1, 0) before the first.
+function M.current()
+  local epoch, generation = (shared:get("age") or "-1:-1"):match("^(.+):(.+)$")
+  return tonumber(epoch), tonumber(generation), shared:get("serial") or 0
+end
+
+function M.blob()
+  return shared:get("blob")
+end
+
+local function refuse(status, code, detail)
+  return { status = status, code = code, detail = detail }
+end
+
+-- Loads the wanted table if it is the one announced and not older than what is held; else says why not.
+-- The file is read while requests wait: tables are small and changes rare.
+function M.load(epoch, generation)
+  local blob, mistake = read(WANTED)
+  if not blob then return refuse(422, "TABLE_INVALID", "the table cannot be read: " .. mistake) end
+  local held_epoch, held_generation = M.current()
+  local age = compare(epoch, generation, held_epoch, held_generation)
+  if age < 0 then
+    return refuse(409, "STALE_GENERATION", ("this edge holds epoch %d generation %d"):format(held_epoch, held_generation))
+  end
+  local table
+  table, mistake = M.parse(blob)
+  if not table then return refuse(422, "TABLE_INVALID", mistake) end
+  if table.epoch ~= epoch or table.generation ~= generation then
+    return refuse(409, "TABLE_MISMATCH", ("the file holds epoch %d generation %d"):format(table.epoch, table.generation))
+  end
+  if age == 0 then
+    if blob == M.blob() then return end
+    return refuse(409, "GENERATION_CONFLICT", "another table was accepted under this epoch and generation")
+  end
+  local kept
+  kept, mistake = keep(blob)
+  if not kept then return refuse(503, "TABLE_NOT_KEPT", "the table cannot be written down: " .. mistake) end
+  local published
+  published, mistake = publish(table, blob)
+  if not published then return refuse(422, "TABLE_INVALID", "the table does not fit: " .. mistake) end
+end
+
+-- At start: the newer of what was accepted and what is wanted; what was accepted wins a tie.
+function M.restore()
+  local best, best_blob
+  for _, path in ipairs { ACCEPTED, WANTED } do
+    local blob = read(path)
+    local table = blob and M.parse(blob)
+    if table and (not best or compare(table.epoch, table.generation, best.epoch, best.generation) > 0) then
+      best, best_blob = table, blob
+    end
+  end
+  if not best then return end
+  -- nginx runs this again when it is reloaded; the dictionary is still there then.
+  if compare(best.epoch, best.generation, M.current()) <= 0 then return end
+  publish(best, best_blob)
+end
+
+return M

@@ -1,0 +1,34 @@
+#!/bin/sh
+# first-app.sh: signs in as the first admin of a new cluster, deploys samples/hello, and proves its URL by a request.
+# Owns admin-password in the state directory (0600): a password made here, for you to change.
+set -eu
+. "$(dirname "$0")/lib.sh"
+avishkar=${CARGO_TARGET_DIR:-$root/target}/debug/avishkar
+server=http://127.0.0.1:8010
+password=$state_dir/admin-password
+
+sign_in() {
+  if "$avishkar" --server $server apps >/dev/null 2>&1; then return; fi
+  token=$state_dir/one-time-token
+  umask 077
+  if docker exec "$(containers app-manager | head -n 1)" cat /data/one-time-token >"$token" 2>/dev/null && [ -s "$token" ]; then
+    [ -s "$password" ] || head -c 18 /dev/urandom | base64 >"$password"
+    "$avishkar" --server $server login --username admin --password-file "$password" --one-time-token-file "$token"
+    say "the first admin is 'admin', with the password in $password"
+  elif [ -s "$password" ]; then
+    "$avishkar" --server $server login --username admin --password-file "$password"
+  else
+    rm -f "$token"
+    fail "this cluster has an admin already, and you are not signed in" "$avishkar --server $server login"
+  fi
+  rm -f "$token"
+}
+
+sign_in
+say "deploying samples/hello"
+"$avishkar" --server $server deploy "$root/samples/hello"
+url=$("$avishkar" --server $server --json status hello | sed -n 's/.*"url": *"\([^"]*\)".*/\1/p' | head -n 1)
+[ -n "$url" ] || fail "hello has no URL" "$avishkar status hello"
+answer=$(curl -fsS --max-time 10 "$url") || fail "$url does not answer" "$avishkar logs hello"
+say "$url answers:"
+printf '%s\n' "$answer" | head -n 5

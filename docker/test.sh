@@ -1,0 +1,44 @@
+#!/bin/bash
+# test.sh: the whole check. Images and servers are made while cargo works; nothing is left behind, whatever happens.
+set -eum   # m: what runs in the background is a group of its own, and ends as one
+. "$(dirname "$0")/lib.sh"
+cd "$root"
+
+engine_was_there=; docker version >/dev/null 2>&1 && engine_was_there=yes
+finish() {
+  status=$?
+  trap - EXIT INT TERM
+  [ -z "${images:-}" ] || { kill -- "-$images"; wait "$images"; } 2>/dev/null || true
+  docker/cluster.sh down || status=1
+  [ -n "$engine_was_there" ] || docker/engine.sh down || status=1
+  exit $status
+}
+
+docker/engine.sh up
+if [ -n "$(containers)" ]; then
+  # A cluster may be somebody's: only the machine of CI throws it away unasked.
+  [ -n "${CI:-}" ] || fail "a cluster runs here; the tests start one of their own" "make down, which removes it with all its apps"
+  docker/cluster.sh down
+fi
+trap finish EXIT INT TERM
+{ docker/images.sh base && docker/cluster.sh foundation; } </dev/null & images=$!
+
+say "cargo: format, lints, documents"
+cargo fmt --all --check
+nice cargo clippy --workspace --all-targets -- -D warnings
+RUSTDOCFLAGS='-D warnings' nice cargo doc --workspace --no-deps --document-private-items
+say "cargo: building the program and the tests"
+# The binary is built with them: the cluster runs what was tested.
+nice cargo test --workspace --no-run
+
+wait "$images" || fail "the images or the test servers could not be made; see above"
+images=
+docker/program-images.sh
+docker/cluster.sh up
+
+export AVISHKAR_TEST_KAFKA=127.0.0.1:9092 AVISHKAR_TEST_ZOOKEEPER=127.0.0.1:2181 AVISHKAR_TEST_REGISTRY=127.0.0.1:5000
+export AVISHKAR_TEST_DOCKER=1 AVISHKAR_TEST_CLUSTER=1
+# One at a time: the suites share one Kafka and one ZooKeeper, and the tests of the platform kill them in turn.
+say "cargo test: all crates, contract suites on real servers, the composed platform"
+cargo test --workspace -- --test-threads=1
+say "all is well"

@@ -1,0 +1,113 @@
+//! The bus as any Kafka client has it: inject messages, read answers.
+
+use std::time::Duration;
+
+use adapters::kafka::{KafkaBus, KafkaSettings};
+use anyhow::Context as _;
+use bytes::Bytes;
+use common::id::RequestId;
+use common::port::Bus as _;
+use common::port::bus::{Delivery, Offset, Record};
+use common::topic::{Topic, TopicName};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A client of the cluster's Kafka.
+#[derive(Debug)]
+pub struct Injector {
+    bus: KafkaBus,
+}
+
+/// An id that no run before has used: the platform remembers ids for days.
+#[expect(clippy::disallowed_methods, reason = "a test is no part of what is simulated")]
+pub fn new_request() -> RequestId {
+    RequestId(Uuid::now_v7())
+}
+
+/// What a test sends, as the original programs would write it.
+pub fn envelope(topic: Topic, request: RequestId, msg: &str) -> String {
+    let body = serde_json::json!({
+        "to_topic": topic.as_str(), "from_topic": "first_topic", "request_id": request, "msg": msg,
+    });
+    body.to_string()
+}
+
+impl Injector {
+    pub fn connect() -> anyhow::Result<Self> {
+        let settings = KafkaSettings::new("127.0.0.1:9092", "avishkar-e2e");
+        Ok(Injector { bus: KafkaBus::connect(&settings).context("Kafka cannot be used")? })
+    }
+
+    /// Sends any bytes: what is wrong with them is for the platform to find.
+    pub async fn send_raw(&self, topic: Topic, payload: &[u8]) -> anyhow::Result<()> {
+        let payload = Bytes::copy_from_slice(payload);
+        let record = Record { key: None, headers: Vec::new(), payload };
+        self.bus.publish(&topic.into(), record).await?;
+        Ok(())
+    }
+
+    pub async fn send(&self, topic: Topic, request: RequestId, msg: &str) -> anyhow::Result<()> {
+        self.send_raw(topic, envelope(topic, request, msg).as_bytes()).await
+    }
+
+    /// Where the next record of a topic will stand: read from here what a test causes.
+    pub async fn end(&self, topic: &TopicName) -> anyhow::Result<Offset> {
+        Ok(self.bus.end(topic).await?)
+    }
+
+    /// The first record from `from` on that `pick` takes.
+    pub async fn find<T>(
+        &self,
+        topic: &TopicName,
+        from: Offset,
+        within: Duration,
+        pick: impl Fn(&Delivery, &Value) -> Option<T>,
+    ) -> anyhow::Result<T> {
+        let mut consumer = self.bus.read(topic, from).await?;
+        let search = async {
+            loop {
+                let delivery = consumer.next().await?;
+                let body = serde_json::from_slice(&delivery.record.payload).unwrap_or_default();
+                if let Some(found) = pick(&delivery, &body) {
+                    return anyhow::Ok(found);
+                }
+            }
+        };
+        let found = tokio::time::timeout(within, search).await;
+        found.with_context(|| format!("nothing such came on {topic} within {within:?}"))?
+    }
+
+    /// The text of the first answer to a request on `first_topic` from `from` on.
+    pub async fn answer(
+        &self,
+        request: RequestId,
+        from: Offset,
+        within: Duration,
+    ) -> anyhow::Result<String> {
+        let id = request.to_string();
+        let pick = |_: &Delivery, body: &Value| {
+            let msg = body["msg"].as_str()?.to_owned();
+            (body["request_id"] == id.as_str()).then_some(msg)
+        };
+        self.find(&Topic::FirstTopic.into(), from, within, pick).await
+    }
+
+    /// How many records about a request stand on a topic from `from` on, by now.
+    pub async fn count(
+        &self,
+        topic: &TopicName,
+        from: Offset,
+        request: RequestId,
+    ) -> anyhow::Result<usize> {
+        let end = self.end(topic).await?;
+        let mut consumer = self.bus.read(topic, from).await?;
+        let id = request.to_string();
+        let mut count = 0;
+        for _ in from.0..end.0 {
+            let delivery = tokio::time::timeout(Duration::from_secs(10), consumer.next()).await??;
+            let body: Value = serde_json::from_slice(&delivery.record.payload).unwrap_or_default();
+            count += usize::from(body["request_id"] == id.as_str());
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,13 @@
+//! The composed platform on real parts: what its tests need to drive it, to hurt it, and to see what is true.
+//!
+//! Owns the outside view only: HTTP as a user, Kafka as any client, Docker and `ZooKeeper` as an independent
+//! reader. Never links a service.
+#![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
+
+pub mod bus;
+pub mod cluster;
+pub mod docker;
+pub mod load;
+pub mod platform;
+pub mod truth;
+pub mod wait;

@@ -1,0 +1,124 @@
+//! The platform as its users have it: the command line, and HTTP where a test must misbehave.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use reqwest::Method;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::cluster;
+
+/// The app manager's plain listener.
+pub const SERVER: &str = "http://127.0.0.1:8010";
+const COMMAND_WITHIN: Duration = Duration::from_mins(12);
+const PASSWORD: &str = "correct horse battery staple";
+
+/// A signed-in user, with a home of their own.
+#[derive(Debug)]
+pub struct User {
+    home: TempDir,
+    http: reqwest::Client,
+    token: String,
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl User {
+    /// The first admin: signs in, or first makes the account from the one-time token.
+    pub async fn admin() -> anyhow::Result<Self> {
+        let home = tempfile::tempdir()?;
+        let password = home.path().join("password");
+        std::fs::write(&password, PASSWORD)?;
+        let mut user = User { home, http: reqwest::Client::new(), token: String::new() };
+        let password = password.to_str().context("a temporary path is UTF-8")?.to_owned();
+        let plain =
+            user.run(&["login", "--username", "admin", "--password-file", &password]).await?;
+        if plain.code != 0 {
+            let token = cluster::exec("app-manager", &["cat", "/data/one-time-token"]).await?;
+            let file = user.home.path().join("one-time-token");
+            std::fs::write(&file, token)?;
+            let file = file.to_str().context("a temporary path is UTF-8")?.to_owned();
+            let first = [
+                "login",
+                "--username",
+                "admin",
+                "--password-file",
+                &password,
+                "--one-time-token-file",
+                &file,
+            ];
+            let made = user.run(&first).await?;
+            ensure!(made.code == 0, "no admin could be made: {}", made.stderr);
+        }
+        user.token = user.noted_token()?;
+        Ok(user)
+    }
+
+    fn noted_token(&self) -> anyhow::Result<String> {
+        let file = self.home.path().join("avishkar").join("credentials.json");
+        let noted: Value = serde_json::from_slice(&std::fs::read(file)?)?;
+        Ok(noted["token"].as_str().context("no token was noted")?.to_owned())
+    }
+
+    /// Runs the command line with `--json`; returns how it ended, whatever that is.
+    #[expect(clippy::disallowed_methods, reason = "the command line is the thing under test")]
+    pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<Ran> {
+        let mut command = Command::new(binary()?);
+        command.arg("--json").args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        command.env("XDG_CONFIG_HOME", self.home.path()).env("AVISHKAR_SERVER", SERVER);
+        let output = tokio::time::timeout(COMMAND_WITHIN, command.output())
+            .await
+            .with_context(|| format!("{arguments:?} took too long"))??;
+        Ok(Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Runs a command that must succeed; returns the JSON it printed.
+    pub async fn does(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        let ran = self.run(arguments).await?;
+        ensure!(ran.code == 0, "{arguments:?} ended with {}: {}", ran.code, ran.stderr);
+        serde_json::from_str(&ran.stdout)
+            .with_context(|| format!("{arguments:?} printed {:?}", ran.stdout))
+    }
+
+    /// Deploys a folder; returns its URL.
+    pub async fn deploy(&self, folder: &Path, name: &str, replicas: u32) -> anyhow::Result<String> {
+        let folder = folder.to_str().context("a sample's path is UTF-8")?;
+        let replicas = replicas.to_string();
+        let said = self.does(&["deploy", folder, "--name", name, "--replicas", &replicas]).await?;
+        Ok(said["url"].as_str().context("the deployment has no URL")?.to_owned())
+    }
+
+    /// A request with this user's token.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{SERVER}{path}")).bearer_auth(&self.token)
+    }
+}
+
+/// The binary that was built with this test.
+fn binary() -> anyhow::Result<PathBuf> {
+    let test = env::current_exe()?;
+    let folder = test.parent().and_then(Path::parent).context("a test has a target folder")?;
+    let binary = folder.join("avishkar");
+    ensure!(binary.exists(), "{} is not built", binary.display());
+    Ok(binary)
+}
+
+/// The folder of a sample app.
+pub fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("samples").join(name)
+}

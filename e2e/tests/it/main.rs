@@ -1,0 +1,41 @@
+//! The whole platform on real parts, in one lifetime of the cluster. Run one test at a time:
+//! `make test` does, with `--test-threads=1`; tests run in the order of their names.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot set itself up should say where"
+)]
+
+mod a_first_deployment;
+mod b_messages;
+mod c_bad_input;
+mod c_hostile_apps;
+mod d_four_apps;
+mod e_kills;
+mod f_stores_lost;
+mod g_nothing_left;
+
+use std::env;
+use std::time::Duration;
+
+use e2e::cluster;
+use tokio::sync::OnceCell;
+
+/// A build from nothing on two busy cores.
+const BUILD_WITHIN: Duration = Duration::from_mins(6);
+/// What needs no build.
+const SOON: Duration = Duration::from_mins(1);
+
+/// The cluster runs and every service is ready.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests are told by the environment where real parts are"
+)]
+async fn cluster_is_ready() {
+    static READY: OnceCell<()> = OnceCell::const_new();
+    assert!(
+        env::var("AVISHKAR_TEST_CLUSTER").is_ok(),
+        "these tests need the cluster: run `make test`, or `make cluster` and set AVISHKAR_TEST_CLUSTER=1"
+    );
+    READY.get_or_init(|| async { cluster::ready(Duration::from_mins(3)).await.unwrap() }).await;
+}

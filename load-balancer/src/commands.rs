@@ -1,0 +1,60 @@
+//! What others ask of the load balancer: each command validates, records what is wanted in one
+//! transaction, wakes whoever makes it so. Calls that block then wait a bounded time for it.
+
+pub(crate) mod deregister_app;
+pub(crate) mod inbox;
+pub(crate) mod probe_route;
+pub(crate) mod register_app;
+pub(crate) mod remove_route;
+pub(crate) mod scale_app;
+pub(crate) mod set_route;
+pub(crate) mod status_app;
+
+mod outcome;
+
+use chassis::records;
+use common::failure::{Failure, FailureCode};
+use common::id::Generation;
+use common::port::store;
+
+use crate::domain::route::Invalid;
+use crate::records::Error as RecordsError;
+
+/// How often a command reads and decides again because someone else was faster.
+const ATTEMPTS: usize = 16;
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A newer generation of the route stands.
+    #[error("the route has generation {0}")]
+    Stale(Generation),
+    #[error("the route cannot be as it was asked for")]
+    Invalid(#[source] Invalid),
+    #[error("{0}")]
+    Failed(Failure),
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+}
+
+impl From<records::Error> for Error {
+    fn from(err: records::Error) -> Self {
+        Error::Records(err.into())
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(err: store::Error) -> Self {
+        Error::Records(err.into())
+    }
+}
+
+impl Error {
+    fn failed(code: FailureCode, message: impl Into<String>) -> Self {
+        Error::Failed(Failure::new(code, message))
+    }
+
+    fn is_changed(&self) -> bool {
+        matches!(self, Error::Records(err) if err.is_changed())
+    }
+}

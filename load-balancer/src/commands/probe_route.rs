@@ -1,0 +1,36 @@
+//! Ask an app through its front door.
+
+use common::failure::FailureCode;
+use common::name::LegacyName;
+use common::port::edge;
+
+use super::Error;
+use crate::records::route;
+use crate::shared::Shared;
+
+/// What a path may have at most.
+const MAX_PATH: usize = 1024;
+
+/// The status the app behind the front door answers with, if it answers.
+pub(crate) async fn run(
+    shared: &Shared,
+    instance: &LegacyName,
+    path: &str,
+) -> Result<Option<u16>, Error> {
+    let is_path = path.len() <= MAX_PATH
+        && path.starts_with('/')
+        && path.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_path {
+        let message = "the path to ask for begins with / and is printable ASCII";
+        return Err(Error::failed(FailureCode::RouteFailed, message));
+    }
+    let Some(stored) = route(&*shared.ports.store, instance).await? else {
+        return Err(Error::failed(FailureCode::UnknownInstance, "the instance has no route"));
+    };
+    let probe = shared.ports.edge.probe(stored.record.front_port, path).await;
+    probe.map_err(|err| match err {
+        edge::Error::Unavailable(_) | edge::Error::Stale { .. } | edge::Error::Refused { .. } => {
+            Error::failed(FailureCode::RouteFailed, err.to_string())
+        }
+    })
+}

@@ -1,0 +1,57 @@
+//! Document 001's `registerApp`: a container that the platform did not deploy gets a front door.
+
+use std::net::{IpAddr, SocketAddr};
+
+use chassis::records::Stored;
+use common::failure::FailureCode;
+use common::id::SlotNumber;
+use common::name::LegacyName;
+use common::port::edge::Upstream;
+use common::port::routes::WantedRoute;
+use common::record::node::Node;
+use common::record::path;
+
+use super::{Error, set_route};
+use crate::domain::scale::is_deployed;
+use crate::records::{all, deployment, route};
+use crate::shared::Shared;
+
+/// What the caller says of the container.
+#[derive(Debug, Clone)]
+pub(crate) struct Registration {
+    pub(crate) vm_ip: IpAddr,
+    pub(crate) id: String,
+    pub(crate) app: LegacyName,
+    pub(crate) image: String,
+    pub(crate) container_port: u16,
+    pub(crate) host_port: u16,
+}
+
+/// Serves the container, and nothing else, under its app's name; answers with the front door.
+pub(crate) async fn run(shared: &Shared, container: Registration) -> Result<SocketAddr, Error> {
+    let store = &*shared.ports.store;
+    store.sync().await?;
+    let nodes: Vec<Stored<Node>> = all(store, &path::folder("nodes")).await?;
+    if !nodes.iter().any(|node| node.record.ip == container.vm_ip) {
+        let message = format!("{} is the address of no node", container.vm_ip);
+        return Err(Error::failed(FailureCode::RouteFailed, message));
+    }
+    if is_deployed(deployment(store, &container.app).await?.as_ref()) {
+        let message = format!("{} is deployed by the platform, which routes it", container.app);
+        return Err(Error::failed(FailureCode::RouteFailed, message));
+    }
+    let standing = route(store, &container.app).await?;
+    let wanted = WantedRoute {
+        generation: standing.map(|stored| stored.record.generation).unwrap_or_default(),
+        instance: container.app,
+        upstreams: vec![Upstream {
+            ip: container.vm_ip,
+            port: container.host_port,
+            slot: SlotNumber(1),
+        }],
+        image: container.image,
+        container_port: container.container_port,
+        container_ids: vec![container.id],
+    };
+    Ok(set_route::run(shared, &wanted).await?.endpoint)
+}

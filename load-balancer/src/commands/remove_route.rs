@@ -1,0 +1,78 @@
+//! Serve an instance no longer.
+
+use chassis::records;
+use common::failure::FailureCode;
+use common::id::Generation;
+use common::name::LegacyName;
+use common::record::path;
+use common::record::route::RouteGoal;
+use tokio::time::Instant;
+
+use super::{ATTEMPTS, Error};
+use crate::domain::route;
+use crate::records::{commit, route as load_route};
+use crate::shared::Shared;
+
+/// Records that the route should go, then waits until it is out of the table, drained and gone.
+pub(crate) async fn run(
+    shared: &Shared,
+    instance: &LegacyName,
+    generation: Generation,
+) -> Result<(), Error> {
+    record(shared, instance, generation).await?;
+    wait_until_gone(shared, instance).await
+}
+
+async fn record(
+    shared: &Shared,
+    instance: &LegacyName,
+    generation: Generation,
+) -> Result<(), Error> {
+    for _ in 0..ATTEMPTS {
+        match try_record(shared, instance, generation).await {
+            Err(err) if err.is_changed() => shared.ports.store.sync().await?,
+            done => return done,
+        }
+    }
+    Err(records::Error::Changed.into())
+}
+
+async fn try_record(
+    shared: &Shared,
+    instance: &LegacyName,
+    generation: Generation,
+) -> Result<(), Error> {
+    shared.ports.store.sync().await?;
+    let Some(stored) = load_route(&*shared.ports.store, instance).await? else { return Ok(()) };
+    if stored.record.generation > generation {
+        return Err(Error::Stale(stored.record.generation));
+    }
+    if stored.record.goal == RouteGoal::Served {
+        let leaving = route::remove(&stored.record, generation);
+        let put = records::put(path::route(instance), &leaving, Some(stored.version));
+        commit(shared, vec![put]).await?;
+    }
+    shared.route_changed(instance);
+    Ok(())
+}
+
+async fn wait_until_gone(shared: &Shared, instance: &LegacyName) -> Result<(), Error> {
+    let deadline = Instant::now() + shared.config.drain_within + shared.config.confirm_within;
+    let mut settled = shared.settled();
+    loop {
+        settled.mark_unchanged();
+        shared.ports.store.sync().await?;
+        match load_route(&*shared.ports.store, instance).await? {
+            None => return Ok(()),
+            // Somebody wanted it again in between.
+            Some(stored) if stored.record.goal == RouteGoal::Served => {
+                return Err(Error::Stale(stored.record.generation));
+            }
+            Some(_) => {}
+        }
+        if shared.wait(deadline, settled.changed()).await.is_none() {
+            let message = "the edge could not be seen to have let go of the route";
+            return Err(Error::failed(FailureCode::RouteFailed, message));
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Serve these replicas of an instance, and no others.
+
+use std::net::SocketAddr;
+
+use chassis::records::{self, Stored};
+use common::failure::FailureCode;
+use common::port::edge::{FrontPorts, TableRoute};
+use common::port::routes::{Routed, WantedRoute};
+use common::port::store::Op;
+use common::record::path;
+use common::record::route::{FrontPortLease, Route, RouteGoal};
+use tokio::time::Instant;
+
+use super::{ATTEMPTS, Error};
+use crate::domain::{front_ports, route, table};
+use crate::records::{commit, leases, route as load_route, routes};
+use crate::shared::Shared;
+
+/// Records the route, then waits until every worker of the edge serves it and the replicas that
+/// left are drained.
+pub(crate) async fn run(shared: &Shared, wanted: &WantedRoute) -> Result<Routed, Error> {
+    route::check(wanted).map_err(Error::Invalid)?;
+    let deadline = Instant::now() + shared.config.confirm_within;
+    let route = record(shared, wanted, deadline).await?;
+    let change = shared.route_changed(&route.instance);
+    wait_until_served(shared, &route, change, deadline).await?;
+    wait_until_drained(shared, &route).await?;
+    Ok(Routed {
+        front_port: route.front_port,
+        host: route.host,
+        endpoint: SocketAddr::new(shared.config.advertised_ip, route.front_port),
+    })
+}
+
+async fn record(shared: &Shared, wanted: &WantedRoute, deadline: Instant) -> Result<Route, Error> {
+    let open = front_ports(shared, deadline).await?;
+    let _one_at_a_time = shared.allocation.lock().await;
+    for _ in 0..ATTEMPTS {
+        match try_record(shared, wanted, &open).await {
+            Err(err) if err.is_changed() => shared.ports.store.sync().await?,
+            done => return done,
+        }
+    }
+    Err(records::Error::Changed.into())
+}
+
+/// The ports the edge has open; waits for the edge's first answer.
+async fn front_ports(shared: &Shared, deadline: Instant) -> Result<FrontPorts, Error> {
+    let mut known = shared.front_ports();
+    let found = shared.wait(deadline, known.wait_for(Option::is_some)).await;
+    found.and_then(|known| known.ok()?.clone()).ok_or_else(|| {
+        Error::failed(FailureCode::RouteFailed, "the edge has not answered since the start")
+    })
+}
+
+async fn try_record(
+    shared: &Shared,
+    wanted: &WantedRoute,
+    open: &FrontPorts,
+) -> Result<Route, Error> {
+    let store = &*shared.ports.store;
+    let existing = load_route(store, &wanted.instance).await?;
+    let version = existing.as_ref().map(|stored| stored.version);
+    let existing = existing.map(|stored| stored.record);
+    if let Some(newer) = existing.as_ref().filter(|route| route.generation > wanted.generation) {
+        return Err(Error::Stale(newer.generation));
+    }
+    let leased = lease(shared, wanted, existing.as_ref(), open).await?;
+    let new = route::serve(existing.as_ref(), wanted, leased.port);
+    if existing.as_ref() == Some(&new) && leased.changes.is_empty() {
+        return Ok(new);
+    }
+    let all = routes(store).await?;
+    if let Some(why) = table::clash(&new, all.iter().map(|stored| &stored.record)) {
+        return Err(Error::failed(FailureCode::RouteFailed, why.to_string()));
+    }
+    let mut changes = leased.changes;
+    changes.push(records::put(path::route(&new.instance), &new, version));
+    commit(shared, changes).await?;
+    Ok(new)
+}
+
+/// The front port of a route, and what has to be written for it.
+struct Leased {
+    port: u16,
+    changes: Vec<Op>,
+}
+
+/// A route keeps its port for as long as the edge has it open.
+async fn lease(
+    shared: &Shared,
+    wanted: &WantedRoute,
+    existing: Option<&Route>,
+    open: &FrontPorts,
+) -> Result<Leased, Error> {
+    if let Some(route) = existing.filter(|route| open.open().any(|port| port == route.front_port)) {
+        return Ok(Leased { port: route.front_port, changes: Vec::new() });
+    }
+    let leases = leases(&*shared.ports.store).await?;
+    let known = leases.iter().map(|(port, stored)| (*port, stored.record.clone())).collect();
+    let now = shared.ports.clock.now();
+    let port = front_ports::choose(&known, open.open(), &wanted.instance, now);
+    let port = port.ok_or_else(|| {
+        let message = format!("no front port from {} to {} is free", open.first, open.last);
+        Error::failed(FailureCode::FrontPortsExhausted, message)
+    })?;
+    let mut lease =
+        FrontPortLease { schema: 1, instance: wanted.instance.clone(), released_at: None };
+    let version = leases.get(&port).map(|stored| stored.version);
+    let mut changes = vec![records::put(path::edge_port(port), &lease, version)];
+    let old = existing.and_then(|route| leases.get_key_value(&route.front_port));
+    if let Some((old_port, Stored { version, .. })) = old {
+        lease.released_at = Some(now);
+        changes.push(records::put(path::edge_port(*old_port), &lease, Some(*version)));
+    }
+    Ok(Leased { port, changes })
+}
+
+/// Waits for a table that was rendered after `change`.
+async fn wait_until_served(
+    shared: &Shared,
+    route: &Route,
+    change: u64,
+    deadline: Instant,
+) -> Result<(), Error> {
+    let mut served = shared.served();
+    let is_mine =
+        |row: &TableRoute| row.front_port == route.front_port && row.upstreams == route.upstreams;
+    let rendered = served.wait_for(|served| served.changes >= change);
+    if let Some(Ok(served)) = shared.wait(deadline, rendered).await {
+        if served.routes.get(&route.instance).is_some_and(is_mine) {
+            return Ok(());
+        }
+        let refused = served.refused.get(&route.instance);
+        if let Some(refused) = refused.filter(|refused| is_mine(&refused.route)) {
+            return Err(Error::failed(FailureCode::RouteFailed, refused.why.to_string()));
+        }
+    }
+    Err(overtaken(shared, route).await?.unwrap_or_else(|| {
+        let seconds = shared.config.confirm_within.as_secs();
+        let message = format!("the edge did not take the route within {seconds} s");
+        Error::failed(FailureCode::RouteFailed, message)
+    }))
+}
+
+/// Whether another call changed the route in between, and how this one ends then.
+async fn overtaken(shared: &Shared, route: &Route) -> Result<Option<Error>, Error> {
+    shared.ports.store.sync().await?;
+    let standing = load_route(&*shared.ports.store, &route.instance).await?;
+    Ok(match standing.map(|stored| stored.record) {
+        Some(other) if other.generation > route.generation => Some(Error::Stale(other.generation)),
+        Some(other) if other.upstreams == route.upstreams && other.goal == RouteGoal::Served => {
+            None
+        }
+        Some(_) | None => {
+            Some(Error::failed(FailureCode::Superseded, "another request changed the route"))
+        }
+    })
+}
+
+/// The reconciler of the route gives up draining by itself; the bound here is only larger.
+async fn wait_until_drained(shared: &Shared, route: &Route) -> Result<(), Error> {
+    let deadline = Instant::now() + shared.config.drain_within + shared.config.confirm_within;
+    let mut settled = shared.settled();
+    loop {
+        settled.mark_unchanged();
+        shared.ports.store.sync().await?;
+        let standing = load_route(&*shared.ports.store, &route.instance).await?;
+        let left = standing.is_none_or(|standing| {
+            let still = &standing.record.leaving;
+            !route.leaving.iter().any(|leaving| still.contains(leaving))
+        });
+        if left {
+            return Ok(());
+        }
+        if shared.wait(deadline, settled.changed()).await.is_none() {
+            let message = "the edge could not be seen to have drained the replicas that leave";
+            return Err(Error::failed(FailureCode::RouteFailed, message));
+        }
+    }
+}

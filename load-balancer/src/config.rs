@@ -1,0 +1,113 @@
+//! The sections `[edge]`, `[scaling]` and `[exports]`: as they are written, and as they are meant.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chassis::config::Problem;
+use chassis::http;
+use serde::{Deserialize, Serialize};
+
+/// The service's own sections as they are written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raw {
+    pub edge: RawEdge,
+    pub scaling: RawScaling,
+    pub exports: RawExports,
+}
+
+/// `[edge]`: the front door.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawEdge {
+    /// The address that endpoints are announced with.
+    pub advertised: String,
+    /// The front ports to give out; only those that the edge has open are used.
+    pub first_port: u16,
+    pub last_port: u16,
+    /// How long a change may take until every worker of the edge serves it.
+    pub confirm_seconds: u64,
+    /// How long requests under way at a replica that leaves are waited for.
+    pub drain_seconds: u64,
+}
+
+/// `[scaling]`: bounds of `scale app$…`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawScaling {
+    pub max_replicas: u32,
+    /// After this long a scale that did not happen is told to have failed.
+    pub deadline_seconds: u32,
+}
+
+/// `[exports]`: document 001's four files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawExports {
+    /// Where they are written; empty for nowhere.
+    pub folder: String,
+    /// Where the search for a node's next free host port begins.
+    pub first_host_port: u16,
+}
+
+/// The service's configuration as it is meant.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub advertised_ip: IpAddr,
+    pub first_port: u16,
+    pub last_port: u16,
+    pub confirm_within: Duration,
+    pub drain_within: Duration,
+    pub max_replicas: u32,
+    pub scale_within: Duration,
+    pub exports: Option<PathBuf>,
+    pub first_host_port: u16,
+    /// Whether `/registerApp` and `/deregisterApp` exist.
+    pub document_001_gets: bool,
+    /// `ip:port` of the plain listener, for document 001's registry.
+    pub advertised: String,
+}
+
+impl Raw {
+    /// All problems at once.
+    pub fn resolve(self, http: &http::Config) -> Result<Config, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let Raw { edge, scaling, exports } = self;
+        let advertised_ip = edge.advertised.parse::<IpAddr>();
+        if advertised_ip.is_err() {
+            problems.push(Problem::new("edge.advertised", "is not an IP address"));
+        }
+        if edge.first_port == 0 || edge.first_port > edge.last_port {
+            problems.push(Problem::new("edge.last_port", "must not be below edge.first_port"));
+        }
+        if !(1..=300).contains(&edge.confirm_seconds) {
+            problems.push(Problem::new("edge.confirm_seconds", "must be from 1 to 300"));
+        }
+        if edge.drain_seconds > 600 {
+            problems.push(Problem::new("edge.drain_seconds", "must be at most 600"));
+        }
+        if !(1..=1000).contains(&scaling.max_replicas) {
+            problems.push(Problem::new("scaling.max_replicas", "must be from 1 to 1000"));
+        }
+        if scaling.deadline_seconds == 0 {
+            problems.push(Problem::new("scaling.deadline_seconds", "must be at least 1"));
+        }
+        match advertised_ip {
+            Ok(advertised_ip) if problems.is_empty() => Ok(Config {
+                advertised_ip,
+                first_port: edge.first_port,
+                last_port: edge.last_port,
+                confirm_within: Duration::from_secs(edge.confirm_seconds),
+                drain_within: Duration::from_secs(edge.drain_seconds),
+                max_replicas: scaling.max_replicas,
+                scale_within: Duration::from_secs(scaling.deadline_seconds.into()),
+                exports: (!exports.folder.is_empty()).then(|| exports.folder.into()),
+                first_host_port: exports.first_host_port,
+                document_001_gets: http.document_001_gets,
+                advertised: http.advertised.clone(),
+            }),
+            Ok(_) | Err(_) => Err(problems),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What the load balancer decides. Pure: no tokio, no clock, no store.
+
+pub(crate) mod front_ports;
+pub(crate) mod lists;
+pub(crate) mod route;
+pub(crate) mod scale;
+pub(crate) mod table;

@@ -1,0 +1,151 @@
+//! How a route changes.
+
+use std::net::SocketAddr;
+
+use common::id::Generation;
+use common::port::edge::Upstream;
+use common::port::routes::WantedRoute;
+use common::record::route::{Route, RouteGoal};
+
+/// A route may have this many replicas.
+pub(crate) const MAX_UPSTREAMS: usize = 1000;
+
+/// Why a route is not taken as it was wanted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Invalid {
+    #[error("the address {0} is listed twice")]
+    Twice(SocketAddr),
+    /// The edge is told addresses, never names, and of the fourth version.
+    #[error("{0} is no IPv4 address and port that a replica can have")]
+    NotAnAddress(SocketAddr),
+    #[error("more than {MAX_UPSTREAMS} replicas are too many")]
+    TooMany,
+}
+
+/// Checks what needs no look at anything else.
+pub(crate) fn check(wanted: &WantedRoute) -> Result<(), Invalid> {
+    if wanted.upstreams.len() > MAX_UPSTREAMS || wanted.container_ids.len() > MAX_UPSTREAMS {
+        return Err(Invalid::TooMany);
+    }
+    let mut addresses: Vec<_> = wanted.upstreams.iter().map(Upstream::address).collect();
+    if let Some(address) = addresses.iter().find(|address| !is_reachable(address)) {
+        return Err(Invalid::NotAnAddress(*address));
+    }
+    addresses.sort_unstable();
+    let twice = addresses.windows(2).find_map(|pair| match pair {
+        [one, other] if one == other => Some(*one),
+        _ => None,
+    });
+    twice.map_or(Ok(()), |address| Err(Invalid::Twice(address)))
+}
+
+fn is_reachable(address: &SocketAddr) -> bool {
+    match address {
+        SocketAddr::V4(address) => {
+            let ip = address.ip();
+            address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast()
+        }
+        SocketAddr::V6(_) => false,
+    }
+}
+
+/// The route as it should stand: replicas that `existing` serves and `wanted` does not, leave.
+pub(crate) fn serve(existing: Option<&Route>, wanted: &WantedRoute, front_port: u16) -> Route {
+    let mut upstreams = wanted.upstreams.clone();
+    upstreams.sort_unstable_by_key(|upstream| (upstream.slot, upstream.address()));
+    let stays = |old: &Upstream| upstreams.iter().any(|new| new.address() == old.address());
+    let mut leaving: Vec<Upstream> = existing
+        .into_iter()
+        .flat_map(|route| route.leaving.iter().chain(&route.upstreams))
+        .filter(|old| !stays(old))
+        .cloned()
+        .collect();
+    leaving.sort_unstable_by_key(Upstream::address);
+    leaving.dedup_by_key(|upstream| upstream.address());
+    Route {
+        schema: 1,
+        instance: wanted.instance.clone(),
+        front_port,
+        host: wanted.instance.host_label(),
+        upstreams,
+        leaving,
+        goal: RouteGoal::Served,
+        generation: wanted.generation,
+        image: wanted.image.clone(),
+        container_port: wanted.container_port,
+        container_ids: wanted.container_ids.clone(),
+    }
+}
+
+/// The route on its way out: all its replicas leave.
+pub(crate) fn remove(existing: &Route, generation: Generation) -> Route {
+    let mut route = existing.clone();
+    route.goal = RouteGoal::Removed;
+    route.generation = generation.max(existing.generation);
+    route.leaving.append(&mut route.upstreams);
+    route.leaving.sort_unstable_by_key(Upstream::address);
+    route.leaving.dedup_by_key(|upstream| upstream.address());
+    route
+}
+
+#[cfg(test)]
+mod tests {
+    use common::id::SlotNumber;
+
+    use super::*;
+
+    fn upstream(port: u16) -> Upstream {
+        let slot = SlotNumber(u32::from(port) % 10);
+        Upstream { ip: [192, 0, 2, 1].into(), port, slot }
+    }
+
+    fn wanted(ports: &[u16]) -> WantedRoute {
+        WantedRoute {
+            instance: "shop".parse().unwrap(),
+            generation: Generation(1),
+            upstreams: ports.iter().copied().map(upstream).collect(),
+            image: "shop".to_owned(),
+            container_port: 8080,
+            container_ids: Vec::new(),
+        }
+    }
+
+    fn ports(upstreams: &[Upstream]) -> Vec<u16> {
+        upstreams.iter().map(|upstream| upstream.port).collect()
+    }
+
+    #[test]
+    fn replicas_that_are_no_longer_wanted_leave_until_they_are_drained() {
+        let first = serve(None, &wanted(&[21, 22]), 2000);
+        let second = serve(Some(&first), &wanted(&[23, 22]), 2000);
+        assert_eq!((ports(&second.upstreams), ports(&second.leaving)), (vec![22, 23], vec![21]));
+        let third = serve(Some(&second), &wanted(&[21]), 2000);
+        assert_eq!((ports(&third.upstreams), ports(&third.leaving)), (vec![21], vec![22, 23]));
+    }
+
+    #[test]
+    fn a_removed_route_serves_nothing_and_drains_all() {
+        let route = serve(None, &wanted(&[21, 22]), 2000);
+        let removed = remove(&route, Generation(4));
+        assert_eq!((removed.goal, removed.generation), (RouteGoal::Removed, Generation(4)));
+        assert_eq!((ports(&removed.upstreams), ports(&removed.leaving)), (vec![], vec![21, 22]));
+        let back = serve(Some(&removed), &wanted(&[22]), 2000);
+        assert_eq!((back.goal, ports(&back.leaving)), (RouteGoal::Served, vec![21]));
+    }
+
+    #[test]
+    fn an_address_twice_is_refused() {
+        assert_eq!(check(&wanted(&[21, 22])), Ok(()));
+        assert!(matches!(check(&wanted(&[21, 22, 21])), Err(Invalid::Twice(_))));
+    }
+
+    #[test]
+    fn what_no_replica_can_have_as_its_address_is_refused() {
+        assert!(matches!(check(&wanted(&[0])), Err(Invalid::NotAnAddress(_))));
+        for ip in ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "2001:db8::1"] {
+            let mut wanted = wanted(&[21]);
+            wanted.upstreams[0].ip = ip.parse().unwrap();
+            assert!(matches!(check(&wanted), Err(Invalid::NotAnAddress(_))), "{ip}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Whether a wanted number of replicas is allowed, and whether it is there.
+
+use common::failure::{Failure, FailureCode};
+use common::record::deployment::{Deployment, Goal, State};
+use jiff::SignedDuration;
+
+/// What a pending scale is found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The route serves as many replicas as were wanted.
+    Reached,
+    Pending,
+    /// It will not be waited for any longer, or never.
+    GivenUp(Failure),
+}
+
+/// Whether the instance is deployed, or being deployed: what scaling needs.
+pub(crate) fn is_deployed(deployment: Option<&Deployment>) -> bool {
+    deployment.is_some_and(|deployment| {
+        let serves = deployment.serving.is_some();
+        deployment.goal == Goal::Running && (deployment.state < State::Undoing || serves)
+    })
+}
+
+/// Whether nothing is left that a wanted number could be for.
+pub(crate) fn is_gone(deployment: Option<&Deployment>) -> bool {
+    deployment.is_none_or(|deployment| {
+        deployment.goal == Goal::Stopped || deployment.state == State::Removed
+    })
+}
+
+/// Why an instance cannot be scaled to `replicas`, if it cannot.
+pub(crate) fn refusal(
+    replicas: u32,
+    max_replicas: u32,
+    deployment: Option<&Deployment>,
+) -> Option<Failure> {
+    if !is_deployed(deployment) {
+        return Some(unknown());
+    }
+    if !(1..=max_replicas).contains(&replicas) {
+        let message = format!("from 1 to {max_replicas} replicas are allowed, not {replicas}");
+        return Some(Failure::new(FailureCode::ReplicasOutOfBounds, message));
+    }
+    None
+}
+
+/// `serving` replicas get requests, `age` after the scale was accepted.
+pub(crate) fn judge(
+    wanted: u32,
+    serving: usize,
+    deployment: Option<&Deployment>,
+    age: SignedDuration,
+    within: SignedDuration,
+) -> Verdict {
+    if is_gone(deployment) {
+        return Verdict::GivenUp(unknown());
+    }
+    if usize::try_from(wanted) == Ok(serving) {
+        return Verdict::Reached;
+    }
+    if age < within {
+        return Verdict::Pending;
+    }
+    let reason = deployment.and_then(|deployment| deployment.failure.as_ref());
+    let why = reason.map(|failure| format!(" ({failure})")).unwrap_or_default();
+    let seconds = within.as_secs();
+    let message = format!("after {seconds} s {serving} of {wanted} replicas get requests{why}");
+    Verdict::GivenUp(Failure::new(FailureCode::DeadlineExceeded, message))
+}
+
+fn unknown() -> Failure {
+    Failure::new(FailureCode::UnknownInstance, "the instance is not deployed")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployment(goal: Goal, state: State) -> Deployment {
+        let record = json!({
+            "schema": 1,
+            "instance": "shop",
+            "app": "shop",
+            "release": 1,
+            "generation": 1,
+            "goal": goal,
+            "state": state,
+            "request": uuid::Uuid::nil(),
+            "deadline": "2026-01-01T00:00:00Z",
+            "slots": [],
+            "updated_at": "2026-01-01T00:00:00Z",
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    fn code(verdict: &Verdict) -> Option<FailureCode> {
+        match verdict {
+            Verdict::GivenUp(failure) => Some(failure.code),
+            Verdict::Reached | Verdict::Pending => None,
+        }
+    }
+
+    #[test]
+    fn only_deployed_instances_and_numbers_within_bounds_are_taken() {
+        let running = deployment(Goal::Running, State::Running);
+        let stopping = deployment(Goal::Stopped, State::Stopping);
+        let failed = deployment(Goal::Running, State::Failed);
+        let code = |replicas, deployment| refusal(replicas, 20, deployment).map(|f| f.code);
+        assert_eq!(code(1, Some(&running)), None);
+        assert_eq!(code(20, Some(&running)), None);
+        for replicas in [0, 21, u32::MAX] {
+            assert_eq!(code(replicas, Some(&running)), Some(FailureCode::ReplicasOutOfBounds));
+        }
+        for deployment in [None, Some(&stopping), Some(&failed)] {
+            assert_eq!(code(2, deployment), Some(FailureCode::UnknownInstance));
+        }
+    }
+
+    #[test]
+    fn a_scale_is_done_when_as_many_replicas_serve() {
+        let running = deployment(Goal::Running, State::Running);
+        let minute = SignedDuration::from_mins(1);
+        let verdict = |serving, age| judge(3, serving, Some(&running), age, minute * 2);
+        assert_eq!(verdict(2, minute), Verdict::Pending);
+        assert_eq!(verdict(4, minute), Verdict::Pending);
+        assert_eq!(verdict(3, minute * 3), Verdict::Reached);
+        assert_eq!(code(&verdict(2, minute * 2)), Some(FailureCode::DeadlineExceeded));
+    }
+
+    #[test]
+    fn a_stopped_instance_ends_its_scale() {
+        let stopping = deployment(Goal::Stopped, State::Stopping);
+        let verdict =
+            judge(1, 1, Some(&stopping), SignedDuration::ZERO, SignedDuration::from_mins(2));
+        assert_eq!(code(&verdict), Some(FailureCode::UnknownInstance));
+    }
+}

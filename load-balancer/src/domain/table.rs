@@ -1,0 +1,123 @@
+//! The edge's table as a function of all routes.
+//!
+//! One bad route costs that route, never the table; and no front port, host name or replica is ever
+//! in it twice, so that no app answers for another.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use common::name::{HostLabel, LegacyName};
+use common::port::edge::{FrontPorts, TableRoute, Upstream};
+use common::record::route::{Route, RouteGoal};
+
+/// The content of a table, and what was kept out of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Rendered {
+    /// Sorted by instance.
+    pub(crate) routes: Vec<TableRoute>,
+    pub(crate) refused: BTreeMap<LegacyName, Refused>,
+}
+
+/// A route that is not in the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) route: TableRoute,
+    pub(crate) why: Why,
+}
+
+/// Why a route is kept out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Why {
+    #[error("the edge could not open front port {0}")]
+    PortClosed(u16),
+    #[error("front port {port} belongs to {owner}")]
+    PortTaken { port: u16, owner: LegacyName },
+    #[error("the host name {host} belongs to {owner}")]
+    HostTaken { host: HostLabel, owner: LegacyName },
+    #[error("the replica {address} belongs to {owner}")]
+    ReplicaTaken { address: SocketAddr, owner: LegacyName },
+}
+
+/// What is in the table so far, and whose it is.
+#[derive(Debug, Default)]
+struct Taken {
+    ports: BTreeMap<u16, LegacyName>,
+    hosts: BTreeMap<HostLabel, LegacyName>,
+    replicas: BTreeMap<SocketAddr, LegacyName>,
+}
+
+/// Renders all routes, sorted by instance; of two that collide the first stays.
+pub(crate) fn render<'a>(
+    routes: impl IntoIterator<Item = &'a Route>,
+    ports: &FrontPorts,
+) -> Rendered {
+    let served = routes.into_iter().filter(|route| route.goal == RouteGoal::Served);
+    let sorted: BTreeMap<&LegacyName, &Route> =
+        served.map(|route| (&route.instance, route)).collect();
+    let mut taken = Taken::default();
+    let mut rendered = Rendered::default();
+    for route in sorted.into_values() {
+        let row = row(route);
+        match collision(&row, &taken).or_else(|| closed(&row, ports)) {
+            Some(why) => {
+                rendered.refused.insert(row.instance.clone(), Refused { route: row, why });
+            }
+            None => {
+                taken.add(&row);
+                rendered.routes.push(row);
+            }
+        }
+    }
+    rendered
+}
+
+/// What keeps a new route out of a table that has these routes already.
+pub(crate) fn clash<'a>(new: &Route, others: impl IntoIterator<Item = &'a Route>) -> Option<Why> {
+    let mut taken = Taken::default();
+    for other in others.into_iter().filter(|other| other.instance != new.instance) {
+        taken.add(&row(other));
+    }
+    collision(&row(new), &taken)
+}
+
+fn row(route: &Route) -> TableRoute {
+    TableRoute {
+        instance: route.instance.clone(),
+        front_port: route.front_port,
+        host: route.host.clone(),
+        upstreams: route.upstreams.clone(),
+    }
+}
+
+fn closed(route: &TableRoute, ports: &FrontPorts) -> Option<Why> {
+    let port = route.front_port;
+    let open = (ports.first..=ports.last).contains(&port) && !ports.closed.contains(&port);
+    (!open).then_some(Why::PortClosed(port))
+}
+
+fn collision(route: &TableRoute, taken: &Taken) -> Option<Why> {
+    let port = route.front_port;
+    if let Some(owner) = taken.ports.get(&port) {
+        return Some(Why::PortTaken { port, owner: owner.clone() });
+    }
+    if let Some(owner) = taken.hosts.get(&route.host) {
+        return Some(Why::HostTaken { host: route.host.clone(), owner: owner.clone() });
+    }
+    route.upstreams.iter().map(Upstream::address).find_map(|address| {
+        let owner = taken.replicas.get(&address)?.clone();
+        Some(Why::ReplicaTaken { address, owner })
+    })
+}
+
+impl Taken {
+    fn add(&mut self, route: &TableRoute) {
+        let owner = &route.instance;
+        self.ports.insert(route.front_port, owner.clone());
+        self.hosts.insert(route.host.clone(), owner.clone());
+        let addresses = route.upstreams.iter().map(Upstream::address);
+        self.replicas.extend(addresses.map(|address| (address, owner.clone())));
+    }
+}
+
+#[cfg(test)]
+mod tests;

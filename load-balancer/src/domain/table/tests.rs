@@ -1,0 +1,129 @@
+use common::id::{Epoch, Generation, SlotNumber};
+use common::port::edge::Table;
+use common::port::routes::WantedRoute;
+use expect_test::expect;
+
+use super::*;
+use crate::domain::route;
+
+const PORTS: (u16, u16) = (2000, 2999);
+
+fn route_to(instance: &str, front_port: u16, upstreams: &[u16]) -> Route {
+    let wanted = WantedRoute {
+        instance: instance.parse().unwrap(),
+        generation: Generation(1),
+        upstreams: upstreams
+            .iter()
+            .zip(1..)
+            .map(|(port, slot)| Upstream {
+                ip: [192, 0, 2, 1].into(),
+                port: *port,
+                slot: SlotNumber(slot),
+            })
+            .collect(),
+        image: "registry.example.org/apps/shop".to_owned(),
+        container_port: 8080,
+        container_ids: Vec::new(),
+    };
+    route::serve(None, &wanted, front_port)
+}
+
+fn rendered(routes: &[Route], closed: &[u16]) -> Rendered {
+    let ports = FrontPorts { first: PORTS.0, last: PORTS.1, closed: closed.to_vec() };
+    render(routes, &ports)
+}
+
+fn refusals(rendered: &Rendered) -> Vec<String> {
+    rendered.refused.iter().map(|(name, refused)| format!("{name}: {}", refused.why)).collect()
+}
+
+#[test]
+fn the_table_is_sorted_and_holds_what_the_edge_needs() {
+    let routes = [
+        route_to("shop", 2001, &[20002, 20001]),
+        route_to("blog_6ba7b810-9dad-11d1-80b4-00c04fd430c8", 2000, &[20003]),
+    ];
+    let table = Table {
+        epoch: Epoch(3),
+        generation: Generation(7),
+        routes: rendered(&routes, &[2181]).routes,
+    };
+    expect![[r#"
+        {
+          "epoch": 3,
+          "generation": 7,
+          "routes": [
+            {
+              "instance": "blog_6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+              "front_port": 2000,
+              "host": "blog-6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+              "upstreams": [
+                {
+                  "ip": "192.0.2.1",
+                  "port": 20003,
+                  "slot": 1
+                }
+              ]
+            },
+            {
+              "instance": "shop",
+              "front_port": 2001,
+              "host": "shop",
+              "upstreams": [
+                {
+                  "ip": "192.0.2.1",
+                  "port": 20002,
+                  "slot": 1
+                },
+                {
+                  "ip": "192.0.2.1",
+                  "port": 20001,
+                  "slot": 2
+                }
+              ]
+            }
+          ]
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&table).unwrap());
+}
+
+#[test]
+fn the_same_routes_in_another_order_are_the_same_table() {
+    let mut routes = vec![route_to("a", 2000, &[1]), route_to("b", 2001, &[2])];
+    let one = rendered(&routes, &[]);
+    routes.reverse();
+    assert_eq!(rendered(&routes, &[]), one);
+}
+
+#[test]
+fn a_collision_costs_the_later_route_and_no_other() {
+    let routes = [
+        route_to("a", 2000, &[20001]),
+        route_to("b", 2000, &[20002]),
+        route_to("c", 2001, &[20001]),
+        route_to("d-1", 2002, &[20003]),
+        route_to("d_1", 2003, &[20004]),
+        route_to("e", 2181, &[20005]),
+        route_to("f", 2004, &[20006]),
+    ];
+    let rendered = rendered(&routes, &[2181]);
+    let kept: Vec<_> = rendered.routes.iter().map(|route| route.instance.as_str()).collect();
+    assert_eq!(kept, ["a", "d-1", "f"]);
+    expect![[r#"
+        [
+            "b: front port 2000 belongs to a",
+            "c: the replica 192.0.2.1:20001 belongs to a",
+            "d_1: the host name d-1 belongs to d-1",
+            "e: the edge could not open front port 2181",
+        ]
+    "#]]
+    .assert_debug_eq(&refusals(&rendered));
+}
+
+#[test]
+fn a_route_on_its_way_out_is_not_in_the_table_and_keeps_its_port() {
+    let leaving = route::remove(&route_to("a", 2000, &[20001]), Generation(2));
+    assert_eq!(rendered(std::slice::from_ref(&leaving), &[]), Rendered::default());
+    let clash = clash(&route_to("b", 2000, &[20002]), [&leaving]);
+    assert_eq!(clash, Some(Why::PortTaken { port: 2000, owner: "a".parse().unwrap() }));
+}

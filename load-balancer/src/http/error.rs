@@ -1,0 +1,105 @@
+//! The status codes: which error of a command answers with which problem.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use chassis::http::Refusal;
+use chassis::records as stored;
+use common::failure::FailureCode;
+use common::port::routes::Problem as RouteProblem;
+use common::port::store;
+use common::problem::Problem;
+
+use crate::commands;
+use crate::records;
+
+/// An error of a command as its HTTP answer.
+#[derive(Debug)]
+pub(super) struct Error(commands::Error);
+
+impl<E: Into<commands::Error>> From<E> for Error {
+    fn from(err: E) -> Self {
+        Error(err.into())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        refusal(&self.0).status_code()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        if let commands::Error::Stale(generation) = &self.0 {
+            let body = RouteProblem { problem: refusal(&self.0).0, generation: Some(*generation) };
+            return HttpResponse::Conflict()
+                .content_type("application/problem+json")
+                .body(serde_json::to_vec(&body).unwrap_or_default());
+        }
+        refusal(&self.0).error_response()
+    }
+}
+
+/// The problem that tells an error of a command.
+pub(super) fn refusal(err: &commands::Error) -> Refusal {
+    match err {
+        commands::Error::Stale(generation) => {
+            let detail = format!("generation {generation} of the route stands");
+            Refusal(Problem::new(409, "STALE_GENERATION", "A newer route stands", detail))
+        }
+        commands::Error::Invalid(invalid) => {
+            let title = "The route cannot be as it was asked for";
+            Refusal(Problem::new(422, "ROUTE_INVALID", title, invalid.to_string()))
+        }
+        commands::Error::Failed(failure) => {
+            let title = "The load balancer could not do it";
+            let status = status_of(failure.code);
+            Refusal(Problem::new(status, failure.code.as_str(), title, failure.message.clone()))
+        }
+        commands::Error::Records(err) => of_records(err),
+    }
+}
+
+fn status_of(code: FailureCode) -> u16 {
+    if code == FailureCode::UnknownInstance {
+        404
+    } else if code == FailureCode::Superseded {
+        409
+    } else {
+        503
+    }
+}
+
+fn of_records(err: &records::Error) -> Refusal {
+    match err {
+        records::Error::Records(
+            stored::Error::Store(store::Error::Refused(_)) | stored::Error::Unreadable { .. },
+        ) => {
+            tracing::error!(
+                error = err as &dyn std::error::Error,
+                "a record is not as it should be"
+            );
+            Refusal::internal()
+        }
+        records::Error::Records(
+            stored::Error::Changed
+            | stored::Error::Store(
+                store::Error::Conflict { .. }
+                | store::Error::Unavailable(_)
+                | store::Error::OutcomeUnknown(_),
+            ),
+        ) => Refusal::unavailable("STORE_UNAVAILABLE", "the store does not take the change"),
+        records::Error::Deposed => {
+            Refusal::unavailable("NOT_LEADING", "another load balancer leads")
+        }
+        records::Error::NotLeading => {
+            Refusal::unavailable("NOT_READY", "the load balancer is still starting")
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Every metric of the load balancer.
+
+use prometheus::core::Collector;
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+
+/// What the load balancer counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    pub(crate) registry: Registry,
+    pub(crate) routes: IntGauge,
+    pub(crate) routes_refused: IntGauge,
+    pub(crate) front_ports_leased: IntGauge,
+    pub(crate) edge_up: IntGauge,
+    pub(crate) table_generation: IntGauge,
+    /// By `result`: loaded, failed.
+    pub(crate) table_loads: IntCounterVec,
+    /// By `end`: idle, deadline.
+    pub(crate) drains: IntCounterVec,
+    /// By `outcome`: succeeded, failed, superseded.
+    pub(crate) scales: IntCounterVec,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        let gauge = |name, help| register(&registry, IntGauge::new(name, help));
+        let counters = |name, help, label| {
+            register(&registry, IntCounterVec::new(Opts::new(name, help), &[label]))
+        };
+        Metrics {
+            routes: gauge("load_balancer_routes", "Routes in the table the edge serves."),
+            routes_refused: gauge(
+                "load_balancer_refused_routes",
+                "Routes kept out of the table because they collide or their port is closed.",
+            ),
+            front_ports_leased: gauge(
+                "load_balancer_front_port_leases",
+                "Front ports that are in use or kept back.",
+            ),
+            edge_up: gauge("load_balancer_edge_up", "1 while the edge answers."),
+            table_generation: gauge(
+                "load_balancer_table_generation",
+                "Generation of the table the edge serves, within this epoch.",
+            ),
+            table_loads: counters(
+                "load_balancer_table_loads_total",
+                "Tables offered to the edge.",
+                "result",
+            ),
+            drains: counters(
+                "load_balancer_drained_replicas_total",
+                "Replicas that left a route, by what ended the wait.",
+                "end",
+            ),
+            scales: counters(
+                "load_balancer_scales_total",
+                "Scale requests that ended, by outcome.",
+                "outcome",
+            ),
+            registry,
+        }
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: Result<C, prometheus::Error>,
+) -> C {
+    let metric = metric.expect("names and labels are constants of the right form");
+    registry.register(Box::new(metric.clone())).expect("each metric is registered once");
+    metric
+}

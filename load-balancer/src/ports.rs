@@ -1,0 +1,16 @@
+//! What the load balancer needs from the world.
+
+use std::sync::Arc;
+
+use common::port::{Bus, Clock, Edge, Nodes, Store};
+
+/// The ports of this service.
+#[derive(Debug, Clone)]
+pub struct Ports {
+    pub bus: Arc<dyn Bus>,
+    pub store: Arc<dyn Store>,
+    pub edge: Arc<dyn Edge>,
+    /// Only for the samples that document 001's health list shows.
+    pub nodes: Arc<dyn Nodes>,
+    pub clock: Arc<dyn Clock>,
+}

@@ -1,0 +1,37 @@
+//! What makes it so: the edge's table, the drain and end of routes, the outcome of scales. Each is
+//! one idempotent function of a key, and may be stopped at any point.
+
+pub(crate) mod route;
+pub(crate) mod scale;
+pub(crate) mod table;
+
+use std::fmt;
+
+use common::name::LegacyName;
+
+/// The key of a reconciler that has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Single;
+
+impl fmt::Display for Single {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("all")
+    }
+}
+
+/// What the route reconciler looks at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RouteKey {
+    Route(LegacyName),
+    /// The lease of a front port.
+    Port(u16),
+}
+
+impl fmt::Display for RouteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RouteKey::Route(instance) => write!(f, "route {instance}"),
+            RouteKey::Port(port) => write!(f, "port {port}"),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The end of replicas and of routes: once the edge serves a table without them, requests under way
+//! are waited for; then the record, and at last the lease of the front port, are let go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chassis::reconcile::{Outcome, Reconcile};
+use chassis::records::{self, Stored};
+use common::name::LegacyName;
+use common::port::edge::Upstream;
+use common::port::store::{Op, Path};
+use common::record::path;
+use common::record::route::{FrontPortLease, Route, RouteGoal};
+use tokio::time::Instant;
+
+use super::RouteKey;
+use crate::domain::front_ports::{QUARANTINE, is_over};
+use crate::records::{Error, commit, leases, route, routes};
+use crate::shared::Shared;
+
+/// How often a drain is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Ends what leaves.
+#[derive(Debug)]
+pub(crate) struct RouteReconciler {
+    shared: Arc<Shared>,
+    drains: Mutex<BTreeMap<(LegacyName, SocketAddr), Drain>>,
+}
+
+/// A replica whose end is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Drain {
+    /// The count of a table that was rendered without it.
+    change: u64,
+    /// When the edge was first seen to serve such a table.
+    out_since: Option<Instant>,
+}
+
+impl RouteReconciler {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        RouteReconciler { shared, drains: Mutex::default() }
+    }
+
+    async fn end_leaving(&self, instance: &LegacyName) -> Result<Outcome, Error> {
+        self.shared.ports.store.sync().await?;
+        let Some(stored) = route(&*self.shared.ports.store, instance).await? else {
+            self.forget(instance, &BTreeSet::new());
+            return Ok(Outcome::Settled);
+        };
+        let leaving = to_drain(&stored.record);
+        self.forget(instance, &leaving);
+        let gone = self.gone(instance, &leaving).await;
+        match (stored.record.goal, gone.len() == leaving.len()) {
+            (RouteGoal::Removed, true) => self.remove(stored).await,
+            (RouteGoal::Served, true) if leaving.is_empty() => Ok(Outcome::Settled),
+            (RouteGoal::Served, _) if !gone.is_empty() => self.let_go(stored, &gone).await,
+            (RouteGoal::Removed, false) | (RouteGoal::Served, _) => Ok(Outcome::Again(LOOK_EVERY)),
+        }
+    }
+
+    /// The leaving replicas that no request is under way at, or that were waited for long enough.
+    async fn gone(
+        &self,
+        instance: &LegacyName,
+        leaving: &BTreeSet<SocketAddr>,
+    ) -> BTreeSet<SocketAddr> {
+        let out: Vec<(SocketAddr, Instant)> = leaving
+            .iter()
+            .filter_map(|address| Some((*address, self.out_since(instance, *address)?)))
+            .collect();
+        if out.is_empty() {
+            return BTreeSet::new();
+        }
+        let in_flight = self.shared.ports.edge.in_flight().await;
+        if let Err(err) = &in_flight {
+            tracing::warn!(error = err as &dyn std::error::Error, %instance, "requests under way cannot be counted; waiting for the deadline");
+        }
+        let drains = &self.shared.metrics.drains;
+        let mut gone = BTreeSet::new();
+        for (address, since) in out {
+            let idle =
+                in_flight.as_ref().is_ok_and(|counts| counts.get(&address).is_none_or(|n| *n == 0));
+            if idle {
+                drains.with_label_values(&["idle"]).inc();
+                gone.insert(address);
+            } else if since.elapsed() >= self.shared.config.drain_within {
+                tracing::warn!(%instance, upstream = %address, "a replica still had requests under way at its deadline");
+                drains.with_label_values(&["deadline"]).inc();
+                gone.insert(address);
+            }
+        }
+        gone
+    }
+
+    /// Since when the edge has been seen to serve a table without this replica; none if it may not.
+    fn out_since(&self, instance: &LegacyName, address: SocketAddr) -> Option<Instant> {
+        let served = self.shared.served();
+        let served = served.borrow();
+        let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
+        let drain = drains
+            .entry((instance.clone(), address))
+            .or_insert_with(|| Drain { change: self.shared.table_changed(), out_since: None });
+        if drain.out_since.is_none() && served.changes >= drain.change {
+            drain.out_since = Some(Instant::now());
+        }
+        drain.out_since
+    }
+
+    /// Keeps the drains of these replicas of an instance, and no others.
+    fn forget(&self, instance: &LegacyName, except: &BTreeSet<SocketAddr>) {
+        let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
+        drains.retain(|(of, address), _| of != instance || except.contains(address));
+    }
+
+    async fn let_go(
+        &self,
+        stored: Stored<Route>,
+        gone: &BTreeSet<SocketAddr>,
+    ) -> Result<Outcome, Error> {
+        let Stored { mut record, version } = stored;
+        record.leaving.retain(|upstream| !gone.contains(&upstream.address()));
+        let put = records::put(path::route(&record.instance), &record, Some(version));
+        commit(&self.shared, vec![put]).await?;
+        self.shared.settle();
+        self.shared.scale_wake.wake(record.instance.clone());
+        Ok(if record.leaving.is_empty() { Outcome::Settled } else { Outcome::Again(LOOK_EVERY) })
+    }
+
+    async fn remove(&self, stored: Stored<Route>) -> Result<Outcome, Error> {
+        let route = stored.record;
+        let mut changes =
+            vec![Op::Delete { path: path::route(&route.instance), version: stored.version }];
+        let lease_path = path::edge_port(route.front_port);
+        let lease = records::load::<FrontPortLease>(&*self.shared.ports.store, &lease_path).await?;
+        if let Some(lease) = lease.filter(|lease| lease.record.instance == route.instance) {
+            changes.push(self.release(lease_path, lease));
+        }
+        commit(&self.shared, changes).await?;
+        tracing::info!(instance = %route.instance, front_port = route.front_port, "the route is gone");
+        self.forget(&route.instance, &BTreeSet::new());
+        self.shared.route_wake.wake(RouteKey::Port(route.front_port));
+        self.shared.route_changed(&route.instance);
+        Ok(Outcome::Settled)
+    }
+
+    fn release(&self, path: Path, lease: Stored<FrontPortLease>) -> Op {
+        let Stored { mut record, version } = lease;
+        record.released_at = Some(self.shared.ports.clock.now());
+        records::put(path, &record, Some(version))
+    }
+
+    /// Ends the lease of a front port: it is forgotten a minute after its route was removed.
+    async fn end_lease(&self, port: u16) -> Result<Outcome, Error> {
+        self.shared.ports.store.sync().await?;
+        let store = &*self.shared.ports.store;
+        let path = path::edge_port(port);
+        let Some(lease) = records::load::<FrontPortLease>(store, &path).await? else {
+            return Ok(Outcome::Settled);
+        };
+        let user = route(store, &lease.record.instance).await?;
+        let is_used = user.is_some_and(|route| route.record.front_port == port);
+        let now = self.shared.ports.clock.now();
+        match lease.record.released_at {
+            None if is_used => Ok(Outcome::Settled),
+            None => {
+                commit(&self.shared, vec![self.release(path, lease)]).await?;
+                Ok(Outcome::Again(Duration::try_from(QUARANTINE).unwrap_or_default()))
+            }
+            Some(_) if is_over(&lease.record, now) => {
+                commit(&self.shared, vec![Op::Delete { path, version: lease.version }]).await?;
+                Ok(Outcome::Settled)
+            }
+            Some(at) => {
+                let left = QUARANTINE - now.duration_since(at);
+                Ok(Outcome::Again(Duration::try_from(left).unwrap_or(LOOK_EVERY)))
+            }
+        }
+    }
+}
+
+/// What has to be drained. A route that goes without a replica is waited for as if it had one: the
+/// table must be without it all the same.
+fn to_drain(route: &Route) -> BTreeSet<SocketAddr> {
+    let mut addresses: BTreeSet<_> = route.leaving.iter().map(Upstream::address).collect();
+    if route.goal == RouteGoal::Removed && addresses.is_empty() {
+        addresses.insert(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
+    }
+    addresses
+}
+
+#[async_trait]
+impl Reconcile for RouteReconciler {
+    type Key = RouteKey;
+    type Error = Error;
+
+    async fn keys(&self) -> Result<Vec<RouteKey>, Error> {
+        let store = &*self.shared.ports.store;
+        let routes = routes(store).await?;
+        let leases = leases(store).await?;
+        self.shared.metrics.front_ports_leased.set(i64::try_from(leases.len()).unwrap_or(i64::MAX));
+        let routes = routes.into_iter().map(|route| RouteKey::Route(route.record.instance));
+        Ok(routes.chain(leases.into_keys().map(RouteKey::Port)).collect())
+    }
+
+    async fn reconcile(&self, key: &RouteKey) -> Result<Outcome, Error> {
+        match key {
+            RouteKey::Route(instance) => self.end_leaving(instance).await,
+            RouteKey::Port(port) => self.end_lease(*port).await,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The outcome of scales: told once the route serves as many replicas as were wanted, or when that
+//! is given up. A stopped instance's wanted number goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chassis::operations::conclude;
+use chassis::reconcile::{Outcome as Next, Reconcile};
+use chassis::records::{self, Stored};
+use chassis::{owed, records::put};
+use common::name::LegacyName;
+use common::port::bus;
+use common::port::store::{self, Op};
+use common::record::operation::{Operation, Outcome};
+use common::record::path;
+use common::record::scale::Scale;
+use jiff::SignedDuration;
+
+use crate::commands::scale_app::{operation, told};
+use crate::domain::scale::{Verdict, is_gone, judge};
+use crate::records::{Error as RecordsError, all, commit, deployment, scale};
+use crate::shared::Shared;
+
+/// How often a scale under way is looked at, besides at each change of its route.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a scale could not be brought further.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    #[error("the end of a scale cannot be told")]
+    Bus(#[from] bus::Error),
+}
+
+impl From<records::Error> for Error {
+    fn from(err: records::Error) -> Self {
+        Error::Records(err.into())
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(err: store::Error) -> Self {
+        Error::Records(err.into())
+    }
+}
+
+/// Ends scales.
+#[derive(Debug)]
+pub(crate) struct ScaleReconciler {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl ScaleReconciler {
+    /// Publishes what the record owes, then clears exactly that.
+    async fn tell(&self, stored: &Stored<Scale>) -> Result<(), Error> {
+        owed::publish(&*self.shared.ports.bus, &stored.record.owed).await?;
+        let mut record = stored.record.clone();
+        record.owed.clear();
+        let path = path::scale(&record.instance);
+        Ok(commit(&self.shared, vec![put(path, &record, Some(stored.version))]).await?)
+    }
+
+    async fn end(&self, stored: &Stored<Scale>, end: Outcome) -> Result<(), Error> {
+        let at = operation(&stored.record);
+        let ended = conclude(&*self.shared.ports.store, &at, end.clone()).await?;
+        let Some(ended) = ended else { return Ok(()) };
+        let mut record = stored.record.clone();
+        record.owed.push(told(&record, &end));
+        let path = path::scale(&record.instance);
+        commit(&self.shared, vec![ended, put(path, &record, Some(stored.version))]).await?;
+        let label = match &end {
+            Outcome::Succeeded { .. } => "succeeded",
+            Outcome::Failed { .. } => "failed",
+            Outcome::Superseded => "superseded",
+        };
+        self.shared.metrics.scales.with_label_values(&[label]).inc();
+        Ok(())
+    }
+
+    /// How many replicas get requests: those of the route, if the edge serves exactly them.
+    async fn serving(&self, instance: &LegacyName) -> Result<usize, Error> {
+        let route = crate::records::route(&*self.shared.ports.store, instance).await?;
+        let Some(route) = route.map(|stored| stored.record) else { return Ok(0) };
+        let served = self.shared.served();
+        let served = served.borrow();
+        let row = served.routes.get(instance).filter(|row| row.upstreams == route.upstreams);
+        Ok(row.map_or(0, |row| row.upstreams.len()))
+    }
+}
+
+#[async_trait]
+impl Reconcile for ScaleReconciler {
+    type Key = LegacyName;
+    type Error = Error;
+
+    async fn keys(&self) -> Result<Vec<LegacyName>, Error> {
+        let scales = all::<Scale>(&*self.shared.ports.store, &path::folder("scale")).await?;
+        Ok(scales.into_iter().map(|stored| stored.record.instance).collect())
+    }
+
+    async fn reconcile(&self, instance: &LegacyName) -> Result<Next, Error> {
+        let store = &*self.shared.ports.store;
+        store.sync().await?;
+        let Some(stored) = scale(store, instance).await? else { return Ok(Next::Settled) };
+        if !stored.record.owed.is_empty() {
+            self.tell(&stored).await?;
+            return Ok(Next::Again(Duration::ZERO));
+        }
+        let deployment = deployment(store, instance).await?;
+        let request = records::load::<Operation>(store, &operation(&stored.record)).await?;
+        let pending = request.filter(|request| request.record.outcome.is_none());
+        let Some(Stored { record: request, .. }) = pending else {
+            if is_gone(deployment.as_ref()) {
+                let delete = Op::Delete { path: path::scale(instance), version: stored.version };
+                commit(&self.shared, vec![delete]).await?;
+            }
+            return Ok(Next::Settled);
+        };
+        let age = self.shared.ports.clock.now().duration_since(request.accepted_at);
+        let within = SignedDuration::try_from(self.shared.config.scale_within)
+            .unwrap_or(SignedDuration::MAX);
+        let serving = self.serving(instance).await?;
+        let wanted = stored.record.replicas;
+        match judge(wanted, serving, deployment.as_ref(), age, within) {
+            Verdict::Pending => return Ok(Next::Again(LOOK_EVERY)),
+            Verdict::Reached => self.end(&stored, Outcome::Succeeded { details: None }).await?,
+            Verdict::GivenUp(failure) => {
+                self.end(&stored, Outcome::Failed { failure, details: None }).await?;
+            }
+        }
+        Ok(Next::Again(Duration::ZERO))
+    }
+}

@@ -1,0 +1,96 @@
+//! Follows every node's samples and keeps the latest of each, for document 001's health list.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chassis::lifecycle::Lifecycle;
+use common::name::NodeName;
+use common::port::nodes::Agent;
+use common::record::node::Node;
+use common::record::path;
+use futures::future::{AbortHandle, Abortable};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+
+use crate::records::all;
+use crate::shared::Shared;
+
+/// How often the list of nodes is read.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// After this long without a sample the last one says nothing any more.
+const SILENT_AFTER: Duration = Duration::from_secs(10);
+
+/// Follows the nodes there are until the process stops.
+pub(crate) async fn follow(shared: &Shared, lifecycle: &Lifecycle) {
+    let mut followed: BTreeMap<Agent, AbortHandle> = BTreeMap::new();
+    let mut following = FuturesUnordered::new();
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            biased;
+            () = lifecycle.stopping() => return,
+            _ = look.tick() => {
+                let Some(agents) = agents(shared).await else { continue };
+                followed.retain(|agent, handle| {
+                    let stays = agents.contains(agent);
+                    if !stays {
+                        handle.abort();
+                    }
+                    stays
+                });
+                for agent in agents {
+                    if followed.contains_key(&agent) {
+                        continue;
+                    }
+                    let (handle, registration) = AbortHandle::new_pair();
+                    followed.insert(agent.clone(), handle);
+                    following.push(Abortable::new(follow_one(shared, agent), registration).boxed());
+                }
+            }
+            Some(_) = following.next() => {}
+        }
+    }
+}
+
+async fn agents(shared: &Shared) -> Option<Vec<Agent>> {
+    match all::<Node>(&*shared.ports.store, &path::folder("nodes")).await {
+        Ok(nodes) => Some(
+            nodes
+                .into_iter()
+                .map(|node| Agent { node: node.record.name, address: node.record.agent })
+                .collect(),
+        ),
+        Err(err) => {
+            tracing::debug!(error = &err as &dyn std::error::Error, "the nodes cannot be read");
+            None
+        }
+    }
+}
+
+async fn follow_one(shared: &Shared, agent: Agent) {
+    let _forget = Forget { shared, node: &agent.node };
+    loop {
+        if let Ok(mut samples) = shared.ports.nodes.samples(&agent).await {
+            while let Ok(Some(Ok(sample))) =
+                tokio::time::timeout(SILENT_AFTER, samples.next()).await
+            {
+                shared.samples().insert(agent.node.clone(), sample);
+            }
+        }
+        shared.samples().remove(&agent.node);
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
+}
+
+/// What is known of a node goes when it is no longer followed.
+struct Forget<'a> {
+    shared: &'a Shared,
+    node: &'a NodeName,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.shared.samples().remove(self.node);
+    }
+}

@@ -1,0 +1,176 @@
+//! What the parts of the load balancer share: ports, settings, the leadership, and the wakes and
+//! observations by which one part learns what another did.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use chassis::epoch::Lead;
+use chassis::reconcile::Wake;
+use common::name::{LegacyName, NodeName};
+use common::port::edge::{FrontPorts, TableRoute};
+use common::port::nodes::Sample;
+use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::domain::table::Refused;
+use crate::metrics::Metrics;
+use crate::ports::Ports;
+use crate::reconcile::{RouteKey, Single};
+
+/// The table that every worker of the edge serves, and what was kept out of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Served {
+    /// How many changes had been made when the records were read that it was rendered from;
+    /// 0 before the first table of this start.
+    pub(crate) changes: u64,
+    pub(crate) routes: BTreeMap<LegacyName, TableRoute>,
+    pub(crate) refused: BTreeMap<LegacyName, Refused>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) ports: Ports,
+    pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
+    pub(crate) table_wake: Wake<Single>,
+    pub(crate) route_wake: Wake<RouteKey>,
+    pub(crate) scale_wake: Wake<LegacyName>,
+    pub(crate) export_wake: Wake<Single>,
+    /// Held from looking for a free front port until it is leased, so that registrations wait for
+    /// one another and never fail over the same port.
+    pub(crate) allocation: AsyncMutex<()>,
+    /// Cancelled once another load balancer is found to lead.
+    pub(crate) deposed: CancellationToken,
+    /// Cancelled when the loops have ended: nothing that is waited for will happen any more.
+    pub(crate) ended: CancellationToken,
+    lead: OnceLock<Lead>,
+    served: watch::Sender<Served>,
+    front_ports: watch::Sender<Option<FrontPorts>>,
+    /// Counts the changes of route records that somebody may wait for.
+    settled: watch::Sender<u64>,
+    /// Counts what may have changed the table. Whoever counts after a write knows that a table with
+    /// at least that count was rendered from records that have the write.
+    changes: AtomicU64,
+    samples: Mutex<BTreeMap<NodeName, Sample>>,
+}
+
+impl Shared {
+    pub(crate) fn new(ports: Ports, config: Config) -> Arc<Self> {
+        Arc::new(Shared {
+            ports,
+            config,
+            metrics: Metrics::new(),
+            table_wake: Wake::new(),
+            route_wake: Wake::new(),
+            scale_wake: Wake::new(),
+            export_wake: Wake::new(),
+            allocation: AsyncMutex::new(()),
+            deposed: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            lead: OnceLock::new(),
+            served: watch::Sender::default(),
+            front_ports: watch::Sender::default(),
+            settled: watch::Sender::default(),
+            changes: AtomicU64::new(0),
+            samples: Mutex::default(),
+        })
+    }
+
+    /// Waits for something until a deadline, or until the service ends.
+    pub(crate) async fn wait<T>(
+        &self,
+        deadline: Instant,
+        what: impl Future<Output = T> + Send,
+    ) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = what => Some(done),
+            () = self.ended.cancelled() => None,
+            () = tokio::time::sleep_until(deadline) => None,
+        }
+    }
+
+    /// Set once, by the service's run, before anything is written.
+    pub(crate) fn take_lead(&self, lead: Lead) {
+        // A second run of the same service would be a second leader: its writes keep the first
+        // epoch and fail.
+        drop(self.lead.set(lead));
+    }
+
+    pub(crate) fn lead(&self) -> Option<&Lead> {
+        self.lead.get()
+    }
+
+    /// A route record was written, or should be looked at: the table, its drain, its scale and the
+    /// lists may have to follow. Returns the count that a table must have to show it.
+    pub(crate) fn route_changed(&self, instance: &LegacyName) -> u64 {
+        self.route_wake.wake(RouteKey::Route(instance.clone()));
+        self.scale_wake.wake(instance.clone());
+        self.export_wake.wake(Single);
+        self.settle();
+        self.table_changed()
+    }
+
+    pub(crate) fn table_changed(&self) -> u64 {
+        let count = self.changes.fetch_add(1, Ordering::SeqCst) + 1;
+        self.table_wake.wake(Single);
+        count
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    /// The edge serves this from now on.
+    pub(crate) fn now_serves(&self, served: Served) {
+        let changed: Vec<LegacyName> = {
+            let before = self.served.borrow();
+            let is_news = |row: &&TableRoute| before.routes.get(&row.instance) != Some(*row);
+            served.routes.values().filter(is_news).map(|row| row.instance.clone()).collect()
+        };
+        self.served.send_replace(served);
+        for instance in changed {
+            self.scale_wake.wake(instance);
+        }
+    }
+
+    pub(crate) fn served(&self) -> watch::Receiver<Served> {
+        self.served.subscribe()
+    }
+
+    /// The front ports as the edge has opened them, cut to those that are given out.
+    pub(crate) fn edge_has(&self, ports: &FrontPorts) {
+        let ours = FrontPorts {
+            first: ports.first.max(self.config.first_port),
+            last: ports.last.min(self.config.last_port),
+            closed: ports.closed.clone(),
+        };
+        self.front_ports.send_if_modified(|known| {
+            let is_news = known.as_ref() != Some(&ours);
+            *known = Some(ours);
+            is_news
+        });
+    }
+
+    /// None until the edge answered for the first time.
+    pub(crate) fn front_ports(&self) -> watch::Receiver<Option<FrontPorts>> {
+        self.front_ports.subscribe()
+    }
+
+    /// A route got further: who waits for one looks again.
+    pub(crate) fn settle(&self) {
+        self.settled.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn settled(&self) -> watch::Receiver<u64> {
+        self.settled.subscribe()
+    }
+
+    /// The latest sample of each node that sends any.
+    pub(crate) fn samples(&self) -> MutexGuard<'_, BTreeMap<NodeName, Sample>> {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

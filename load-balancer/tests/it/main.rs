@@ -1,0 +1,11 @@
+//! The load balancer in process, over fakes, with paused time.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::panic, reason = "a test may panic")]
+
+mod crash;
+mod document_001;
+mod drain;
+mod property;
+mod routes;
+mod scale;
+mod world;

@@ -1,0 +1,218 @@
+//! The agent's sections: as they are written, and as they are meant.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use chassis::config::Problem;
+use common::name::NodeName;
+use serde::{Deserialize, Serialize};
+
+use crate::ports::{Network, Rules};
+
+/// The service's own sections as they are written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raw {
+    pub node: RawNode,
+    pub docker: RawDocker,
+    pub registry: RawRegistry,
+    pub firewall: RawFirewall,
+    pub meter: RawMeter,
+    pub images: RawImages,
+}
+
+/// `[node]`: this machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawNode {
+    pub name: String,
+    /// The address on which containers' ports are published.
+    pub ip: String,
+    /// The folder of the ledger.
+    pub data_folder: String,
+}
+
+/// `[docker]`: this machine's engine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawDocker {
+    pub socket: String,
+    /// Where apps' networks get their addresses from.
+    pub subnets: String,
+    /// How packages are reached from here; builder stages get it.
+    pub build_env_folder: String,
+    /// The largest archive that is taken for a build.
+    pub build_context_megabytes: usize,
+}
+
+/// `[registry]`: where images are pushed to and pulled from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRegistry {
+    /// `host:port`; empty for none.
+    pub address: String,
+}
+
+/// `[firewall]`: what apps may not reach.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawFirewall {
+    pub enabled: bool,
+    /// Ranges, separated by commas.
+    pub deny: String,
+    /// Addresses, separated by commas.
+    pub resolvers: String,
+}
+
+/// `[meter]`: where the kernel shows what is used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawMeter {
+    pub cgroup_folder: String,
+    pub proc_folder: String,
+    /// A folder of the disk that images and containers fill.
+    pub disk: String,
+}
+
+/// `[images]`: care for the disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawImages {
+    /// Above this use of the disk, images of apps that no container needs are removed.
+    pub clean_above_percent: f64,
+    /// How many of the newest are kept even then.
+    pub keep_newest: usize,
+}
+
+/// The service's configuration as it is meant.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub node: NodeName,
+    pub ip: IpAddr,
+    pub data_folder: PathBuf,
+    pub socket: PathBuf,
+    /// As it is written: the engine's adapter reads it.
+    pub subnets: String,
+    pub build_env_folder: PathBuf,
+    pub registry: Option<String>,
+    pub build_context_bytes: usize,
+    /// None where it is switched off.
+    pub firewall: Option<Rules>,
+    pub cgroup_folder: PathBuf,
+    pub proc_folder: PathBuf,
+    pub disk: PathBuf,
+    pub clean_above_percent: f64,
+    pub keep_newest: usize,
+}
+
+impl Raw {
+    /// All problems at once.
+    pub fn resolve(self) -> Result<Config, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let Raw { node, docker, registry, firewall, meter, images } = self;
+        let name = read::<NodeName>("node.name", &node.name, &mut problems);
+        let ip = read::<IpAddr>("node.ip", &node.ip, &mut problems);
+        let deny = list::<Network>("firewall.deny", &firewall.deny, &mut problems);
+        let resolvers = list::<IpAddr>("firewall.resolvers", &firewall.resolvers, &mut problems);
+        if !(1..=4096).contains(&docker.build_context_megabytes) {
+            problems.push(Problem::new("docker.build_context_megabytes", "must be from 1 to 4096"));
+        }
+        if !(1.0..=100.0).contains(&images.clean_above_percent) {
+            problems.push(Problem::new("images.clean_above_percent", "must be from 1 to 100"));
+        }
+        let (Some(node_name), Some(ip), true) = (name, ip, problems.is_empty()) else {
+            return Err(problems);
+        };
+        Ok(Config {
+            node: node_name,
+            ip,
+            data_folder: node.data_folder.into(),
+            socket: docker.socket.into(),
+            subnets: docker.subnets,
+            build_env_folder: docker.build_env_folder.into(),
+            registry: Some(registry.address).filter(|address| !address.is_empty()),
+            build_context_bytes: docker.build_context_megabytes * 1024 * 1024,
+            firewall: firewall.enabled.then_some(Rules { deny, resolvers }),
+            cgroup_folder: meter.cgroup_folder.into(),
+            proc_folder: meter.proc_folder.into(),
+            disk: meter.disk.into(),
+            clean_above_percent: images.clean_above_percent,
+            keep_newest: images.keep_newest,
+        })
+    }
+}
+
+fn read<T: FromStr>(key: &str, text: &str, problems: &mut Vec<Problem>) -> Option<T>
+where
+    T::Err: ToString,
+{
+    match text.trim().parse::<T>() {
+        Ok(value) => Some(value),
+        Err(err) => {
+            problems.push(Problem::new(key, err.to_string()));
+            None
+        }
+    }
+}
+
+fn list<T: FromStr>(key: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<T>
+where
+    T::Err: ToString,
+{
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.filter_map(|part| read(key, part, problems)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::config::{Sources, read};
+    use chassis::{http, telemetry};
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct File {
+        #[serde(rename = "http")]
+        _http: http::Raw,
+        #[serde(rename = "telemetry")]
+        _telemetry: telemetry::Config,
+        node: RawNode,
+        docker: RawDocker,
+        registry: RawRegistry,
+        firewall: RawFirewall,
+        meter: RawMeter,
+        images: RawImages,
+    }
+
+    fn resolve(sources: &Sources) -> Result<Config, Vec<Problem>> {
+        let File { node, docker, registry, firewall, meter, images, .. } =
+            read(DEFAULTS, sources).unwrap();
+        Raw { node, docker, registry, firewall, meter, images }.resolve()
+    }
+
+    const DEFAULTS: &str = include_str!("../../config/node-agent.toml");
+
+    #[test]
+    fn the_shipped_file_is_right() {
+        let config = resolve(&Sources::default()).unwrap();
+        assert_eq!(config.node.as_str(), "node-1");
+        assert_eq!(config.firewall.unwrap().deny.len(), 1);
+        assert_eq!(config.registry, None);
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let set = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let overrides = vec![
+            set("node.name", "Node 1"),
+            set("node.ip", "here"),
+            set("firewall.deny", "169.254.0.0/16, 10.0.0.0/40"),
+            set("images.clean_above_percent", "0"),
+        ];
+        let sources = Sources { overrides, ..Sources::default() };
+        let problems = resolve(&sources).unwrap_err();
+        let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["node.name", "node.ip", "firewall.deny", "images.clean_above_percent"]);
+    }
+}

@@ -1,0 +1,7 @@
+//! What the agent decides: pure, from what it was told and what it sees.
+
+pub(crate) mod keep;
+pub(crate) mod listeners;
+pub(crate) mod restart;
+pub(crate) mod specification;
+pub(crate) mod usage;

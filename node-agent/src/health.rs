@@ -1,0 +1,42 @@
+//! Looks at every running container's port about once a second; samples carry what was seen.
+
+use std::time::Duration;
+
+use chassis::lifecycle::Lifecycle;
+use common::port::nodes::Probe;
+use futures::StreamExt as _;
+use tokio::time::MissedTickBehavior;
+
+use crate::agent::Agent;
+use crate::replicas::Replica;
+
+const EVERY: Duration = Duration::from_secs(1);
+const AT_ONCE: usize = 16;
+
+/// Runs until the process stops.
+pub(crate) async fn watch(agent: &Agent, lifecycle: &Lifecycle) {
+    let beat = lifecycle.beat("health");
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !lifecycle.is_stopping() {
+        tokio::select! {
+            biased;
+            () = lifecycle.stopping() => return,
+            _ = ticks.tick() => {}
+        }
+        let running = agent.replicas.all().into_iter().filter(Replica::is_running);
+        let looks = futures::stream::iter(running).for_each_concurrent(AT_ONCE, async |replica| {
+            beat.now();
+            // An engine that does not answer says nothing about the app.
+            if let Ok(seen) = agent.see_port(&replica).await {
+                let container = &replica.container;
+                agent.replicas.looked(&container.name, &container.id, seen == Probe::Healthy);
+            }
+        });
+        tokio::select! {
+            biased;
+            () = lifecycle.stopping() => return,
+            () = looks => beat.now(),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Makes the ledger so, for ever: after a crash of an app, of the agent, of the engine, of the machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chassis::lifecycle::{Condition, Lifecycle};
+use chassis::reconcile::{Driver, Outcome, Reconcile, Settings};
+use common::name::ContainerName;
+use common::port::containers::Event;
+use futures::StreamExt as _;
+
+use crate::agent::{Agent, Error};
+use crate::domain::keep::{Step, next_step};
+
+const SETTINGS: Settings = Settings {
+    scan_every: Duration::from_secs(10),
+    at_once: 8,
+    first_retry: Duration::from_millis(200),
+    last_retry: Duration::from_secs(10),
+    // Longer than a pull.
+    deadline: Duration::from_mins(12),
+};
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+struct Keeper {
+    agent: Arc<Agent>,
+    engine: Condition,
+}
+
+#[async_trait]
+impl Reconcile for Keeper {
+    type Key = ContainerName;
+    type Error = Error;
+
+    async fn keys(&self) -> Result<Vec<ContainerName>, Error> {
+        match self.agent.list().await {
+            Ok(_) => self.engine.holds(),
+            Err(err) => {
+                self.engine.fails(err.to_string());
+                return Err(err);
+            }
+        }
+        Ok(self.agent.ledger.read().names().cloned().collect())
+    }
+
+    async fn reconcile(&self, name: &ContainerName) -> Result<Outcome, Error> {
+        let agent = &self.agent;
+        let _held = agent.hold(name).await;
+        let found = agent.look(name).await?;
+        let Some(entry) = agent.ledger.entry(name) else { return Ok(Outcome::Settled) };
+        let history = found.as_ref().map(|found| found.history.clone()).unwrap_or_default();
+        let container = found.as_ref().map(|found| &found.container);
+        let step = next_step(&entry.spec, container, &history, agent.now());
+        if step != Step::Keep {
+            tracing::info!(container = %name, step = %step, exit = ?history.last_exit(), "a container does not run");
+        }
+        match step {
+            Step::Keep => return Ok(Outcome::Settled),
+            Step::Wait(wait) => return Ok(Outcome::Again(wait)),
+            Step::Make | Step::Restart => {}
+        }
+        let made = agent.make_run(&entry.spec, entry.epoch).await.map_err(Error::Start)?;
+        agent.replicas.see(name, Some(made), agent.now());
+        if step == Step::Restart {
+            agent.replicas.restarted(name);
+        }
+        Ok(Outcome::Settled)
+    }
+}
+
+/// Runs until the process stops. Registers the condition `engine`.
+pub(crate) async fn run(agent: &Arc<Agent>, lifecycle: &Lifecycle) {
+    let keeper = Keeper { agent: Arc::clone(agent), engine: lifecycle.condition("engine") };
+    let driver = Driver::new("keeper", SETTINGS, agent.wake.clone());
+    futures::join!(driver.run(&keeper, lifecycle), follow(agent, lifecycle));
+}
+
+/// Wakes the keeper as soon as something happens to a container.
+async fn follow(agent: &Agent, lifecycle: &Lifecycle) {
+    let follow = async {
+        let mut retry = FIRST_RETRY;
+        loop {
+            if let Ok(mut events) = agent.ports.containers.events().await {
+                retry = FIRST_RETRY;
+                // What happened before the stream began is found by a scan.
+                agent.wake.wake_all();
+                while let Some(event) = events.next().await {
+                    match event {
+                        Event::Started(name) | Event::Exited(name) => agent.wake.wake(name),
+                        Event::Resync => agent.wake.wake_all(),
+                    }
+                }
+            }
+            tokio::time::sleep(retry).await;
+            retry = (retry * 2).min(LAST_RETRY);
+        }
+    };
+    tokio::select! {
+        biased;
+        () = lifecycle.stopping() => {}
+        () = follow => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

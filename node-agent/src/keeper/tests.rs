@@ -1,0 +1,265 @@
+//! The keeper on a simulated engine, in paused time.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::digest::{Digest, ImageRef};
+use common::failure::FailureCode;
+use common::id::{Epoch, Generation, SlotNumber};
+use common::port::container::{ContainerSpec, ContainerState, Limits};
+use common::port::nodes::{Issuer, Probe, Removal};
+use common::port::{Cause, Containers as _};
+use common::service::ServiceName;
+use tempfile::TempDir;
+use testkit::containers::Health;
+use testkit::{ManualClock, MemoryContainers, MemoryRegistry};
+use tokio::time::Instant;
+
+use super::*;
+use crate::config::Config;
+use crate::ports::{Firewall, Ports, Rules};
+
+#[derive(Debug, Default)]
+struct Gate {
+    opens: AtomicBool,
+}
+
+#[async_trait]
+impl Firewall for Gate {
+    async fn apply(&self, _: &Rules) -> Result<(), Cause> {
+        if self.opens.load(Ordering::Relaxed) { Ok(()) } else { Err("no such program".into()) }
+    }
+}
+
+/// A machine: what outlives the agent.
+struct Machine {
+    engine: MemoryContainers,
+    clock: Arc<ManualClock>,
+    gate: Arc<Gate>,
+    image: ImageRef,
+    data: TempDir,
+}
+
+const ISSUER: Issuer = Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(1) };
+
+impl Machine {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::ticking());
+        let registry = MemoryRegistry::default();
+        let image = ImageRef::new("example.org/shop", Digest::of(b"shop")).unwrap();
+        registry.offer(&image);
+        let engine = MemoryContainers::new(Arc::clone(&clock) as _, registry);
+        let gate = Arc::new(Gate { opens: AtomicBool::new(true) });
+        Machine { engine, clock, gate, image, data: tempfile::tempdir().unwrap() }
+    }
+
+    /// Runs an agent on this machine while `test` lasts; then the agent crashes.
+    async fn with_agent(&self, test: impl AsyncFnOnce(&Agent)) {
+        let agent = Arc::new(Agent::open(self.ports(), self.config()).unwrap());
+        let lifecycle = Lifecycle::new();
+        let running =
+            futures::future::join(agent.wall.hold_up(&lifecycle), run(&agent, &lifecycle));
+        tokio::select! {
+            biased;
+            _ = running => panic!("the keeper ended"),
+            () = test(&agent) => {}
+        }
+    }
+
+    fn ports(&self) -> Ports {
+        Ports {
+            containers: Arc::new(self.engine.clone()),
+            firewall: Arc::clone(&self.gate) as _,
+            clock: Arc::clone(&self.clock) as _,
+        }
+    }
+
+    fn config(&self) -> Config {
+        let data = self.data.path().to_owned();
+        Config {
+            node: "node-1".parse().unwrap(),
+            ip: [127, 0, 0, 1].into(),
+            data_folder: data.clone(),
+            socket: data.clone(),
+            subnets: String::new(),
+            build_env_folder: "/nowhere".into(),
+            registry: None,
+            build_context_bytes: 0,
+            firewall: Some(Rules::default()),
+            cgroup_folder: data.clone(),
+            proc_folder: data.clone(),
+            disk: data,
+            clean_above_percent: 100.0,
+            keep_newest: 0,
+        }
+    }
+
+    fn spec(&self) -> ContainerSpec {
+        ContainerSpec {
+            instance: "shop".parse().unwrap(),
+            slot: SlotNumber(1),
+            generation: Generation(1),
+            image: self.image.clone(),
+            container_port: 8080,
+            host_port: 20_000,
+            environment: [].into(),
+            limits: Limits::default(),
+            read_only: false,
+            files: Vec::new(),
+            health_path: None,
+        }
+    }
+
+    fn runs(&self) -> bool {
+        let running = |state: &ContainerState| matches!(state, ContainerState::Running { .. });
+        self.engine.containers().iter().any(|container| running(&container.state))
+    }
+
+    /// Waits until it is so; gives how long it took.
+    async fn until(&self, so: impl Fn(&Self) -> bool) -> Duration {
+        let began = Instant::now();
+        while !so(self) {
+            assert!(began.elapsed() < Duration::from_mins(5), "it never happens");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        began.elapsed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_ended_is_started_again_at_once_and_then_ever_later() {
+    let machine = Machine::new();
+    let name = machine.spec().name();
+    machine
+        .with_agent(async |agent| {
+            agent.ensure(ISSUER, &machine.spec()).await.unwrap();
+            let mut waits = Vec::new();
+            for _ in 0..5 {
+                machine.engine.exit(&name, 3);
+                waits.push(machine.until(Machine::runs).await.as_secs());
+            }
+            assert_eq!(waits, [0, 1, 2, 4, 8]);
+            assert_eq!(machine.engine.starts(&name), 6);
+            let seen = agent.probe(&name).await.unwrap();
+            assert_eq!(seen, Probe::Exited { code: 3, out_of_memory: false, crash_loop: true });
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_crashed_leaves_its_containers_alone() {
+    let machine = Machine::new();
+    machine.with_agent(async |agent| drop(agent.ensure(ISSUER, &machine.spec()).await)).await;
+    machine
+        .with_agent(async |agent| {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            assert_eq!(machine.engine.starts(&machine.spec().name()), 1);
+            assert_eq!(agent.list().await.unwrap().len(), 1);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_lost_its_power_runs_what_it_ran() {
+    let machine = Machine::new();
+    machine.with_agent(async |agent| drop(agent.ensure(ISSUER, &machine.spec()).await)).await;
+    machine.engine.reboot();
+    machine
+        .with_agent(async |_| {
+            let took = machine.until(Machine::runs).await;
+            assert!(took < Duration::from_secs(1), "{took:?}");
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_ledger_does_not_know_is_reported_and_left_alone() {
+    let machine = Machine::new();
+    machine.engine.place_image(&machine.image);
+    machine.engine.ensure_running(&machine.spec(), Epoch(1)).await.unwrap();
+    machine
+        .with_agent(async |agent| {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            assert!(machine.runs());
+            assert_eq!(agent.list().await.unwrap().len(), 1);
+            machine.engine.exit(&machine.spec().name(), 0);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            assert!(!machine.runs(), "nobody said that it should run");
+            let removal = Removal { name: machine.spec().name(), generation: Generation(1) };
+            agent.remove(ISSUER, &removal).await.unwrap();
+            assert!(machine.engine.containers().is_empty());
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_leader_stays_stale_when_the_agent_was_away() {
+    let machine = Machine::new();
+    let newer = Issuer { epoch: Epoch(9), ..ISSUER };
+    machine.with_agent(async |agent| agent.announce(newer).await.unwrap()).await;
+    machine
+        .with_agent(async |agent| {
+            let refused = agent.ensure(ISSUER, &machine.spec()).await;
+            assert!(refused.is_err());
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            assert!(!machine.runs());
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_was_away_gets_what_it_missed() {
+    let machine = Machine::new();
+    machine
+        .with_agent(async |agent| {
+            machine.engine.set_health(Health::Down);
+            let unheard = agent.ensure(ISSUER, &machine.spec()).await.unwrap_err();
+            assert_eq!(unheard.to_failure().code, FailureCode::NodeUnavailable);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            machine.engine.set_health(Health::Answers);
+            machine.until(Machine::runs).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_could_not_be_made_is_not_tried_again() {
+    let machine = Machine::new();
+    machine.engine.occupy_port(20_000);
+    machine
+        .with_agent(async |agent| {
+            let refused = agent.ensure(ISSUER, &machine.spec()).await.unwrap_err();
+            assert_eq!(refused.to_failure().code, FailureCode::PortTaken);
+            machine.engine.free_port(20_000);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            assert!(!machine.runs());
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_someone_else_removed_is_made_again() {
+    let machine = Machine::new();
+    machine
+        .with_agent(async |agent| {
+            agent.ensure(ISSUER, &machine.spec()).await.unwrap();
+            machine.engine.ensure_absent(&machine.spec().name()).await.unwrap();
+            machine.until(Machine::runs).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_app_runs_before_the_firewall_stands() {
+    let machine = Machine::new();
+    machine.gate.opens.store(false, Ordering::Relaxed);
+    machine
+        .with_agent(async |agent| {
+            let refused = agent.ensure(ISSUER, &machine.spec()).await.unwrap_err();
+            assert_eq!(refused.to_failure().code, FailureCode::NodeUnavailable);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            assert!(!machine.runs());
+            machine.gate.opens.store(true, Ordering::Relaxed);
+            machine.until(Machine::runs).await;
+        })
+        .await;
+}

@@ -1,0 +1,74 @@
+//! The ledger: what the agent was last told, and by whom. On disk before it has an effect.
+
+mod entries;
+mod file;
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use common::name::ContainerName;
+
+pub(crate) use entries::{Conflict, Entries, Entry, Noted};
+use file::LedgerFile;
+
+/// Why the ledger did not take something.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    #[error("the ledger cannot be written")]
+    Write(#[source] io::Error),
+}
+
+/// Whether a change is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Made,
+    None,
+}
+
+/// The ledger of this machine.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    file: LedgerFile,
+    entries: Mutex<Arc<Entries>>,
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl Ledger {
+    /// Reads the ledger of a folder; makes the folder if it is not there.
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        let file = LedgerFile::new(folder)?;
+        let entries = Mutex::new(Arc::new(file.read()?));
+        Ok(Ledger { file, entries, writing: tokio::sync::Mutex::default() })
+    }
+
+    /// What stands in it.
+    pub(crate) fn read(&self) -> Arc<Entries> {
+        Arc::clone(&self.lock())
+    }
+
+    pub(crate) fn entry(&self, name: &ContainerName) -> Option<Entry> {
+        self.read().get(name).cloned()
+    }
+
+    /// Changes it; returns once the change is on the disk.
+    pub(crate) async fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Entries) -> Result<(T, Change), Conflict>,
+    ) -> Result<T, Error> {
+        let _writing = self.writing.lock().await;
+        let mut entries = Entries::clone(&self.read());
+        let (result, changed) = change(&mut entries)?;
+        if changed == Change::Made {
+            self.file.write(&entries).await.map_err(Error::Write)?;
+            *self.lock() = Arc::new(entries);
+        }
+        Ok(result)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Entries>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,101 @@
+use common::digest::{Digest, ImageRef};
+use common::id::SlotNumber;
+use common::port::container::Limits;
+
+use super::*;
+
+fn spec(generation: u64) -> ContainerSpec {
+    ContainerSpec {
+        instance: "shop".parse().unwrap(),
+        slot: SlotNumber(1),
+        generation: Generation(generation),
+        image: ImageRef::new("apps/shop", Digest::of(b"")).unwrap(),
+        container_port: 8080,
+        host_port: 20000,
+        environment: [].into(),
+        limits: Limits::default(),
+        read_only: false,
+        files: Vec::new(),
+        health_path: None,
+    }
+}
+
+fn issuer(epoch: u64) -> Issuer {
+    Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(epoch) }
+}
+
+fn removal(generation: u64) -> Removal {
+    Removal { name: spec(1).name(), generation: Generation(generation) }
+}
+
+#[test]
+fn a_leader_that_was_followed_by_another_is_refused() {
+    let mut entries = Entries::default();
+    entries.hear(issuer(2)).unwrap();
+    let seen = Epoch(2);
+    assert_eq!(entries.hear(issuer(1)), Err(Conflict::StaleEpoch { seen }));
+    assert_eq!(entries.note(issuer(1), &spec(9)), Err(Conflict::StaleEpoch { seen }));
+    assert_eq!(entries.forget(issuer(1), &removal(9)), Err(Conflict::StaleEpoch { seen }));
+    let other = Issuer { service: ServiceName::NodeManager, epoch: Epoch(1) };
+    assert_eq!(entries.hear(other), Ok(Change::Made), "epochs are of one service each");
+}
+
+#[test]
+fn the_same_word_twice_changes_nothing() {
+    let mut entries = Entries::default();
+    let new = Noted::New { before: None };
+    assert_eq!(entries.note(issuer(1), &spec(1)), Ok((new, Change::Made)));
+    assert_eq!(entries.note(issuer(1), &spec(1)), Ok((Noted::Same, Change::None)));
+    // Another leader says the same: it is noted who, and nothing else happens.
+    assert_eq!(entries.note(issuer(2), &spec(1)), Ok((Noted::Same, Change::Made)));
+}
+
+#[test]
+fn another_content_under_the_same_epoch_and_generation_is_refused() {
+    let mut entries = Entries::default();
+    entries.note(issuer(1), &spec(1)).unwrap();
+    let other = ContainerSpec { host_port: 20001, ..spec(1) };
+    assert_eq!(entries.note(issuer(1), &other), Err(Conflict::OtherContent));
+    let (noted, _) = entries.note(issuer(2), &other).unwrap();
+    assert!(matches!(noted, Noted::New { before: Some(_) }), "a new leader may decide anew");
+}
+
+#[test]
+fn an_older_generation_is_refused() {
+    let mut entries = Entries::default();
+    entries.note(issuer(1), &spec(3)).unwrap();
+    let told = Generation(3);
+    assert_eq!(entries.note(issuer(2), &spec(2)), Err(Conflict::NewerGeneration { told }));
+}
+
+#[test]
+fn a_removal_leaves_a_newer_container_alone() {
+    let mut entries = Entries::default();
+    entries.note(issuer(1), &spec(3)).unwrap();
+    entries.forget(issuer(1), &removal(2)).unwrap();
+    assert!(entries.get(&spec(3).name()).is_some());
+    entries.forget(issuer(1), &removal(3)).unwrap();
+    assert!(entries.get(&spec(3).name()).is_none());
+}
+
+#[test]
+fn what_could_not_be_made_gives_way_to_what_was_before() {
+    let mut entries = Entries::default();
+    entries.note(issuer(1), &spec(1)).unwrap();
+    let (noted, _) = entries.note(issuer(1), &spec(2)).unwrap();
+    let Noted::New { before } = noted else { panic!("{noted:?}") };
+    assert_eq!(entries.take_back(&spec(2), before.clone()), Change::Made);
+    assert_eq!(
+        entries.get(&spec(1).name()).map(|entry| entry.spec.generation),
+        Some(Generation(1))
+    );
+    assert_eq!(entries.take_back(&spec(2), before), Change::None, "it was taken back before");
+}
+
+#[test]
+fn it_is_read_back_as_it_was_written() {
+    let mut entries = Entries::default();
+    entries.note(issuer(7), &spec(1)).unwrap();
+    let text = serde_json::to_string(&entries).unwrap();
+    assert_eq!(serde_json::from_str::<Entries>(&text).unwrap(), entries);
+}

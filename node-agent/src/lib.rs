@@ -1,0 +1,28 @@
+//! The node agent: one per machine, the only holder of its container engine.
+//!
+//! It does what it is told over mutual TLS, remembers it on disk, keeps it running without anyone's
+//! help, and measures. It never decides what should run, and speaks neither Kafka nor `ZooKeeper`.
+//!
+//! Reading order: [`service`] is the whole; `agent` does what callers ask, by the rules of `domain`,
+//! and writes it to the `ledger` first; `keeper` makes the ledger so, for ever; `look` and `meter`
+//! say how the containers are.
+
+pub mod config;
+pub mod ports;
+pub mod service;
+
+mod agent;
+mod cleaning;
+mod domain;
+mod health;
+mod http;
+mod keeper;
+mod ledger;
+mod look;
+mod meter;
+mod replicas;
+mod wall;
+
+pub use config::{Config, Raw};
+pub use ports::Ports;
+pub use service::NodeAgent;

@@ -1,0 +1,10 @@
+//! Measures this machine and its containers ten times a second, from files that stay open.
+//!
+//! The engine is never asked: its own figures come once a second and cost two hundred times as much.
+
+mod cgroup;
+mod machine;
+mod sampler;
+
+pub(crate) use machine::disk_percent;
+pub(crate) use sampler::run;

@@ -1,0 +1,113 @@
+//! Ten samples a second, each sent to whoever reads them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chassis::lifecycle::Lifecycle;
+use common::port::nodes::{ContainerUse, Sample};
+use tokio::time::MissedTickBehavior;
+
+use super::cgroup::Group;
+use super::machine::Machine;
+use crate::agent::Agent;
+use crate::domain::usage::{CpuWindow, percent};
+use crate::replicas::Replica;
+
+const EVERY: Duration = Duration::from_millis(100);
+/// A container whose group is not there is looked for again after so many samples.
+const LOOK_AGAIN: u32 = 10;
+
+/// What is kept of one container between samples.
+#[derive(Debug, Default)]
+struct Gauge {
+    group: Option<Group>,
+    window: CpuWindow,
+    missed: u32,
+}
+
+/// Runs until the process stops.
+pub(crate) async fn run(agent: &Agent, lifecycle: &Lifecycle) {
+    let beat = lifecycle.beat("sampler");
+    let folders = &agent.config;
+    let mut machine = Machine::new(&folders.cgroup_folder, &folders.proc_folder, &folders.disk);
+    let mut gauges: BTreeMap<String, Gauge> = BTreeMap::new();
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            biased;
+            () = lifecycle.stopping() => return,
+            _ = ticks.tick() => {}
+        }
+        beat.now();
+        let sample = take(agent, &mut machine, &mut gauges);
+        if agent.samples.receiver_count() > 0 {
+            agent.samples.send_replace(line(&sample));
+        }
+    }
+}
+
+fn take(agent: &Agent, machine: &mut Machine, gauges: &mut BTreeMap<String, Gauge>) -> Sample {
+    let now = agent.now();
+    let replicas = agent.replicas.all();
+    gauges.retain(|id, _| replicas.iter().any(|replica| replica.container.id == *id));
+    let measure = |replica: &Replica| {
+        let id = replica.container.id.clone();
+        let gauge = gauges.entry(id).or_default();
+        let (cpu_percent, memory_percent) = if replica.is_running() {
+            gauge.measure(agent, &replica.container.id, now)
+        } else {
+            *gauge = Gauge::default();
+            (0.0, 0.0)
+        };
+        container_use(replica, cpu_percent, memory_percent)
+    };
+    let containers = replicas.iter().map(measure).collect();
+    let ledger = agent.ledger.read();
+    let node = machine.measure(now, ledger.specs().map(|spec| &spec.limits));
+    Sample { at: agent.ports.clock.now(), node, containers }
+}
+
+fn container_use(replica: &Replica, cpu_percent: f64, memory_percent: f64) -> ContainerUse {
+    let container = &replica.container;
+    ContainerUse {
+        name: container.name.clone(),
+        id: container.id.clone(),
+        generation: container.generation,
+        host_port: container.host_port,
+        running: replica.is_running(),
+        healthy: replica.healthy,
+        cpu_percent,
+        memory_percent,
+        restarts: replica.history.restarts(),
+    }
+}
+
+impl Gauge {
+    /// Percentages of the container's own limits; zero while the kernel shows nothing.
+    fn measure(&mut self, agent: &Agent, id: &str, now: Duration) -> (f64, f64) {
+        if self.group.is_none() && self.missed.is_multiple_of(LOOK_AGAIN) {
+            self.group = Group::of_container(&agent.config.cgroup_folder, id);
+        }
+        let Some(group) = &self.group else {
+            self.missed += 1;
+            return (0.0, 0.0);
+        };
+        let Ok(reading) = group.read() else {
+            // The process ended, and its group with it.
+            *self = Gauge::default();
+            return (0.0, 0.0);
+        };
+        self.window.push(now, reading.cpu_nanoseconds);
+        let cpu = group.limits.cpu_millis.map_or(0.0, |millis| self.window.percent_of(millis));
+        let memory = group.limits.memory_bytes;
+        (cpu, memory.map_or(0.0, |limit| percent(reading.memory_bytes, limit)))
+    }
+}
+
+fn line(sample: &Sample) -> Bytes {
+    let mut line = serde_json::to_vec(sample).unwrap_or_default();
+    line.push(b'\n');
+    line.into()
+}

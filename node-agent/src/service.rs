@@ -1,0 +1,63 @@
+//! The agent as a service of the chassis: its routes and its loops.
+
+use std::io;
+use std::sync::Arc;
+
+use actix_web::web::ServiceConfig;
+use async_trait::async_trait;
+use chassis::lifecycle::Lifecycle;
+use chassis::service::{Error, Service};
+use common::service::ServiceName;
+
+use crate::agent::Agent;
+use crate::config::Config;
+use crate::ports::Ports;
+use crate::{cleaning, health, http, keeper, meter};
+
+/// The node agent. It needs nobody to begin: the ledger says what should run.
+#[derive(Debug, Clone)]
+pub struct NodeAgent {
+    agent: Arc<Agent>,
+}
+
+impl NodeAgent {
+    /// Reads the ledger.
+    pub fn open(ports: Ports, config: Config) -> io::Result<Self> {
+        Ok(NodeAgent { agent: Arc::new(Agent::open(ports, config)?) })
+    }
+}
+
+#[async_trait]
+impl Service for NodeAgent {
+    fn name(&self) -> ServiceName {
+        ServiceName::NodeAgent
+    }
+
+    fn public_routes(&self, _routes: &mut ServiceConfig) {}
+
+    fn internal_routes(&self, routes: &mut ServiceConfig) {
+        http::routes(Arc::clone(&self.agent), routes);
+    }
+
+    fn internal_callers(&self) -> &'static [ServiceName] {
+        http::CALLERS
+    }
+
+    async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error> {
+        let agent = &self.agent;
+        tracing::info!(node = %agent.config.node, containers = agent.ledger.read().names().count(), "the ledger was read");
+        let close = async {
+            lifecycle.stopping().await;
+            agent.closing.cancel();
+        };
+        futures::join!(
+            close,
+            agent.wall.hold_up(&lifecycle),
+            keeper::run(agent, &lifecycle),
+            health::watch(agent, &lifecycle),
+            meter::run(agent, &lifecycle),
+            cleaning::run(agent, &lifecycle),
+        );
+        Ok(())
+    }
+}

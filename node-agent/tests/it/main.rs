@@ -1,0 +1,6 @@
+//! The agent as a service: over its mutual-TLS listener, on a simulated container engine.
+#![expect(clippy::unwrap_used, reason = "a test says what must hold by unwrapping it")]
+
+mod callers;
+mod orders;
+mod world;

@@ -1,0 +1,29 @@
+//! The node manager: watches, scores and leases. The one authority on which nodes live, and on
+//! which of them should take a container.
+//!
+//! It never touches a container, and never speaks to a node but to hear its samples. What it
+//! decided is in the store; what it measured is forgotten at its end, but for the hourly log.
+//!
+//! Reading order: [`service`] is the whole; [`commands`] record what is asked, [`reconcile`] makes
+//! it so, [`domain`] decides.
+
+pub mod config;
+pub mod service;
+
+mod commands;
+mod domain;
+mod enrolment;
+mod heartbeats;
+mod http;
+mod listen;
+mod metrics;
+mod ports;
+mod reconcile;
+mod records;
+mod sample_log;
+mod sampling;
+mod shared;
+
+pub use config::Config;
+pub use ports::Ports;
+pub use service::Service;

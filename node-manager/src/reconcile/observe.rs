@@ -1,0 +1,103 @@
+//! What the nodes offer an instance right now: the candidates of a placement.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chassis::records;
+use common::id::RequestId;
+use common::name::{LegacyName, NodeName};
+use common::port::container::Limits;
+use common::record::deployment::{Deployment, SlotState};
+use common::record::node::Node;
+
+use crate::domain::lease::next_port;
+use crate::domain::placement::{Candidate, Promised};
+use crate::records as ours;
+use crate::shared::Shared;
+
+/// All nodes as candidates for one more container of the instance, if it has a name yet.
+pub(crate) async fn candidates(
+    shared: &Shared,
+    instance: Option<&LegacyName>,
+) -> Result<Vec<Candidate>, records::Error> {
+    let deployment = match instance {
+        Some(instance) => ours::deployment(shared, instance).await?.map(|stored| stored.record),
+        None => None,
+    };
+    let placed = deployment.as_ref().map(Placed::of).unwrap_or_default();
+    let mut limits = BTreeMap::new();
+    let mut candidates = Vec::with_capacity(shared.config.nodes.len());
+    for node in &shared.config.nodes {
+        candidates.push(candidate(shared, node, instance, &placed, &mut limits).await?);
+    }
+    Ok(candidates)
+}
+
+/// Where the deployment has replicas, by the requests that placed them.
+#[derive(Debug, Default)]
+struct Placed<'a> {
+    nodes: BTreeMap<RequestId, &'a NodeName>,
+    /// Requests whose replicas are on their way out.
+    leaving: BTreeSet<RequestId>,
+}
+
+impl<'a> Placed<'a> {
+    fn of(deployment: &'a Deployment) -> Self {
+        let mut placed = Placed::default();
+        for slot in &deployment.slots {
+            if slot.state >= SlotState::Leaving {
+                placed.leaving.insert(slot.placement_request);
+            } else if let Some(place) = &slot.place {
+                placed.nodes.insert(slot.placement_request, &place.node);
+            }
+        }
+        placed
+    }
+}
+
+async fn candidate(
+    shared: &Shared,
+    node: &Node,
+    instance: Option<&LegacyName>,
+    placed: &Placed<'_>,
+    limits: &mut BTreeMap<LegacyName, Limits>,
+) -> Result<Candidate, records::Error> {
+    let sample = shared.heartbeats.latest(&node.name);
+    let containers = sample.as_ref().map(|sample| sample.containers.as_slice()).unwrap_or_default();
+    let in_use: BTreeSet<u16> = containers.iter().map(|container| container.host_port).collect();
+    let leased = ours::leased_ports(shared, &node.name).await?;
+
+    let mut underway = Promised::default();
+    let mut requests: BTreeSet<RequestId> = placed
+        .nodes
+        .iter()
+        .filter(|(_, place)| **place == &node.name)
+        .map(|(request, _)| *request)
+        .collect();
+    // What runs already is in the sample; the leases of what does not yet run are read.
+    for port in leased.iter().filter(|port| !in_use.contains(port)) {
+        let lease = ours::lease(shared, &node.name, *port).await?.map(|stored| stored.record);
+        let Some(lease) = lease.filter(|lease| lease.released_at.is_none()) else { continue };
+        if Some(&lease.instance) == instance && !placed.leaving.contains(&lease.request) {
+            requests.insert(lease.request);
+        }
+        let promised = match limits.get(&lease.instance) {
+            Some(known) => *known,
+            None => {
+                let read = ours::limits(shared, &lease.instance).await?;
+                limits.insert(lease.instance.clone(), read);
+                read
+            }
+        };
+        underway.add(&promised);
+    }
+
+    let taken: BTreeSet<u16> = leased.into_iter().chain(in_use).collect();
+    Ok(Candidate {
+        name: node.name.clone(),
+        verdict: shared.verdict(&node.name).map(|stored| stored.record.verdict),
+        used: sample.map(|sample| sample.node),
+        underway,
+        replicas: u32::try_from(requests.len()).unwrap_or(u32::MAX),
+        port: next_port(shared.config.first_port, shared.config.last_port, &taken),
+    })
+}

@@ -1,0 +1,144 @@
+//! This service's own record, the placement; and writing under this service's epoch.
+
+use chassis::records::{self, Stored};
+use common::id::RequestId;
+use common::name::{LegacyName, NodeName};
+use common::port::bus;
+use common::port::container::Limits;
+use common::port::store::{self, Op, Path};
+use common::record::deployment::Deployment;
+use common::record::instance::Instance;
+use common::record::node::PortLease;
+use common::record::owed::Owed;
+use common::record::path;
+use common::record::release::Release;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::shared::Shared;
+
+/// `placements/<hh>/<request id>`: a request for a node that is not answered yet. Once it is, the
+/// answer is owed here until the bus has it; then the record goes, and the operation's outcome stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Placement {
+    pub(crate) schema: u32,
+    pub(crate) request: RequestId,
+    pub(crate) instance: LegacyName,
+    pub(crate) asked_at: Timestamp,
+    /// The answer, once there is one.
+    #[serde(default)]
+    pub(crate) owed: Vec<Owed>,
+}
+
+impl Placement {
+    pub(crate) fn asked(request: RequestId, instance: LegacyName, at: Timestamp) -> Self {
+        Placement { schema: 1, request, instance, asked_at: at, owed: Vec::new() }
+    }
+}
+
+pub(crate) fn placements() -> Path {
+    path::folder("placements")
+}
+
+pub(crate) fn placement_path(request: RequestId) -> Path {
+    let name = request.to_string();
+    let path = placements().join(&path::shard(&name)).and_then(|shard| shard.join(&name));
+    path.expect("digits and hyphens make a path")
+}
+
+pub(crate) fn leases(node: &NodeName) -> Path {
+    path::folder("ports").join(node.as_str()).expect("a node's name makes a path")
+}
+
+/// Why something was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Records(#[from] records::Error),
+    /// Another node manager leads: this one must not write any more.
+    #[error("another node manager leads")]
+    Deposed,
+    /// Nothing is written before the epoch was taken.
+    #[error("the node manager is still starting")]
+    NotLeading,
+    #[error("the bus did not take an answer")]
+    Bus(#[from] bus::Error),
+}
+
+impl From<store::Error> for Error {
+    fn from(err: store::Error) -> Self {
+        Error::Records(err.into())
+    }
+}
+
+impl Error {
+    /// Whether someone changed a record in between: read and decide again.
+    pub(crate) fn is_changed(&self) -> bool {
+        matches!(self, Error::Records(records::Error::Changed))
+    }
+}
+
+/// Writes all or nothing, if this node manager still leads. [`records::Error::Changed`] asks to read
+/// and decide again: a record changed, or nobody knows whether the write was done.
+pub(crate) async fn commit(shared: &Shared, changes: Vec<Op>) -> Result<(), Error> {
+    let mut ops = vec![shared.lead().ok_or(Error::NotLeading)?.check()];
+    ops.extend(changes);
+    match shared.ports.store.commit(ops).await {
+        Ok(_) => Ok(()),
+        Err(store::Error::Conflict { index: 0 }) => {
+            shared.depose();
+            Err(Error::Deposed)
+        }
+        Err(store::Error::Conflict { .. } | store::Error::OutcomeUnknown(_)) => {
+            shared.ports.store.sync().await?;
+            Err(records::Error::Changed.into())
+        }
+        Err(err) => Err(err.into()),
+    }
+}
+
+pub(crate) async fn placement(
+    shared: &Shared,
+    request: RequestId,
+) -> Result<Option<Stored<Placement>>, records::Error> {
+    records::load(shared.ports.store.as_ref(), &placement_path(request)).await
+}
+
+pub(crate) async fn deployment(
+    shared: &Shared,
+    instance: &LegacyName,
+) -> Result<Option<Stored<Deployment>>, records::Error> {
+    records::load(shared.ports.store.as_ref(), &path::deployment(instance)).await
+}
+
+pub(crate) async fn lease(
+    shared: &Shared,
+    node: &NodeName,
+    port: u16,
+) -> Result<Option<Stored<PortLease>>, records::Error> {
+    records::load(shared.ports.store.as_ref(), &path::node_port(node, port)).await
+}
+
+/// The ports of a node that are leased or in quarantine.
+pub(crate) async fn leased_ports(
+    shared: &Shared,
+    node: &NodeName,
+) -> Result<Vec<u16>, records::Error> {
+    let names = shared.ports.store.children(&leases(node)).await?;
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// What an instance's containers may use: as its release says, else the default.
+pub(crate) async fn limits(
+    shared: &Shared,
+    instance: &LegacyName,
+) -> Result<Limits, records::Error> {
+    let store = shared.ports.store.as_ref();
+    let asked: Option<Stored<Instance>> = records::load(store, &path::instance(instance)).await?;
+    let Some(Stored { record: Instance { app, release, .. }, .. }) = asked else {
+        return Ok(Limits::default());
+    };
+    let release: Option<Stored<Release>> =
+        records::load(store, &path::release(&app, release)).await?;
+    Ok(release.map(|release| release.record.limits).unwrap_or_default())
+}

@@ -1,0 +1,100 @@
+//! What the parts of the node manager share: ports, settings, the leadership, what was heard.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use chassis::epoch::Lead;
+use chassis::reconcile::Wake;
+use chassis::records::Stored;
+use common::id::RequestId;
+use common::name::NodeName;
+use common::record::node::Alive;
+use tokio::sync::{Mutex as AsyncMutex, watch};
+
+use crate::config::Config;
+use crate::domain::liveness::Thresholds;
+use crate::domain::load::Alert;
+use crate::heartbeats::Heartbeats;
+use crate::metrics::Metrics;
+use crate::ports::Ports;
+use crate::sample_log::SampleLog;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) ports: Ports,
+    pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
+    pub(crate) heartbeats: Heartbeats,
+    pub(crate) sample_log: SampleLog,
+    pub(crate) placement_wake: Wake<RequestId>,
+    pub(crate) verdict_wake: Wake<NodeName>,
+    pub(crate) lease_wake: Wake<NodeName>,
+    /// Held from looking for a node until its port is leased: requests at once would choose alike.
+    pub(crate) allocation: AsyncMutex<()>,
+    lead: OnceLock<Lead>,
+    deposed: watch::Sender<bool>,
+    /// The verdicts as they stand in the store; nobody else writes them.
+    verdicts: Mutex<BTreeMap<NodeName, Stored<Alive>>>,
+    alerts: Mutex<BTreeMap<NodeName, Alert>>,
+}
+
+impl Shared {
+    pub(crate) fn new(ports: Ports, config: Config) -> Arc<Self> {
+        let thresholds = Thresholds {
+            suspect_after: config.suspect_after,
+            dead_after: config.dead_after,
+            hold_down: config.hold_down,
+        };
+        let sample_log = SampleLog::new(config.data_folder.clone(), config.keep_samples_days);
+        Arc::new(Shared {
+            ports,
+            config,
+            metrics: Metrics::new(),
+            heartbeats: Heartbeats::new(thresholds),
+            sample_log,
+            placement_wake: Wake::new(),
+            verdict_wake: Wake::new(),
+            lease_wake: Wake::new(),
+            allocation: AsyncMutex::new(()),
+            lead: OnceLock::new(),
+            deposed: watch::Sender::new(false),
+            verdicts: Mutex::default(),
+            alerts: Mutex::default(),
+        })
+    }
+
+    /// Set once, by the service's run, before anything is written.
+    pub(crate) fn take_lead(&self, lead: Lead) {
+        // A second run of the same service would be a second leader: its writes keep the first
+        // epoch and fail.
+        drop(self.lead.set(lead));
+    }
+
+    pub(crate) fn lead(&self) -> Option<&Lead> {
+        self.lead.get()
+    }
+
+    /// Another node manager leads: this one has to end.
+    pub(crate) fn depose(&self) {
+        self.deposed.send_replace(true);
+    }
+
+    /// Completes once another node manager leads.
+    pub(crate) async fn deposed(&self) {
+        // The sender lives as long as `self`: waiting cannot fail.
+        drop(self.deposed.subscribe().wait_for(|deposed| *deposed).await);
+    }
+
+    pub(crate) fn verdicts(&self) -> MutexGuard<'_, BTreeMap<NodeName, Stored<Alive>>> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn verdict(&self, node: &NodeName) -> Option<Stored<Alive>> {
+        self.verdicts().get(node).cloned()
+    }
+
+    /// The nodes that are alerted about.
+    pub(crate) fn alerts(&self) -> MutexGuard<'_, BTreeMap<NodeName, Alert>> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

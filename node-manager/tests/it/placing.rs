@@ -1,0 +1,259 @@
+//! Requests for a node, and their answers.
+
+use common::failure::FailureCode;
+use common::id::{Generation, ReleaseNumber};
+use common::message::header;
+use common::port::container::Limits;
+use common::port::nodes::NodeUse;
+use common::record::instance::{Instance, State};
+use common::record::node::Verdict;
+use common::record::operation::{Operation, Outcome};
+use common::record::path;
+use common::record::release::{Release, Source};
+use common::service::ServiceName;
+use common::topic::Topic;
+use jiff::Timestamp;
+use testkit::nodes::Reach;
+
+use crate::world::{World, id, instance, name, until};
+
+const GIB: u64 = 1024 * 1024 * 1024;
+
+fn operation(world: &World, request: u128) -> Operation {
+    let at = path::operation(id(request), ServiceName::NodeManager, "give-best-node");
+    world.read(&at).unwrap()
+}
+
+/// Says what the containers of an instance may use.
+fn release(world: &World, name: &str, limits: Limits) {
+    let now = Timestamp::UNIX_EPOCH;
+    let asked = Instance {
+        schema: 1,
+        name: instance(name),
+        app: name.parse().unwrap(),
+        release: ReleaseNumber(1),
+        owner: "ada".parse().unwrap(),
+        replicas: 1,
+        created_at: now,
+        generation: Generation(1),
+        state: State::Deploying,
+        request: id(0),
+        url: None,
+        failure: None,
+        app_json: None,
+        updated_at: now,
+        owed: Vec::new(),
+    };
+    let image = common::digest::ImageRef::new("x", common::digest::Digest::of(b"x")).unwrap();
+    let release = Release {
+        schema: 1,
+        app: asked.app.clone(),
+        number: ReleaseNumber(1),
+        created_at: now,
+        source: Source::Image { image },
+        port: 8080,
+        health_path: None,
+        environment: std::collections::BTreeMap::new(),
+        limits,
+        read_only: false,
+    };
+    world.write(&path::instance(&asked.name), &asked);
+    world.write(&path::release(&asked.app, ReleaseNumber(1)), &release);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_answered_with_the_best_node_and_a_leased_port() {
+    let world = World::with_nodes(2);
+    let busy = NodeUse { cpu_percent: 80.0, ..measured() };
+    world.nodes.set_use(&name("node-1"), busy);
+    world
+        .during(async {
+            world.ask(1, "shop").await;
+            let choice = world.choice(1).await;
+            assert_eq!((choice.name.as_str(), choice.port), ("node-2", 20_000));
+            let leases = world.leases(&name("node-2"));
+            assert_eq!(leases.len(), 1);
+            assert_eq!((leases[0].0, &leases[0].1.instance), (20_000, &instance("shop")));
+            assert_eq!(leases[0].1.request, id(1));
+            let record = &world.bus.records(Topic::DeploymentManager)[0].record;
+            assert_eq!(record.key.as_deref(), Some("shop"));
+            assert!(record.header(header::MESSAGE_ID).is_some());
+            let expected = "{\"to_topic\":\"DeploymentManager\",\"from_topic\":\"NodeManager\",\
+            \"request_id\":\"00000000-0000-0000-0000-000000000001\",\"msg\":\"ans-node${\
+            'node_id': 'node-2', 'node_name': 'node-2', 'node_ip': '192.0.2.2', \
+            'node_os': 'Debian 13', 'port': 20000, 'app_name': 'shop'}\"}";
+            assert_eq!(std::str::from_utf8(&record.payload).unwrap(), expected);
+        })
+        .await;
+    let Some(Outcome::Succeeded { details: Some(details) }) = operation(&world, 1).outcome else {
+        panic!("the request has succeeded");
+    };
+    assert_eq!((&details["node_name"], &details["port"]), (&"node-2".into(), &20_000.into()));
+}
+
+fn measured() -> NodeUse {
+    NodeUse {
+        cpu_percent: 5.0,
+        memory_percent: 10.0,
+        disk_percent: 10.0,
+        memory_total_bytes: 8 * GIB,
+        cpu_millis_total: 4000,
+        memory_promised_bytes: 0,
+        cpu_millis_promised: 0,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_request_gets_the_same_answer_under_the_same_message_id() {
+    let world = World::with_nodes(2);
+    let first = world
+        .during(async {
+            world.ask(1, "shop").await;
+            world.ask(1, "shop").await;
+            let first = world.choice(1).await;
+            world.ask(2, "shop").await;
+            world.choice(2).await;
+            first
+        })
+        .await;
+    let told = world.answers().len();
+    world
+        .during(async {
+            world.ask(1, "shop").await;
+            until(async || world.answers().len() > told).await;
+        })
+        .await;
+    let mut ids = Vec::new();
+    for record in world.bus.records(Topic::DeploymentManager) {
+        ids.push(record.record.header(header::MESSAGE_ID).unwrap().to_vec());
+    }
+    for (number, (request, answer)) in world.answers().into_iter().enumerate() {
+        if request == id(1) {
+            assert_eq!(answer.node.unwrap(), first);
+            assert_eq!(ids[number], ids[0]);
+        }
+    }
+    let leased: usize =
+        ["node-1", "node-2"].map(|node| world.leases(&name(node)).len()).iter().sum();
+    assert_eq!(leased, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_id_is_not_taken_for_another_instance() {
+    let world = World::with_nodes(1);
+    world
+        .during(async {
+            world.ask(1, "shop").await;
+            world.choice(1).await;
+            world.ask(1, "blog").await;
+            world.say(2, "give worst node$shop".to_owned()).await;
+            let dead = || world.bus.records(Topic::NodeManager.dead_letter());
+            until(async || dead().len() == 2).await;
+            for (letter, reason) in dead().iter().zip(["MSG_ID_CONFLICT", "MSG_UNKNOWN_KIND"]) {
+                let said = letter.record.header(header::REASON).unwrap();
+                assert!(std::str::from_utf8(said).unwrap().starts_with(reason));
+            }
+        })
+        .await;
+    assert_eq!(world.answers().len(), 1);
+    assert_eq!(world.leases(&name("node-1")).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_asked_for_at_once_are_spread_and_get_ports_of_their_own() {
+    let world = World::with_nodes(3);
+    world
+        .during(async {
+            for request in 1..=9 {
+                world.ask(request, "shop").await;
+            }
+            for request in 1..=9 {
+                world.choice(request).await;
+            }
+        })
+        .await;
+    for node in ["node-1", "node-2", "node-3"] {
+        let ports: Vec<u16> = world.leases(&name(node)).iter().map(|(port, _)| *port).collect();
+        assert_eq!(ports, [20_000, 20_001, 20_002], "{node}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_promised_a_moment_ago_is_not_promised_again() {
+    let world = World::with_nodes(1);
+    let limits = Limits { memory_bytes: 3 * GIB, cpu_millis: 100, processes: 10 };
+    release(&world, "shop", limits);
+    world
+        .during(async {
+            for request in 1..=3 {
+                world.ask(request, "shop").await;
+            }
+            world.choice(1).await;
+            world.choice(2).await;
+            assert_eq!(world.answer(3).await.node, Err(FailureCode::NoNodeFits));
+        })
+        .await;
+    let Some(Outcome::Failed { failure, .. }) = operation(&world, 3).outcome else {
+        panic!("the request has failed");
+    };
+    assert!(failure.message.contains("1 without enough memory"), "{}", failure.message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_comes_before_any_sample_waits_for_them() {
+    let world = World::with_nodes(1);
+    world.nodes.set_reach(&name("node-1"), Reach::Partitioned).await;
+    world.ask(1, "shop").await;
+    world
+        .during(async {
+            tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+            assert!(world.answers().is_empty());
+            world.nodes.set_reach(&name("node-1"), Reach::Up).await;
+            assert_eq!(world.choice(1).await.name, name("node-1"));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_any_live_node_the_request_fails_for_a_reason() {
+    let world = World::with_nodes(1);
+    world.nodes.set_reach(&name("node-1"), Reach::Dead).await;
+    world.ask(1, "shop").await;
+    world
+        .during(async {
+            let answer = world.answer(1).await;
+            assert_eq!(answer.node, Err(FailureCode::NoNodeFits));
+            world.nodes.set_reach(&name("node-1"), Reach::Up).await;
+            world.until_verdict(&name("node-1"), Verdict::Live).await;
+            // The same request keeps its answer; another one gets a node.
+            world.ask(1, "shop").await;
+            until(async || world.answers().len() == 2).await;
+            assert_eq!(world.answers()[1].1, answer);
+            world.ask(2, "shop").await;
+            world.choice(2).await;
+        })
+        .await;
+    assert_eq!(world.leases(&name("node-1")).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_without_nodes_says_so_at_once() {
+    let world = World::with_nodes(0);
+    world.ask(1, "shop").await;
+    let answer = world.during(world.answer(1)).await;
+    assert_eq!(answer.node, Err(FailureCode::NoNodeFits));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_without_a_free_port_is_told_as_such() {
+    let mut world = World::with_nodes(1);
+    world.config.last_port = world.config.first_port;
+    world
+        .during(async {
+            world.ask(1, "shop").await;
+            world.choice(1).await;
+            world.ask(2, "shop").await;
+            assert_eq!(world.answer(2).await.node, Err(FailureCode::PortsExhausted));
+        })
+        .await;
+}

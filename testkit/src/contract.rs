@@ -1,0 +1,8 @@
+//! Contract suites: what every adapter of a port keeps, and its fake as well.
+
+pub mod blobs;
+pub mod bus;
+pub mod containers;
+pub mod edge;
+pub mod nodes;
+pub mod store;

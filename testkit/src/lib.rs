@@ -1,0 +1,31 @@
+//! Fakes of every shared port, the contract suites they and the real adapters pass, builders, a manual clock.
+//!
+//! For tests only. A fake is a real small implementation with the faults of the real thing.
+#![expect(
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a broken expectation of a test should say where"
+)]
+
+pub mod blobs;
+pub mod bus;
+pub mod chaos_proxy;
+pub mod clock;
+pub mod containers;
+pub mod contract;
+pub mod edge;
+pub mod entropy;
+pub mod nodes;
+pub mod pki;
+pub mod routes;
+pub mod store;
+
+pub use blobs::MemoryBlobs;
+pub use bus::MemoryBus;
+pub use clock::ManualClock;
+pub use containers::{MemoryContainers, MemoryRegistry};
+pub use edge::MemoryEdge;
+pub use entropy::SeededEntropy;
+pub use nodes::MemoryNodes;
+pub use routes::MemoryRoutes;
+pub use store::MemoryStore;
