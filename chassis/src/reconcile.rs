@@ -9,12 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::StreamExt as _;
+use futures::future::{FusedFuture as _, OptionFuture};
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::lifecycle::Lifecycle;
+
+/// How long asking for all keys may take, and how soon a failed scan is tried again.
+const SCAN_WITHIN: Duration = Duration::from_secs(20);
+const SCAN_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a reconciler makes of a key for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,27 +154,43 @@ impl<K: Clone + Debug + Display + Ord + Send + Sync> Driver<K> {
             next_scan: Instant::now(),
         };
         let mut running = FuturesUnordered::new();
+        let mut scanning = OptionFuture::default();
         while !lifecycle.is_stopping() {
             beat.now();
-            self.gather(reconciler, &mut agenda).await;
+            self.gather(&mut agenda);
+            if scanning.is_terminated() && agenda.next_scan <= Instant::now() {
+                // A scan that is asked for from now on is another one.
+                agenda.next_scan = Instant::now() + self.settings.scan_every;
+                scanning = OptionFuture::from(Some(self.scan(reconciler).boxed().fuse()));
+            }
             for key in agenda.take_due(self.settings.at_once) {
                 running.push(self.call(reconciler, key));
             }
-            let idle_until = agenda
-                .next_wake(self.settings.at_once)
-                .min(Instant::now() + Duration::from_secs(5));
+            let idle_until = self.idle_until(&agenda, scanning.is_terminated());
             tokio::select! {
                 biased;
                 () = lifecycle.stopping() => break,
                 Some((key, result)) = running.next() => self.note(&mut agenda, key, result),
+                Some(keys) = &mut scanning, if !scanning.is_terminated() => {
+                    Self::scanned(&mut agenda, keys);
+                    scanning = OptionFuture::default();
+                }
                 () = self.wake.inner.notify.notified() => {}
                 () = tokio::time::sleep_until(idle_until) => {}
             }
         }
     }
 
-    /// Takes in what was woken, and all keys when a scan is due.
-    async fn gather<R: Reconcile<Key = K>>(&self, reconciler: &R, agenda: &mut Agenda<K>) {
+    /// When the loop must look again by itself.
+    fn idle_until(&self, agenda: &Agenda<K>, may_scan: bool) -> Instant {
+        let due = agenda.next_due(self.settings.at_once);
+        let scan = may_scan.then_some(agenda.next_scan);
+        let heartbeat = Some(Instant::now() + Duration::from_secs(5));
+        [due, scan, heartbeat].into_iter().flatten().min().unwrap_or_else(Instant::now)
+    }
+
+    /// Takes in what was woken.
+    fn gather(&self, agenda: &mut Agenda<K>) {
         let now = Instant::now();
         for key in self.wake.take() {
             agenda.due.insert(key, now);
@@ -177,29 +198,34 @@ impl<K: Clone + Debug + Display + Ord + Send + Sync> Driver<K> {
         if self.wake.take_scan() {
             agenda.next_scan = now;
         }
-        if agenda.next_scan > now {
-            return;
-        }
-        match tokio::time::timeout(Duration::from_secs(20), reconciler.keys()).await {
-            Ok(Ok(keys)) => {
-                for key in keys {
-                    let due = agenda.due.entry(key).or_insert(now);
-                    *due = (*due).min(now);
-                }
-                agenda.next_scan = now + self.settings.scan_every;
-            }
+    }
+
+    /// Asks for all keys; none if that failed.
+    async fn scan<R: Reconcile<Key = K>>(&self, reconciler: &R) -> Option<Vec<K>> {
+        match tokio::time::timeout(SCAN_WITHIN, reconciler.keys()).await {
+            Ok(Ok(keys)) => Some(keys),
             Ok(Err(err)) => {
                 tracing::warn!(
                     error = &err as &dyn Error,
                     reconciler = self.name,
                     "a full scan failed"
                 );
-                agenda.next_scan = now + Duration::from_secs(1);
+                None
             }
             Err(_) => {
                 tracing::warn!(reconciler = self.name, "a full scan took too long");
-                agenda.next_scan = now + Duration::from_secs(1);
+                None
             }
+        }
+    }
+
+    fn scanned(agenda: &mut Agenda<K>, keys: Option<Vec<K>>) {
+        let now = Instant::now();
+        if keys.is_none() {
+            agenda.next_scan = agenda.next_scan.min(now + SCAN_AGAIN);
+        }
+        for key in keys.into_iter().flatten() {
+            agenda.at(key, now);
         }
     }
 
@@ -264,13 +290,11 @@ impl<K: Clone + Ord> Agenda<K> {
         taken
     }
 
-    /// When the loop must look again by itself.
-    fn next_wake(&self, at_once: usize) -> Instant {
+    /// When the next key is due that could be taken.
+    fn next_due(&self, at_once: usize) -> Option<Instant> {
         if self.busy.len() >= at_once {
-            return self.next_scan;
+            return None;
         }
-        let free =
-            self.due.iter().filter(|(key, _)| !self.busy.contains(*key)).map(|(_, when)| *when);
-        free.chain([self.next_scan]).min().unwrap_or(self.next_scan)
+        self.due.iter().filter(|(key, _)| !self.busy.contains(*key)).map(|(_, when)| *when).min()
     }
 }

@@ -126,6 +126,37 @@ async fn a_key_that_is_woken_while_it_is_worked_on_is_looked_at_once_more_afterw
     assert_eq!(notebook.times_of(1), [5, 10]);
 }
 
+/// Its keys come slowly; what is woken meanwhile is not kept waiting.
+struct SlowKeys(Notebook);
+
+#[async_trait]
+impl Reconcile for SlowKeys {
+    type Key = u32;
+    type Error = Refused;
+
+    async fn keys(&self) -> Result<Vec<u32>, Refused> {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        self.0.keys().await
+    }
+
+    async fn reconcile(&self, key: &u32) -> Result<Outcome, Refused> {
+        self.0.reconcile(key).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_scan_holds_up_nobody() {
+    let slow = SlowKeys(Notebook::new(&[1], |_| Ok(Outcome::Settled)));
+    let wake = Wake::new();
+    wake.wake(2);
+    let lifecycle = Lifecycle::new();
+    let driver = Driver::new("test", Settings::default(), wake);
+    let driving = driver.run(&slow, &lifecycle);
+    drop(tokio::time::timeout(Duration::from_secs(20), driving).await);
+    assert_eq!(slow.0.times_of(2), [0]);
+    assert_eq!(slow.0.times_of(1), [10]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_more_keys_are_worked_on_at_once_than_allowed() {
     let keys: Vec<u32> = (0..6).collect();
