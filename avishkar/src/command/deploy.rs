@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::instance::Accepted;
 use super::pack;
-use super::wait::{self, Wanted};
+use super::wait;
 use crate::cli::Deploy;
 use crate::client::Client;
 use crate::failure::Failure;
@@ -59,7 +59,7 @@ pub(crate) async fn run(client: &Client, args: Deploy, output: Output) -> anyhow
             &format!("{} accepted as {}", accepted.instance, accepted.request_id),
         );
     }
-    let instance = wait::until(client, &accepted.instance, Wanted::Deployed, output).await?;
+    let instance = wait::until_done(client, &accepted, output).await?;
     let url = instance.url.clone().context("the instance has no URL")?;
     output.answer(&instance, &url)
 }

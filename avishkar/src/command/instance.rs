@@ -20,6 +20,13 @@ pub(crate) struct Instance {
     pub(crate) failure: Option<Reason>,
 }
 
+impl Instance {
+    /// Whether a request for it is under way, as far as the app manager has heard.
+    pub(crate) fn is_changing(&self) -> bool {
+        matches!(self.state.as_str(), "deploying" | "stopping")
+    }
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Replica {
     pub(crate) slot: u32,

@@ -1,7 +1,7 @@
 //! `avishkar scale NAME N`.
 
 use super::instance::Accepted;
-use super::wait::{self, Wanted};
+use super::wait;
 use crate::cli::Scale;
 use crate::client::Client;
 use crate::output::Output;
@@ -16,7 +16,6 @@ pub(crate) async fn run(client: &Client, args: &Scale, output: Output) -> anyhow
             &format!("{} accepted as {}", accepted.instance, accepted.request_id),
         );
     }
-    let wanted = Wanted::Replicas(args.replicas);
-    let instance = wait::until(client, &accepted.instance, wanted, output).await?;
+    let instance = wait::until_done(client, &accepted, output).await?;
     output.answer(&instance, &format!("{} has {} replicas", instance.name, instance.replicas.len()))
 }

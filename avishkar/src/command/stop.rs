@@ -1,7 +1,7 @@
 //! `avishkar stop NAME`.
 
 use super::instance::Accepted;
-use super::wait::{self, Wanted};
+use super::wait;
 use crate::cli::Stop;
 use crate::client::Client;
 use crate::output::Output;
@@ -14,6 +14,6 @@ pub(crate) async fn run(client: &Client, args: &Stop, output: Output) -> anyhow:
             &format!("{} accepted as {}", accepted.instance, accepted.request_id),
         );
     }
-    let instance = wait::until(client, &accepted.instance, Wanted::Stopped, output).await?;
+    let instance = wait::until_done(client, &accepted, output).await?;
     output.answer(&instance, &format!("{} is stopped", instance.name))
 }

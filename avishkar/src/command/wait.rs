@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::instance::Instance;
+use super::instance::{Accepted, Instance, Reason};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -13,35 +14,39 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Longer than any request may take in the platform.
 const PATIENCE: Duration = Duration::from_mins(11);
 
-/// What is wanted of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    Deployed,
-    Stopped,
-    Replicas(u32),
+/// `GET /api/v1/operations/{request id}`.
+#[derive(Debug, Deserialize)]
+struct Operation {
+    /// `accepted`, then one of `succeeded`, `failed` and `superseded`.
+    status: String,
+    #[serde(default)]
+    failure: Option<Reason>,
 }
 
-/// Waits until the instance is as wanted, or the platform says why it will not be.
-pub(crate) async fn until(
+/// Waits until the request has ended; returns the instance as it then is.
+pub(crate) async fn until_done(
     client: &Client,
-    name: &str,
-    wanted: Wanted,
+    accepted: &Accepted,
     output: Output,
 ) -> anyhow::Result<Instance> {
     let give_up = Instant::now() + PATIENCE;
+    let name = &accepted.instance;
     let mut told = String::new();
     loop {
+        let path = format!("/api/v1/operations/{}", accepted.request_id);
+        let operation: Operation = client.get(&path).await?;
         let instance: Instance = client.get(&format!("/api/v1/instances/{name}")).await?;
         let now = describe(&instance);
         if now != told {
             output.progress(&now);
             told = now;
         }
-        if is_as_wanted(&instance, wanted) {
-            return Ok(instance);
-        }
-        if let Some(failure) = failed(&instance) {
-            return Err(failure.into());
+        match operation.status.as_str() {
+            // The request may have ended a moment before the app manager hears of it.
+            "succeeded" if !instance.is_changing() => return Ok(instance),
+            "failed" => return Err(failed(operation.failure, instance).into()),
+            "superseded" => return Err(superseded(name).into()),
+            _ => {}
         }
         if Instant::now() > give_up {
             let hint = format!("see `avishkar status {name}`");
@@ -51,30 +56,24 @@ pub(crate) async fn until(
     }
 }
 
-fn is_as_wanted(instance: &Instance, wanted: Wanted) -> bool {
-    match wanted {
-        Wanted::Deployed => instance.state == "deployed",
-        Wanted::Stopped => instance.state == "stopped",
-        Wanted::Replicas(count) => {
-            let serving =
-                instance.replicas.iter().filter(|replica| replica.state == "ready").count();
-            serving == count as usize && instance.replicas.len() == count as usize
-        }
-    }
+/// The app's last words stand with the instance, the rest with the request.
+fn failed(reason: Option<Reason>, instance: Instance) -> Failure {
+    let output = instance.failure.map(|failure| failure.output).unwrap_or_default();
+    let (code, message, hint) = match reason {
+        Some(reason) => (reason.code, reason.message, reason.hint),
+        None => ("INTERNAL".to_owned(), "the platform did not say why".to_owned(), None),
+    };
+    let hint = hint.or_else(|| Some(format!("see `avishkar logs {}`", instance.name)));
+    Failure::Request { code, message, hint, output }
 }
 
-fn failed(instance: &Instance) -> Option<Failure> {
-    if !instance.state.ends_with("failed") {
-        return None;
+fn superseded(name: &str) -> Failure {
+    Failure::Request {
+        code: "SUPERSEDED".to_owned(),
+        message: "a newer request took its place".to_owned(),
+        hint: Some(format!("see `avishkar status {name}`")),
+        output: Vec::new(),
     }
-    let failure = instance.failure.clone()?;
-    let hint = failure.hint.or_else(|| Some(format!("see `avishkar logs {}`", instance.name)));
-    Some(Failure::Request {
-        code: failure.code,
-        message: failure.message,
-        hint,
-        output: failure.output,
-    })
 }
 
 fn describe(instance: &Instance) -> String {
