@@ -27,15 +27,21 @@ install_missing() {
 
 answers() { docker version --format '{{.Server.Version}}' 2>/dev/null | grep -q .; }
 
-# Is this pid a dockerd, and not some later process that got the same number?
-is_engine() { [ -n "$1" ] && grep -qs dockerd "/proc/$1/comm"; }
+# Is this pid an engine, and neither its unburied corpse nor some later process that got the same number?
+is_engine() {
+  [ -n "$1" ] && grep -qsE 'dockerd|containerd' "/proc/$1/comm" && ! grep -qsE '^State:[[:space:]]*[ZX]' "/proc/$1/status"
+}
+
+# An engine that is being killed, or is only starting, gets a moment to come to an end or to answer.
+answers_or_ended() { answers || ! is_engine "$1"; }
 
 start() {
   for stale in /var/run/docker.pid /run/docker/containerd/containerd.pid; do
     [ -f "$stale" ] || continue
     pid=$(cat "$stale")
-    # containerd's pid file is checked by name too: a number may have been given out again.
-    if grep -qsE 'dockerd|containerd' "/proc/$pid/comm"; then continue; fi
+    wait_for 15 answers_or_ended "$pid" || true
+    if answers; then return; fi
+    if is_engine "$pid"; then continue; fi
     say "removing $stale: no such engine runs"
     as_root rm -f "$stale"
   done
