@@ -17,6 +17,8 @@ use tokio::time::Instant;
 
 use crate::lifecycle::Lifecycle;
 
+/// How often a quiet loop shows that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long asking for all keys may take, and how soon a failed scan is tried again.
 const SCAN_WITHIN: Duration = Duration::from_secs(20);
 const SCAN_AGAIN: Duration = Duration::from_secs(1);
@@ -185,8 +187,7 @@ impl<K: Clone + Debug + Display + Ord + Send + Sync> Driver<K> {
     fn idle_until(&self, agenda: &Agenda<K>, may_scan: bool) -> Instant {
         let due = agenda.next_due(self.settings.at_once);
         let scan = may_scan.then_some(agenda.next_scan);
-        let heartbeat = Some(Instant::now() + Duration::from_secs(5));
-        [due, scan, heartbeat].into_iter().flatten().min().unwrap_or_else(Instant::now)
+        due.into_iter().chain(scan).fold(Instant::now() + HEARTBEAT, Instant::min)
     }
 
     /// Takes in what was woken.
