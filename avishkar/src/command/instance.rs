@@ -21,9 +21,9 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// Whether a request for it is under way, as far as the app manager has heard.
-    pub(crate) fn is_changing(&self) -> bool {
-        matches!(self.state.as_str(), "deploying" | "stopping")
+    /// Whether the app manager has yet to hear how this request ended.
+    pub(crate) fn awaits(&self, request_id: &str) -> bool {
+        self.request_id == request_id && matches!(self.state.as_str(), "deploying" | "stopping")
     }
 }
 

@@ -41,9 +41,10 @@ pub(crate) async fn until_done(
             output.progress(&now);
             told = now;
         }
+        // A request ends a moment before the app manager hears of it; URL and last words come with that.
         match operation.status.as_str() {
-            // The request may have ended a moment before the app manager hears of it.
-            "succeeded" if !instance.is_changing() => return Ok(instance),
+            _ if instance.awaits(&accepted.request_id) => {}
+            "succeeded" => return Ok(instance),
             "failed" => return Err(failed(operation.failure, instance).into()),
             "superseded" => return Err(superseded(name).into()),
             _ => {}
