@@ -31,6 +31,15 @@ echo "listen $at:$host_port;" >$conf/host.conf
 printf '%s\n' $closed | awk -v at="$at" -v first="${pool%-*}" -v last="${pool#*-}" '
   {closed[$1] = 1}
   END {for (port = first; port <= last; port++) if (!(port in closed)) print "listen " at ":" port ";"}' >$conf/front.conf
+# A caller's request id is kept if it looks like one. Ours is this start and two counters: nginx's own is random, which
+# costs as much as everything else that the edge does for a request.
+start=$(cut -c 1-8 /proc/sys/kernel/random/uuid)
+cat >$conf/request_id.conf <<REQUEST_ID
+map \$http_x_request_id \$id_of_request {
+  default $start-\$connection-\$connection_requests;
+  "~^[A-Za-z0-9._:-]{1,128}\$" \$http_x_request_id;
+}
+REQUEST_ID
 cat >$conf/settings.lua <<SETTINGS
 local M = {bind = "$bind", first = ${pool%-*}, last = ${pool#*-}, host_port = $host_port, closed = {$(echo $closed | tr ' ' ',')}}
 function M.open(port)

@@ -4,9 +4,9 @@
 local cjson = require "cjson.safe"
 local settings = require "settings"
 local store = require "table_store"
+local worker = require "worker"
 
 local shared, picks = ngx.shared.edge, ngx.shared.picks
-local STARTED_AT = ngx.time()
 local PROBE_MS = 2000
 
 local M = {}
@@ -35,16 +35,17 @@ function M.table()
     return answer(422, { code = "TABLE_INVALID", detail = "the body is {epoch, generation}" })
   end
   -- One at a time, whichever worker it came to; the lock ends by itself should its holder die.
-  while not shared:add("loading", true, 5) do ngx.sleep(0.005) end
+  while not shared:add("loading", true, 5) do ngx.sleep(0.002) end
   local done, refused = pcall(store.load, announced.epoch, announced.generation)
   shared:delete("loading")
   if not done then return answer(500, { code = "EDGE_ERROR", detail = refused }) end
   if refused then return answer(refused.status, { code = refused.code, detail = refused.detail }) end
+  worker.take_over_table()
   local epoch, generation
-  for _ = 1, 100 do
+  for _ = 1, 500 do
     epoch, generation = observed()
     if epoch > announced.epoch or (epoch == announced.epoch and generation >= announced.generation) then break end
-    ngx.sleep(0.01)
+    ngx.sleep(0.002)
   end
   answer(200, { epoch = announced.epoch, generation = announced.generation,
                 observed = { epoch = epoch, generation = generation } })
@@ -55,13 +56,12 @@ function M.status()
   local epoch, generation = observed()
   local blob = store.blob()
   local routes = blob and #store.parse(blob).routes or 0
-  local closed = setmetatable(settings.closed, cjson.array_mt)
   answer(200, {
     epoch = epoch, generation = generation, routes = routes,
     workers = ngx.worker.count(),
-    ports = { first = settings.first, last = settings.last, closed = closed },
+    ports = { first = settings.first, last = settings.last, closed = settings.closed },
     host_port = settings.host_port, bind = settings.bind,
-    started_at = STARTED_AT,
+    started_at = shared:get("started_at"),
   })
 end
 
@@ -69,7 +69,7 @@ end
 function M.counts()
   local counts = {}
   for _, name in ipairs(picks:get_keys(0)) do counts[name] = picks:get(name) end
-  answer(200, { started_at = STARTED_AT, picks = counts })
+  answer(200, { started_at = shared:get("started_at"), picks = counts })
 end
 
 local function request_own_port(port, path)

@@ -11,6 +11,7 @@ local shared, picks = ngx.shared.edge, ngx.shared.picks
 local LOG = "/run/avishkar/edge/access.log"
 local LOG_BYTES = 16 * 1024 * 1024
 local SIGUSR1 = 10   -- on Linux
+local TAKE_OVER_EVERY = 0.01   -- in seconds; whoever makes a route waits for it
 
 local M = {}
 local used_serial = 0
@@ -21,7 +22,8 @@ local function report(epoch, generation)
   shared:set("generation:" .. id, generation)
 end
 
-local function take_over_table()
+-- Serves the newest table that was accepted, if this worker does not yet.
+function M.take_over_table()
   local epoch, generation, serial = store.current()
   if serial == used_serial then return end
   local decoded, mistake = store.parse(store.blob())
@@ -50,9 +52,10 @@ end
 -- A tick that fails is logged by nginx, and the next one comes all the same.
 function M.start()
   math.randomseed(ngx.now() * 1000 + ngx.worker.pid())
+  shared:add("started_at", ngx.time())
   report(-1, -1)
-  take_over_table()
-  ngx.timer.every(0.05, take_over_table)
+  M.take_over_table()
+  ngx.timer.every(TAKE_OVER_EVERY, M.take_over_table)
   ngx.timer.every(0.1, hand_over_counts)
   if ngx.worker.id() == 0 then ngx.timer.every(1, turn_log) end
 end
