@@ -1,18 +1,24 @@
 # Every task by one name; the work is in docker/*.sh and in cargo.
-SERVICE ?= app-manager
 
 .DEFAULT_GOAL := help
-.PHONY: help engine engine-down images cluster down logs test bench fmt clippy doc clean
+.PHONY: help engine engine-down images cluster ps logs kill start down test bench fmt clippy doc audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 cluster: ## From nothing to a cluster on this machine with a first app that answers
 	@docker/make-cluster.sh
+ps: ## List the parts of the cluster and how they are
+	@docker/cluster.sh ps
+logs: SERVICE ?= app-manager
+logs: ## Follow the output of one part: make logs SERVICE=load-balancer
+	@docker/cluster.sh logs $(SERVICE)
+kill: ## End one part without warning: make kill SERVICE=node-2
+	@docker/cluster.sh kill $(SERVICE)
+start: ## Start a part that was killed: make start SERVICE=node-2
+	@docker/cluster.sh start $(SERVICE)
 down: ## Remove the cluster with its data; images stay
 	@docker/cluster.sh down
-logs: ## Follow the output of one part: make logs SERVICE=load-balancer
-	@docker logs --tail 100 -f $$(docker ps -a -q --filter label=com.docker.compose.project=avishkar --filter label=com.docker.compose.service=$(SERVICE))
 images: engine ## Build the images, the program's included
 	@docker/make-images.sh
 engine: ## Make sure that a Docker engine answers
@@ -29,6 +35,9 @@ clippy: ## Lint the code
 	cargo clippy --workspace --all-targets -- -D warnings
 doc: ## Build the documents of the code
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
+audit: ## Check licences, sources, duplicates and known holes of the dependencies; needs the network
+	@command -v cargo-deny >/dev/null || { echo 'error: there is no cargo-deny; hint: cargo install --locked cargo-deny' >&2; exit 1; }
+	cargo deny check
 clean: down ## Remove the cluster, the images and what cargo built
 	@docker/images.sh clean
 	cargo clean

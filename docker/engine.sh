@@ -8,6 +8,15 @@ log=$state_dir/engine.log
 
 packages='docker.io docker-compose debootstrap iptables iproute2 build-essential libssl-dev pkg-config kcat openssh-client curl zstd'
 
+# Our images hold this machine's own package settings: with another system's, Debian's would be installed from there.
+check_system() {
+  system=$(. /etc/os-release && echo "$ID ${VERSION_ID:--} $PRETTY_NAME")
+  case $system in
+    'debian 12 '* | 'debian 13 '*) ;;
+    *) fail "this system is not Debian 12 or 13, and the images are built with its package settings (${system#* * })" ;;
+  esac
+}
+
 install_missing() {
   missing=
   for package in $packages; do
@@ -17,12 +26,30 @@ install_missing() {
     # Docker's own packages conflict with Debian's; where they are, they do the same work.
     missing=$(printf '%s ' $missing | sed -e 's/docker\.io //' -e 's/docker-compose //')
   fi
-  [ -n "${missing# }" ] || return 0
-  command -v apt-get >/dev/null || fail "these are missing and this is not Debian:$missing" "install them with the system's own tool"
-  say "installing:$missing"
+  # Debian 13 has the client in a package of its own; Debian 12 knows no such package.
+  command -v docker >/dev/null || missing="$missing docker-cli"
+  [ -n "$(echo $missing)" ] || return 0
+  log_of_install=$state_dir/install.log
+  as_root apt-get update -qq >"$log_of_install" 2>&1 || install_failed
+  apt-cache show docker-cli >/dev/null 2>&1 || missing=${missing% docker-cli}
+  say "installing: $(echo $missing)"
   # A package's own start script may fail where no init runs; the engine is started below.
-  as_root sh -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing" \
-    >"$state_dir/install.log" 2>&1 || { tail -n 20 "$state_dir/install.log" >&2; fail "installing failed" "the whole log: $state_dir/install.log"; }
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing \
+    >>"$log_of_install" 2>&1 || install_failed
+  case " $missing " in *' docker.io '*) join_docker ;; esac
+}
+
+install_failed() {
+  tail -n 20 "$log_of_install" >&2
+  fail "installing failed" "the whole log: $log_of_install"
+}
+
+# Who has Docker installed here wants to use it. An engine that was there before is its owner's business.
+join_docker() {
+  [ "$(id -u)" != 0 ] || return 0
+  say "$(id -un) joins the group docker, whose members can use the engine; your own shells are in it from the next sign-in"
+  as_root usermod -aG docker "$(id -un)"
+  enter_docker_group up
 }
 
 answers() { docker version --format '{{.Server.Version}}' 2>/dev/null | grep -q .; }
@@ -53,7 +80,6 @@ start() {
       number=${open##*/}
       [ "$number" -le 2 ] || eval "exec $number>&-"
     done
-    sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
     exec $sudo setsid dockerd --group "$(id -gn)"
   ) >"$log" 2>&1 </dev/null &
   if ! wait_for 60 answers; then
@@ -65,6 +91,7 @@ start() {
 
 up() {
   mkdir -p "$state_dir"
+  check_system
   install_missing
   if answers; then
     say "Docker engine $(docker version --format '{{.Server.Version}}') answers"
@@ -72,7 +99,7 @@ up() {
   fi
   [ -z "${DOCKER_HOST:-}" ] || fail "no engine answers at DOCKER_HOST=$DOCKER_HOST" "unset DOCKER_HOST to use this machine's"
   if [ "$(id -u)" != 0 ] && as_root docker version >/dev/null 2>&1; then
-    fail "the Docker engine runs, but you may not use it" "sudo usermod -aG docker $(id -un), then log in again"
+    fail "the Docker engine runs, but you may not use it" "sudo usermod -aG docker $(id -un), then run this again"
   fi
   start
   say "Docker engine $(docker version --format '{{.Server.Version}}') answers"

@@ -1,7 +1,9 @@
 #!/bin/bash
-# images.sh base|clean: builds what is missing of the images, two at a time, and keeps them in a cache if one is named.
+# images.sh ask|base|clean: builds what is missing of the images, two at a time, and keeps them in a cache if one is named.
 # An image's tag is the hash of all it is made of, its parents' included, so a second run has nothing to do.
 # The two images that hold the program, platform and node, wait for cargo: program-images.sh.
+#   ask     gets sudo's password if it may be needed: before `base` runs in the background, where nobody can be asked
+#   clean   removes all images
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root/docker"
@@ -53,7 +55,7 @@ build() {
 
 make_image() {
   case $1 in
-    debian) as_root env "DOCKER_HOST=${DOCKER_HOST:-}" nice debian/make.sh "avishkar/debian:$2" "$work/build-env" ;;
+    debian) nice debian/make.sh "avishkar/debian:$2" "$work/build-env" ;;
     builder)
       rm -rf "$work/builder" && cp -r builder "$work/builder" && cp -r "$work/build-env" "$work/builder/build-env"
       nice docker build -q -t "avishkar/$1:$2" "$work/builder" ;;
@@ -102,13 +104,19 @@ base() {
   save_cache
 }
 
-clean() {
+ask() {
+  [ "$(id -u)" != 0 ] && ! exists "avishkar/debian:$(hash_of debian)" || return 0
+  debian/pull.sh || as_root true || fail "without an image registry the first image is made by debootstrap, which needs root"
+}
+
+remove() {
   say "removing the images"
   { docker images -q --filter label=avishkar.image; docker images -q avishkar/debian; } | sort -u | xargs -r docker rmi -f >/dev/null
   docker image prune -f --filter label=avishkar.image >/dev/null   # stages of builds
 }
 
 case ${1:-} in
-  base | clean) "$1" ;;
-  *) fail "usage: images.sh base|clean" ;;
+  ask | base) "$1" ;;
+  clean) with_engine remove ;;
+  *) fail "usage: images.sh ask|base|clean" ;;
 esac

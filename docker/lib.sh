@@ -10,8 +10,35 @@ export COMPOSE_PROJECT_NAME=avishkar
 say()  { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"; }
 fail() { printf '\nerror: %s\n' "$1" >&2; shift; for hint in "$@"; do printf '  hint: %s\n' "$hint" >&2; done; exit 1; }
 
+# What goes before a command to run it as root: sudo, with the proxies that it would drop. Without a terminal it fails
+# rather than ask: a background job that asked would be stopped, and waited for without end.
+sudo=
+if [ "$(id -u)" != 0 ]; then
+  sudo=sudo
+  [ -t 0 ] || sudo="$sudo -n"
+  sudo="$sudo env ${http_proxy:+http_proxy=$http_proxy} ${https_proxy:+https_proxy=$https_proxy} ${no_proxy:+no_proxy=$no_proxy}"
+fi
 as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+  [ -z "$sudo" ] || command -v sudo >/dev/null || fail "this needs root, and there is no sudo: $*" "run it as root, or install sudo"
+  $sudo "$@"
+}
+
+# Whoever joined the group `docker` after signing in is in it in new sessions only: the script starts again in one.
+enter_docker_group() {
+  [ "$(id -u)" != 0 ] && [ -n "${BASH_VERSION:-}" ] || return 0
+  case " $(id -nG) " in *" docker "*) return 0 ;; esac
+  case " $(id -nG "$(id -un)") " in *" docker "*) ;; *) return 0 ;; esac
+  exec sg docker -c "$(printf '%q ' "$root/docker/${0##*/}" "$@")"
+}
+enter_docker_group "$@"
+
+# Runs what only removes, with an engine, which is stopped again if it was; without Docker there is nothing to remove.
+with_engine() {
+  if ! command -v docker >/dev/null; then say "nothing to remove: Docker is not installed"; return 0; fi
+  if docker version >/dev/null 2>&1; then "$@"; return; fi
+  "$root/docker/engine.sh" up
+  "$@"
+  "$root/docker/engine.sh" down
 }
 
 # Calls Compose v2 where it is installed, else docker-compose 1.29 of Debian 12.

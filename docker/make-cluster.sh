@@ -6,6 +6,8 @@ set -eum   # m: what runs in the background is a group of its own, and ends as o
 cd "$root"
 
 docker/engine.sh up
+enter_docker_group "$@"
+docker/images.sh ask
 { docker/images.sh base && docker/cluster.sh foundation; } </dev/null & images=$!
 trap 'kill -- -$images 2>/dev/null || true' EXIT
 say "cargo: building avishkar"

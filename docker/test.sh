@@ -9,18 +9,21 @@ finish() {
   status=$?
   trap - EXIT INT TERM
   [ -z "${images:-}" ] || { kill -- "-$images"; wait "$images"; } 2>/dev/null || true
-  docker/cluster.sh down || status=1
+  [ -z "${ours:-}" ] || docker/cluster.sh down || status=1
   [ -n "$engine_was_there" ] || docker/engine.sh down || status=1
   exit $status
 }
 
+trap finish EXIT INT TERM
 docker/engine.sh up
+enter_docker_group "$@"
 if [ -n "$(containers)" ]; then
   # A cluster may be somebody's: only the machine of CI throws it away unasked.
   [ -n "${CI:-}" ] || fail "a cluster runs here; the tests start one of their own" "make down, which removes it with all its apps"
   docker/cluster.sh down
 fi
-trap finish EXIT INT TERM
+ours=yes
+docker/images.sh ask
 { docker/images.sh base && docker/cluster.sh foundation; } </dev/null & images=$!
 
 say "cargo: format, lints, documents"

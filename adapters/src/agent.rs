@@ -20,9 +20,12 @@ use common::port::container::{Container, ContainerSpec};
 use common::port::containers::{Follow, LineStream};
 use common::port::nodes::{Agent, Build, Error, Issuer, Probe, Removal, Sample, SampleStream};
 use futures::StreamExt as _;
-use reqwest::{Certificate, Client, Identity, RequestBuilder, Response};
+use reqwest::{Body, Certificate, Client, Identity, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::fs::File;
+
+use crate::blobs::pieces;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// An agent that is asked what it knows answers from memory.
@@ -120,7 +123,8 @@ impl Nodes for AgentClient {
             epoch: issuer.epoch,
         };
         let request = self.post(agent, BUILD).query(&query).timeout(BUILD_WITHIN);
-        let built: Built = answer(agent, request.body(build.context)).await?;
+        let context = Body::wrap_stream(pieces(File::from_std(build.context)));
+        let built: Built = answer(agent, request.body(context)).await?;
         Ok(built.image)
     }
 
@@ -146,8 +150,8 @@ impl Nodes for AgentClient {
             request = request.timeout(LOOK_WITHIN);
         }
         let response = open(agent, request).await?;
-        let pieces = response.bytes_stream();
-        Ok(pieces.map(|piece| piece.map_err(failure::broken_off)).boxed())
+        let lines = lines::output(response.bytes_stream());
+        Ok(lines.map(|line| line.map_err(failure::broken_off)).boxed())
     }
 
     async fn samples(&self, agent: &Agent) -> Result<SampleStream, Error> {

@@ -138,8 +138,8 @@ fn digest_at(location: &Path) -> Option<Digest> {
     format!("{FOLDER}:{}", location.filename()?).parse().ok()
 }
 
-/// A file's bytes from its beginning.
-fn pieces(file: File) -> BoxStream<'static, io::Result<Bytes>> {
+/// What is left of a file's bytes.
+pub(crate) fn pieces(file: File) -> BoxStream<'static, io::Result<Bytes>> {
     let next = |mut file: File| async {
         let mut piece = BytesMut::with_capacity(PIECE);
         while piece.len() < PIECE && file.read_buf(&mut piece).await? > 0 {}

@@ -1,5 +1,5 @@
-//! The machine's firewall: apps' bridges are kept from the control plane, from the machine's own ports
-//! and from one another, by iptables.
+//! The machine's firewall: the bridges of apps and of builds are kept from the control plane, from the
+//! machine's own ports and from one another, by iptables.
 //!
 //! Rules stand in two chains of ours, which are replaced whole and at once; of the chains of others
 //! only one rule each is ours, the jump. No shell is involved: argument vectors and standard input.
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// Apps' bridges, as [`crate::docker`] calls them.
+/// The bridges of apps and of builds, as [`crate::docker`] calls them.
 const BRIDGES: &str = "avk+";
 /// What goes through this machine, and what is for it.
 const FORWARD: &str = "AVISHKAR";

@@ -8,6 +8,7 @@ mod closing;
 mod consumer;
 mod context;
 mod deadline;
+mod delivery;
 mod failure;
 mod producer;
 mod settings;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::port::Bus;
-use common::port::bus::{Consumer, Error, MAX_PAYLOAD, Offset, Record};
+use common::port::bus::{Consumer, Error, Offset, Record};
 use common::topic::TopicName;
 use rdkafka::producer::Producer as _;
 
@@ -69,10 +70,7 @@ impl Bus for KafkaBus {
     }
 
     async fn publish(&self, topic: &TopicName, record: Record) -> Result<Offset, Error> {
-        let size = record.payload.len();
-        if size > MAX_PAYLOAD {
-            return Err(Error::TooLarge { size });
-        }
+        record.check_size()?;
         self.topics.demand(topic).await?;
         let published = self.publisher.publish(topic, record).await;
         self.noticing(topic, published)

@@ -10,8 +10,6 @@ pub(crate) mod detect;
 pub(crate) mod json;
 pub(crate) mod manifest;
 pub(crate) mod procfile;
-#[cfg(test)]
-pub(crate) mod raw_zip;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};

@@ -3,7 +3,6 @@
 //! HTTP calls and messages are two doors to the same commands. None of them waits for another service;
 //! what they owe the bus is in the record, and the publisher sends it.
 
-mod accept;
 pub(crate) mod deploy;
 pub(crate) mod hear;
 pub(crate) mod release;
@@ -12,6 +11,9 @@ pub(crate) mod send;
 pub(crate) mod sign_in;
 pub(crate) mod stop;
 pub(crate) mod users;
+
+mod accept;
+mod turn;
 
 use std::io;
 use std::time::Duration;

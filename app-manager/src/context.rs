@@ -51,7 +51,8 @@ pub(crate) struct Context {
     pub(crate) published: broadcast::Sender<MessageId>,
     pub(crate) hashing: Semaphore,
     pub(crate) checking: Semaphore,
-    pub(crate) uploading: Semaphore,
+    /// Places for uploads, from their first byte to their release.
+    pub(crate) uploading: Arc<Semaphore>,
     /// Places for readers of apps' output.
     pub(crate) reading: Arc<Semaphore>,
     /// Releases are numbered one after another: many uploads of one app at once would else only meet
@@ -76,7 +77,7 @@ impl Context {
             published: broadcast::Sender::new(PUBLICATIONS),
             hashing: Semaphore::new(HASHES_AT_ONCE),
             checking: Semaphore::new(CHECKS_AT_ONCE),
-            uploading: Semaphore::new(config.uploads_at_once),
+            uploading: Arc::new(Semaphore::new(config.uploads_at_once)),
             reading: Arc::new(Semaphore::new(READERS)),
             releasing: Mutex::new(()),
             metrics: Metrics::new(),

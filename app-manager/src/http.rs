@@ -1,6 +1,6 @@
 //! The HTTP interface: `/api/v1` for the command line, and document 001's paths over the same commands.
 //!
-//! A route exists only as a row of [`endpoints::ENDPOINTS`], and a row names the action that its caller must
+//! A route exists only as a row of [`ENDPOINTS`], and a row names the action that its caller must
 //! be allowed: there is no way to add a route without a policy.
 
 mod apps;
@@ -14,6 +14,7 @@ mod nodes;
 mod operations;
 mod problems;
 mod releases;
+mod replicas;
 mod request;
 mod sign_in;
 mod table;
@@ -24,11 +25,11 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, ServiceConfig};
 
-pub use self::endpoints::{Row, route_table};
+pub use self::endpoints::ENDPOINTS;
 use crate::context::Context;
 
 /// Adds all routes.
 pub(crate) fn routes(context: &Arc<Context>, routes: &mut ServiceConfig) {
     routes.app_data(Data::from(Arc::clone(context)));
-    table::register(endpoints::ENDPOINTS, routes);
+    table::mount(ENDPOINTS, routes);
 }

@@ -22,7 +22,7 @@ mod staging;
 pub use config::Config;
 pub use context::Error;
 pub use domain::access::{Action, Grant, Role, grant};
-pub use http::{Row, route_table};
+pub use http::ENDPOINTS;
 pub use people::secret::Error as SecretError;
 pub use ports::Ports;
 pub use service::Service;

@@ -1,21 +1,21 @@
 //! Every metric of the app manager.
 
-use prometheus::core::Collector;
+use chassis::metrics::register;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 
 /// What the app manager counts.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     pub(crate) registry: Registry,
-    /// By `result`: `released`, `repeated`, or the code of the refusal.
+    /// By `result`: released, repeated, refused.
     pub(crate) uploads: IntCounterVec,
     pub(crate) upload_bytes: IntCounter,
     pub(crate) check_seconds: Histogram,
     /// By `kind`: deploy, scale, stop; and `result`: accepted, repeated, refused.
     pub(crate) requests: IntCounterVec,
-    /// By `kind` of the event, and `effect`: applied, adopted, concluded, none.
+    /// By `kind` of the event, and `effect`: applied, adopted, concluded, repeated, none, conflict.
     pub(crate) events: IntCounterVec,
-    /// By `result`: ok, wrong, throttled.
+    /// By `result`: ok, wrong, throttled, failed.
     pub(crate) sign_ins: IntCounterVec,
     pub(crate) published: IntCounter,
     pub(crate) publish_failures: IntCounter,
@@ -59,16 +59,6 @@ impl Metrics {
             registry,
         }
     }
-}
-
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: Result<C, prometheus::Error>,
-) -> C {
-    let collector = collector.expect("names and labels are constants that keep Prometheus' rules");
-    let registered = registry.register(Box::new(collector.clone()));
-    registered.expect("each name is registered once");
-    collector
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::consumer::ConsumerLoop;
 use chassis::lifecycle::Lifecycle;
+use chassis::readiness::watch_store;
 use chassis::reconcile::{Driver, Settings};
 use chassis::{registry, service};
 use common::service::ServiceName;
@@ -106,8 +107,8 @@ impl service::Service for Service {
             () = lifecycle.stopping() => return Ok(()),
             () = starting => {}
         }
-        condition.holds();
-        self.work(&lifecycle).await;
+        let store = self.context.ports.store.as_ref();
+        futures::join!(self.work(&lifecycle), watch_store(store, &condition, &lifecycle));
         Ok(())
     }
 }

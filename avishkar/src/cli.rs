@@ -68,7 +68,7 @@ pub(crate) struct Login {
 pub(crate) struct Deploy {
     /// A folder, or a zip.
     pub(crate) source: PathBuf,
-    /// The app's name; else `name` of its avishkar.toml, else the folder's name.
+    /// The app's name; else `name` of its avishkar.toml, else the name of the folder or zip.
     #[arg(long)]
     pub(crate) name: Option<AppName>,
     /// How many replicas.

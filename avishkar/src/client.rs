@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use common::problem::Problem;
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -28,8 +28,7 @@ impl Client {
     pub(crate) fn new(server: Option<String>) -> anyhow::Result<Self> {
         let known = credentials::load()?;
         let server = server.or_else(|| known.as_ref().map(|known| known.server.clone()));
-        let server = server.unwrap_or_else(|| DEFAULT_SERVER.to_owned());
-        let server = server.trim_end_matches('/').to_owned();
+        let server = checked(&server.unwrap_or_else(|| DEFAULT_SERVER.to_owned()))?;
         let token =
             known.filter(|known: &Credentials| known.server == server).map(|known| known.token);
         let http = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).build()?;
@@ -73,8 +72,9 @@ impl Client {
         &self,
         request: RequestBuilder,
     ) -> anyhow::Result<T> {
-        let response = self.open(request).await?;
-        response.json().await.context("the platform's answer is not what it should be")
+        let unreachable = |source| Failure::Unreachable { server: self.server.clone(), source };
+        let body = self.open(request).await?.bytes().await.map_err(unreachable)?;
+        serde_json::from_slice(&body).context("the platform's answer is not what it should be")
     }
 
     /// Sends, and turns refusals into failures; the body is still to be read.
@@ -90,7 +90,32 @@ impl Client {
     }
 }
 
+/// The server's URL, without a slash at its end.
+fn checked(server: &str) -> Result<String, Failure> {
+    let is_url = Url::parse(server)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if !is_url {
+        let wrong = format!("{server:?} is not the URL of a server; write it as http://HOST:PORT");
+        return Err(Failure::Usage(wrong));
+    }
+    Ok(server.trim_end_matches('/').to_owned())
+}
+
 fn unexplained(status: StatusCode) -> Problem {
     let detail = format!("the platform answered {status} without saying why");
     Problem::new(status.as_u16(), "UNEXPLAINED", "The platform refused", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_a_url_with_a_scheme() {
+        assert_eq!(checked("http://192.0.2.10:8010/").unwrap(), "http://192.0.2.10:8010");
+        assert!(checked("https://example.org").is_ok());
+        for wrong in ["192.0.2.10:8010", "localhost:8010", "ftp://example.org", "http://", ""] {
+            assert!(matches!(checked(wrong), Err(Failure::Usage(_))), "{wrong}");
+        }
+    }
 }

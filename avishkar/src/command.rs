@@ -6,6 +6,7 @@ mod deploy;
 mod instance;
 mod login;
 mod logs;
+mod naming;
 mod nodes;
 mod pack;
 mod probe;
@@ -23,8 +24,9 @@ use crate::output::Output;
 /// Does what was typed.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     let output = Output::new(cli.json);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // One thread: a service waits for others nearly all the time, its listeners have threads of their own, and what
+    // takes a processor's time goes to threads for blocking work.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let server = cli.server;
     let client = || Client::new(server);
     runtime.block_on(async {
@@ -33,7 +35,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Deploy(args) => deploy::run(&client()?, args, output).await,
             Command::Apps => apps::run(&client()?, output).await,
             Command::Status(args) => status::run(&client()?, &args.name, output).await,
-            Command::Logs(args) => logs::run(&client()?, &args).await,
+            Command::Logs(args) => logs::run(&client()?, &args, output).await,
             Command::Scale(args) => scale::run(&client()?, &args, output).await,
             Command::Stop(args) => stop::run(&client()?, &args, output).await,
             Command::Nodes => nodes::run(&client()?, output).await,

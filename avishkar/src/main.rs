@@ -6,6 +6,7 @@ mod command;
 mod credentials;
 mod failure;
 mod output;
+mod terminal;
 mod wiring;
 
 use std::process::ExitCode;

@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+use crate::failure::Failure;
+
 /// Where answers and progress go. Answers go to standard output, progress to standard error.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
@@ -21,21 +23,20 @@ impl Output {
 
     /// An answer: `text` for people, `value` for programs.
     pub(crate) fn answer<T: Serialize>(self, value: &T, text: &str) -> anyhow::Result<()> {
-        let mut stdout = io::stdout().lock();
         if self.json {
-            serde_json::to_writer(&mut stdout, value)?;
-            writeln!(stdout)?;
+            Self::line(&serde_json::to_string(value)?)
         } else {
-            writeln!(stdout, "{}", text.trim_end())?;
+            Self::line(text.trim_end())
         }
-        Ok(())
     }
 
     /// One line as it comes.
-    pub(crate) fn line(text: &str) -> io::Result<()> {
+    pub(crate) fn line(text: &str) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
-        writeln!(stdout, "{text}")?;
-        stdout.flush()
+        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+            Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Err(Failure::NobodyReads.into()),
+            written => Ok(written?),
+        }
     }
 
     /// What is being waited for. On a terminal lines carry a mark; programs get nothing.

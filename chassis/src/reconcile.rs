@@ -194,7 +194,7 @@ impl<K: Clone + Debug + Display + Ord + Send + Sync> Driver<K> {
     fn gather(&self, agenda: &mut Agenda<K>) {
         let now = Instant::now();
         for key in self.wake.take() {
-            agenda.due.insert(key, now);
+            agenda.at(key, now);
         }
         if self.wake.take_scan() {
             agenda.next_scan = now;
@@ -273,17 +273,17 @@ impl<K: Clone + Ord> Agenda<K> {
         *due = (*due).min(when);
     }
 
+    /// The keys to work on now: who has waited longest comes first, so that nobody is passed over for ever.
     fn take_due(&mut self, at_once: usize) -> Vec<K> {
-        let now = Instant::now();
         let free = at_once.saturating_sub(self.busy.len());
-        let ready = |key: &K, when: Instant, busy: &BTreeSet<K>| when <= now && !busy.contains(key);
-        let taken: Vec<K> = self
-            .due
-            .iter()
-            .filter(|(key, when)| ready(key, **when, &self.busy))
-            .map(|(key, _)| key.clone())
-            .take(free)
-            .collect();
+        if free == 0 {
+            return Vec::new();
+        }
+        let now = Instant::now();
+        let ready = |(key, when): &(&K, &Instant)| **when <= now && !self.busy.contains(*key);
+        let mut waiting: Vec<(&K, &Instant)> = self.due.iter().filter(ready).collect();
+        waiting.sort_by_key(|(_, when)| **when);
+        let taken: Vec<K> = waiting.into_iter().take(free).map(|(key, _)| key.clone()).collect();
         for key in &taken {
             self.due.remove(key);
             self.busy.insert(key.clone());

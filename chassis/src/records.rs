@@ -51,6 +51,17 @@ pub async fn load<T: DeserializeOwned>(
     Ok(Some(Stored { record, version: entry.version }))
 }
 
+/// What was read as one of many. What is not readable is logged and left out: it costs one record.
+pub fn readable<T>(loaded: Result<Option<Stored<T>>, Error>) -> Result<Option<Stored<T>>, Error> {
+    match loaded {
+        Err(err @ Error::Unreadable { .. }) => {
+            tracing::error!(error = &err as &dyn std::error::Error, "a record is left out");
+            Ok(None)
+        }
+        loaded => loaded,
+    }
+}
+
 /// The operation that writes a record over the version it was read at, or makes it.
 pub fn put<T: Serialize>(path: Path, record: &T, version: Option<Version>) -> Op {
     let precondition = version.map_or(Precondition::Absent, Precondition::Version);

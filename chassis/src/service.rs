@@ -16,15 +16,16 @@ pub trait Service: Send + Sync + 'static {
     fn name(&self) -> ServiceName;
 
     /// Adds the routes of the plain listener: for people, probes and document 001's callers.
-    fn public_routes(&self, routes: &mut ServiceConfig);
+    fn public_routes(&self, _routes: &mut ServiceConfig) {}
 
     /// Adds the routes of the mutual-TLS listener: for other services. The caller's name is taken
     /// with the extractor [`crate::http::Caller`].
     fn internal_routes(&self, _routes: &mut ServiceConfig) {}
 
-    /// Who may call the mutual-TLS listener at all; everybody else gets 403.
-    fn internal_callers(&self) -> &'static [ServiceName] {
-        &[]
+    /// Who may call the mutual-TLS listener at all; everybody else gets 403. Of a table of routes it is
+    /// [`crate::http::callers`].
+    fn internal_callers(&self) -> Vec<ServiceName> {
+        Vec::new()
     }
 
     /// The service's own metrics, shown at `/metrics` beside those of the process.

@@ -69,10 +69,6 @@ codes! {
     DeadlineExceeded = "DEADLINE_EXCEEDED",
     /// A newer request for the same instance took its place.
     Superseded = "SUPERSEDED",
-    /// The message is older than the platform remembers requests.
-    Expired = "EXPIRED",
-    /// The request id was used before with another content.
-    MessageIdConflict = "MSG_ID_CONFLICT",
     /// A broken invariant inside the platform; the log has the details.
     Internal = "INTERNAL",
 }

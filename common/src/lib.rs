@@ -9,6 +9,7 @@ pub mod failure;
 pub mod id;
 pub mod message;
 pub mod name;
+pub mod nesting;
 pub mod port;
 pub mod problem;
 pub mod record;

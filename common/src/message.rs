@@ -30,8 +30,6 @@ pub mod header {
     pub const MESSAGE_ID: &str = "message-id";
     /// JSON: all the app and node details of messages 8, 9, 11, 12.
     pub const DETAILS: &str = "details";
-    /// W3C trace context.
-    pub const TRACEPARENT: &str = "traceparent";
     /// On dead letters: why.
     pub const REASON: &str = "reason";
 }

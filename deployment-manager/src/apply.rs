@@ -4,6 +4,7 @@
 mod build;
 mod container;
 mod last_words;
+mod pack;
 mod probe;
 mod remove;
 mod route;
@@ -105,6 +106,7 @@ pub(crate) async fn apply(round: &Round<'_>, step: &Step) -> Result<Effect, Erro
         Step::Unroute { waiting } => route::unroute(round, waiting).await,
         Step::Finish => route::finish(round).await,
         Step::Remove { slots, lost } => remove::remove(round, slots, lost).await,
+        Step::Register => Ok(Effect::of(Change::Registered)),
         Step::GiveUp { failure } => Ok(Effect::of(Change::GivenUp { failure: failure.clone() })),
         Step::Fail => Ok(Effect::of(Change::Failed)),
         Step::Stopped => Ok(Effect::of(Change::Stopped)),

@@ -103,16 +103,20 @@ async fn record(
 ) -> Result<Acceptance, records::Error> {
     let store = shared.ports.store.as_ref();
     let mut changes = Vec::new();
+    let mut ended = None;
     if let Some(old) = before.map(|stored| &stored.record).filter(|old| is_in_progress(old)) {
         let outcome = overtaken(old);
         after.owed.push(notice::notice(&old.instance, old.goal, old.request, &outcome));
         changes.extend(concluded(shared, old, outcome.clone()).await?);
-        shared.metrics.ended(old.goal, &outcome);
+        ended = Some((old.goal, outcome));
     }
     let path = path::deployment(&after.instance);
     changes.push(records::put(path, &after, before.map(|stored| stored.version)));
     let accepted = operations::accept(store, shared.ports.clock.as_ref(), request, changes).await?;
     if accepted == Acceptance::Fresh {
+        if let Some((goal, outcome)) = &ended {
+            shared.metrics.ended(*goal, outcome);
+        }
         shared.deployments.wake(after.instance);
     }
     Ok(accepted)

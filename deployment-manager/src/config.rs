@@ -1,5 +1,6 @@
 //! The sections `[deployment]` and `[build]`: as they are written, and as they are meant.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chassis::config::Problem;
@@ -45,6 +46,7 @@ pub struct RawDeployment {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawBuild {
+    pub folder: String,
     pub at_once: usize,
     pub max_unpacked_mebibytes: u64,
     pub python_builder: String,
@@ -65,7 +67,9 @@ pub struct Config {
     pub most_replicas: usize,
     /// How many deployments are worked on at once.
     pub at_once: usize,
-    /// How many images are built at once: their contexts are in memory meanwhile.
+    /// Where bundles and build contexts stand during a build; nothing in it has a name.
+    pub build_folder: PathBuf,
+    /// How many images are built at once.
     pub builds_at_once: usize,
     /// How many bytes of files a build context may have.
     pub most_unpacked: u64,
@@ -96,6 +100,9 @@ impl Raw {
         }
         if !(1..=4096).contains(&build.max_unpacked_mebibytes) {
             problems.push(Problem::new("build.max_unpacked_mebibytes", "must be from 1 to 4096"));
+        }
+        if build.folder.is_empty() {
+            problems.push(Problem::new("build.folder", "must name a folder"));
         }
         for (key, image) in build.images() {
             if !is_image(image) {
@@ -161,6 +168,7 @@ fn meant(deployment: &RawDeployment, build: RawBuild, http: &http::Config) -> Co
         sweep_every: Duration::from_secs(deployment.sweep_seconds.into()),
         most_replicas: usize::try_from(deployment.max_replicas).unwrap_or(1),
         at_once: deployment.at_once,
+        build_folder: build.folder.into(),
         builds_at_once: build.at_once,
         most_unpacked: build.max_unpacked_mebibytes * MIB,
         images: Images {

@@ -33,5 +33,6 @@ mod watches;
 pub use config::{Config, Raw};
 pub use domain::dockerfile::Images;
 pub use domain::patience::Patience;
+pub use http::ENDPOINTS;
 pub use ports::Ports;
 pub use service::DeploymentManager;

@@ -1,8 +1,8 @@
 //! Every metric of the deployment manager.
 
+use chassis::metrics::register;
 use common::record::deployment::Goal;
 use common::record::operation::Outcome;
-use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 /// What the deployment manager counts.
@@ -74,13 +74,4 @@ fn label(goal: Goal) -> &'static str {
         Goal::Running => "running",
         Goal::Stopped => "stopped",
     }
-}
-
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: Result<C, prometheus::Error>,
-) -> C {
-    let metric = metric.expect("names and labels are constants of the right form");
-    registry.register(Box::new(metric.clone())).expect("each metric is registered once");
-    metric
 }

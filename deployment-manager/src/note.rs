@@ -93,7 +93,10 @@ async fn try_note(shared: &Shared, held: &mut Held, changes: &[Change]) -> Resul
     change::note(&mut after, changes, &shared.config.patience, now);
     held.clear_told(&mut after);
     let ended = ended(before, &after);
-    let mut more = registry::follow(store, before, &after).await.map_err(RecordsError::Store)?;
+    let mut more = Vec::new();
+    if registry::is_concerned(before, &after) || changes.contains(&Change::Registered) {
+        more.extend(registry::follow(store, &after).await.map_err(RecordsError::Store)?);
+    }
     if let Some(outcome) = &ended {
         after.owed.push(notice::notice(&after.instance, after.goal, after.request, outcome));
         more.extend(conclude(shared, &after, outcome).await?);

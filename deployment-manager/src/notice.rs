@@ -8,7 +8,7 @@ use common::failure::{Failure, FailureCode};
 use common::id::{MessageId, RequestId};
 use common::message::Event;
 use common::name::LegacyName;
-use common::record::deployment::{Deployment, Goal, Slot, SlotState};
+use common::record::deployment::{Deployment, Goal, Replica, Slot, SlotState, State};
 use common::record::operation::Outcome;
 use common::record::owed::Owed;
 use common::topic::Topic;
@@ -21,7 +21,7 @@ pub(crate) struct Details {
     app: Option<String>,
     instance: LegacyName,
     release: Option<u32>,
-    /// Those that the edge serves.
+    /// Those that the edge serves; of a failed deploy, or of a stop, those it takes away.
     replicas: Vec<ReplicaDetails>,
     /// `<ip>:<port>` of the front door.
     endpoint: Option<String>,
@@ -41,11 +41,17 @@ struct ReplicaDetails {
 
 impl Details {
     pub(crate) fn of(deployment: &Deployment) -> Self {
+        let routed = deployment.slots.iter().filter(|slot| slot.state == SlotState::Routed);
+        let replicas = if deployment.state == State::Running {
+            routed.filter_map(Slot::replica).map(ReplicaDetails::of).collect()
+        } else {
+            deployment.taken.iter().cloned().map(ReplicaDetails::of).collect()
+        };
         Details {
             app: Some(deployment.app.to_string()),
             instance: deployment.instance.clone(),
             release: Some(deployment.release.0),
-            replicas: deployment.slots.iter().filter_map(replica).collect(),
+            replicas,
             endpoint: deployment.endpoint.clone(),
             failure: deployment.failure.clone(),
         }
@@ -68,16 +74,18 @@ impl Details {
     }
 }
 
-fn replica(slot: &Slot) -> Option<ReplicaDetails> {
-    let place = slot.place.as_ref().filter(|_| slot.state == SlotState::Routed)?;
-    Some(ReplicaDetails {
-        slot: slot.number.0,
-        node_id: place.node.to_string(),
-        node_name: place.node.to_string(),
-        node_ip: place.ip,
-        port: place.host_port,
-        container_id: slot.container_id.clone(),
-    })
+impl ReplicaDetails {
+    fn of(replica: Replica) -> Self {
+        let Replica { number, place, container_id } = replica;
+        ReplicaDetails {
+            slot: number.0,
+            node_id: place.node.to_string(),
+            node_name: place.node.to_string(),
+            node_ip: place.ip,
+            port: place.host_port,
+            container_id,
+        }
+    }
 }
 
 /// The outcome of a request that did what it should.

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::domain::observed::Observed;
 use crate::domain::replicas::is_in_progress;
 use crate::records;
+use crate::registry;
 use crate::shared::Shared;
 
 /// What one look at a deployment found.
@@ -32,17 +33,19 @@ pub(crate) struct Found {
 
 pub(crate) async fn observe(shared: &Shared, deployment: &Deployment) -> Result<Found, Error> {
     let store = shared.ports.store.as_ref();
-    let (instance, scale, releases, upstreams) = futures::try_join!(
+    let (instance, scale, releases, upstreams, misregistered) = futures::try_join!(
         instance(store, &deployment.instance),
         scale(store, &deployment.instance),
         releases(store, deployment),
         upstreams(store, deployment),
+        misregistered(store, deployment),
     )?;
     let seen = Observed {
         replicas: replicas(scale, instance.as_ref(), &shared.config),
         nodes: shared.fleet.verdicts(),
         listings: shared.fleet.listings(&deployment.instance),
         upstreams,
+        misregistered,
     };
     Ok(Found { seen, instance, releases })
 }
@@ -80,12 +83,20 @@ async fn releases(
     Ok(found.into_iter().flatten().map(|release| (release.number, release)).collect())
 }
 
-/// Only looked at while nothing is under way: what is being changed is not repaired.
+/// What is being changed is not repaired, and not looked at.
+fn is_at_rest(deployment: &Deployment) -> bool {
+    !is_in_progress(deployment) && deployment.serving.is_some()
+}
+
+async fn misregistered(store: &dyn Store, deployment: &Deployment) -> Result<bool, Error> {
+    Ok(is_at_rest(deployment) && registry::has_drifted(store, deployment).await?)
+}
+
 async fn upstreams(
     store: &dyn Store,
     deployment: &Deployment,
 ) -> Result<Option<Vec<Upstream>>, Error> {
-    if is_in_progress(deployment) || deployment.serving.is_none() {
+    if !is_at_rest(deployment) {
         return Ok(None);
     }
     let stored = load(store, &path::route(&deployment.instance)).await?;

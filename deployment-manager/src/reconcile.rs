@@ -31,6 +31,8 @@ const STEPS: usize = 32;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// When something that ends again and again is looked at again.
 const EXAMINE_AGAIN: Duration = Duration::from_secs(5);
+/// When a build that waits for its turn asks again.
+const BUILD_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why a deployment could not be worked on for now.
 #[derive(Debug, thiserror::Error)]
@@ -110,8 +112,9 @@ impl Deployments {
         let Some(Effect { mut changes, hindrance }) = applied? else {
             return Ok(Some(Outcome::Again(Duration::ZERO)));
         };
-        // What the edge serves was read before it was told anew.
+        // What the edge serves, and what is registered, was read before it was told anew.
         found.seen.upstreams = None;
+        found.seen.misregistered = false;
         let hindered = hindrance.as_ref().filter(|_| may_be_hindered(&held.record));
         if let Some(failure) = hindered
             && (held.record.failure.as_ref() != Some(failure) || !changes.is_empty())
@@ -187,7 +190,13 @@ fn may_be_hindered(deployment: &Deployment) -> bool {
 
 /// How long to wait after a step that changed nothing: those that look for themselves have waited.
 fn pause(step: &Step) -> Duration {
-    if matches!(step, Step::Examine { .. }) { EXAMINE_AGAIN } else { Duration::ZERO }
+    if matches!(step, Step::Examine { .. }) {
+        EXAMINE_AGAIN
+    } else if matches!(step, Step::Build { .. }) {
+        BUILD_AGAIN
+    } else {
+        Duration::ZERO
+    }
 }
 
 #[async_trait]

@@ -7,8 +7,10 @@ use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::consumer::ConsumerLoop;
 use chassis::epoch;
+use chassis::http::callers;
 use chassis::lifecycle::{Condition, Lifecycle};
 use chassis::operations;
+use chassis::readiness::watch_store;
 use chassis::reconcile::{Driver, Settings};
 use chassis::service::{Error, Service};
 use chassis::{records, registry};
@@ -142,14 +144,12 @@ impl Service for DeploymentManager {
         ServiceName::DeploymentManager
     }
 
-    fn public_routes(&self, _routes: &mut ServiceConfig) {}
-
     fn internal_routes(&self, routes: &mut ServiceConfig) {
         http::routes(routes, &self.shared);
     }
 
-    fn internal_callers(&self) -> &'static [ServiceName] {
-        &[ServiceName::AppManager, ServiceName::LoadBalancer]
+    fn internal_callers(&self) -> Vec<ServiceName> {
+        callers(http::ENDPOINTS)
     }
 
     fn metrics(&self) -> Registry {
@@ -157,15 +157,19 @@ impl Service for DeploymentManager {
     }
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error> {
-        let store = lifecycle.condition("store");
+        let condition = lifecycle.condition("store");
         tokio::select! {
             biased;
             () = lifecycle.stopping() => return Ok(()),
-            () = self.prepare(&store) => {}
+            () = self.prepare(&condition) => {}
         }
+        let store = self.shared.ports.store.as_ref();
+        let working = async {
+            futures::join!(self.work(&lifecycle), watch_store(store, &condition, &lifecycle))
+        };
         tokio::select! {
             biased;
-            () = self.work(&lifecycle) => Ok(()),
+            _ = working => Ok(()),
             () = self.shared.deposed.notified() => Err(Deposed.into()),
         }
     }

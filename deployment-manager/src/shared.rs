@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     pub(crate) fleet: Fleet,
     pub(crate) deployments: Wake<LegacyName>,
     pub(crate) nodes: Wake<NodeName>,
-    /// Held while a build context is in memory.
+    /// Held while an image is built.
     pub(crate) building: Semaphore,
     lead: OnceLock<Lead>,
     /// Told when somebody else turns out to lead.

@@ -15,9 +15,12 @@ use common::port::container::Container;
 use common::port::nodes::{self, Agent, Removal};
 use common::port::store;
 use common::record::deployment::{Deployment, Slot, SlotState};
+use futures::stream::{self, StreamExt as _};
 
 use crate::records as stored;
 use crate::shared::Shared;
+
+const REMOVED_AT_ONCE: usize = 8;
 
 /// Why a node could not be swept for now.
 #[derive(Debug, thiserror::Error)]
@@ -57,10 +60,14 @@ impl Nodes {
         // A replica is placed in its record before its container is made, so a record that is read
         // after the listing knows every container in it.
         self.shared.ports.store.sync().await?;
-        for container in self.unwanted(node, containers).await? {
-            self.remove(agent, &container).await?;
-        }
-        Ok(())
+        // One that cannot be removed keeps none of the others.
+        let unwanted = self.unwanted(node, containers).await?;
+        let removed: Vec<Result<(), Error>> = stream::iter(unwanted)
+            .map(|container| async move { self.remove(agent, &container).await })
+            .buffer_unordered(REMOVED_AT_ONCE)
+            .collect()
+            .await;
+        removed.into_iter().collect()
     }
 
     async fn unwanted(

@@ -15,6 +15,7 @@ mod outcome;
 use chassis::records;
 use common::failure::{Failure, FailureCode};
 use common::id::Generation;
+use common::name::LegacyName;
 use common::port::store;
 
 use crate::domain::route::Invalid;
@@ -31,6 +32,9 @@ pub(crate) enum Error {
     Stale(Generation),
     #[error("the route cannot be as it was asked for")]
     Invalid(#[source] Invalid),
+    /// Only the deployment manager changes the route of what it deployed.
+    #[error("{0} is deployed by the platform, which routes it")]
+    Deployed(LegacyName),
     #[error("{0}")]
     Failed(Failure),
     #[error(transparent)]

@@ -6,28 +6,52 @@ mod routes;
 
 use std::sync::Arc;
 
-use actix_web::web::{Data, ServiceConfig, delete, get, post};
+use actix_web::http::Method;
+use actix_web::web::{Data, ServiceConfig, to};
+use chassis::http::{Access, Endpoint, Listener, mount};
+use common::service::ServiceName;
 
 use crate::shared::Shared;
 
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const DELETE: Method = Method::DELETE;
+const ANYONE: Access = Access::Anyone;
+const DEPLOYER: Access = Access::Services(&[ServiceName::DeploymentManager]);
+
+/// Every route of the service besides those that all services have.
+pub const ENDPOINTS: &[Endpoint] = &[
+    Endpoint::new(GET, "/registerApp", Access::ActingGet, &[37], || to(document_001::register_app))
+        .of_document(1)
+        .same_as("POST /api/v1/routes"),
+    Endpoint::new(GET, "/deregisterApp", Access::ActingGet, &[37], || {
+        to(document_001::deregister_app)
+    })
+    .of_document(1)
+    .same_as("DELETE /api/v1/routes/{instance}"),
+    Endpoint::new(GET, "/getVmDetails", ANYONE, &[38], || to(document_001::get_vm_details))
+        .of_document(1),
+    Endpoint::new(GET, "/getAppsDetails", ANYONE, &[38], || to(document_001::get_apps_details))
+        .of_document(1)
+        .same_as("GET /api/v1/routes"),
+    Endpoint::new(GET, "/getAppsHealth", ANYONE, &[38], || to(document_001::get_apps_health))
+        .of_document(1),
+    Endpoint::new(GET, "/api/v1/routes", ANYONE, &[38, 39], || to(routes::list)),
+    Endpoint::new(GET, "/api/v1/routes", DEPLOYER, &[38, 39], || to(routes::list)),
+    Endpoint::new(POST, "/api/v1/routes", DEPLOYER, &[37, 39], || to(routes::set)),
+    Endpoint::new(DELETE, "/api/v1/routes/{instance}", DEPLOYER, &[37, 39], || to(routes::remove)),
+    Endpoint::new(POST, "/api/v1/routes/{instance}/probe", DEPLOYER, &[33], || to(routes::probe)),
+];
+
 /// For people, probes and document 001's callers.
-pub(crate) fn public(shared: &Arc<Shared>, config: &mut ServiceConfig) {
-    config
-        .app_data(Data::from(Arc::clone(shared)))
-        .route("/registerApp", get().to(document_001::register_app))
-        .route("/deregisterApp", get().to(document_001::deregister_app))
-        .route("/getVmDetails", get().to(document_001::get_vm_details))
-        .route("/getAppsDetails", get().to(document_001::get_apps_details))
-        .route("/getAppsHealth", get().to(document_001::get_apps_health))
-        .route("/api/v1/routes", get().to(routes::list));
+pub(crate) fn public(shared: &Arc<Shared>, routes: &mut ServiceConfig) {
+    let document_001_gets = shared.config.document_001_gets;
+    routes.app_data(Data::from(Arc::clone(shared)));
+    mount(ENDPOINTS, Listener::Plain { document_001_gets }, routes);
 }
 
 /// For the deployment manager.
-pub(crate) fn internal(shared: &Arc<Shared>, config: &mut ServiceConfig) {
-    config
-        .app_data(Data::from(Arc::clone(shared)))
-        .route("/api/v1/routes", get().to(routes::list))
-        .route("/api/v1/routes", post().to(routes::set))
-        .route("/api/v1/routes/{instance}", delete().to(routes::remove))
-        .route("/api/v1/routes/{instance}/probe", post().to(routes::probe));
+pub(crate) fn internal(shared: &Arc<Shared>, routes: &mut ServiceConfig) {
+    routes.app_data(Data::from(Arc::clone(shared)));
+    mount(ENDPOINTS, Listener::MutualTls, routes);
 }

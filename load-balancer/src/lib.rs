@@ -23,5 +23,6 @@ mod shared;
 mod watches;
 
 pub use config::Config;
+pub use http::ENDPOINTS;
 pub use ports::Ports;
 pub use service::LoadBalancer;

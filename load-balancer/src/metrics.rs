@@ -1,6 +1,6 @@
 //! Every metric of the load balancer.
 
-use prometheus::core::Collector;
+use chassis::metrics::register;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 /// What the load balancer counts.
@@ -60,13 +60,4 @@ impl Metrics {
             registry,
         }
     }
-}
-
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: Result<C, prometheus::Error>,
-) -> C {
-    let metric = metric.expect("names and labels are constants of the right form");
-    registry.register(Box::new(metric.clone())).expect("each metric is registered once");
-    metric
 }

@@ -131,21 +131,9 @@ pub(crate) async fn all<T: DeserializeOwned + Send>(
     let names = store.children(folder).await?;
     let paths: Vec<Path> = names.iter().filter_map(|name| folder.join(name).ok()).collect();
     stream::iter(paths)
-        .map(|path| async move { readable(records::load(store, &path).await) })
+        .map(|path| async move { records::readable(records::load(store, &path).await) })
         .buffered(AT_ONCE)
         .try_filter_map(|found| async move { Ok(found) })
         .try_collect()
         .await
-}
-
-fn readable<T>(
-    loaded: Result<Option<Stored<T>>, records::Error>,
-) -> Result<Option<Stored<T>>, records::Error> {
-    match loaded {
-        Err(err @ records::Error::Unreadable { .. }) => {
-            tracing::error!(error = &err as &dyn std::error::Error, "a record is left out");
-            Ok(None)
-        }
-        loaded => loaded,
-    }
 }

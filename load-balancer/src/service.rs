@@ -6,7 +6,9 @@ use std::time::Duration;
 use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::consumer::ConsumerLoop;
+use chassis::http::callers;
 use chassis::lifecycle::{Condition, Lifecycle};
+use chassis::readiness::watch_store;
 use chassis::reconcile::{Driver, Settings};
 use chassis::service::{Error, Service};
 use chassis::{epoch, operations, registry};
@@ -142,8 +144,8 @@ impl Service for LoadBalancer {
         http::internal(&self.shared, routes);
     }
 
-    fn internal_callers(&self) -> &'static [ServiceName] {
-        &[ServiceName::DeploymentManager]
+    fn internal_callers(&self) -> Vec<ServiceName> {
+        callers(http::ENDPOINTS)
     }
 
     fn metrics(&self) -> Registry {
@@ -155,7 +157,9 @@ impl Service for LoadBalancer {
         let edge = lifecycle.condition("edge");
         let work = async {
             self.lead(&leading).await;
-            self.work(&lifecycle, edge).await;
+            let store = self.shared.ports.store.as_ref();
+            let watching = watch_store(store, &leading, &lifecycle);
+            futures::join!(self.work(&lifecycle, edge), watching);
         };
         let result = tokio::select! {
             biased;

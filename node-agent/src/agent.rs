@@ -168,9 +168,10 @@ impl Agent {
         self.announce(issuer).await
     }
 
-    /// Builds an image and pushes it.
+    /// Builds an image and pushes it. Its steps run what strangers wrote, as an app does.
     pub(crate) async fn build(&self, repository: &str, context: Bytes) -> Result<ImageRef, Error> {
         let _turn = self.builds.acquire().await;
+        self.wall.stands().map_err(Error::Build)?;
         let containers = &self.ports.containers;
         containers.build(repository, context).await.map_err(Error::Build)?;
         containers.push(repository).await.map_err(Error::Build)

@@ -6,10 +6,11 @@ mod refusal;
 
 use std::sync::Arc;
 
-use actix_web::web::{Data, JsonConfig, ServiceConfig, get, post, resource};
-use chassis::http::json_config;
+use actix_web::http::Method;
+use actix_web::web::{Data, ServiceConfig, to};
+use chassis::http::{Access, Endpoint, Listener, json_config, mount};
 use common::agent;
-use common::service::ServiceName;
+use common::service::ServiceName::{AppManager, DeploymentManager, LoadBalancer, NodeManager};
 
 use crate::agent::Agent;
 
@@ -18,43 +19,29 @@ use refusal::AgentRefusal;
 /// A specification with its files.
 const ORDER_BYTES: usize = 2 * 1024 * 1024;
 
-const DEPLOYER: &[ServiceName] = &[ServiceName::DeploymentManager];
-const LEADERS: &[ServiceName] = &[ServiceName::DeploymentManager, ServiceName::NodeManager];
-const LISTERS: &[ServiceName] =
-    &[ServiceName::DeploymentManager, ServiceName::NodeManager, ServiceName::AppManager];
-const READERS_OF_SAMPLES: &[ServiceName] =
-    &[ServiceName::DeploymentManager, ServiceName::NodeManager, ServiceName::LoadBalancer];
-const READERS_OF_LOGS: &[ServiceName] = &[ServiceName::DeploymentManager, ServiceName::AppManager];
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const DEPLOYER: Access = Access::Services(&[DeploymentManager]);
+const LEADERS: Access = Access::Services(&[DeploymentManager, NodeManager]);
+const LISTERS: Access = Access::Services(&[DeploymentManager, NodeManager, AppManager]);
+const READERS_OF_SAMPLES: Access =
+    Access::Services(&[AppManager, DeploymentManager, NodeManager, LoadBalancer]);
+const READERS_OF_LOGS: Access = Access::Services(&[DeploymentManager, AppManager]);
 
-/// Everybody who may call anything.
-pub(crate) const CALLERS: &[ServiceName] = &[
-    ServiceName::AppManager,
-    ServiceName::DeploymentManager,
-    ServiceName::NodeManager,
-    ServiceName::LoadBalancer,
+/// Every route of the service besides those that all services have.
+pub const ENDPOINTS: &[Endpoint] = &[
+    Endpoint::new(POST, agent::ENSURE, DEPLOYER, &[33], || to(orders::ensure)),
+    Endpoint::new(POST, agent::REMOVE, DEPLOYER, &[34], || to(orders::remove)),
+    Endpoint::new(POST, agent::PULL, DEPLOYER, &[33], || to(orders::pull)),
+    Endpoint::new(POST, agent::BUILD, DEPLOYER, &[33], || to(orders::build)),
+    Endpoint::new(POST, agent::ANNOUNCE, LEADERS, &[33, 35], || to(orders::announce)),
+    Endpoint::new(GET, agent::CONTAINERS, LISTERS, &[33, 35], || to(questions::list)),
+    Endpoint::new(GET, "/v1/probe/{name}", DEPLOYER, &[33], || to(questions::probe)),
+    Endpoint::new(GET, "/v1/logs/{name}", READERS_OF_LOGS, &[33], || to(questions::logs)),
+    Endpoint::new(GET, agent::SAMPLES, READERS_OF_SAMPLES, &[35, 38], || to(questions::samples)),
 ];
 
 pub(crate) fn routes(agent: Arc<Agent>, routes: &mut ServiceConfig) {
-    let named = |path: &str| format!("{path}/{{name}}");
-    let order = |path: &str| resource(path.to_owned()).app_data(orders_config());
-    routes
-        .app_data(Data::from(agent))
-        .service(order(agent::ENSURE).route(post().to(orders::ensure)))
-        .service(order(agent::REMOVE).route(post().to(orders::remove)))
-        .service(order(agent::PULL).route(post().to(orders::pull)))
-        .service(order(agent::ANNOUNCE).route(post().to(orders::announce)))
-        .route(agent::BUILD, post().to(orders::build))
-        .route(agent::CONTAINERS, get().to(questions::list))
-        .route(&named(agent::PROBE), get().to(questions::probe))
-        .route(&named(agent::LOGS), get().to(questions::logs))
-        .route(agent::SAMPLES, get().to(questions::samples));
-}
-
-fn orders_config() -> JsonConfig {
-    json_config().limit(ORDER_BYTES)
-}
-
-/// Lets the caller in, if it is one of `callers`.
-fn admit(caller: ServiceName, callers: &[ServiceName]) -> Result<(), AgentRefusal> {
-    if callers.contains(&caller) { Ok(()) } else { Err(AgentRefusal::forbidden(caller)) }
+    routes.app_data(Data::from(agent)).app_data(json_config().limit(ORDER_BYTES));
+    mount(ENDPOINTS, Listener::MutualTls, routes);
 }

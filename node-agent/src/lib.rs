@@ -24,5 +24,6 @@ mod replicas;
 mod wall;
 
 pub use config::{Config, Raw};
+pub use http::ENDPOINTS;
 pub use ports::Ports;
 pub use service::NodeAgent;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
+use chassis::http::callers;
 use chassis::lifecycle::Lifecycle;
 use chassis::service::{Error, Service};
 use common::service::ServiceName;
@@ -33,14 +34,12 @@ impl Service for NodeAgent {
         ServiceName::NodeAgent
     }
 
-    fn public_routes(&self, _routes: &mut ServiceConfig) {}
-
     fn internal_routes(&self, routes: &mut ServiceConfig) {
         http::routes(Arc::clone(&self.agent), routes);
     }
 
-    fn internal_callers(&self) -> &'static [ServiceName] {
-        http::CALLERS
+    fn internal_callers(&self) -> Vec<ServiceName> {
+        callers(http::ENDPOINTS)
     }
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error> {

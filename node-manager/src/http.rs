@@ -6,39 +6,55 @@ mod refusals;
 
 use std::sync::Arc;
 
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::http::Method;
+use actix_web::web::{Data, ServiceConfig, to};
+use chassis::http::{Access, Endpoint, Listener, mount};
+use common::service::ServiceName;
 
 use crate::shared::Shared;
 
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const DELETE: Method = Method::DELETE;
+const ANYONE: Access = Access::Anyone;
+const READERS: Access = Access::Services(&[
+    ServiceName::AppManager,
+    ServiceName::DeploymentManager,
+    ServiceName::LoadBalancer,
+]);
+
+/// Every route of the service besides those that all services have.
+pub const ENDPOINTS: &[Endpoint] = &[
+    Endpoint::new(GET, "/nodemgr/get-deploy-node", ANYONE, &[36], || to(document_001::deploy_node))
+        .of_document(1),
+    Endpoint::new(GET, "/nodemgr/get-all-nodes-health", ANYONE, &[36], || {
+        to(document_001::all_nodes_health)
+    })
+    .of_document(1)
+    .same_as("GET /api/v1/nodes"),
+    Endpoint::new(GET, "/nodemgr/log", Access::ActingGet, &[36], || to(document_001::take_sample))
+        .of_document(1)
+        .same_as("POST /nodemgr/log"),
+    Endpoint::new(POST, "/nodemgr/log", ANYONE, &[36], || to(document_001::take_sample)),
+    Endpoint::new(DELETE, "/nodemgr/delete-old-logs", ANYONE, &[36], || {
+        to(document_001::delete_old_logs)
+    })
+    .of_document(1),
+    Endpoint::new(GET, "/api/v1/nodes", ANYONE, &[36], || to(nodes::list)),
+    Endpoint::new(GET, "/api/v1/nodes", READERS, &[36], || to(nodes::list)),
+    Endpoint::new(GET, "/api/v1/nodes/{node}/samples", ANYONE, &[36], || to(nodes::samples)),
+    Endpoint::new(GET, "/api/v1/nodes/{node}/samples", READERS, &[36], || to(nodes::samples)),
+];
+
 /// The plain listener.
 pub(crate) fn public_routes(shared: &Arc<Shared>, routes: &mut ServiceConfig) {
-    let mut log = web::resource("/nodemgr/log")
-        .route(web::post().to(document_001::take_sample))
-        .default_service(web::to(refusals::post_only));
-    if shared.config.document_001_gets {
-        log = log.route(web::get().to(document_001::take_sample));
-    }
-    routes
-        .app_data(Data::from(Arc::clone(shared)))
-        .route("/nodemgr/get-deploy-node", web::get().to(document_001::deploy_node))
-        .route("/nodemgr/get-all-nodes-health", web::get().to(document_001::all_nodes_health))
-        .service(log)
-        .service(
-            web::resource("/nodemgr/delete-old-logs")
-                .route(web::delete().to(document_001::delete_old_logs))
-                .default_service(web::to(refusals::delete_only)),
-        );
-    native(routes);
+    let document_001_gets = shared.config.document_001_gets;
+    routes.app_data(Data::from(Arc::clone(shared)));
+    mount(ENDPOINTS, Listener::Plain { document_001_gets }, routes);
 }
 
 /// The mutual-TLS listener.
 pub(crate) fn internal_routes(shared: &Arc<Shared>, routes: &mut ServiceConfig) {
     routes.app_data(Data::from(Arc::clone(shared)));
-    native(routes);
-}
-
-fn native(routes: &mut ServiceConfig) {
-    routes
-        .route("/api/v1/nodes", web::get().to(nodes::list))
-        .route("/api/v1/nodes/{node}/samples", web::get().to(nodes::samples));
+    mount(ENDPOINTS, Listener::MutualTls, routes);
 }

@@ -25,5 +25,6 @@ mod sampling;
 mod shared;
 
 pub use config::Config;
+pub use http::ENDPOINTS;
 pub use ports::Ports;
 pub use service::Service;

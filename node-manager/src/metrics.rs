@@ -1,9 +1,9 @@
 //! Every metric of the node manager.
 
+use chassis::metrics::register;
 use common::name::NodeName;
 use common::port::nodes::NodeUse;
 use common::record::node::Verdict;
-use prometheus::core::Collector;
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
@@ -125,13 +125,4 @@ pub(crate) fn verdict_name(verdict: Verdict) -> &'static str {
         Verdict::Dead => "dead",
         Verdict::Draining => "draining",
     }
-}
-
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: Result<C, prometheus::Error>,
-) -> C {
-    let metric = metric.expect("names and labels are constants of the right form");
-    registry.register(Box::new(metric.clone())).expect("each metric is registered once");
-    metric
 }

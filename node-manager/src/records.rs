@@ -1,12 +1,12 @@
 //! This service's own record, the placement; and writing under this service's epoch.
 
 use chassis::records::{self, Stored};
-use common::id::RequestId;
+use common::id::{ReleaseNumber, RequestId};
 use common::name::{LegacyName, NodeName};
 use common::port::bus;
 use common::port::container::Limits;
 use common::port::store::{self, Op, Path};
-use common::record::deployment::Deployment;
+use common::record::deployment::{Deployment, Slot};
 use common::record::instance::Instance;
 use common::record::node::PortLease;
 use common::record::owed::Owed;
@@ -128,17 +128,32 @@ pub(crate) async fn leased_ports(
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
-/// What an instance's containers may use: as its release says, else the default.
+/// What the container may use that an instance needs a place for: as the release says that its
+/// deployment runs for this request, else the one its user asked for. None if nobody deploys it.
 pub(crate) async fn limits(
     shared: &Shared,
     instance: &LegacyName,
-) -> Result<Limits, records::Error> {
+    request: Option<RequestId>,
+) -> Result<Option<Limits>, records::Error> {
     let store = shared.ports.store.as_ref();
-    let asked: Option<Stored<Instance>> = records::load(store, &path::instance(instance)).await?;
-    let Some(Stored { record: Instance { app, release, .. }, .. }) = asked else {
-        return Ok(Limits::default());
+    let (app, release) = match deployment(shared, instance).await? {
+        Some(Stored { record, .. }) => (record.app.clone(), release_of(&record, request)),
+        None => {
+            let asked: Option<Stored<Instance>> =
+                records::load(store, &path::instance(instance)).await?;
+            let Some(Stored { record, .. }) = asked else { return Ok(None) };
+            (record.app, record.release)
+        }
     };
     let release: Option<Stored<Release>> =
         records::load(store, &path::release(&app, release)).await?;
-    Ok(release.map(|release| release.record.limits).unwrap_or_default())
+    Ok(release.map(|release| release.record.limits))
+}
+
+/// A replica of what is served runs that, whatever else is on its way or has failed.
+fn release_of(deployment: &Deployment, request: Option<RequestId>) -> ReleaseNumber {
+    let asked = |slot: &&Slot| Some(slot.placement_request) == request;
+    let generation = deployment.slots.iter().find(asked).map(|slot| slot.generation);
+    let served = deployment.serving.as_ref().filter(|served| Some(served.generation) == generation);
+    served.map_or(deployment.release, |served| served.release)
 }

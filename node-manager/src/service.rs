@@ -6,7 +6,9 @@ use std::time::Duration;
 use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::consumer::ConsumerLoop;
+use chassis::http::callers;
 use chassis::lifecycle::Lifecycle;
+use chassis::readiness::watch_store;
 use chassis::reconcile::{Driver, Settings};
 use chassis::service;
 use chassis::{epoch, registry};
@@ -101,8 +103,8 @@ impl service::Service for Service {
         http::internal_routes(&self.shared, routes);
     }
 
-    fn internal_callers(&self) -> &'static [ServiceName] {
-        &[ServiceName::AppManager, ServiceName::DeploymentManager, ServiceName::LoadBalancer]
+    fn internal_callers(&self) -> Vec<ServiceName> {
+        callers(http::ENDPOINTS)
     }
 
     fn metrics(&self) -> Registry {
@@ -126,11 +128,13 @@ impl service::Service for Service {
             () = lifecycle.stopping() => return Ok(()),
             () = starting => {}
         }
-        led.holds();
+        let store = self.shared.ports.store.as_ref();
+        let working =
+            async { futures::join!(self.work(&lifecycle), watch_store(store, &led, &lifecycle)) };
         tokio::select! {
             biased;
             () = self.shared.deposed() => Err(Error::Deposed.into()),
-            () = self.work(&lifecycle) => Ok(()),
+            _ = working => Ok(()),
         }
     }
 }

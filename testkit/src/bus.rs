@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::message::Envelope;
-use common::port::bus::{Consumer, Delivery, Error, MAX_PAYLOAD, Offset, Record};
+use common::port::bus::{Consumer, Delivery, Error, Offset, Record};
 use common::port::{Bus, Clock};
 use common::topic::{Topic, TopicName};
 use tokio::sync::watch;
@@ -202,10 +202,7 @@ impl Bus for MemoryBus {
     }
 
     async fn publish(&self, topic: &TopicName, record: Record) -> Result<Offset, Error> {
-        let size = record.payload.len();
-        if size > MAX_PAYLOAD {
-            return Err(Error::TooLarge { size });
-        }
+        record.check_size()?;
         self.shared.reach().await?;
         let now = self.shared.clock.now();
         self.shared.change(|state| {

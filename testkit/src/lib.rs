@@ -17,6 +17,7 @@ pub mod edge;
 pub mod entropy;
 pub mod nodes;
 pub mod pki;
+pub mod raw_zip;
 pub mod routes;
 pub mod store;
 

@@ -40,9 +40,11 @@ pub(super) fn is_missing(err: &Refusal) -> bool {
     matches!(said(err), Some((404, _)))
 }
 
-/// Its network, not its image or itself, is what the engine does not find.
+/// Its network, not its image or itself, is what the engine does not find. An image may be called anything.
 pub(super) fn lacks_network(err: &Refusal) -> bool {
-    matches!(said(err), Some((404, message)) if message.contains("network"))
+    let about_network =
+        |message: &str| message.contains("network") && !message.contains("No such image");
+    matches!(said(err), Some((404, message)) if about_network(message))
 }
 
 pub(super) fn lacks_port(err: &Refusal) -> bool {
@@ -80,6 +82,13 @@ mod tests {
         let command = "OCI runtime create failed: exec: \"serve\": not found in $PATH";
         assert!(matches!(classify(answer(400, command)), Error::Refused(_)));
         assert!(matches!(classify(answer(500, "panic")), Error::Unavailable(_)));
+    }
+
+    #[test]
+    fn a_missing_network_is_told_from_a_missing_image_of_any_name() {
+        let image = "No such image: registry:5000/apps/social-network@sha256:00";
+        assert!(is_missing(&answer(404, image)) && !lacks_network(&answer(404, image)));
+        assert!(lacks_network(&answer(404, "network avishkar_net_1 not found")));
     }
 
     #[test]

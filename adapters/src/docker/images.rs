@@ -8,7 +8,7 @@ use bollard::body_full;
 use bollard::models::{BuildInfo, ImageSummary, PushImageInfo};
 use bollard::query_parameters::{
     BuildImageOptionsBuilder, CreateImageOptionsBuilder, ListImagesOptionsBuilder,
-    PushImageOptionsBuilder, RemoveImageOptionsBuilder,
+    PushImageOptionsBuilder, RemoveImageOptions,
 };
 use bytes::Bytes;
 use common::digest::{Digest, ImageRef};
@@ -53,8 +53,10 @@ impl Engine {
         context: Bytes,
     ) -> Result<Digest, Error> {
         let name = format!("{}:{TAG}", self.local_name(repository));
+        let network = self.networks.for_builds().await?;
         let options = BuildImageOptionsBuilder::new()
             .dockerfile("Dockerfile")
+            .networkmode(&network)
             .t(&name)
             .rm(true)
             .forcerm(true)
@@ -142,21 +144,34 @@ impl Engine {
 }
 
 impl Engine {
-    /// Images that were built by the platform carry its label, wherever they were built. The engine
-    /// itself refuses to remove one that a container uses.
+    /// Images that were built by the platform carry its label, wherever they were built, and so do the
+    /// stages that were left behind, which hold most of what a build fetched.
     pub(super) async fn clean_images(
         &self,
         needed: &BTreeSet<ImageRef>,
         newest: usize,
     ) -> Result<usize, Error> {
-        let filters = HashMap::from([("label", vec![format!("{}={IMAGE}", label::PLATFORM)])]);
+        let mut removed = 0;
+        for kind in [IMAGE, label::STAGE] {
+            removed += self.clean_kind(kind, needed, newest).await?;
+        }
+        Ok(removed)
+    }
+
+    /// The engine itself refuses to remove one that a container uses.
+    async fn clean_kind(
+        &self,
+        kind: &str,
+        needed: &BTreeSet<ImageRef>,
+        newest: usize,
+    ) -> Result<usize, Error> {
+        let filters = HashMap::from([("label", vec![format!("{}={kind}", label::PLATFORM)])]);
         let options = ListImagesOptionsBuilder::new().filters(&filters).build();
         let mut images = within(QUICK, self.docker.list_images(Some(options))).await?;
         images.sort_by_key(|image| Reverse(image.created));
         let mut removed = 0;
         for image in images.iter().skip(newest).filter(|image| !is_needed(image, needed)) {
-            let force = RemoveImageOptionsBuilder::new().force(true).build();
-            let removal = self.docker.remove_image(&image.id, Some(force), None);
+            let removal = self.docker.remove_image(&image.id, None::<RemoveImageOptions>, None);
             match attempt(START, removal).await? {
                 Ok(_) => removed += 1,
                 Err(err) if said(&err).is_some() => {}

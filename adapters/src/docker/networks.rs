@@ -1,4 +1,4 @@
-//! Apps' networks: one bridge per instance and none between instances.
+//! Apps' networks: one bridge per instance and none between instances; and one for builds.
 //!
 //! Making a network costs the engine a quarter of a container's start, so a few are made ahead: an
 //! instance takes a free one for itself, and it is free again after the instance's last container.
@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bollard::Docker;
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder};
+use bollard::query_parameters::{
+    InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+};
 use common::name::InstanceName;
 use common::port::container::label;
 use common::port::containers::Error;
@@ -27,6 +29,8 @@ use table::{Released, Table};
 const NAME: &str = "avishkar_net_";
 /// Bridges are called so, and the firewall knows them by it.
 const BRIDGE: &str = "avk";
+/// Stands where an app's network has its number.
+const BUILDS: &str = "build";
 const BRIDGE_OPTION: &str = "com.docker.network.bridge.name";
 /// How many numbers are tried when others hold their addresses.
 const TRIES: usize = 64;
@@ -57,7 +61,7 @@ impl Claim {
     /// Makes the network again: someone removed it.
     pub(super) async fn remake(&self) -> Result<(), Error> {
         let _making = self.networks.making.lock().await;
-        self.networks.create(self.number).await.map(drop)
+        self.networks.create(&self.number.to_string(), self.number).await.map(drop)
     }
 }
 
@@ -177,14 +181,35 @@ impl Networks {
         if self.table().has_spares() {
             return Ok(());
         }
+        let number = self.make(|number| number.to_string()).await?;
+        self.table().add(number);
+        Ok(())
+    }
+
+    /// The network in which builds run their steps: no app's, and behind the same firewall. One is
+    /// enough, as a machine builds one image at a time.
+    pub(super) async fn for_builds(&self) -> Result<String, Error> {
+        self.loaded.get_or_try_init(|| self.load()).await?;
+        let _making = self.making.lock().await;
+        let network = format!("{NAME}{BUILDS}");
+        let options = None::<InspectNetworkOptions>;
+        match attempt(QUICK, self.docker.inspect_network(&network, options)).await? {
+            Ok(_) => return Ok(network),
+            Err(err) if is_missing(&err) => {}
+            Err(err) => return Err(classify(err)),
+        }
+        let number = self.make(|_| BUILDS.to_owned()).await?;
+        self.table().shun(number);
+        Ok(network)
+    }
+
+    /// Makes a network of addresses that nobody uses, and gives their number.
+    async fn make(&self, name: impl Fn(u32) -> String) -> Result<u32, Error> {
         for _ in 0..TRIES {
             let number = self.table().unused_number(self.subnets.count());
             let Some(number) = number else { break };
-            match self.create(number).await? {
-                Created::Yes => {
-                    self.table().add(number);
-                    return Ok(());
-                }
+            match self.create(&name(number), number).await? {
+                Created::Yes => return Ok(number),
                 Created::AddressesTaken => self.table().shun(number),
             }
         }
@@ -194,12 +219,12 @@ impl Networks {
         )))
     }
 
-    async fn create(&self, number: u32) -> Result<Created, Error> {
+    async fn create(&self, name: &str, number: u32) -> Result<Created, Error> {
         let Some(subnet) = self.subnets.subnet(number) else { return Ok(Created::AddressesTaken) };
         let addresses = IpamConfig { subnet: Some(subnet), ..IpamConfig::default() };
-        let bridge = (BRIDGE_OPTION.to_owned(), format!("{BRIDGE}{number}"));
+        let bridge = (BRIDGE_OPTION.to_owned(), format!("{BRIDGE}{name}"));
         let request = NetworkCreateRequest {
-            name: format!("{NAME}{number}"),
+            name: format!("{NAME}{name}"),
             driver: Some("bridge".to_owned()),
             options: Some(HashMap::from([bridge])),
             ipam: Some(Ipam { config: Some(vec![addresses]), ..Ipam::default() }),
@@ -207,7 +232,7 @@ impl Networks {
             ..NetworkCreateRequest::default()
         };
         let Err(err) = attempt(START, self.docker.create_network(request)).await? else {
-            neighbours::quicken(&format!("{BRIDGE}{number}"));
+            neighbours::quicken(&format!("{BRIDGE}{name}"));
             return Ok(Created::Yes);
         };
         match said(&err) {

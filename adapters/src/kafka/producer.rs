@@ -2,21 +2,23 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use common::port::bus::{Error, Offset, Record};
 use common::topic::TopicName;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use tokio::time::timeout;
+use rdkafka::producer::BaseRecord;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 
-use super::closing::Closing;
-use super::context::Context;
 use super::deadline::GRACE;
+use super::delivery::{Delivered, Producer, start};
 use super::settings::KafkaSettings;
 use super::{PARTITION, failure};
 
-pub(super) type Producer = Closing<FutureProducer<Context>>;
+/// How often a producer whose queue is full is asked again.
+const ROOM_AGAIN: Duration = Duration::from_millis(10);
 
 /// Publishes with one producer, and with another one when the first has become useless.
 pub(super) struct Publisher {
@@ -32,7 +34,7 @@ impl fmt::Debug for Publisher {
 
 impl Publisher {
     pub(super) fn start(settings: &KafkaSettings) -> Result<Self, Error> {
-        let current = Mutex::new(producer(settings)?);
+        let current = Mutex::new(start(settings)?);
         Ok(Publisher { settings: settings.clone(), current })
     }
 
@@ -44,10 +46,9 @@ impl Publisher {
     pub(super) async fn publish(&self, topic: &TopicName, record: Record) -> Result<Offset, Error> {
         let producer = self.current();
         let name = self.settings.topic(topic);
-        let sent = producer.send(kafka_record(&name, &record), self.settings.timeout);
-        match timeout(self.settings.timeout * 2 + GRACE, sent).await {
-            Ok(Ok(delivery)) => Ok(Offset(delivery.offset)),
-            Ok(Err((err, _))) => {
+        match timeout(self.settings.timeout * 2 + GRACE, deliver(&producer, &name, &record)).await {
+            Ok(Ok(offset)) => Ok(offset),
+            Ok(Err(err)) => {
                 if failure::is_fatal(&err) {
                     self.replace(&producer)?;
                 }
@@ -62,7 +63,7 @@ impl Publisher {
         let mut current = self.lock();
         if Arc::ptr_eq(&current, useless) {
             tracing::warn!("the producer is useless; starting another one");
-            *current = producer(&self.settings)?;
+            *current = start(&self.settings)?;
         }
         Ok(())
     }
@@ -72,18 +73,30 @@ impl Publisher {
     }
 }
 
-fn producer(settings: &KafkaSettings) -> Result<Arc<Producer>, Error> {
-    let made: Result<FutureProducer<Context>, KafkaError> =
-        settings.producer().create_with_context(Context);
-    made.map(|producer| Arc::new(Closing::new(producer))).map_err(failure::unavailable)
+async fn deliver(producer: &Producer, topic: &str, record: &Record) -> Result<Offset, KafkaError> {
+    loop {
+        let (tell, delivered) = oneshot::channel();
+        match producer.send(kafka_record(topic, record, tell)) {
+            // Its sender goes unheard only with the producer.
+            Ok(()) => return delivered.await.unwrap_or(Err(KafkaError::Canceled)),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                sleep(ROOM_AGAIN).await;
+            }
+            Err((err, _)) => return Err(err),
+        }
+    }
 }
 
-fn kafka_record<'a>(topic: &'a str, record: &'a Record) -> FutureRecord<'a, str, [u8]> {
+fn kafka_record<'a>(
+    topic: &'a str,
+    record: &'a Record,
+    tell: Delivered,
+) -> BaseRecord<'a, str, [u8], Box<Delivered>> {
     let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
     for header in &record.headers {
         headers = headers.insert(Header { key: &header.name, value: Some(header.value.as_ref()) });
     }
-    let sent = FutureRecord::to(topic)
+    let sent = BaseRecord::with_opaque_to(topic, Box::new(tell))
         .partition(PARTITION)
         .payload(record.payload.as_ref())
         .headers(headers);

@@ -11,7 +11,7 @@ const QUEUED_KBYTES: &str = "65536";
 /// What one consumer reads ahead, at most.
 const READ_AHEAD_RECORDS: &str = "1000";
 const READ_AHEAD_KBYTES: &str = "8192";
-/// The largest request: a payload of the largest size with its headers.
+/// The largest request: a record of the largest size and the frame around it.
 const LARGEST_REQUEST: &str = "1000000";
 
 /// Where Kafka is, and how long it is waited for.

@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use bollard::Docker;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptions,
-    ListImagesOptionsBuilder, PruneNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveImageOptionsBuilder,
+    CreateContainerOptions, CreateContainerOptionsBuilder, InspectContainerOptions,
+    KillContainerOptions, ListImagesOptionsBuilder, PruneNetworksOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, StartContainerOptions,
 };
 use bytes::Bytes;
 use common::digest::ImageRef;
@@ -160,6 +160,24 @@ impl Engine {
         for tag in built.iter().flat_map(|image| &image.repo_tags).filter(|tag| own(tag)) {
             self.docker.remove_image(tag, Some(force.clone()), None).await.unwrap();
         }
+    }
+
+    /// Starts a container that is not the platform's; gives its address.
+    pub(crate) async fn stranger(&self, command: &str) -> IpAddr {
+        let command = ["sh", "-c", command].map(str::to_owned).to_vec();
+        let body = ContainerCreateBody {
+            image: Some(BASE.to_owned()),
+            cmd: Some(command),
+            ..ContainerCreateBody::default()
+        };
+        let made =
+            self.docker.create_container(None::<CreateContainerOptions>, body).await.unwrap();
+        self.strangers.lock().unwrap().push(made.id.clone());
+        self.docker.start_container(&made.id, None::<StartContainerOptions>).await.unwrap();
+        let found = self.docker.inspect_container(&made.id, None::<InspectContainerOptions>);
+        let networks = found.await.unwrap().network_settings.unwrap().networks.unwrap();
+        let address = networks.get("bridge").and_then(|network| network.ip_address.as_deref());
+        address.unwrap().parse().unwrap()
     }
 
     /// Builds and pushes an image that is removed with this engine.

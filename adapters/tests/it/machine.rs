@@ -1,13 +1,18 @@
 //! The real agent on a real engine: what it sees of real processes, and how fast it helps itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::firewall;
+use bollard::query_parameters::ListImagesOptionsBuilder;
+use common::digest::{Digest, ImageRef};
+use common::failure::FailureCode;
 use common::id::Epoch;
-use common::port::container::{ContainerSpec, ContainerState};
-use common::port::nodes::{ContainerUse, Issuer, Probe, Sample};
+use common::port::container::{ContainerSpec, ContainerState, label};
+use common::port::nodes::{self, ContainerUse, Issuer, Probe, Sample};
 use common::port::{Containers as _, Nodes as _};
 use common::service::ServiceName;
 use futures::StreamExt as _;
@@ -15,7 +20,7 @@ use testkit::contract::containers::World as _;
 use tokio::time::Instant;
 
 use crate::agent::{Served, while_serving};
-use crate::engine::{Engine, LOOPBACK, PATIENCE, with_engine};
+use crate::engine::{BASE, Engine, LOOPBACK, PATIENCE, dockerfile, with_engine};
 
 const ISSUER: Issuer = Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(1) };
 
@@ -117,7 +122,7 @@ async fn a_container_that_was_killed_serves_again_soon() {
         let (bare, spec) = (spec(engine, &[]), spec(engine, &[]));
         let began = Instant::now();
         engine.containers.ensure_running(&bare, Epoch(1)).await.unwrap();
-        until_served(bare.host_port).await;
+        until_served((LOOPBACK, bare.host_port).into()).await;
         let floor = began.elapsed();
         served.client.ensure(&served.agent, ISSUER, &spec).await.unwrap();
         until_probe(served, &spec, &Probe::Healthy).await;
@@ -125,7 +130,7 @@ async fn a_container_that_was_killed_serves_again_soon() {
         engine.kill(&spec.name()).await;
         let restarted = async { while restarts(served, &spec).await == 0 {} };
         tokio::time::timeout(PATIENCE, restarted).await.unwrap();
-        until_served(spec.host_port).await;
+        until_served((LOOPBACK, spec.host_port).into()).await;
         let took = began.elapsed();
         let found = engine.containers.find(&spec.name()).await.unwrap().unwrap();
         assert!(matches!(found.state, ContainerState::Running { .. }), "{found:?}");
@@ -141,8 +146,8 @@ async fn restarts(served: &Served, spec: &ContainerSpec) -> u32 {
     used.map_or(0, |used| used.restarts)
 }
 
-async fn until_served(port: u16) {
-    let url = format!("http://{LOOPBACK}:{port}/");
+async fn until_served(address: SocketAddr) {
+    let url = format!("http://{address}/");
     let served = async {
         while reqwest::get(&url).await.is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -152,8 +157,8 @@ async fn until_served(port: u16) {
 }
 
 /// Tries to reach the machine by its bridge's address, where everything of it that listens on all
-/// addresses can be reached, and says what came of it.
-const SCAN: &str = r#"exec perl -MIO::Socket::INET -e '
+/// addresses can be reached, and another address; says what came of it.
+const SCAN: &str = r#"perl -MIO::Socket::INET -e '
     open my $r, "<", "/proc/net/route"; my ($g) = map { (split)[1] eq "00000000" ? (split)[2] : () } <$r>;
     my $gateway = join ".", reverse unpack "C4", pack "H8", $g;
     for my $to ("$gateway:$ENV{HOST_PORT}", $ENV{OTHER}) {
@@ -162,33 +167,138 @@ const SCAN: &str = r#"exec perl -MIO::Socket::INET -e '
     }
 '"#;
 
-#[tokio::test]
-async fn an_app_reaches_neither_the_machine_nor_what_is_denied() {
-    with_engine(SCAN, async |engine| {
-        let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let scan = async |other: &str| {
-            let environment = [("HOST_PORT", port.to_string()), ("OTHER", other.to_owned())]
+/// What an app, and a step of a build, reach: of the machine's port and of another address.
+struct Scanner<'a> {
+    engine: &'a Engine,
+    host_port: u16,
+    other: SocketAddr,
+}
+
+impl Scanner<'_> {
+    async fn app(&self) -> String {
+        let environment =
+            [("HOST_PORT", self.host_port.to_string()), ("OTHER", self.other.to_string())]
                 .map(|(name, value)| (name.to_owned(), value))
                 .into();
-            let spec = ContainerSpec { environment, ..engine.spec() };
-            engine.containers.ensure_running(&spec, Epoch(1)).await.unwrap();
-            engine.exit_of(&spec.name()).await;
-            engine.output_of(&spec.name()).await
+        let spec = ContainerSpec { environment, ..self.engine.spec() };
+        self.engine.containers.ensure_running(&spec, Epoch(1)).await.unwrap();
+        self.engine.exit_of(&spec.name()).await;
+        self.engine.output_of(&spec.name()).await
+    }
+
+    /// The step fails, so that the build says what it printed and leaves no image behind.
+    async fn build(&self) -> String {
+        let (port, other) = (self.host_port, self.other);
+        let command = format!("HOST_PORT={port} OTHER={other} {SCAN}; exit 3");
+        let step = serde_json::to_string(&["sh", "-c", &command]).unwrap();
+        let context = dockerfile(&format!("FROM {BASE}\nRUN {step}\n"));
+        let built = self.engine.containers.build("adapters-test/scan", context).await;
+        built.unwrap_err().to_failure().output.join("\n")
+    }
+
+    /// How many of the two answer an app, and a build.
+    async fn answers(&self) -> (usize, usize) {
+        let (app, build) = (self.app().await, self.build().await);
+        let count = |output: &str| {
+            let said = |what: &str| output.lines().filter(|line| line.ends_with(what)).count();
+            let (answers, silent) = (said(" answers"), said(" is silent"));
+            assert_eq!(answers + silent, 2, "{output}");
+            answers
         };
-        let before = scan("192.0.2.1:9").await;
-        assert_eq!(before.matches(" answers").count(), 1, "the machine can be reached: {before}");
-        let rules = firewall::Rules {
-            deny: vec!["169.254.0.0/16".to_owned()],
-            resolvers: vec!["192.0.2.53".parse().unwrap()],
+        (count(&app), count(&build))
+    }
+}
+
+/// Where something listens that is reached through this machine and is not it: a container that is
+/// nobody's app. The engine keeps its networks apart; until this is dropped, not from this address.
+struct Target {
+    address: SocketAddr,
+}
+
+impl Target {
+    async fn start(engine: &Engine) -> Self {
+        let ip = engine.stranger(&format!("export LISTEN=0.0.0.0:8080 STATUS=200; {APP}")).await;
+        let target = Target { address: (ip, 8080).into() };
+        until_served(target.address).await;
+        target.let_through("-I");
+        target
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the engine has no call for it")]
+    fn let_through(&self, verb: &str) {
+        let ip = self.address.ip().to_string();
+        for side in ["-s", "-d"] {
+            let rule = ["-w", "5", verb, "DOCKER-USER", side, &ip, "-j", "ACCEPT"];
+            let done = Command::new("iptables").args(rule).status();
+            assert!(done.is_ok_and(|status| status.success()), "{rule:?}");
+        }
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.let_through("-D");
+    }
+}
+
+fn denying(range: String) -> firewall::Rules {
+    firewall::Rules { deny: vec![range], resolvers: vec!["192.0.2.53".parse().unwrap()] }
+}
+
+#[tokio::test]
+async fn neither_an_app_nor_a_build_reaches_the_machine_or_what_is_denied() {
+    with_engine(SCAN, async |engine| {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let host_port = listener.local_addr().unwrap().port();
+        let target = Target::start(engine).await;
+        let scanner = Scanner { engine, host_port, other: target.address };
+        assert_eq!(scanner.answers().await, (2, 2), "without a wall both can be reached");
+        let wall = async |range: String| {
+            let rules = denying(range);
+            firewall::apply(&rules).await.unwrap();
+            firewall::apply(&rules).await.unwrap();
+            scanner.answers().await
         };
-        firewall::apply(&rules).await.unwrap();
-        firewall::apply(&rules).await.unwrap();
-        let after = scan("169.254.169.254:80").await;
+        let open = wall("192.0.2.0/24".to_owned()).await;
+        let closed = wall(format!("{}/32", target.address.ip())).await;
         firewall::remove().await.unwrap();
-        assert_eq!(after.matches(" is silent").count(), 2, "{after}");
-        let removed = scan("192.0.2.1:9").await;
-        assert_eq!(removed.matches(" answers").count(), 1, "{removed}");
+        assert_eq!(open, (1, 1), "what is not denied can be reached, the machine cannot");
+        assert_eq!(closed, (0, 0), "what is denied cannot be reached");
+        assert_eq!(scanner.answers().await, (2, 2), "the wall can be taken down");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_missing_image_is_told_whatever_the_app_is_called() {
+    with_agent(async |engine, served| {
+        let repository = format!("{}/social-network", engine.image.repository());
+        let image = ImageRef::new(&repository, Digest::of(b"nobody pushed it")).unwrap();
+        let spec = ContainerSpec { image, ..spec(engine, &[]) };
+        let refused = served.client.ensure(&served.agent, ISSUER, &spec).await;
+        let Err(nodes::Error::Failed { failure, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(failure.code, FailureCode::ImageUnavailable, "{failure}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_stages_of_builds_leave_behind_is_removed_with_the_images() {
+    with_engine(APP, async |engine| {
+        let stage = format!("{}={}", label::PLATFORM, label::STAGE);
+        let text = format!(
+            "FROM {BASE} AS first\nLABEL {stage}\nENV MADE_BY={}\n\nFROM {BASE}\nCOPY --from=first /etc/hostname /\n",
+            engine.own_instance()
+        );
+        engine.build(dockerfile(&text)).await;
+        let found = async || {
+            let filters = [("label", vec![stage.clone()])].into();
+            let listed = ListImagesOptionsBuilder::new().filters(&filters).build();
+            engine.docker.list_images(Some(listed)).await.unwrap().len()
+        };
+        assert!(found().await > 0);
+        engine.containers.remove_unused_images(&BTreeSet::from([engine.image.clone()]), 0).await.unwrap();
+        assert_eq!(found().await, 0);
     })
     .await;
 }

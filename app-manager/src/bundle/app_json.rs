@@ -27,6 +27,17 @@ pub(crate) struct AppJson {
 
 impl AppJson {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, json::Error> {
+        // A list of six would be taken for the six keys.
+        if let Some(at) = bytes.iter().position(|byte| !byte.is_ascii_whitespace())
+            && bytes.get(at) == Some(&b'[')
+        {
+            let (line, column) = json::place(bytes, at);
+            return Err(json::Error {
+                line,
+                column,
+                why: "it is a list, not an object".to_owned(),
+            });
+        }
         let app: AppJson = json::read(bytes)?;
         let description = app.application_description.as_deref().unwrap_or_default();
         if description.chars().count() > LONGEST_DESCRIPTION {
@@ -136,11 +147,13 @@ mod tests {
             ("{\"sensorTypes\":\n[1]}", 2),
             ("{\"location\": {\"a\": 1,\n\"a\": 2}}", 2),
             ("[\n]", 1),
+            ("\n[\"shop\", \"sells\", \"web\", [], {}, \"\"]", 2),
             ("", 1),
             ("{} {}", 1),
         ] {
             let err = AppJson::read(text.as_bytes()).unwrap_err();
             assert!(err.line == line || text.len() < 6, "{text}: {err}");
+            assert_eq!(err.is_unknown_field(), text.contains("role"), "{text}: {err}");
         }
         let long = format!("{{\"applicationDescription\": \"{}\"}}", "x".repeat(257));
         assert!(AppJson::read(long.as_bytes()).is_err());

@@ -10,6 +10,7 @@ mod end;
 mod entry;
 mod inflate;
 mod local;
+mod nested;
 mod path;
 
 use std::collections::BTreeMap;
@@ -104,6 +105,7 @@ pub(crate) fn check<R: Read + Seek>(
     let paths = agree(&mut zip, &entries)?;
     let files = path::check(&paths, &entries, limits)?;
     inflate::check(&mut zip, &entries, is_cancelled)?;
+    nested::check(&mut zip, &entries, limits, is_cancelled)?;
     Ok(Archive { zip, files })
 }
 

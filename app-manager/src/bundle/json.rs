@@ -2,14 +2,12 @@
 
 use std::fmt;
 
+use common::nesting::{MAX_DEPTH, too_deep_at};
 use common::problem::excerpt;
 use serde::de::{
     Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
 };
 use serde_json::{Map, Number, Value};
-
-/// How deep arrays and objects may be nested.
-const MAX_DEPTH: usize = 32;
 
 /// What is wrong, and where: line and column from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +16,13 @@ pub(crate) struct Error {
     pub(crate) line: usize,
     pub(crate) column: usize,
     pub(crate) why: String,
+}
+
+impl Error {
+    /// Whether it is a key that nobody asked for.
+    pub(crate) fn is_unknown_field(&self) -> bool {
+        self.why.starts_with("unknown field")
+    }
 }
 
 /// Reads a value.
@@ -51,26 +56,6 @@ pub(super) fn place(bytes: &[u8], at: usize) -> (usize, usize) {
     let line = before.split(|byte| *byte == b'\n').count();
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     (line, before.len() - start + 1)
-}
-
-/// Where the text, were it JSON, is nested too deep.
-fn too_deep_at(text: &str) -> Option<usize> {
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            _ if quoted => {}
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return Some(at);
-        }
-    }
-    None
 }
 
 /// Any value, in which no object has a key twice.

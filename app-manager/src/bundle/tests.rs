@@ -4,8 +4,8 @@ use std::io::Cursor;
 
 use common::port::container::Limits as ContainerLimits;
 use common::record::release::{PythonDependencies, Runtime};
+use testkit::raw_zip::{RawEntry, RawZip};
 
-use super::raw_zip::{RawEntry, RawZip};
 use super::*;
 
 const BOUNDS: Bounds = Bounds {

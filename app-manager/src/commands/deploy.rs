@@ -1,7 +1,7 @@
 //! Deploying a release as an instance, anew or over what runs: message 5.
 
 use common::id::{Generation, ReleaseNumber, RequestId};
-use common::message::DeploymentCommand;
+use common::message::{DeploymentCommand, LoadBalancerCommand};
 use common::name::{AppName, InstanceName, LegacyName};
 use common::record::instance::{Instance, State};
 use common::record::operation::fingerprint;
@@ -74,7 +74,15 @@ pub(crate) async fn deploy(
             return Err(Error::InstanceUnknown);
         }
         instance.release = number;
+        // The load balancer may have another number for what was deployed already, and its number wins.
+        let scale = wish.replicas.filter(|_| version.is_some() && instance.state != State::Stopped);
         change(context, &mut instance, &wish, id);
+        if let Some(replicas) = scale {
+            let command = LoadBalancerCommand::Scale { instance: name.clone(), replicas };
+            instance
+                .owed
+                .push(owed(&name, command.envelope(Topic::FirstTopic, id.derive("scale"))));
+        }
         Ok::<Change, Error>((instance, version))
     };
     accept(context, ask, decide).await

@@ -1,6 +1,9 @@
 //! Making releases: of an uploaded bundle, or of an image that exists. Releases are numbered one after
 //! another and never changed.
 
+use std::fs::File;
+use std::time::Duration;
+
 use chassis::blocking;
 use chassis::records::Stored;
 use common::digest::{Digest, ImageRef};
@@ -8,9 +11,10 @@ use common::id::ReleaseNumber;
 use common::name::AppName;
 use common::port::store::{self, Op};
 use common::record::release::{App, Release, Source};
-use std::fs::File;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Error;
+use super::turn::turn;
 use crate::bundle::{self, Bundle, archive};
 use crate::context::Context;
 use crate::domain::access::{Action, Ownership, Person};
@@ -18,6 +22,9 @@ use crate::domain::settings::Settings;
 use crate::records::apps::{self, StoredRelease};
 use crate::records::deciding;
 use crate::staging::Staged;
+
+/// How long an upload that has arrived waits for its check.
+const TURN_WITHIN: Duration = Duration::from_mins(1);
 
 /// What the caller expects of the app; a newer release made in between is then not built upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +49,8 @@ pub(crate) struct Made {
 pub(crate) struct Upload {
     pub(crate) staged: Staged,
     pub(crate) digest: Digest,
+    /// Its place among the uploads, held for as long as its file is staged.
+    pub(crate) turn: OwnedSemaphorePermit,
 }
 
 /// An app that this person may see; others are told that there is none.
@@ -66,13 +75,13 @@ pub(crate) async fn from_bundle(
     upload: Upload,
     expected: Expected,
 ) -> Result<Made, Error> {
+    let Upload { turn: _turn, staged, digest } = upload;
     check_owner(context, person, name, expected).await?;
-    let bundle = check(context, &upload.staged).await?;
-    let path = upload.staged.path();
-    context.ports.blobs.put_file(&upload.digest, path).await.map_err(Error::Blobs)?;
+    let bundle = check(context, &staged).await?;
+    context.ports.blobs.put_file(&digest, staged.path()).await.map_err(Error::Blobs)?;
     let Bundle { plan, settings, app_json } = bundle;
     let app_json = app_json.map(|app_json| app_json.value());
-    let source = Source::Bundle { bundle: upload.digest, plan };
+    let source = Source::Bundle { bundle: digest, plan };
     make(context, person, name, &Content { source, settings, app_json }, expected).await
 }
 
@@ -130,7 +139,7 @@ fn check_app(person: &Person, app: &App, expected: Expected) -> Result<(), Error
 }
 
 async fn check(context: &Context, staged: &Staged) -> Result<Bundle, Error> {
-    let _permit = context.checking.acquire().await.map_err(|_| Error::Busy)?;
+    let _turn = turn(&context.checking, TURN_WITHIN).await?;
     let _timer = context.metrics.check_seconds.start_timer();
     let file = File::open(staged.path()).map_err(Error::File)?;
     let bounds = context.config.bounds;

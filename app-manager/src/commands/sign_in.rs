@@ -34,7 +34,8 @@ pub(crate) async fn sign_in(
     let label = match &result {
         Ok(_) => "ok",
         Err(Error::TooManyAttempts(_)) => "throttled",
-        Err(_) => "wrong",
+        Err(Error::WrongCredentials) => "wrong",
+        Err(_) => "failed",
     };
     context.metrics.sign_ins.with_label_values(&[label]).inc();
     let person = result?;
@@ -53,7 +54,7 @@ pub(crate) fn token(context: &Context, person: &Person, session: Session) -> Res
 
 async fn check(context: &Context, name: &UserName, given: String) -> Result<Person, Error> {
     // In turn first: attempts that only wait are not counted.
-    let _turn = accounts::turn(context).await?;
+    let _turn = accounts::hashing(context).await?;
     context.throttle.attempt(name.as_str()).map_err(Error::TooManyAttempts)?;
     let user = users::load(context.ports.store.as_ref(), name).await?.map(|stored| stored.record);
     let kept = user.as_ref().map(|user| user.password.clone());

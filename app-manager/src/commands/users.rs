@@ -5,9 +5,9 @@ use std::time::Duration;
 use chassis::blocking;
 use common::name::UserName;
 use tokio::sync::SemaphorePermit;
-use tokio::time::timeout;
 
 use super::Error;
+use super::turn::turn;
 use crate::context::Context;
 use crate::domain::access::{Person, Role};
 use crate::people::password;
@@ -39,7 +39,7 @@ pub(crate) async fn make_first(
     name: UserName,
     chosen: String,
 ) -> Result<Person, Error> {
-    let turn = turn(context).await?;
+    let turn = hashing(context).await?;
     context.throttle.attempt(ONE_TIME).map_err(Error::TooManyAttempts)?;
     drop(turn);
     let store = context.ports.store.as_ref();
@@ -70,11 +70,8 @@ pub(crate) async fn offer_first(context: &Context) -> Result<(), Error> {
 }
 
 /// A turn at hashing, which takes memory and time.
-pub(super) async fn turn(context: &Context) -> Result<SemaphorePermit<'_>, Error> {
-    match timeout(TURN_WITHIN, context.hashing.acquire()).await {
-        Ok(Ok(turn)) => Ok(turn),
-        Ok(Err(_)) | Err(_) => Err(Error::Busy),
-    }
+pub(super) async fn hashing(context: &Context) -> Result<SemaphorePermit<'_>, Error> {
+    turn(&context.hashing, TURN_WITHIN).await
 }
 
 async fn account(
@@ -87,7 +84,7 @@ async fn account(
         return Err(Error::PasswordUnfit);
     }
     let salt = context.ports.entropy.secret();
-    let _turn = turn(context).await?;
+    let _turn = hashing(context).await?;
     let hash = blocking::run(HASH_WITHIN, move |_| password::hash(&chosen, &salt)).await??;
     Ok(User { schema: 1, name, role, password: hash, created_at: context.ports.clock.now() })
 }

@@ -34,7 +34,6 @@ pub(crate) fn hint(code: FailureCode) -> &'static str {
             "ask for a number of replicas within the platform's bounds"
         }
         FailureCode::Superseded => "a newer request took its place: look at that one",
-        FailureCode::Expired | FailureCode::MessageIdConflict => "send it again under a new id",
         FailureCode::Internal => "the log of the deployment manager has the details",
     }
 }

@@ -12,6 +12,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
 use super::problems::ApiError;
+use super::replicas::{self, Measured};
 use super::request::instance_name;
 use crate::commands::Error;
 use crate::context::Context;
@@ -57,14 +58,20 @@ pub(super) async fn one(
 
 pub(super) async fn list(context: Data<Context>, person: Person) -> Result<HttpResponse, ApiError> {
     let store = context.ports.store.as_ref();
-    let views: Vec<Value> = stream::iter(seen_by(&context, &person).await?)
+    let seen: Vec<(Instance, Option<Deployment>)> = stream::iter(seen_by(&context, &person).await?)
         .map(|instance| async move {
             let deployment = instances::deployment(store, &instance.name).await?;
-            Ok::<Value, ApiError>(view(&instance, deployment.as_ref()))
+            Ok::<_, ApiError>((instance, deployment))
         })
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
+    let deployments = seen.iter().filter_map(|(_, deployment)| deployment.as_ref());
+    let measured = replicas::measure(&context, deployments).await?;
+    let views: Vec<Value> = seen
+        .iter()
+        .map(|(instance, deployment)| view(instance, deployment.as_ref(), &measured))
+        .collect();
     Ok(HttpResponse::Ok().json(views))
 }
 
@@ -76,13 +83,15 @@ pub(super) async fn show(
     let name = instance_name(&name)?;
     let instance = one(&context, &person, &name, Action::SeeInstances).await?;
     let deployment = instances::deployment(context.ports.store.as_ref(), &name).await?;
-    Ok(HttpResponse::Ok().json(view(&instance, deployment.as_ref())))
+    let measured = replicas::measure(&context, deployment.iter()).await?;
+    Ok(HttpResponse::Ok().json(view(&instance, deployment.as_ref(), &measured)))
 }
 
 /// What the user asked for, and how far it is.
-fn view(instance: &Instance, deployment: Option<&Deployment>) -> Value {
-    let replicas: Vec<Value> = deployment.map(replicas).unwrap_or_default();
-    let failure = instance.failure.as_ref().map(|failure| failure_view(failure, deployment));
+fn view(instance: &Instance, deployment: Option<&Deployment>, measured: &Measured) -> Value {
+    let replicas = deployment.map(|deployment| replicas::views(deployment, measured));
+    let failure = instance.failure.as_ref().or_else(|| since_then(deployment?));
+    let failure = failure.map(|failure| failure_view(failure, deployment));
     json!({
         "name": instance.name,
         "app": instance.app,
@@ -93,33 +102,12 @@ fn view(instance: &Instance, deployment: Option<&Deployment>) -> Value {
         "url": instance.url,
         "request_id": instance.request,
         "wanted_replicas": instance.replicas,
-        "replicas": replicas,
+        "replicas": replicas.unwrap_or_default(),
         "failure": failure,
         "waiting_for": (!instance.owed.is_empty()).then_some("bus"),
         "created_at": instance.created_at,
         "updated_at": instance.updated_at,
     })
-}
-
-fn replicas(deployment: &Deployment) -> Vec<Value> {
-    let one = |slot: &deployment::Slot| {
-        let node = slot.place.as_ref().map(|place| &place.node);
-        json!({ "slot": slot.number, "node": node, "state": shown(slot.state) })
-    };
-    deployment.slots.iter().map(one).collect()
-}
-
-/// A replica's state as people see it: ready is what the edge serves.
-fn shown(state: deployment::SlotState) -> &'static str {
-    use deployment::SlotState as S;
-    match state {
-        S::Asked => "asked",
-        S::Placed => "placed",
-        S::Started => "started",
-        S::Ready => "healthy",
-        S::Routed => "ready",
-        S::Leaving | S::Drained => "leaving",
-    }
 }
 
 /// How far the deployment manager is, while it is at work.
@@ -135,6 +123,11 @@ fn step(deployment: &Deployment) -> Option<deployment::State> {
         | S::Stopping => Some(deployment.state),
         S::Running | S::Failed | S::Stopped | S::Removed => None,
     }
+}
+
+/// What went wrong with a deployment that was said to run.
+fn since_then(deployment: &Deployment) -> Option<&Failure> {
+    deployment.failure.as_ref().filter(|_| deployment.state == deployment::State::Running)
 }
 
 /// The message that told of a failure is one line; the app's last words stand in the deployment.

@@ -224,6 +224,9 @@ fn bundle_problem(err: &bundle::Error) -> Problem {
             Problem { detail, ..problem }
                 .hint("its keys: name, port, health, env, memory, cpus, replicas, read_only")
         }
+        bundle::Error::AppJson(source) if source.is_unknown_field() => {
+            say("MANIFEST_UNKNOWN_FIELD", MANIFEST)
+        }
         bundle::Error::AppJson(_)
         | bundle::Error::ManifestTooLarge { .. }
         | bundle::Error::Detect(detect::Error::Package(_)) => say("MANIFEST_INVALID", MANIFEST),

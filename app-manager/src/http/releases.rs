@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::apps::{etag, release_view};
 use super::problems::ApiError;
-use super::request::app_name;
+use super::request::app_name_to_make;
 use super::upload;
 use crate::bundle::manifest::{Amount, Cores};
 use crate::commands::Error;
@@ -43,7 +43,7 @@ pub(super) async fn from_bundle(
     request: HttpRequest,
     payload: Multipart,
 ) -> Result<HttpResponse, ApiError> {
-    let app = app_name(&app).map_err(ApiError::closing)?;
+    let app = app_name_to_make(&context, &app).await.map_err(ApiError::closing)?;
     let expected = expected(&request).map_err(ApiError::closing)?;
     let received = upload::receive(&context, &request, payload, "bundle").await?;
     let made = release::from_bundle(&context, &person, &app, received.upload, expected).await;
@@ -57,7 +57,7 @@ pub(super) async fn from_image(
     app: Path<String>,
     body: Json<FromImage>,
 ) -> Result<HttpResponse, ApiError> {
-    let app = app_name(&app)?;
+    let app = app_name_to_make(&context, &app).await?;
     let body = body.into_inner();
     let image = body.image.parse::<ImageRef>();
     let image = image.map_err(|err| Error::ImageNotAllowed(err.to_string()))?;

@@ -7,14 +7,28 @@ use common::problem::Problem;
 use uuid::Uuid;
 
 use super::problems::ApiError;
+use crate::commands::Error;
 use crate::context::Context;
 use crate::domain::access::Person;
+use crate::records::apps;
 
 const LONGEST_KEY: usize = 200;
 
 /// An app's name.
 pub(super) fn app_name(text: &str) -> Result<AppName, ApiError> {
     text.parse().map_err(|err| refused("app", &err))
+}
+
+/// The name of an app that may be made now. One that differs from an app's only in case is taken: people
+/// would take one for the other.
+pub(super) async fn app_name_to_make(context: &Context, text: &str) -> Result<AppName, ApiError> {
+    let refusal = match text.parse() {
+        Ok(name) => return Ok(name),
+        Err(err) => refused("app", &err),
+    };
+    let Ok(twin) = text.to_ascii_lowercase().parse::<AppName>() else { return Err(refusal) };
+    let taken = apps::load(context.ports.store.as_ref(), &twin).await?;
+    Err(if taken.is_some() { Error::NameTaken.into() } else { refusal })
 }
 
 /// An instance's name.

@@ -1,5 +1,6 @@
 //! Receiving a bundle: straight to a staging file, counted and hashed as it arrives.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_multipart::{Field, Multipart, MultipartError};
@@ -17,6 +18,7 @@ use super::problems::{ApiError, is_full, no_space, truncated};
 use crate::commands::Error;
 use crate::commands::release::{Made, Upload};
 use crate::context::Context;
+use crate::staging::Staged;
 
 /// What a multipart body has besides the file.
 const FRAME: u64 = 64 * 1024;
@@ -34,6 +36,13 @@ pub(super) struct Received {
     pub(super) file_name: Option<String>,
 }
 
+/// The one file of a form.
+struct Sent {
+    staged: Staged,
+    digest: Digest,
+    file_name: Option<String>,
+}
+
 /// Receives the one file of a multipart body, under the field `name`.
 pub(super) async fn receive(
     context: &Context,
@@ -45,16 +54,16 @@ pub(super) async fn receive(
     if declared_length(request).is_some_and(|length| length > limit + FRAME) {
         return Err(too_large(limit));
     }
-    let Ok(Ok(_turn)) = timeout(TURN_WITHIN, context.uploading.acquire()).await else {
+    let place = Arc::clone(&context.uploading).acquire_owned();
+    let Ok(Ok(turn)) = timeout(TURN_WITHIN, place).await else {
         return Err(ApiError::from(Error::Busy).closing());
     };
-    let received = fields(context, payload, name).await.map_err(ApiError::closing)?;
-    let sent = request.headers().get("x-bundle-digest").and_then(|value| value.to_str().ok());
-    match sent {
-        Some(sent) if sent.trim() != received.upload.digest.as_str() => {
-            Err(Error::DigestMismatch.into())
-        }
-        Some(_) | None => Ok(received),
+    let sent = fields(context, payload, name).await.map_err(ApiError::closing)?;
+    let Sent { staged, digest, file_name } = sent;
+    let said = request.headers().get("x-bundle-digest").and_then(|value| value.to_str().ok());
+    match said {
+        Some(said) if said.trim() != digest.as_str() => Err(Error::DigestMismatch.into()),
+        Some(_) | None => Ok(Received { upload: Upload { staged, digest, turn }, file_name }),
     }
 }
 
@@ -70,12 +79,8 @@ fn too_large(limit: u64) -> ApiError {
         .closing()
 }
 
-async fn fields(
-    context: &Context,
-    mut payload: Multipart,
-    name: &str,
-) -> Result<Received, ApiError> {
-    let mut received = None;
+async fn fields(context: &Context, mut payload: Multipart, name: &str) -> Result<Sent, ApiError> {
+    let mut sent = None;
     while let Some(field) = next_in_time(payload.next()).await? {
         let field = field.map_err(|err| broken(&err))?;
         if field.name() != Some(name) {
@@ -83,24 +88,24 @@ async fn fields(
             let detail = format!("the form has one field, {name}; it has no field \"{shown}\"");
             return Err(ApiError::field("form", "UNKNOWN_FIELD", detail));
         }
-        if received.is_some() {
+        if sent.is_some() {
             let detail = format!("the field {name} stands twice in the form");
             return Err(ApiError::field(name, "FIELD_INVALID", detail));
         }
-        received = Some(file(context, field).await?);
+        sent = Some(file(context, field).await?);
     }
-    received.ok_or_else(|| {
+    sent.ok_or_else(|| {
         let detail = format!("the form lacks the field {name} with the zip");
         ApiError::field(name, "FIELD_INVALID", detail)
     })
 }
 
-async fn file(context: &Context, mut field: Field) -> Result<Received, ApiError> {
+async fn file(context: &Context, mut field: Field) -> Result<Sent, ApiError> {
     let file_name = field.content_disposition().and_then(|said| said.get_filename());
     let file_name = file_name.map(str::to_owned);
     let (staged, file) = context.staging.file().map_err(unwritable)?;
     let digest = write(context, &mut field, File::from_std(file)).await?;
-    Ok(Received { upload: Upload { staged, digest }, file_name })
+    Ok(Sent { staged, digest, file_name })
 }
 
 async fn write(context: &Context, field: &mut Field, mut file: File) -> Result<Digest, ApiError> {

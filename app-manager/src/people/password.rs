@@ -27,16 +27,19 @@ pub(crate) fn hash(password: &str, salt: &[u8; 32]) -> Result<String, Error> {
     Ok(hash.map_err(Error)?.to_string())
 }
 
-/// Whether the password is the one that `kept` was made of. Without `kept` there is no such account, and
-/// as much time passes as if there were.
+/// Whether the password is the one that `kept` was made of. Without `kept` there is no such account.
+/// Whatever the answer is, one password was hashed for it: its time tells nothing.
 pub(crate) fn verify(password: &str, kept: Option<&str>) -> bool {
-    let Some(kept) = kept else {
-        drop(hash(password, &[0; 32]));
-        return false;
-    };
-    let Ok(kept) = PasswordHash::new(kept) else { return false };
-    password.len() <= LONGEST
-        && Argon2::default().verify_password(password.as_bytes(), &kept).is_ok()
+    let possible = Some(password).filter(|password| password.len() <= LONGEST);
+    match (possible, kept.and_then(|kept| PasswordHash::new(kept).ok())) {
+        (Some(password), Some(kept)) => {
+            Argon2::default().verify_password(password.as_bytes(), &kept).is_ok()
+        }
+        (Some(_) | None, _) => {
+            drop(hash(possible.unwrap_or_default(), &[0; 32]));
+            false
+        }
+    }
 }
 
 #[cfg(test)]
@@ -52,6 +55,26 @@ mod tests {
         assert!(!verify("correct horse ", Some(&kept)));
         assert!(!verify("correct horse", None));
         assert!(!verify("correct horse", Some("not a hash")));
+    }
+
+    #[test]
+    fn no_answer_comes_sooner_than_a_password_can_be_hashed() {
+        let kept = hash("correct horse", &[7; 32]).unwrap();
+        let long = "x".repeat(LONGEST + 1);
+        let time = |password: &str, kept: Option<&str>| {
+            let began = tokio::time::Instant::now();
+            assert!(!verify(password, kept));
+            began.elapsed()
+        };
+        let ordinary = time("wrong horse", Some(&kept));
+        for (password, kept) in [
+            (long.as_str(), Some(kept.as_str())),
+            (long.as_str(), None),
+            ("wrong horse", None),
+            ("wrong horse", Some("not a hash")),
+        ] {
+            assert!(time(password, kept) > ordinary / 4, "{} bytes, {kept:?}", password.len());
+        }
     }
 
     #[test]

@@ -30,12 +30,13 @@ pub(crate) async fn load(store: &dyn Store, app: &AppName) -> Result<Option<Stor
     super::find(store, &path::app(app)).await
 }
 
-/// All apps, by name.
+/// All apps, by name. What is not readable is logged and left out: it costs one app.
 pub(crate) async fn all(store: &dyn Store) -> Result<Vec<App>, Error> {
     let mut apps = Vec::new();
     for name in store.children(&path::folder("apps")).await? {
         let Ok(name) = name.parse::<AppName>() else { continue };
-        if let Some(stored) = records::load::<App>(store, &path::app(&name)).await? {
+        let loaded = records::load::<App>(store, &path::app(&name)).await;
+        if let Some(stored) = records::readable(loaded)? {
             apps.push(stored.record);
         }
     }

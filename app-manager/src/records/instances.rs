@@ -28,25 +28,25 @@ pub(crate) async fn names(store: &dyn Store) -> Result<Vec<LegacyName>, Error> {
     Ok(names)
 }
 
-/// All instances, by name.
+/// All instances, by name. What is not readable is logged and left out: it costs one instance.
 pub(crate) async fn all(store: &dyn Store) -> Result<Vec<Stored<Instance>>, Error> {
     let names = names(store).await?;
     let paths = names.iter().map(path::instance);
     let loaded: Vec<Option<Stored<Instance>>> = stream::iter(paths)
-        .map(|path| async move { records::load::<Instance>(store, &path).await })
+        .map(|path| async move { records::readable(records::load::<Instance>(store, &path).await) })
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
     Ok(loaded.into_iter().flatten().collect())
 }
 
-/// How far the deployment manager is; none if it has nothing of this instance.
+/// How far the deployment manager is; none if it has nothing readable of this instance.
 pub(crate) async fn deployment(
     store: &dyn Store,
     name: &LegacyName,
 ) -> Result<Option<Deployment>, Error> {
-    let stored = records::load::<Deployment>(store, &path::deployment(name)).await?;
-    Ok(stored.map(|stored| stored.record))
+    let loaded = records::load::<Deployment>(store, &path::deployment(name)).await;
+    Ok(records::readable(loaded)?.map(|stored| stored.record))
 }
 
 /// The operation that writes an instance over the version it was read at, or makes it.

@@ -187,6 +187,38 @@ async fn scaling_tells_the_load_balancer_and_stopping_the_deployment_manager() {
 }
 
 #[tokio::test]
+async fn a_number_of_replicas_said_with_a_redeploy_replaces_that_of_an_earlier_scale() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            let request = api.deployed("shop", &dev()).await;
+            let path = "/api/v1/apps/shop/deployments";
+            api.post(path, &dev(), json!({})).await.ok();
+            assert_eq!(messages(&world, Topic::LoadBalancer), []);
+            let redeployed = keyed(&api, "once", &dev(), json!({ "replicas": 2 })).await.ok();
+            assert_eq!(
+                keyed(&api, "once", &dev(), json!({ "replicas": 2 })).await.ok(),
+                redeployed
+            );
+            until(async || world.instance("shop").owed.is_empty()).await;
+            let scaled = messages(&world, Topic::LoadBalancer);
+            assert_eq!(scaled.len(), 1);
+            assert_eq!(scaled[0].1, "scale app$shop$2");
+            assert_ne!(scaled[0].0, redeployed["request_id"].as_str().unwrap());
+            assert_ne!(scaled[0].0, request);
+
+            world.say(&request, "done stopped$shop").await;
+            let stopped = api.delete("/api/v1/instances/shop", &dev()).await.ok();
+            world.say(stopped["request_id"].as_str().unwrap(), "done stopped$shop").await;
+            api.post(path, &dev(), json!({ "replicas": 3 })).await.ok();
+            until(async || world.instance("shop").owed.is_empty()).await;
+            assert_eq!(world.instance("shop").replicas, 3);
+            assert_eq!(messages(&world, Topic::LoadBalancer).len(), 1, "there is nothing to scale");
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn what_was_accepted_is_published_after_a_crash_under_the_same_message_id() {
     let world = World::new();
     let request = world

@@ -121,7 +121,7 @@ async fn apps_are_deployed_with_their_place_shown_with_their_url_and_stopped() {
 
             let stop = "/api/deployedApps/stopApp/";
             refused(&api.post(stop, &dev(), json!({ "appId": name })).await, 400, "UNKNOWN_INSTANCE");
-            refused(&api.post(stop, &user(), json!({ "appId": "shop_x;id" })).await, 400, "UNKNOWN_INSTANCE");
+            refused(&api.post(stop, &user(), json!({ "appId": "shop_x;id" })).await, 400, "NAME_INVALID");
             let stopped = api.post(stop, &user(), json!({ "appId": name })).await.ok();
             let request = stopped["data"]["requestId"].as_str().unwrap().to_owned();
             world.say(&request, &format!("done stopped${name}")).await;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use common::message::header;
 use common::port::bus::{Header, Record};
 use common::record::instance::State;
+use common::record::path;
 use common::topic::Topic;
 use serde_json::{Value, json};
 
@@ -82,6 +83,33 @@ async fn message_9_names_the_failure() {
                 (&ended["status"], &ended["failure"]["code"]),
                 (&json!("failed"), &json!("APP_EXITED"))
             );
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_record_that_is_not_readable_costs_its_own_instance_only() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            let request = api.deployed("shop", &dev()).await;
+            let damaged = api.deployed("blog", &dev()).await;
+            let name = |text: &str| text.parse().unwrap();
+            world.write(&path::instance(&name("blog")), &"garbage");
+            world.write(&path::deployment(&name("shop")), &"garbage");
+            world.say(&damaged, "done blog deploy - 192.0.2.7:2001").await;
+            world.say(&request, "done shop deploy - 192.0.2.7:2000").await;
+            let shown = api.get("/api/v1/instances", &dev()).await.ok();
+            let shown: Vec<_> = shown.as_array().unwrap().iter().map(|one| &one["name"]).collect();
+            assert_eq!(shown, ["shop"]);
+            assert_eq!(world.instance("shop").state, State::Deployed);
+            let letters = world.bus.records(Topic::FirstTopic.dead_letter());
+            let reason = letters[0].record.header(header::REASON).unwrap();
+            assert!(
+                reason.starts_with(b"INTERNAL: the record /avishkar/instances/"),
+                "{letters:?}"
+            );
+            assert_eq!(letters.len(), 1);
         })
         .await;
 }

@@ -20,12 +20,12 @@ use tokio::time::timeout;
 
 use crate::world::{Api, World, dev};
 
-fn image() -> ImageRef {
+pub(crate) fn image() -> ImageRef {
     ImageRef::new("registry:5000/apps/shop", Digest::of(b"image")).unwrap()
 }
 
 /// Runs a replica on each node, as the deployment manager would.
-async fn with_replicas(world: &World, nodes: &[&str]) -> Vec<Agent> {
+pub(crate) async fn with_replicas(world: &World, nodes: &[&str]) -> Vec<Agent> {
     world.nodes.offer_image(&image());
     let mut slots = Vec::new();
     let mut agents = Vec::new();
@@ -74,7 +74,7 @@ async fn with_replicas(world: &World, nodes: &[&str]) -> Vec<Agent> {
     agents
 }
 
-fn deployment(slots: Vec<Slot>, failure: Option<Failure>) -> Deployment {
+pub(crate) fn deployment(slots: Vec<Slot>, failure: Option<Failure>) -> Deployment {
     Deployment {
         schema: 1,
         instance: "shop".parse().unwrap(),
@@ -91,6 +91,7 @@ fn deployment(slots: Vec<Slot>, failure: Option<Failure>) -> Deployment {
         placements: 0,
         endpoint: None,
         failure,
+        taken: Vec::new(),
         updated_at: "2026-01-01T00:00:00Z".parse().unwrap(),
         owed: Vec::new(),
     }

@@ -8,6 +8,7 @@ mod events;
 mod logs;
 mod outages;
 mod releases;
+mod replicas;
 mod roles;
 mod sign_in;
 mod uploads;

@@ -134,6 +134,8 @@ async fn an_app_belongs_to_who_made_it() {
                 api.upload("shop", &other_dev(), python_app("b")).await.told(),
                 (409, "NAME_TAKEN")
             );
+            let twin = api.upload("Shop", &dev(), python_app("b")).await;
+            assert_eq!(twin.told(), (409, "NAME_TAKEN"));
             assert_eq!(api.upload("shop", &admin(), python_app("b")).await.status, 201);
             assert_eq!(
                 api.get("/api/v1/apps/shop", &other_dev()).await.told(),
@@ -177,7 +179,9 @@ async fn names_are_refused_by_their_rule() {
                 let answer = api.upload(name, &dev(), python_app("a")).await;
                 assert_eq!(answer.told(), (422, "NAME_INVALID"), "{name}");
             }
-            for name in ["kafka", "admin", "app-manager"] {
+            let empty = api.get("/api/v1/apps//releases", &dev()).await;
+            assert_eq!(empty.told(), (422, "NAME_INVALID"));
+            for name in ["kafka", "admin", "app-manager", "nul"] {
                 let answer = api.upload(name, &dev(), python_app("a")).await;
                 assert_eq!(answer.told(), (422, "NAME_RESERVED"), "{name}");
             }

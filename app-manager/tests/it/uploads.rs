@@ -8,6 +8,7 @@ use common::port::Blobs as _;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use testkit::blobs::Health;
+use testkit::store::Fault;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -173,18 +174,15 @@ async fn a_body_without_a_length_is_ended_at_the_limit_too() {
                 [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
             };
             stream.write_all(&chunk(PART.as_bytes())).await.unwrap();
-            // The server may close before all of it is taken.
-            for _ in 0..32 {
-                if stream.write_all(&chunk(&vec![b'x'; 64 << 10])).await.is_err() {
-                    break;
-                }
-            }
-            let mut text = vec![0; 4096];
-            let length = timeout(Duration::from_secs(20), stream.read(&mut text)).await.unwrap();
-            if let Ok(length) = length {
-                let text = String::from_utf8_lossy(&text[..length]).into_owned();
-                assert!(text.starts_with("HTTP/1.1 413"), "{text}");
-            }
+            // The client goes on, whatever is said; it is the server that has to end it.
+            let (mut reading, mut writing) = stream.split();
+            let piece = chunk(&vec![b'x'; 64 << 10]);
+            let sending = async { while writing.write_all(&piece).await.is_ok() {} };
+            let mut text = Vec::new();
+            let both = async { tokio::join!(sending, reading.read_to_end(&mut text)) };
+            drop(timeout(Duration::from_secs(10), both).await.expect("the server goes on reading"));
+            let text = String::from_utf8_lossy(&text);
+            assert!(text.starts_with("HTTP/1.1 413"), "{text}");
             until(async || world.staged() == 0).await;
         })
         .await;
@@ -219,6 +217,32 @@ async fn a_client_that_vanishes_leaves_nothing() {
             until(async || world.staged() == 1).await;
             drop(stream);
             until(async || world.staged() == 0).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_upload_keeps_its_place_until_it_is_a_release() {
+    let world = World::with(|raw| raw.uploads.at_once = 1);
+    world
+        .during(async |api| {
+            world.last_session().fail_commit(Fault::RequestStuck);
+            let token = dev();
+            let second = async {
+                until(async || world.last_session().faults_left() == 0).await;
+                let arrived = until(async || world.staged() == 2);
+                tokio::select! {
+                    biased;
+                    answer = api.upload("blog", &token, python_app("b")) => panic!("{answer:?}"),
+                    () = arrived => panic!("the first one is staged still"),
+                    () = tokio::time::sleep(Duration::from_millis(300)) => {}
+                }
+            };
+            tokio::select! {
+                biased;
+                answer = api.upload("shop", &token, python_app("a")) => panic!("{answer:?}"),
+                () = second => {}
+            }
         })
         .await;
 }

@@ -1,16 +1,16 @@
 //! `avishkar bus send|tail`: messages by hand, as any Kafka client could.
 
 use adapters::kafka::{KafkaBus, KafkaSettings};
-use anyhow::Context as _;
 use bytes::Bytes;
 use chassis::system::SystemEntropy;
 use common::id::RequestId;
 use common::message::{Envelope, header};
-use common::port::bus::{Delivery, Header, Offset, Record};
+use common::port::bus::{Delivery, Error, Header, Offset, Record};
 use common::port::{Bus as _, Entropy as _};
 use common::topic::Topic;
 
 use crate::cli::Bus;
+use crate::failure::Failure;
 use crate::output::Output;
 
 pub(crate) async fn run(args: Bus, output: Output) -> anyhow::Result<()> {
@@ -22,7 +22,16 @@ pub(crate) async fn run(args: Bus, output: Output) -> anyhow::Result<()> {
 
 fn connect(brokers: &str) -> anyhow::Result<KafkaBus> {
     let connected = KafkaBus::connect(&KafkaSettings::new(brokers, "avishkar-cli"));
-    connected.with_context(|| format!("the brokers {brokers} cannot be reached"))
+    connected.map_err(|err| failed(err, brokers))
+}
+
+fn failed(err: Error, brokers: &str) -> anyhow::Error {
+    match err {
+        Error::Unavailable(_) => {
+            Failure::BusUnreachable { brokers: brokers.to_owned(), source: err }.into()
+        }
+        Error::TooLarge { .. } | Error::UnknownTopic { .. } => err.into(),
+    }
 }
 
 async fn send(topic: Topic, msg: String, brokers: &str, output: Output) -> anyhow::Result<()> {
@@ -33,17 +42,19 @@ async fn send(topic: Topic, msg: String, brokers: &str, output: Output) -> anyho
         value: Bytes::from(SystemEntropy.uuid().to_string()),
     };
     let record = Record { key: None, headers: vec![message_id], payload: envelope.encode() };
-    connect(brokers)?.publish(&topic.into(), record).await.context("the message was not sent")?;
+    let published = connect(brokers)?.publish(&topic.into(), record).await;
+    published.map_err(|err| failed(err, brokers).context("the message was not sent"))?;
     let said = serde_json::json!({ "topic": topic.as_str(), "request_id": request_id });
     output.answer(&said, &format!("sent to {topic} as request {request_id}"))
 }
 
 async fn tail(topic: Topic, from_start: bool, brokers: &str, output: Output) -> anyhow::Result<()> {
     let bus = connect(brokers)?;
-    let from = if from_start { Offset(0) } else { bus.end(&topic.into()).await? };
-    let mut consumer = bus.read(&topic.into(), from).await?;
+    let lost = |err| failed(err, brokers);
+    let from = if from_start { Offset(0) } else { bus.end(&topic.into()).await.map_err(lost)? };
+    let mut consumer = bus.read(&topic.into(), from).await.map_err(lost)?;
     loop {
-        let delivery = consumer.next().await?;
+        let delivery = consumer.next().await.map_err(lost)?;
         Output::line(&line(&delivery, output.is_json()))?;
     }
 }

@@ -1,20 +1,16 @@
 //! `avishkar deploy`: upload, release, deployment, URL.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use common::name::AppName;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde::{Deserialize, Serialize};
 
 use super::instance::Accepted;
-use super::pack;
-use super::wait;
+use super::{naming, pack, wait};
 use crate::cli::Deploy;
 use crate::client::Client;
-use crate::failure::Failure;
 use crate::output::Output;
 
 const UPLOAD_WITHIN: Duration = Duration::from_mins(10);
@@ -34,7 +30,7 @@ struct Released {
 pub(crate) async fn run(client: &Client, args: Deploy, output: Output) -> anyhow::Result<()> {
     let app = match args.name {
         Some(name) => name,
-        None => name_of(&args.source)?,
+        None => naming::name_of(&args.source)?,
     };
     output.progress(&format!("packing {}", args.source.display()));
     let file = tokio::fs::File::from_std(pack::pack(&args.source)?);
@@ -62,21 +58,4 @@ pub(crate) async fn run(client: &Client, args: Deploy, output: Output) -> anyhow
     let instance = wait::until_done(client, &accepted, output).await?;
     let url = instance.url.clone().context("the instance has no URL")?;
     output.answer(&instance, &url)
-}
-
-/// `name` of the folder's `avishkar.toml`, else the name of the folder or zip.
-fn name_of(source: &Path) -> anyhow::Result<AppName> {
-    #[derive(Deserialize)]
-    struct Manifest {
-        name: Option<String>,
-    }
-    let manifest = std::fs::read_to_string(source.join("avishkar.toml")).unwrap_or_default();
-    let named = toml::from_str::<Manifest>(&manifest).ok().and_then(|manifest| manifest.name);
-    let path = source.canonicalize().unwrap_or_else(|_| source.to_owned());
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase());
-    let name = named.or(stem).unwrap_or_default();
-    let wrong = |err| {
-        Failure::Usage(format!("{name:?} cannot be the app's name ({err}); give one with --name"))
-    };
-    Ok(name.parse().map_err(wrong)?)
 }

@@ -1,7 +1,7 @@
 //! `avishkar login`.
 
 use std::fs;
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -11,6 +11,7 @@ use crate::cli::Login;
 use crate::client::Client;
 use crate::credentials::{self, Credentials};
 use crate::output::Output;
+use crate::terminal;
 
 #[derive(Serialize)]
 struct SignIn<'a> {
@@ -59,13 +60,12 @@ fn first_line(file: &Path) -> anyhow::Result<String> {
 }
 
 fn ask(username: &str, new: bool) -> anyhow::Result<String> {
-    let stdin = io::stdin();
-    if stdin.is_terminal() {
+    if io::stdin().is_terminal() {
         let what = if new { "choose a password" } else { "password" };
-        write!(io::stderr(), "{what} for {username}: ")?;
-        io::stderr().flush()?;
+        return terminal::ask_hidden(&format!("{what} for {username}"))?
+            .context("no password was typed");
     }
     let mut line = String::new();
-    stdin.lock().read_line(&mut line)?;
+    io::stdin().lock().read_line(&mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

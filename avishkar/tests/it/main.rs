@@ -1,6 +1,12 @@
 //! The binary as it is typed.
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up should say where")]
 
+mod api_map;
+mod fake_platform;
+mod setup;
+mod signing_in;
+mod talking;
+
 use std::process::{Command, Output};
 
 const SERVICES: [&str; 5] =
@@ -14,6 +20,18 @@ fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     command.args(arguments).env_clear().envs(variables.iter().copied());
     command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
     command.output().unwrap()
+}
+
+/// The binary with these arguments, as somebody whose settings are kept in `home`.
+#[expect(clippy::disallowed_methods, reason = "the binary is the thing under test")]
+fn avishkar(arguments: &[&str], home: &tempfile::TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_avishkar"));
+    command.args(arguments).env_clear().env("XDG_CONFIG_HOME", home.path());
+    command
+}
+
+fn said(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::web::Data;
+use actix_web::{Error, HttpMessage as _, ResponseError as _};
 use common::port::Entropy as _;
 use common::problem::Problem;
 use common::service::ServiceName;
@@ -54,24 +55,38 @@ pub(super) async fn trace<B: MessageBody + 'static>(
     Ok(answer)
 }
 
-/// The services that may use the mutual-TLS listener.
-#[derive(Debug, Clone)]
-pub(super) struct Callers(pub(super) &'static [ServiceName]);
+/// The services that may use the mutual-TLS listener at all.
+#[derive(Debug)]
+pub(super) struct Callers(pub(super) Vec<ServiceName>);
 
-/// Lets only the callers of the mutual-TLS listener in.
-pub(super) async fn admit<B: MessageBody + 'static>(
-    callers: web::Data<Callers>,
+/// Tells the routes of the mutual-TLS listener who calls; lets in only who may call any of them.
+pub(super) async fn identify<B: MessageBody + 'static>(
+    callers: Data<Callers>,
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let caller = request.conn_data::<Caller>().copied();
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    if let Some(caller) = request.conn_data::<Caller>().copied() {
+        request.extensions_mut().insert(caller);
+    }
+    admit(&callers.0, request, next).await
+}
+
+/// Lets in these services only.
+pub(super) async fn admit<B: MessageBody + 'static>(
+    callers: &[ServiceName],
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let caller = request.extensions().get::<Caller>().copied();
     match caller {
-        Some(Caller(service)) if callers.0.contains(&service) => next.call(request).await,
+        Some(Caller(service)) if callers.contains(&service) => {
+            Ok(next.call(request).await?.map_into_boxed_body())
+        }
         Some(_) | None => {
-            let detail = "the client's certificate is not of a service that may call this one";
+            let detail = "the client's certificate is not of a service that may call this";
             let problem =
                 Problem::new(403, "CALLER_FORBIDDEN", "This caller may not come in", detail);
-            Err(Refusal(problem).into())
+            Ok(request.into_response(Refusal(problem).error_response()))
         }
     }
 }

@@ -6,7 +6,7 @@ use std::future::{Ready, ready};
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::{Extensions, Payload};
 use actix_web::rt::net::TcpStream;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use common::problem::Problem;
 use common::service::ServiceName;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -43,7 +43,7 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, Refusal>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let caller = request.conn_data::<Caller>().copied();
+        let caller = request.extensions().get::<Caller>().copied();
         ready(caller.ok_or_else(|| {
             let detail = "the client's certificate names no service of the platform";
             Refusal(Problem::new(403, "CALLER_UNKNOWN", "This caller is not known", detail))

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use actix_web::http::Method;
 use actix_web::http::header::ContentType;
-use actix_web::web::{Data, Query, ServiceConfig, get};
+use actix_web::web::{Data, Query, ServiceConfig, to};
 use actix_web::{HttpRequest, HttpResponse};
 use common::problem::Problem;
 use common::service::ServiceName;
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use serde::Deserialize;
 
+use super::endpoint::{Access, Endpoint, Listener, mount};
 use super::logs;
 use super::refusal::{Refusal, text};
 use crate::lifecycle::Lifecycle;
@@ -24,15 +26,27 @@ pub(super) struct About {
     pub(super) metrics: Registry,
 }
 
-pub(super) fn routes(config: &mut ServiceConfig) {
-    config
-        .route("/home", get().to(home))
-        .route("/health", get().to(health))
-        .route("/healthCheck", get().to(health_check))
-        .route("/livez", get().to(livez))
-        .route("/readyz", get().to(readyz))
-        .route("/get_logs", get().to(get_logs))
-        .route("/metrics", get().to(metrics));
+const GET: Method = Method::GET;
+const ANYONE: Access = Access::Anyone;
+
+/// The routes that every service has.
+pub const ENDPOINTS: &[Endpoint] = &[
+    Endpoint::new(GET, "/home", ANYONE, &[20], || to(home)).of_document(1),
+    Endpoint::new(GET, "/health", ANYONE, &[20], || to(health))
+        .of_document(1)
+        .same_as("GET /livez"),
+    Endpoint::new(GET, "/healthCheck", ANYONE, &[20], || to(health_check))
+        .of_document(0)
+        .same_as("GET /livez"),
+    Endpoint::new(GET, "/livez", ANYONE, &[20], || to(livez)),
+    Endpoint::new(GET, "/readyz", ANYONE, &[20], || to(readyz)),
+    Endpoint::new(GET, "/get_logs", ANYONE, &[20], || to(get_logs)).of_document(1),
+    Endpoint::new(GET, "/metrics", ANYONE, &[60], || to(metrics)),
+];
+
+/// The same on both listeners: a mutual-TLS connection is closed to others before it gets here.
+pub(super) fn routes(routes: &mut ServiceConfig) {
+    mount(ENDPOINTS, Listener::Plain { document_001_gets: false }, routes);
 }
 
 async fn home(about: Data<Arc<About>>) -> HttpResponse {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Problem;
+
 /// `[http]` as it is written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,9 +38,6 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     pub document_001_gets: bool,
 }
-
-/// What is wrong with a setting: its key and a sentence.
-pub type Problem = crate::config::Problem;
 
 impl Raw {
     /// All problems at once.

@@ -15,7 +15,7 @@ use actix_web::{App, HttpServer};
 use super::access::{self, Callers};
 use super::common_endpoints::{self, About};
 use super::refusal::route_unknown;
-use super::{Config, caller, json_config, path_config, query_config};
+use super::{Config, caller, json_config, path_config, query_config, unread};
 use crate::lifecycle::Lifecycle;
 use crate::service::Service;
 use crate::tls;
@@ -89,6 +89,7 @@ fn plain(
             .app_data(path_config())
             .app_data(query_config())
             .app_data(Data::new(Arc::clone(&about)))
+            .wrap(from_fn(unread::close))
             .wrap(cors(&origins))
             .wrap(from_fn(access::trace))
             .configure(common_endpoints::routes)
@@ -115,7 +116,7 @@ fn internal(
 ) -> Result<(Server, Option<SocketAddr>), Error> {
     let identity = tls::Identity::load(&config.pki, service.name()).map_err(Error::Tls)?;
     let tls = identity.server_config().map_err(Error::Tls)?;
-    let callers = Callers(service.internal_callers());
+    let callers = Data::new(Callers(service.internal_callers()));
     let (service, about) = (Arc::clone(service), Arc::clone(about));
     let server = HttpServer::new(move || {
         let service = Arc::clone(&service);
@@ -124,8 +125,8 @@ fn internal(
             .app_data(path_config())
             .app_data(query_config())
             .app_data(Data::new(Arc::clone(&about)))
-            .app_data(Data::new(callers.clone()))
-            .wrap(from_fn(access::admit))
+            .app_data(callers.clone())
+            .wrap(from_fn(access::identify))
             .wrap(from_fn(access::trace))
             .configure(common_endpoints::routes)
             .configure(move |routes| service.internal_routes(routes))

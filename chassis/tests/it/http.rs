@@ -1,17 +1,20 @@
-use std::path::Path;
+mod common_endpoints;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
-use actix_web::web::{Json, ServiceConfig, post};
+use actix_web::http::Method;
+use actix_web::web::{Json, ServiceConfig, to};
 use async_trait::async_trait;
-use chassis::http::{self, Caller, Refusal};
+use chassis::http::{self, Access, Caller, Endpoint, Listener, Refusal, callers, mount};
 use chassis::lifecycle::Lifecycle;
 use chassis::service::{self, Service};
 use common::problem::Problem;
 use common::service::ServiceName;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
-struct Echo;
+struct Echo(ServiceName);
 
 #[derive(serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
@@ -19,27 +22,46 @@ struct Body {
     name: String,
 }
 
+async fn echo(body: Json<Body>) -> HttpResponse {
+    HttpResponse::Ok().json(body.into_inner())
+}
+
+async fn broken() -> Result<HttpResponse, Refusal> {
+    Err(Refusal::internal())
+}
+
+async fn who(caller: Caller) -> &'static str {
+    caller.0.as_str()
+}
+
+const DEPLOYER: Access = Access::Services(&[ServiceName::DeploymentManager]);
+const BOTH: Access = Access::Services(&[ServiceName::AppManager, ServiceName::DeploymentManager]);
+
+const ENDPOINTS: &[Endpoint] = &[
+    Endpoint::new(Method::POST, "/echo", Access::Anyone, &[], || to(echo)),
+    Endpoint::new(Method::POST, "/broken", Access::Anyone, &[], || to(broken)),
+    Endpoint::new(Method::GET, "/act", Access::ActingGet, &[], || to(HttpResponse::Ok)),
+    Endpoint::new(Method::POST, "/act", Access::Anyone, &[], || to(HttpResponse::Ok)),
+    Endpoint::new(Method::POST, "/who", DEPLOYER, &[], || to(who)),
+    Endpoint::new(Method::GET, "/who", BOTH, &[], || to(who)),
+];
+
 #[async_trait]
 impl Service for Echo {
     fn name(&self) -> ServiceName {
-        ServiceName::LoadBalancer
+        self.0
     }
 
     fn public_routes(&self, routes: &mut ServiceConfig) {
-        routes.route(
-            "/echo",
-            post().to(|body: Json<Body>| async { HttpResponse::Ok().json(body.into_inner()) }),
-        );
-        routes
-            .route("/broken", post().to(|| async { Err::<HttpResponse, _>(Refusal::internal()) }));
+        mount(ENDPOINTS, Listener::Plain { document_001_gets: false }, routes);
     }
 
     fn internal_routes(&self, routes: &mut ServiceConfig) {
-        routes.route("/who", post().to(|caller: Caller| async move { caller.0.as_str() }));
+        mount(ENDPOINTS, Listener::MutualTls, routes);
     }
 
-    fn internal_callers(&self) -> &'static [ServiceName] {
-        &[ServiceName::DeploymentManager]
+    fn internal_callers(&self) -> Vec<ServiceName> {
+        callers(ENDPOINTS)
     }
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), service::Error> {
@@ -81,10 +103,19 @@ fn pki(services: &[ServiceName]) -> tempfile::TempDir {
 
 /// Serves [`Echo`] while `ask` asks it; `ask` gets the two base URLs.
 async fn while_serving<F: Future<Output = ()>>(pki: &Path, ask: impl FnOnce(String, String) -> F) {
+    while_serving_as(ServiceName::LoadBalancer, pki, None, ask).await;
+}
+
+async fn while_serving_as<F: Future<Output = ()>>(
+    name: ServiceName,
+    pki: &Path,
+    log_file: Option<PathBuf>,
+    ask: impl FnOnce(String, String) -> F,
+) {
     chassis::tls::install_cryptography();
     let lifecycle = Lifecycle::new();
-    let service: Arc<dyn Service> = Arc::new(Echo);
-    let listeners = http::bind(&config(pki), &service, &lifecycle, None).unwrap();
+    let service: Arc<dyn Service> = Arc::new(Echo(name));
+    let listeners = http::bind(&config(pki), &service, &lifecycle, log_file).unwrap();
     let plain = format!("http://{}", listeners.plain.unwrap());
     let internal = format!("https://{}", listeners.internal.unwrap());
     let asking = async {
@@ -152,6 +183,60 @@ fn client(pki: &Path, service: ServiceName) -> reqwest::Client {
 }
 
 #[tokio::test]
+async fn a_path_says_which_methods_it_takes_and_which_are_switched_off() {
+    let pki = pki(&[ServiceName::LoadBalancer]);
+    while_serving(pki.path(), |plain, _| async move {
+        let client = reqwest::Client::new();
+        for (method, path, code, allowed) in [
+            ("PUT", "/act", "METHOD_NOT_ALLOWED", "POST"),
+            ("GET", "/act", "DOCUMENT_001_GETS_OFF", "POST"),
+            ("POST", "/home", "METHOD_NOT_ALLOWED", "GET"),
+        ] {
+            let request = client.request(method.parse().unwrap(), format!("{plain}{path}"));
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), 405);
+            assert_eq!(answer.headers()["allow"], allowed);
+            assert_eq!(answer.json::<Problem>().await.unwrap().code, code, "{method} {path}");
+        }
+        let acted = client.post(format!("{plain}/act")).send().await.unwrap();
+        assert_eq!(acted.status(), 200);
+        let elsewhere = client.post(format!("{plain}/who")).send().await.unwrap();
+        assert_eq!(elsewhere.status(), 404);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_route_lets_in_its_own_callers_and_the_common_ones_those_of_any_route() {
+    let services = [
+        ServiceName::LoadBalancer,
+        ServiceName::DeploymentManager,
+        ServiceName::AppManager,
+        ServiceName::NodeManager,
+    ];
+    let pki = pki(&services);
+    let folder = pki.path();
+    while_serving(folder, |_, internal| async move {
+        for (service, expected) in [
+            (ServiceName::DeploymentManager, [200, 200, 200, 404]),
+            (ServiceName::AppManager, [403, 200, 200, 404]),
+            (ServiceName::NodeManager, [403, 403, 403, 403]),
+        ] {
+            let client = client(folder, service);
+            let url = |path: &str| format!("{internal}{path}");
+            let answers = [
+                client.post(url("/who")).send().await.unwrap(),
+                client.get(url("/who")).send().await.unwrap(),
+                client.get(url("/home")).send().await.unwrap(),
+                client.post(url("/echo")).send().await.unwrap(),
+            ];
+            assert_eq!(answers.map(|answer| answer.status().as_u16()), expected, "{service}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn only_named_callers_with_a_certificate_of_the_platform_come_in() {
     let services =
         [ServiceName::LoadBalancer, ServiceName::DeploymentManager, ServiceName::AppManager];
@@ -163,6 +248,7 @@ async fn only_named_callers_with_a_certificate_of_the_platform_come_in() {
         assert_eq!(known.text().await.unwrap(), "deployment-manager");
         let other = client(ours, ServiceName::AppManager).post(&url).send().await.unwrap();
         assert_eq!(other.status(), 403);
+        assert!(other.headers().contains_key("x-request-id"));
         assert_eq!(other.json::<Problem>().await.unwrap().code, "CALLER_FORBIDDEN");
         assert!(
             client(foreign.path(), ServiceName::DeploymentManager).post(&url).send().await.is_err()

@@ -4,4 +4,5 @@
 mod consumer;
 mod http;
 mod operations;
+mod readiness;
 mod reconcile;

@@ -167,3 +167,13 @@ async fn no_more_keys_are_worked_on_at_once_than_allowed() {
     let finished: BTreeSet<u64> = keys.iter().flat_map(|key| notebook.times_of(*key)).collect();
     assert_eq!(finished, BTreeSet::from([1, 2, 3]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_never_done_do_not_keep_others_from_their_turn() {
+    let mut notebook = Notebook::new(&[1, 2, 3, 4, 5], |_| Ok(Outcome::Again(Duration::ZERO)));
+    notebook.takes = Duration::from_secs(1);
+    let settings = Settings { at_once: 2, ..Settings::default() };
+    drive(&notebook, settings, Wake::new(), Duration::from_millis(10_500)).await;
+    let turns: Vec<usize> = notebook.keys.iter().map(|key| notebook.times_of(*key).len()).collect();
+    assert!(turns.iter().all(|turns| (3..=5).contains(turns)), "{turns:?}");
+}

@@ -5,8 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::TextError;
-use super::json::{self, Fields};
+use super::json::Fields;
 use crate::id::RequestId;
+use crate::nesting;
 use crate::port::bus::MAX_PAYLOAD;
 use crate::problem::excerpt;
 use crate::topic::Topic;
@@ -58,8 +59,8 @@ fn fields(payload: &[u8]) -> Result<Fields, Reject> {
     }
     let text = std::str::from_utf8(payload)
         .map_err(|err| malformed(&format!("it is not UTF-8 from byte {} on", err.valid_up_to())))?;
-    if json::is_too_deep(text) {
-        return Err(malformed(&format!("it is nested deeper than {}", json::MAX_DEPTH)));
+    if nesting::too_deep_at(text).is_some() {
+        return Err(malformed(&format!("it is nested deeper than {}", nesting::MAX_DEPTH)));
     }
     let fields: Fields = serde_json::from_str(text).map_err(|err| {
         let what = if err.is_data() { "an object" } else { "JSON" };
@@ -140,6 +141,8 @@ pub enum RejectCode {
     WrongTopic,
     /// `ENVELOPE_EXPIRED`: older than the platform remembers requests.
     Expired,
+    /// `INTERNAL`: what it concerns stands in a record of the platform that is not readable.
+    Internal,
 }
 
 impl RejectCode {
@@ -153,6 +156,7 @@ impl RejectCode {
             RejectCode::IdConflict => "MSG_ID_CONFLICT",
             RejectCode::WrongTopic => "ENVELOPE_WRONG_TOPIC",
             RejectCode::Expired => "ENVELOPE_EXPIRED",
+            RejectCode::Internal => "INTERNAL",
         }
     }
 }

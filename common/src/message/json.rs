@@ -1,4 +1,4 @@
-//! Reading JSON that a stranger wrote: bounded in depth, no key twice.
+//! Reading JSON that a stranger wrote: no key twice.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,34 +6,13 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-/// How deep arrays and objects may be nested.
-pub(super) const MAX_DEPTH: usize = 32;
-
-/// Whether the text, were it JSON, nests deeper than [`MAX_DEPTH`]. One pass, before anything is built.
-pub(super) fn is_too_deep(text: &str) -> bool {
-    let mut depth = 0_usize;
-    let mut quoted = false;
-    let mut escaped = false;
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            _ if quoted => {}
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return true;
-        }
-    }
-    false
-}
+use crate::nesting::too_deep_at;
 
 /// Whether the text is one JSON object that is not too deep.
 pub(super) fn is_object(text: &str) -> bool {
-    text.starts_with('{') && !is_too_deep(text) && serde_json::from_str::<IgnoredAny>(text).is_ok()
+    text.starts_with('{')
+        && too_deep_at(text).is_none()
+        && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 /// An object's values under some known keys. What stands under other keys is read over.

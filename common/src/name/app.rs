@@ -34,6 +34,9 @@ const RESERVED: &[&str] = &[
     "platform-initializer",
     "monitoring",
     "bootstrapper",
+    // What some file systems take for devices.
+    "con",
+    "nul",
 ];
 
 /// The name of an application: `^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`, no `--`, not reserved.
@@ -110,6 +113,9 @@ mod tests {
 
     #[test]
     fn the_platforms_own_names_are_reserved() {
-        assert_eq!("kafka".parse::<AppName>(), Err(Error::Reserved { name: "kafka".to_owned() }));
+        for text in ["kafka", "nul", "con", "deployment-manager"] {
+            let reserved = Error::Reserved { name: text.to_owned() };
+            assert_eq!(text.parse::<AppName>(), Err(reserved));
+        }
     }
 }

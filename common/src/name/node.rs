@@ -5,6 +5,8 @@ use std::str::FromStr;
 use super::{Error, text_type};
 
 const RULE: &str = "use 1-63 characters of a-z, 0-9 and -, start with a letter";
+/// Where a node's leases of ports would stand, the edge's do.
+const RESERVED: &str = "edge";
 
 /// The name of an enrolled machine: one host label.
 #[derive(
@@ -26,6 +28,26 @@ impl FromStr for NodeName {
             && bytes.iter().all(allowed)
             && bytes.first().is_some_and(u8::is_ascii_lowercase)
             && bytes.last() != Some(&b'-');
-        if kept { Ok(NodeName(text.to_owned())) } else { Err(Error::Invalid { rule: RULE }) }
+        if !kept {
+            return Err(Error::Invalid { rule: RULE });
+        }
+        if text == RESERVED {
+            return Err(Error::Reserved { name: text.to_owned() });
+        }
+        Ok(NodeName(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::path;
+
+    #[test]
+    fn no_node_shares_its_ports_with_the_edge() {
+        let reserved = Error::Reserved { name: "edge".to_owned() };
+        assert_eq!("edge".parse::<NodeName>(), Err(reserved));
+        let node: NodeName = "edge-1".parse().unwrap();
+        assert!(!path::node_port(&node, 80).is_within(&path::folder("ports/edge")));
     }
 }

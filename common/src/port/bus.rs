@@ -12,6 +12,10 @@ use crate::topic::TopicName;
 
 /// The largest payload a record may have. Larger things travel as blobs, by digest.
 pub const MAX_PAYLOAD: usize = 256 * 1024;
+/// The largest record with its key and headers, as [`Record::size`] counts.
+pub const MAX_RECORD: usize = 900_000;
+/// What a header takes besides its name and its value, at most.
+const HEADER_FRAME: usize = 16;
 
 /// Why the bus did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +23,10 @@ pub enum Error {
     /// Not now; the same call may work later.
     #[error("the bus is unavailable")]
     Unavailable(#[source] Cause),
-    /// Never: the payload is larger than [`MAX_PAYLOAD`].
-    #[error("a payload of {size} bytes is larger than {MAX_PAYLOAD}")]
+    /// Never: the payload is larger than [`MAX_PAYLOAD`], or the record than [`MAX_RECORD`].
+    #[error(
+        "{size} bytes are too many: {MAX_PAYLOAD} of payload, {MAX_RECORD} with key and headers"
+    )]
     TooLarge { size: usize },
     /// Never: nobody made this topic.
     #[error("there is no topic {topic}")]
@@ -54,6 +60,21 @@ pub struct Record {
 }
 
 impl Record {
+    /// How many bytes it takes on the bus, at most.
+    pub fn size(&self) -> usize {
+        let key = self.key.as_ref().map_or(0, String::len);
+        key + self.headers.iter().map(Header::size).sum::<usize>() + self.payload.len()
+    }
+
+    /// Fails with [`Error::TooLarge`] if no bus takes it.
+    pub fn check_size(&self) -> Result<(), Error> {
+        let (payload, whole) = (self.payload.len(), self.size());
+        if payload > MAX_PAYLOAD {
+            return Err(Error::TooLarge { size: payload });
+        }
+        if whole > MAX_RECORD { Err(Error::TooLarge { size: whole }) } else { Ok(()) }
+    }
+
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.iter().find(|header| header.name == name).map(|header| header.value.as_ref())
     }
@@ -64,6 +85,13 @@ impl Record {
 pub struct Header {
     pub name: String,
     pub value: Bytes,
+}
+
+impl Header {
+    /// How many bytes it takes of a record, at most.
+    pub fn size(&self) -> usize {
+        HEADER_FRAME + self.name.len() + self.value.len()
+    }
 }
 
 /// A record as it was read.

@@ -14,6 +14,9 @@ use crate::name::{ContainerName, InstanceName};
 /// what does not carry them is never touched.
 pub mod label {
     pub const PLATFORM: &str = "avishkar.platform";
+    /// Its value on the stages of a build that are not the image itself. Nothing names them, so their
+    /// `Dockerfile` has to say whose they are.
+    pub const STAGE: &str = "stage";
     pub const INSTANCE: &str = "avishkar.instance";
     pub const SLOT: &str = "avishkar.slot";
     pub const GENERATION: &str = "avishkar.generation";

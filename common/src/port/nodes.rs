@@ -1,10 +1,10 @@
 //! A node's agent, as the services see it. Every call carries who asks and with which epoch.
 
 use std::fmt::Debug;
+use std::fs::File;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -120,12 +120,14 @@ pub enum Probe {
     Absent,
 }
 
-/// An image to be built: a tar archive of the bundle and its generated `Dockerfile`.
+/// An image to be built.
 #[derive(Debug)]
 pub struct Build {
     /// The repository in the registry, without the registry's address: `apps/<app>`.
     pub repository: String,
-    pub context: Bytes,
+    /// A tar archive of the bundle and its generated `Dockerfile`, at its beginning. It is sent as it
+    /// is read: it may be larger than the memory.
+    pub context: File,
 }
 
 /// Samples as they come: the same stream is the node's heartbeat.

@@ -84,11 +84,13 @@ impl FromStr for Path {
 
     fn from_str(text: &str) -> Result<Self, PathError> {
         let kept = text.strip_prefix('/').is_some_and(|rest| {
-            rest.split('/').all(|segment| {
+            // The server's own records stand there. Deeper it is a name like any other: somebody's app.
+            let is_servers = rest.split('/').next() == Some("zookeeper");
+            let is_plain = |segment: &str| {
                 !matches!(segment, "" | "." | "..")
-                    && segment != "zookeeper"
                     && segment.bytes().all(|byte| byte.is_ascii_graphic())
-            })
+            };
+            !is_servers && rest.split('/').all(is_plain)
         });
         if kept { Ok(Path(text.to_owned())) } else { Err(PathError(text.to_owned())) }
     }
@@ -239,12 +241,23 @@ mod tests {
 
     #[test]
     fn paths_are_absolute_and_have_plain_segments() {
-        for text in ["/a", "/a/b-c_d.e/f:1"] {
+        for text in ["/a", "/a/b-c_d.e/f:1", "/a/zookeeper", "/zookeepers"] {
             assert!(text.parse::<Path>().is_ok(), "{text}");
         }
-        for text in
-            ["", "/", "a", "/a/", "//a", "/a/../b", "/a/./b", "/a b", "/é", "/a\n", "/zookeeper/x"]
-        {
+        for text in [
+            "",
+            "/",
+            "a",
+            "/a/",
+            "//a",
+            "/a/../b",
+            "/a/./b",
+            "/a b",
+            "/é",
+            "/a\n",
+            "/zookeeper",
+            "/zookeeper/x",
+        ] {
             assert!(text.parse::<Path>().is_err(), "{text}");
         }
     }

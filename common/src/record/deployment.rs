@@ -45,6 +45,10 @@ pub struct Deployment {
     /// Why the goal was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// What the request takes away: a failed deploy its own replicas, a stop all of them. Told with
+    /// its end, when they are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<Replica>,
     pub updated_at: Timestamp,
     #[serde(default)]
     pub owed: Vec<Owed>,
@@ -104,6 +108,23 @@ pub struct Slot {
     pub place: Option<Place>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_id: Option<String>,
+}
+
+/// A replica as its node has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    pub number: SlotNumber,
+    pub place: Place,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+}
+
+impl Slot {
+    /// None before it is placed.
+    pub fn replica(&self) -> Option<Replica> {
+        let place = self.place.clone()?;
+        Some(Replica { number: self.number, place, container_id: self.container_id.clone() })
+    }
 }
 
 /// How far a replica is.

@@ -8,9 +8,6 @@ use crate::name::{AppName, LegacyName, NodeName, UserName};
 use crate::port::store::Path;
 use crate::service::ServiceName;
 
-/// How many shards a sharded collection has.
-pub const SHARDS: u32 = 256;
-
 /// The two hexadecimal digits that choose the shard of a key.
 pub fn shard(key: &str) -> String {
     let hash = Sha256::digest(key.as_bytes());
@@ -79,10 +76,6 @@ pub fn epoch(service: ServiceName) -> Path {
     path(format!("/avishkar/epochs/{service}"))
 }
 
-pub fn leaders(service: ServiceName) -> Path {
-    path(format!("/avishkar/leaders/{service}"))
-}
-
 /// `kind` is one of the service's own command kinds: lower-case letters and `-`.
 pub fn operation(request: RequestId, service: ServiceName, kind: &str) -> Path {
     let shard = shard(&request.to_string());
@@ -102,4 +95,21 @@ pub fn registry_app(instance: &LegacyName) -> Path {
 /// Document 001's registry: one replica, node ip and host port as plain text.
 pub fn registry_replica(instance: &LegacyName, slot: crate::id::SlotNumber) -> Path {
     path(format!("/apps/{instance}/instance{slot}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_keeps_the_rule_of_names_has_its_records() {
+        for text in ["zookeeper", "Z9", "a--b", "a_", &"a".repeat(80)] {
+            let name: LegacyName = text.parse().unwrap();
+            assert_eq!(instance(&name).name(), text);
+            assert_eq!(deployment(&name).name(), text);
+            assert_eq!(registry_app(&name).name(), text);
+        }
+        let user: UserName = "zookeeper".parse().unwrap();
+        assert_eq!(super::user(&user).name(), "zookeeper");
+    }
 }

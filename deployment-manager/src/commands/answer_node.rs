@@ -25,17 +25,16 @@ pub(super) async fn accept(
     }
 }
 
-/// None if nobody waits for the answer.
+/// None if nobody waits for the answer, and nobody has ever taken it.
 async fn offer(
     shared: &Shared,
     request: &Request,
     answer: &NodeAnswer,
 ) -> Result<Option<Acceptance>, records::Error> {
     let store = shared.ports.store.as_ref();
-    let Some(before) = stored::deployment(store, &answer.instance).await? else { return Ok(None) };
-    if !waits_for(&before.record, request.id) {
-        return Ok(None);
-    }
+    let before = stored::deployment(store, &answer.instance).await?;
+    let waiting = before.filter(|before| waits_for(&before.record, request.id));
+    let Some(before) = waiting else { return operations::look_up(store, request).await };
     let mut after = before.record;
     let change = match &answer.node {
         Ok(choice) => Change::Placed { slot: request.id, place: place(choice) },

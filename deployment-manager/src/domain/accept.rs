@@ -3,7 +3,7 @@
 use common::digest::ImageRef;
 use common::id::{Generation, ReleaseNumber, RequestId};
 use common::name::{AppName, LegacyName};
-use common::record::deployment::{Deployment, Goal, State};
+use common::record::deployment::{Deployment, Goal, Slot, State};
 use jiff::Timestamp;
 
 use super::change::{Change, note};
@@ -61,6 +61,7 @@ pub(crate) fn stop(
     let mut deployment = before.unwrap_or_else(|| first(instance, wanted.app, wanted.request, now));
     deployment.deadline = now + patience.stop;
     renew(&mut deployment, wanted.request, Goal::Stopped, State::Stopping);
+    deployment.taken = deployment.slots.iter().filter_map(Slot::replica).collect();
     deployment.updated_at = now;
     deployment
 }
@@ -71,6 +72,7 @@ fn renew(deployment: &mut Deployment, request: RequestId, goal: Goal, state: Sta
     deployment.state = state;
     deployment.request = request;
     deployment.failure = None;
+    deployment.taken = Vec::new();
 }
 
 /// As if the instance had been removed long ago.
@@ -91,6 +93,7 @@ fn first(instance: LegacyName, app: AppName, request: RequestId, now: Timestamp)
         placements: 0,
         endpoint: None,
         failure: None,
+        taken: Vec::new(),
         updated_at: now,
         owed: Vec::new(),
     }

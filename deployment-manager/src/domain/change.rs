@@ -62,6 +62,8 @@ pub(crate) enum Change {
         slot: RequestId,
         container_id: String,
     },
+    /// Document 001's registry is to say again who is served.
+    Registered,
     /// It is served, but cannot stay.
     Condemned {
         slot: RequestId,
@@ -143,6 +145,7 @@ fn note_one(deployment: &mut Deployment, change: &Change, patience: &Patience, n
         }
         Change::Hindered { failure } => deployment.failure = Some(failure.clone()),
         Change::GivenUp { failure } => give_up(deployment, failure, patience, now),
+        Change::Registered => {}
         Change::Running => running(deployment, now),
         Change::Failed => {
             let late = || Failure::new(FailureCode::DeadlineExceeded, TOO_LATE);
@@ -208,6 +211,8 @@ fn new_placements(code: FailureCode) -> u32 {
 
 fn give_up(deployment: &mut Deployment, failure: &Failure, patience: &Patience, now: Timestamp) {
     if is_advancing(deployment) {
+        let own = deployment.slots.iter().filter(|slot| slot.generation == deployment.generation);
+        deployment.taken = own.filter_map(Slot::replica).collect();
         deployment.state = State::Undoing;
         deployment.failure = Some(failure.clone());
         deployment.deadline = now + patience.undo;

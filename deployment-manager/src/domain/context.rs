@@ -1,20 +1,15 @@
-//! The build context: a tar archive made from a stored zip, entry by entry, within bounds. Nothing
-//! touches a file system. Times, owners and modes are the same for everybody, so that layers are
-//! found again.
+//! The build context: a tar archive made from a stored zip, entry by entry, within bounds. Of neither
+//! of them more than a piece is in memory. Times, owners and modes are the same for everybody, so that
+//! layers are found again.
 
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Read, Seek, Write};
 
-use bytes::Bytes;
 use tar::{Builder, EntryType, Header};
 use zip::ZipArchive;
+use zip::read::ZipFile;
 
 /// More entries than this no bundle has: it was checked when it was uploaded.
 const MOST_ENTRIES: usize = 10_000;
-
-/// What an entry takes besides its content: a header, and the rest of its last block.
-const ENTRY_BYTES: usize = 1024;
-/// The `Dockerfile`, the folders, the end.
-const FEW_ENTRIES: usize = 8;
 
 /// Why a bundle cannot be packed.
 #[derive(Debug, thiserror::Error)]
@@ -31,97 +26,82 @@ pub(crate) enum Error {
     Path,
     #[error("the bundle has no files in {root:?}")]
     Empty { root: String },
+    #[error("nobody waits for the bundle any more")]
+    Cancelled,
 }
 
-/// Packs one entry at a time, so that the caller can do something else in between.
-pub(crate) struct Packer {
-    zip: ZipArchive<Cursor<Bytes>>,
-    next: usize,
-    root: String,
-    packed: usize,
-    room: u64,
-    most: u64,
-    tar: Builder<Vec<u8>>,
+/// What is packed.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// The folder of the bundle whose files are packed; empty for the top.
+    pub(crate) root: String,
+    pub(crate) dockerfile: String,
+    /// How many bytes the files may have together.
+    pub(crate) most: u64,
 }
 
-/// Whether there is more to pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Progress {
-    More,
-    Done,
-}
-
-impl Packer {
-    /// Packs the files below `root` of the bundle, at most `most` bytes of them, with this `Dockerfile`.
-    pub(crate) fn new(
-        bundle: Bytes,
-        root: &str,
-        dockerfile: &str,
-        most: u64,
-    ) -> Result<Self, Error> {
-        let zip = ZipArchive::new(Cursor::new(bundle)).map_err(Error::Archive)?;
-        if zip.len() > MOST_ENTRIES {
-            return Err(Error::TooMany);
-        }
-        let mut tar = Builder::new(Vec::with_capacity(capacity(&zip, most)));
-        let length = dockerfile.len() as u64;
-        append(
-            &mut tar,
-            "Dockerfile",
-            header(EntryType::Regular, 0o644, length),
-            dockerfile.as_bytes(),
-        )?;
-        for folder in ["build-env/", "app/"] {
-            append(&mut tar, folder, header(EntryType::Directory, 0o755, 0), io::empty())?;
-        }
-        let root = root.trim_matches('/').to_owned();
-        Ok(Packer { zip, next: 0, root, packed: 0, room: most, most, tar })
+/// Packs a bundle; between its files it looks whether somebody still waits.
+pub(crate) fn pack<W: Write>(
+    bundle: impl Read + Seek,
+    wanted: &Wanted,
+    into: W,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<W, Error> {
+    let mut zip = ZipArchive::new(bundle).map_err(Error::Archive)?;
+    if zip.len() > MOST_ENTRIES {
+        return Err(Error::TooMany);
     }
-
-    pub(crate) fn pack_next(&mut self) -> Result<Progress, Error> {
-        if self.next == self.zip.len() {
-            return Ok(Progress::Done);
-        }
-        let mut entry = self.zip.by_index(self.next).map_err(Error::Archive)?;
-        self.next += 1;
-        let name = entry.enclosed_name().ok_or(Error::Path)?;
-        let name = name.to_str().ok_or(Error::Path)?.to_owned();
-        let Some(path) = below(&name, &self.root) else { return Ok(Progress::More) };
-        if entry.is_dir() {
-            return Ok(Progress::More);
-        }
-        if !entry.is_file() {
-            return Err(Error::Path);
-        }
-        let path = format!("app/{path}");
-        // What an entry says of its size is not believed: the bytes are counted as they come.
-        let mut content = Vec::new();
-        let read = (&mut entry).take(self.room + 1).read_to_end(&mut content);
-        let length = read.map_err(Error::Content)? as u64;
-        if length > self.room {
-            return Err(Error::TooLarge { most: self.most });
-        }
-        self.room -= length;
-        self.packed += 1;
-        let program = entry.unix_mode().is_some_and(|mode| mode & 0o111 != 0);
-        let mode = if program { 0o755 } else { 0o644 };
-        append(&mut self.tar, &path, header(EntryType::Regular, mode, length), content.as_slice())?;
-        Ok(Progress::More)
+    let mut tar = Builder::new(into);
+    let dockerfile = wanted.dockerfile.as_bytes();
+    let length = dockerfile.len() as u64;
+    append(&mut tar, "Dockerfile", header(EntryType::Regular, 0o644, length), dockerfile)?;
+    for folder in ["build-env/", "app/"] {
+        append(&mut tar, folder, header(EntryType::Directory, 0o755, 0), io::empty())?;
     }
-
-    pub(crate) fn finish(self) -> Result<Bytes, Error> {
-        if self.packed == 0 {
-            return Err(Error::Empty { root: self.root });
+    let mut room = wanted.most;
+    let mut is_empty = true;
+    for index in 0..zip.len() {
+        if is_cancelled() {
+            return Err(Error::Cancelled);
         }
-        self.tar.into_inner().map(Bytes::from).map_err(Error::Content)
+        let mut entry = zip.by_index(index).map_err(Error::Archive)?;
+        let Some(path) = path_of(&entry, wanted.root.trim_matches('/'))? else { continue };
+        let too_large = Error::TooLarge { most: wanted.most };
+        room = room.checked_sub(entry.size()).ok_or(too_large)?;
+        append_entry(&mut tar, &path, &mut entry)?;
+        is_empty = false;
     }
+    if is_empty {
+        return Err(Error::Empty { root: wanted.root.clone() });
+    }
+    tar.into_inner().map_err(Error::Content)
 }
 
-/// Room for the archive at once, as far as the bundle's word can be taken: growing would need twice as much.
-fn capacity(zip: &ZipArchive<Cursor<Bytes>>, most: u64) -> usize {
-    let claimed = zip.decompressed_size().and_then(|size| u64::try_from(size).ok());
-    let content = usize::try_from(claimed.unwrap_or(most).min(most)).unwrap_or_default();
-    content + (zip.len() + FEW_ENTRIES) * ENTRY_BYTES
+/// Where a file of the app goes; none for what is no file, or none of the app's.
+fn path_of(entry: &ZipFile<'_, impl Read>, root: &str) -> Result<Option<String>, Error> {
+    let name = entry.enclosed_name().ok_or(Error::Path)?;
+    let name = name.to_str().ok_or(Error::Path)?;
+    let Some(path) = below(name, root).filter(|_| !entry.is_dir()) else { return Ok(None) };
+    if entry.is_file() { Ok(Some(format!("app/{path}"))) } else { Err(Error::Path) }
+}
+
+/// What an entry says of its size is not believed: the bytes are counted as they come.
+fn append_entry(
+    tar: &mut Builder<impl Write>,
+    path: &str,
+    entry: &mut ZipFile<'_, impl Read>,
+) -> Result<(), Error> {
+    let length = entry.size();
+    let program = entry.unix_mode().is_some_and(|mode| mode & 0o111 != 0);
+    let mode = if program { 0o755 } else { 0o644 };
+    let mut content = entry.take(length.saturating_add(1));
+    append(tar, path, header(EntryType::Regular, mode, length), &mut content)?;
+    if content.limit() == 1 {
+        Ok(())
+    } else {
+        let lied = io::Error::new(io::ErrorKind::InvalidData, "an entry has not the size it says");
+        Err(Error::Content(lied))
+    }
 }
 
 /// The path of an entry relative to the app's folder; none if it is not in it.
@@ -150,32 +130,27 @@ fn append<W: Write>(
     tar.append_data(&mut header, path, content).map_err(Error::Content)
 }
 
-impl std::fmt::Debug for Packer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Packer").field("next", &self.next).finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
 
     use super::*;
 
-    fn bundle(files: &[(&str, &str)]) -> Bytes {
+    fn bundle(files: &[(&str, &str)]) -> Vec<u8> {
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         for (path, content) in files {
             zip.start_file(*path, SimpleFileOptions::default()).unwrap();
             zip.write_all(content.as_bytes()).unwrap();
         }
-        Bytes::from(zip.finish().unwrap().into_inner())
+        zip.finish().unwrap().into_inner()
     }
 
-    fn pack(bundle: Bytes, root: &str, most: u64) -> Result<Bytes, Error> {
-        let mut packer = Packer::new(bundle, root, "FROM x\n", most)?;
-        while packer.pack_next()? == Progress::More {}
-        packer.finish()
+    fn pack(bundle: &[u8], root: &str, most: u64) -> Result<Vec<u8>, Error> {
+        let wanted = Wanted { root: root.to_owned(), dockerfile: "FROM x\n".to_owned(), most };
+        super::pack(Cursor::new(bundle), &wanted, Vec::new(), &|| false)
     }
 
     fn listed(context: &[u8]) -> Vec<(String, String)> {
@@ -199,7 +174,7 @@ mod tests {
     fn the_files_of_the_apps_folder_are_packed_beside_the_dockerfile() {
         let bundle =
             bundle(&[("shop/main.py", "hi"), ("shop/a/b.txt", "b"), ("shopping.txt", "no")]);
-        let context = pack(bundle, "shop", 1000).unwrap();
+        let context = pack(&bundle, "shop", 1000).unwrap();
         let expected = [
             entry("Dockerfile", "FROM x\n"),
             entry("build-env/", ""),
@@ -215,26 +190,46 @@ mod tests {
         let long = "long/".repeat(30) + "name";
         let files = [("main.py", "hi"), (long.as_str(), "x")];
         assert_eq!(
-            pack(bundle(&files), "", 1000).unwrap(),
-            pack(bundle(&files), "", 1000).unwrap()
+            pack(&bundle(&files), "", 1000).unwrap(),
+            pack(&bundle(&files), "", 1000).unwrap()
         );
     }
 
     #[test]
     fn a_bundle_has_bounds() {
         let files = bundle(&[("a", "12345"), ("b", "12345")]);
-        assert!(pack(files.clone(), "", 10).is_ok());
-        assert!(matches!(pack(files.clone(), "", 9), Err(Error::TooLarge { most: 9 })));
-        assert!(matches!(pack(files, "other", 10), Err(Error::Empty { .. })));
+        assert!(pack(&files, "", 10).is_ok());
+        assert!(matches!(pack(&files, "", 9), Err(Error::TooLarge { most: 9 })));
+        assert!(matches!(pack(&files, "other", 10), Err(Error::Empty { .. })));
     }
 
     #[test]
     fn what_leads_out_is_refused() {
-        assert!(matches!(pack(bundle(&[("../x", "")]), "", 10), Err(Error::Path)));
-        assert!(matches!(pack(Bytes::from_static(b"no zip"), "", 10), Err(Error::Archive(_))));
+        assert!(matches!(pack(&bundle(&[("../x", "")]), "", 10), Err(Error::Path)));
+        assert!(matches!(pack(b"no zip", "", 10), Err(Error::Archive(_))));
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         zip.add_symlink("link", "/etc/passwd", SimpleFileOptions::default()).unwrap();
-        let link = Bytes::from(zip.finish().unwrap().into_inner());
-        assert!(matches!(pack(link, "", 100), Err(Error::Path)));
+        let link = zip.finish().unwrap().into_inner();
+        assert!(matches!(pack(&link, "", 100), Err(Error::Path)));
+    }
+
+    #[test]
+    fn a_size_that_is_not_so_is_noticed() {
+        let mut zip = bundle(&[("main.py", "a text")]);
+        // The size unpacked, in the directory at the end: 24 bytes behind its signature.
+        let entry = zip.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
+        for said in [5, 7] {
+            zip[entry + 24] = said;
+            let packed = pack(&zip, "", 100);
+            assert!(matches!(packed, Err(Error::Content(_))), "{said}: {packed:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_no_longer_waited_for_stops() {
+        let zip = bundle(&[("main.py", "hi")]);
+        let wanted = Wanted { root: String::new(), dockerfile: String::new(), most: 10 };
+        let packed = super::pack(Cursor::new(zip), &wanted, Vec::new(), &|| true);
+        assert!(matches!(packed, Err(Error::Cancelled)));
     }
 }

@@ -4,6 +4,7 @@
 //! The build context has three parts: this file, `app/` with the bundle's files, and `build-env/`,
 //! which the building node fills with how it reaches packages; only stages that are never pushed get it.
 
+use common::port::container::label::{PLATFORM, STAGE};
 use common::record::release::{BuildPlan, PythonDependencies, Runtime};
 
 /// The images that bundles are built on, by reference.
@@ -37,10 +38,7 @@ fn python(dependencies: PythonDependencies, command: &[String], images: &Images)
         PythonDependencies::None => return last_stage(&images.python, "", command),
     };
     let install = exec(&[&["/venv/bin/pip", "install"], install].concat());
-    let builder = &images.python_builder;
-    let first = format!(
-        "FROM {builder} AS builder\nCOPY build-env/ /\nWORKDIR /build\nCOPY {needed}\nRUN {install}\n\n"
-    );
+    let first = first_stage(&images.python_builder, needed, &install);
     first + &last_stage(&images.python, "COPY --from=builder /venv/ /venv/\n", command)
 }
 
@@ -50,12 +48,16 @@ fn node(lock_file: bool, command: &[String], images: &Images) -> String {
     } else {
         ("app/package.json ./", exec(&["npm", "install", "--omit=dev"]))
     };
-    let builder = &images.node_builder;
-    let first = format!(
-        "FROM {builder} AS builder\nCOPY build-env/ /\nWORKDIR /build\nCOPY {needed}\nRUN {install}\n\n"
-    );
+    let first = first_stage(&images.node_builder, needed, &install);
     let modules = "COPY --from=builder --chown=10001:10001 /build/ /app/\n";
     first + &last_stage(&images.node, modules, command)
+}
+
+/// Where packages are installed. Its label is how the node finds what it leaves behind.
+fn first_stage(image: &str, needed: &str, install: &str) -> String {
+    format!(
+        "FROM {image} AS builder\nLABEL {PLATFORM}={STAGE}\nCOPY build-env/ /\nWORKDIR /build\nCOPY {needed}\nRUN {install}\n\n"
+    )
 }
 
 fn last_stage(image: &str, packages: &str, command: &[String]) -> String {
@@ -115,6 +117,7 @@ mod tests {
         let runtime = Runtime::Python { dependencies: PythonDependencies::Requirements };
         expect![[r#"
             FROM registry.example.org/builder-python:1 AS builder
+            LABEL avishkar.platform=stage
             COPY build-env/ /
             WORKDIR /build
             COPY app/requirements.txt ./
@@ -133,6 +136,7 @@ mod tests {
         let runtime = Runtime::Python { dependencies: PythonDependencies::Project };
         expect![[r#"
             FROM registry.example.org/builder-python:1 AS builder
+            LABEL avishkar.platform=stage
             COPY build-env/ /
             WORKDIR /build
             COPY app/ ./
@@ -161,6 +165,7 @@ mod tests {
     fn a_node_app_with_a_lock_file() {
         expect![[r#"
             FROM registry.example.org/builder-node:1 AS builder
+            LABEL avishkar.platform=stage
             COPY build-env/ /
             WORKDIR /build
             COPY app/package.json app/package-lock.json ./

@@ -20,6 +20,8 @@ pub(crate) struct Observed {
     pub(crate) listings: BTreeMap<NodeName, Listing>,
     /// Whom the route names, if it was looked at; nobody without a route.
     pub(crate) upstreams: Option<Vec<Upstream>>,
+    /// Whether document 001's registry was found to say something else than the record.
+    pub(crate) misregistered: bool,
 }
 
 /// The containers of a node at some time.

@@ -226,6 +226,9 @@ impl Plan<'_> {
         if drifted {
             return Some(self.route_to(&routed));
         }
+        if self.seen.misregistered {
+            return Some(Step::Register);
+        }
         let reported = self.deployment.failure.as_ref().map(|failure| failure.code);
         if reported == Some(FailureCode::CrashLoop) {
             return None;

@@ -232,7 +232,7 @@ impl World {
                 slot: slot.placement_request,
                 container_id: "again".to_owned(),
             }),
-            Step::Examine { .. } | Step::Forget | Step::Rest { .. } => Vec::new(),
+            Step::Examine { .. } | Step::Register | Step::Forget | Step::Rest { .. } => Vec::new(),
         }
     }
 

@@ -44,6 +44,8 @@ pub(crate) enum Step {
     Restore { slots: Vec<Slot>, image: ImageRef },
     /// Look whether these replicas end again and again.
     Examine { slots: Vec<Slot> },
+    /// Have document 001's registry say again who is served.
+    Register,
     /// Nothing, until something changes or this time.
     Rest { until: Option<Timestamp> },
 }
@@ -68,6 +70,7 @@ impl Step {
             Step::Forget => "forget",
             Step::Restore { .. } => "restore",
             Step::Examine { .. } => "examine",
+            Step::Register => "register",
             Step::Rest { .. } => "rest",
         }
     }
@@ -103,6 +106,7 @@ impl fmt::Display for Step {
             Step::Forget => write!(f, "forget the deployment"),
             Step::Restore { slots, .. } => write!(f, "bring back {}", Replicas(slots)),
             Step::Examine { slots } => write!(f, "look why {} ended", Replicas(slots)),
+            Step::Register => write!(f, "register who is served"),
             Step::Rest { until: None } => write!(f, "rest"),
             Step::Rest { until: Some(until) } => write!(f, "rest until {until}"),
         }

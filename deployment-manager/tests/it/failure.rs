@@ -55,6 +55,10 @@ async fn an_app_that_ends_is_told_with_its_last_words_within_15_seconds() {
     let Some(Outcome::Failed { failure, details }) = outcome else { panic!("{outcome:?}") };
     assert_eq!(failure.output.len(), 50);
     assert_eq!(failure.output.last().map(String::as_str), Some("line 59"));
+    let replicas = &details.as_ref().unwrap()["replicas"];
+    assert_eq!((&replicas[0]["slot"], &replicas[0]["node_id"]), (&1.into(), &"node-2".into()));
+    assert_eq!(replicas[0]["port"], 20_001);
+    assert!(replicas[0]["container_id"].is_string(), "{replicas}");
     let told = &world.bus.records(common::topic::Topic::FirstTopic)[0];
     let header: Value = serde_json::from_slice(told.record.header("details").unwrap()).unwrap();
     assert_eq!(Some(header), details);

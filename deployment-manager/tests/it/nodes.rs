@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::id::{Epoch, Generation, SlotNumber};
 use common::message::DeploymentCommand;
-use common::port::Blobs as _;
-use common::port::Nodes as _;
 use common::port::container::{ContainerSpec, Limits};
 use common::port::nodes::{Agent, Issuer, Probe};
+use common::port::store::Op;
+use common::port::{Blobs as _, Nodes as _, Store as _};
 use common::record::node::Verdict;
+use common::record::path;
 use common::service::ServiceName;
 use common::topic::Topic;
 use serde_json::json;
@@ -95,14 +96,50 @@ async fn what_nobody_wants_is_swept_and_what_is_not_ours_to_judge_stays() {
         health_path: None,
     };
     let stale = Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(0) };
-    world.nodes.ensure(&agent, stale, &spec).await.unwrap();
+    for (slot, host_port) in [(1, 25_000), (2, 25_001), (3, 25_002)] {
+        let spec = ContainerSpec { slot: SlotNumber(slot), host_port, ..spec.clone() };
+        world.nodes.ensure(&agent, stale, &spec).await.unwrap();
+    }
+    *world.stuck.lock().unwrap() = Some(spec.name());
     world
         .live(async {
             world.deployed(1, "shop").await;
-            until("the ghost is gone", || world.containers().len() == 1).await;
+            until("only the ghost that is stuck is left", || world.containers().len() == 2).await;
+            *world.stuck.lock().unwrap() = None;
+            until("the ghosts are gone", || world.containers().len() == 1).await;
         })
         .await;
     world.assert_exact("shop", 1, "swept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn document_001s_registry_says_who_is_served_whatever_others_write() {
+    let world = World::new();
+    world.write_instance("shop", 1, 2);
+    let at = |entry: &str| path::registry_app(&name("shop")).join(entry).unwrap();
+    world
+        .live(async {
+            world.deployed(1, "shop").await;
+            let said = world.registry("shop");
+            assert_eq!(said.len(), 2);
+            for entry in ["instance1", "instance2"] {
+                let version = world.store.get(&at(entry)).await.unwrap().unwrap().version;
+                let gone = Op::Delete { path: at(entry), version };
+                world.store.commit(vec![gone]).await.unwrap();
+            }
+            world.store.seed(&at("instance2"), Bytes::from_static(b"192.0.2.99:1"));
+            world.store.seed(&at("instance7"), Bytes::from_static(b"192.0.2.99:2"));
+            until("it says so again", || world.registry("shop") == said).await;
+            let updated_at = world.deployment("shop").unwrap().updated_at;
+            tokio::time::sleep(Duration::from_mins(5)).await;
+            assert_eq!(world.deployment("shop").unwrap().updated_at, updated_at, "it is at rest");
+
+            world.store.seed(&at("notes"), Bytes::from_static(b"of somebody else"));
+            world.stop(2, "shop");
+            assert_eq!(world.told(2).await, "done stopped$shop");
+        })
+        .await;
+    assert_eq!(world.registry("shop"), [("notes".to_owned(), "of somebody else".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,12 +200,16 @@ fn bundle() -> Bytes {
 
 async fn with_bundle(command: &[&str]) -> World {
     let world = World::new();
+    write_bundle(&world, "shop", 2, command).await;
+    world
+}
+
+async fn write_bundle(world: &World, app: &str, release: u32, command: &[&str]) {
     let digest = world.blobs.put(bundle()).await.unwrap();
     let runtime = json!({ "is": "python", "dependencies": "requirements" });
     let plan = json!({ "runtime": runtime, "root": "shop", "command": command });
     let source = json!({ "kind": "bundle", "bundle": digest, "plan": plan });
-    world.write_release("shop", 2, &source);
-    world
+    world.write_release(app, release, &source);
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,6 +228,8 @@ async fn a_release_is_built_once_for_all_its_instances() {
     assert_eq!(builds.len(), 1);
     let (repository, context) = &builds[0];
     assert_eq!(repository, "apps/shop");
+    let left = std::fs::read_dir(&world.config.build_folder).unwrap().count();
+    assert_eq!(left, 0, "nothing is left of a build");
     let text = String::from_utf8_lossy(context);
     assert!(text.contains("CMD [\"gunicorn\", \"--bind=0.0.0.0:8080\", \"main:app\"]"), "{text}");
     assert!(text.contains("app/main.py"));
@@ -210,6 +253,44 @@ async fn a_stop_does_not_wait_for_a_build_that_never_ends() {
             }
             assert_eq!(world.told(2).await, "done stopped$shop");
             assert!(began.elapsed().as_secs() < 2, "{:?}", began.elapsed());
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn builds_that_wait_for_their_turn_hold_up_no_other_app() {
+    let mut world = with_bundle(&["python3", "main.py"]).await;
+    world.config.at_once = 3;
+    for app in ["blog", "wiki", "mail"] {
+        world.write_app(app, 1);
+        write_bundle(&world, app, 1, &["python3", "main.py"]).await;
+    }
+    world.write_app("news", 1);
+    world.write_release("news", 1, &json!({ "kind": "image", "image": image(1) }));
+    let set_health = |health: containers::Health| {
+        for name in ["node-1", "node-2"] {
+            world.nodes.engine(&node(name)).set_health(health);
+        }
+    };
+    world
+        .live(async {
+            set_health(containers::Health::Silent);
+            world.deploy(1, "shop");
+            until("it is building", || !world.builds.lock().unwrap().is_empty()).await;
+            set_health(containers::Health::Answers);
+            for (request, app) in [(2, "blog"), (3, "wiki"), (4, "mail")] {
+                world.deploy(request, app);
+            }
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let began = tokio::time::Instant::now();
+            world.deploy(5, "news");
+            assert!(world.told(5).await.starts_with("done news deploy"));
+            assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+            assert_eq!(world.builds.lock().unwrap().len(), 1, "one is built at a time");
+            world.stop(6, "shop");
+            for request in 2..=4 {
+                assert!(world.told(request).await.starts_with("done "));
+            }
         })
         .await;
 }

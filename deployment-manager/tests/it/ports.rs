@@ -1,11 +1,12 @@
 //! The fakes as the service gets them: every call that changes something lets others run first, so
 //! that a crash can come between any two of them, and the load balancer keeps its records.
 
+use std::io::{Read as _, Seek as _};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use common::digest::ImageRef;
+use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::{ContainerName, LegacyName};
 use common::port::container::{Container, ContainerSpec};
@@ -19,13 +20,14 @@ use testkit::{MemoryNodes, MemoryRoutes, MemoryStore};
 use tokio::task::yield_now;
 
 /// What goes with a build: its repository and its context.
-pub(crate) type Built = (String, Bytes);
+pub(crate) type Built = (String, Vec<u8>);
 
 #[derive(Debug)]
 pub(crate) struct Agents {
     pub(crate) nodes: MemoryNodes,
     pub(crate) builds: Arc<Mutex<Vec<Built>>>,
     pub(crate) crash_loops: Arc<Mutex<Option<Probe>>>,
+    pub(crate) stuck: Arc<Mutex<Option<ContainerName>>>,
 }
 
 #[async_trait]
@@ -47,6 +49,10 @@ impl Nodes for Agents {
         removal: &Removal,
     ) -> Result<(), nodes::Error> {
         yield_now().await;
+        if self.stuck.lock().unwrap().as_ref() == Some(&removal.name) {
+            let failure = Failure::new(FailureCode::Internal, "it cannot be removed");
+            return Err(nodes::Error::Failed { node: agent.node.clone(), failure });
+        }
         self.nodes.remove(agent, issuer, removal).await
     }
 
@@ -61,7 +67,11 @@ impl Nodes for Agents {
         build: Build,
     ) -> Result<ImageRef, nodes::Error> {
         yield_now().await;
-        self.builds.lock().unwrap().push((build.repository.clone(), build.context.clone()));
+        let mut context = Vec::new();
+        let mut file = &build.context;
+        file.read_to_end(&mut context).unwrap();
+        file.rewind().unwrap();
+        self.builds.lock().unwrap().push((build.repository.clone(), context));
         self.nodes.build(agent, issuer, build).await
     }
 

@@ -31,6 +31,7 @@ async fn a_message_a_thousand_times_is_one_deploy() {
     assert_eq!(world.deployment("shop").unwrap().generation.0, 1);
     world.assert_exact("shop", 1, "deployed");
     assert_eq!(world.ends(1).len(), 1);
+    assert_eq!((world.counted("SUCCEEDED"), world.counted("SUPERSEDED")), (1.0, 0.0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +164,9 @@ async fn answers_that_nobody_waits_for_change_nothing() {
         })
         .await;
     world.assert_exact("shop", 1, "deployed");
-    assert_eq!(world.bus.records(Topic::DeploymentManager.dead_letter()).len(), 0);
+    let dead = world.bus.records(Topic::DeploymentManager.dead_letter());
+    assert_eq!(dead.len(), 1, "only what says something else than was taken");
+    assert!(dead[0].record.header("reason").unwrap().starts_with(b"MSG_ID_CONFLICT"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,7 +28,13 @@ async fn nothing_is_left_of_a_stopped_instance() {
             until("the record is gone", || world.deployment("shop").is_none()).await;
         })
         .await;
-    assert!(matches!(world.outcome(2, "stop-app"), Some(Outcome::Succeeded { .. })));
+    let outcome = world.outcome(2, "stop-app");
+    let Some(Outcome::Succeeded { details: Some(details) }) = outcome else {
+        panic!("{outcome:?}")
+    };
+    let gone = details["replicas"].as_array().unwrap();
+    assert_eq!(gone.len(), 2, "{gone:?}");
+    assert!(gone.iter().all(|one| one["port"].is_u64() && one["container_id"].is_string()));
     let folder = path::registry_app(&name("shop"));
     assert_eq!(world.store.records(&folder), [], "document 001's folder is gone as well");
 }
@@ -63,6 +69,11 @@ async fn a_route_that_cannot_be_removed_is_told_and_goes_on_serving() {
             let text =
                 "App shop not stopped. Error - ROUTE_FAILED: the edge did not load the table";
             assert_eq!(told, text);
+            let outcome = world.outcome(2, "stop-app");
+            let Some(Outcome::Failed { details: Some(details), .. }) = outcome else {
+                panic!("{outcome:?}")
+            };
+            assert_eq!(details["replicas"][0]["slot"], 1, "{details}");
             world.routes.set_health(Health::Answers);
             world.settled("shop").await;
             world.assert_exact("shop", 1, "not stopped");

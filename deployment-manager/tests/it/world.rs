@@ -24,6 +24,8 @@ use common::record::path;
 use common::service::ServiceName;
 use common::topic::Topic;
 use deployment_manager::{Config, DeploymentManager, Ports, Raw};
+use prometheus::Registry;
+use prometheus::proto::MetricFamily;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use testkit::{ManualClock, MemoryBlobs, MemoryBus, MemoryNodes, MemoryRoutes, MemoryStore};
@@ -45,13 +47,19 @@ pub(crate) struct World {
     pub(crate) builds: Arc<Mutex<Vec<Built>>>,
     /// What looks at containers that ended find instead.
     pub(crate) crash_loops: Arc<Mutex<Option<Probe>>>,
+    /// The container that no node can remove.
+    pub(crate) stuck: Arc<Mutex<Option<ContainerName>>>,
+    /// What the last life counted.
+    metrics: Arc<Mutex<Registry>>,
     node_manager: Arc<NodeManager>,
+    _folder: Arc<tempfile::TempDir>,
 }
 
 impl World {
     /// Two live nodes, and an app `shop` with two releases of an image.
     pub(crate) fn new() -> Self {
         let clock = Arc::new(ManualClock::ticking());
+        let folder = tempfile::tempdir().unwrap();
         let world = World {
             store: MemoryStore::new(),
             bus: MemoryBus::new(clock.clone()).with_topics(),
@@ -59,10 +67,13 @@ impl World {
             nodes: MemoryNodes::new(clock.clone()),
             routes: MemoryRoutes::new(),
             clock,
-            config: config(),
+            config: Config { build_folder: folder.path().join("builds"), ..config() },
             builds: Arc::default(),
             crash_loops: Arc::default(),
+            stuck: Arc::default(),
+            metrics: Arc::default(),
             node_manager: Arc::default(),
+            _folder: Arc::new(folder),
         };
         for name in ["node-1", "node-2"] {
             world.add_node(name);
@@ -82,6 +93,7 @@ impl World {
     /// One life of the service, for as long as the story lasts; its end is a crash.
     pub(crate) async fn live<T>(&self, story: impl Future<Output = T>) -> T {
         let service = DeploymentManager::new(self.ports(), self.config.clone());
+        *self.metrics.lock().unwrap() = service.metrics();
         let lifecycle = Lifecycle::new();
         tokio::select! {
             biased;
@@ -111,6 +123,7 @@ impl World {
             nodes: self.nodes.clone(),
             builds: Arc::clone(&self.builds),
             crash_loops: Arc::clone(&self.crash_loops),
+            stuck: Arc::clone(&self.stuck),
         };
         let balancer = LoadBalancer { routes: self.routes.clone(), store: self.store.clone() };
         Ports {
@@ -228,6 +241,16 @@ impl World {
         let request = RequestId(Uuid::from_u128(request));
         let path = path::operation(request, ServiceName::DeploymentManager, kind);
         self.record::<Operation>(&path).and_then(|operation| operation.outcome)
+    }
+
+    /// How many requests ended with this code, as the metrics of the last life say.
+    pub(crate) fn counted(&self, code: &str) -> f64 {
+        let families = self.metrics.lock().unwrap().gather();
+        let requests =
+            families.iter().find(|one| one.name() == "deployment_manager_requests_total");
+        let metrics = requests.map(MetricFamily::get_metric).unwrap_or_default();
+        let ours = metrics.iter().filter(|one| one.get_label().iter().any(|l| l.value() == code));
+        ours.map(|one| one.get_counter().get_value()).sum()
     }
 
     /// Sends a command as document 001's programs do.

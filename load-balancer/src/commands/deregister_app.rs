@@ -29,9 +29,12 @@ pub(crate) async fn run(shared: &Shared, instance: &LegacyName) -> Result<(), Er
     let store = &*shared.ports.store;
     store.sync().await?;
     match deployment(store, instance).await? {
+        Some(standing) if is_being_stopped(&standing) => {
+            wait_until_stopped(shared, instance, standing.generation).await
+        }
         Some(standing) if !is_stopped(&standing) => {
             ask_to_stop(shared, &standing).await?;
-            wait_until_stopped(shared, instance).await
+            wait_until_stopped(shared, instance, standing.generation.next()).await
         }
         Some(_) | None => {
             let standing = route(store, instance).await?;
@@ -45,11 +48,12 @@ fn is_stopped(deployment: &Deployment) -> bool {
     matches!(deployment.state, State::Stopped | State::Removed)
 }
 
+fn is_being_stopped(deployment: &Deployment) -> bool {
+    deployment.goal == Goal::Stopped && deployment.state < State::Failed
+}
+
 /// The request's id follows from the deployment: asking again is the same request.
 async fn ask_to_stop(shared: &Shared, deployment: &Deployment) -> Result<(), Error> {
-    if deployment.goal == Goal::Stopped {
-        return Ok(());
-    }
     let purpose = format!("deregister generation {}", deployment.generation);
     let request = deployment.request.derive(&purpose);
     let command = DeploymentCommand::Stop { instance: deployment.instance.clone() };
@@ -72,7 +76,12 @@ fn not_asked(err: &bus::Error) -> Error {
     Error::failed(FailureCode::RouteFailed, message)
 }
 
-async fn wait_until_stopped(shared: &Shared, instance: &LegacyName) -> Result<(), Error> {
+/// `stop`: the generation of the stop; that an older one failed says nothing of it.
+async fn wait_until_stopped(
+    shared: &Shared,
+    instance: &LegacyName,
+    stop: Generation,
+) -> Result<(), Error> {
     let store = &*shared.ports.store;
     let deadline = Instant::now() + STOP_WITHIN;
     while Instant::now() < deadline {
@@ -81,9 +90,12 @@ async fn wait_until_stopped(shared: &Shared, instance: &LegacyName) -> Result<()
         if standing.as_ref().is_none_or(is_stopped) && route(store, instance).await?.is_none() {
             return Ok(());
         }
-        if let Some(failure) =
-            standing.filter(|it| it.state == State::Failed && it.goal == Goal::Stopped)
-        {
+        let has_failed = |standing: &Deployment| {
+            standing.goal == Goal::Stopped
+                && standing.state == State::Failed
+                && standing.generation >= stop
+        };
+        if let Some(failure) = standing.filter(has_failed) {
             let why = failure.failure.map_or_else(String::new, |failure| failure.to_string());
             return Err(Error::failed(
                 FailureCode::RouteFailed,

@@ -5,6 +5,7 @@ use common::name::LegacyName;
 use common::port::edge;
 
 use super::Error;
+use crate::domain::route::Invalid;
 use crate::records::route;
 use crate::shared::Shared;
 
@@ -21,8 +22,7 @@ pub(crate) async fn run(
         && path.starts_with('/')
         && path.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_path {
-        let message = "the path to ask for begins with / and is printable ASCII";
-        return Err(Error::failed(FailureCode::RouteFailed, message));
+        return Err(Error::Invalid(Invalid::Path));
     }
     let Some(stored) = route(&*shared.ports.store, instance).await? else {
         return Err(Error::failed(FailureCode::UnknownInstance, "the instance has no route"));

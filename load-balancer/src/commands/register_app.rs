@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use chassis::records::Stored;
-use common::failure::FailureCode;
 use common::id::SlotNumber;
 use common::name::LegacyName;
 use common::port::edge::Upstream;
@@ -12,6 +11,7 @@ use common::record::node::Node;
 use common::record::path;
 
 use super::{Error, set_route};
+use crate::domain::route::Invalid;
 use crate::domain::scale::is_deployed;
 use crate::records::{all, deployment, route};
 use crate::shared::Shared;
@@ -33,12 +33,10 @@ pub(crate) async fn run(shared: &Shared, container: Registration) -> Result<Sock
     store.sync().await?;
     let nodes: Vec<Stored<Node>> = all(store, &path::folder("nodes")).await?;
     if !nodes.iter().any(|node| node.record.ip == container.vm_ip) {
-        let message = format!("{} is the address of no node", container.vm_ip);
-        return Err(Error::failed(FailureCode::RouteFailed, message));
+        return Err(Error::Invalid(Invalid::NotANode(container.vm_ip)));
     }
     if is_deployed(deployment(store, &container.app).await?.as_ref()) {
-        let message = format!("{} is deployed by the platform, which routes it", container.app);
-        return Err(Error::failed(FailureCode::RouteFailed, message));
+        return Err(Error::Deployed(container.app));
     }
     let standing = route(store, &container.app).await?;
     let wanted = WantedRoute {

@@ -1,6 +1,6 @@
 //! How a route changes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use common::id::Generation;
 use common::port::edge::Upstream;
@@ -20,6 +20,11 @@ pub(crate) enum Invalid {
     NotAnAddress(SocketAddr),
     #[error("more than {MAX_UPSTREAMS} replicas are too many")]
     TooMany,
+    /// Document 001's callers name the machine; it must be one of ours.
+    #[error("{0} is the address of no node")]
+    NotANode(IpAddr),
+    #[error("the path to ask for begins with / and is printable ASCII")]
+    Path,
 }
 
 /// Checks what needs no look at anything else.

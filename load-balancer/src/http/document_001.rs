@@ -3,11 +3,10 @@
 use std::net::IpAddr;
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{ALLOW, ContentType};
+use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Query};
 use chassis::http::Refusal;
 use common::name::LegacyName;
-use common::problem::Problem;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, refusal};
@@ -28,14 +27,8 @@ pub(super) struct RegisterApp {
 }
 
 /// Answers `ip:port` of the front door.
-pub(super) async fn register_app(
-    shared: Data<Shared>,
-    query: Result<Query<RegisterApp>, actix_web::Error>,
-) -> Result<HttpResponse, actix_web::Error> {
-    if !shared.config.document_001_gets {
-        return Ok(not_here());
-    }
-    let asked = query?.into_inner();
+pub(super) async fn register_app(shared: Data<Shared>, query: Query<RegisterApp>) -> HttpResponse {
+    let asked = query.into_inner();
     let container = register_app::Registration {
         vm_ip: asked.vm_ip,
         id: shortened(asked.container_id),
@@ -44,10 +37,10 @@ pub(super) async fn register_app(
         container_port: asked.container_port,
         host_port: asked.host_port,
     };
-    Ok(match register_app::run(&shared, container).await {
+    match register_app::run(&shared, container).await {
         Ok(endpoint) => text(endpoint.to_string()),
         Err(err) => not_done("not registered", &err),
-    })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,16 +52,13 @@ pub(super) struct DeregisterApp {
 /// An app that is not there is gone already: the answer is the same.
 pub(super) async fn deregister_app(
     shared: Data<Shared>,
-    query: Result<Query<DeregisterApp>, actix_web::Error>,
-) -> Result<HttpResponse, actix_web::Error> {
-    if !shared.config.document_001_gets {
-        return Ok(not_here());
-    }
-    let instance = query?.into_inner().app_name;
-    Ok(match deregister_app::run(&shared, &instance).await {
+    query: Query<DeregisterApp>,
+) -> HttpResponse {
+    let instance = query.into_inner().app_name;
+    match deregister_app::run(&shared, &instance).await {
         Ok(()) => text(format!("{instance} deregistered")),
         Err(err) => not_done("not deregistered", &err),
-    })
+    }
 }
 
 pub(super) async fn get_vm_details(shared: Data<Shared>) -> Result<HttpResponse, Error> {
@@ -96,16 +86,6 @@ fn not_done(what: &str, err: &commands::Error) -> HttpResponse {
     let body = format!("{what}. Error - {}: {}", problem.code, problem.detail);
     let status = actix_web::http::StatusCode::from_u16(problem.status).unwrap_or_default();
     HttpResponse::build(status).content_type(ContentType::plaintext()).body(body)
-}
-
-/// 405 with no method allowed: a GET that changes something exists only where a setting says so.
-fn not_here() -> HttpResponse {
-    let detail = "GETs that change something are off; the setting http.document_001_gets has them";
-    let problem = Problem::new(405, "DOCUMENT_001_GETS_OFF", "This path is switched off", detail);
-    HttpResponse::MethodNotAllowed()
-        .insert_header((ALLOW, ""))
-        .content_type("application/problem+json")
-        .body(serde_json::to_vec(&problem).unwrap_or_default())
 }
 
 /// Only shown in lists; a record must not grow with what a caller sends.

@@ -57,6 +57,10 @@ pub(super) fn refusal(err: &commands::Error) -> Refusal {
             let title = "The route cannot be as it was asked for";
             Refusal(Problem::new(422, "ROUTE_INVALID", title, invalid.to_string()))
         }
+        commands::Error::Deployed(_) => {
+            let title = "The name is taken by what the platform deployed";
+            Refusal(Problem::new(409, "NAME_TAKEN", title, err.to_string()))
+        }
         commands::Error::Failed(failure) => {
             let title = "The load balancer could not do it";
             let status = status_of(failure.code);

@@ -72,11 +72,12 @@ async fn what_is_no_registration_is_refused() {
     world
         .live(async |api| {
             let unknown_node = api.get(&REGISTER.replace("192.0.2.1&", "169.254.169.254&")).await;
-            assert!(
-                unknown_node.text().starts_with("not registered. Error - ROUTE_FAILED: 169.254.")
-            );
+            let text =
+                "not registered. Error - ROUTE_INVALID: 169.254.169.254 is the address of no node";
+            assert_eq!((unknown_node.status, unknown_node.text()), (422, text));
             let deployed = api.get(&REGISTER.replace("Old_App", "shop")).await;
-            assert_eq!(deployed.status, 503);
+            assert_eq!(deployed.status, 409);
+            assert!(deployed.text().starts_with("not registered. Error - NAME_TAKEN: shop is"));
             for wrong in ["../x", "a%3Bb", "%24(id)", ""] {
                 let answer = api.get(&REGISTER.replace("Old_App", wrong)).await;
                 assert_eq!((answer.status, answer.code()), (422, "QUERY_INVALID"), "{wrong}");
@@ -107,6 +108,44 @@ async fn what_the_platform_deployed_is_stopped_by_the_deployment_manager() {
             let stop = DeploymentCommand::Stop { instance: name("shop") };
             assert_eq!(asked.len(), 1);
             assert_eq!(asked[0].msg, stop.encode());
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_stop_that_failed_the_next_one_is_asked_for_and_waited_for() {
+    let world = with_node();
+    world.deploy("shop", Goal::Stopped, State::Failed);
+    world
+        .live(async |api| {
+            let deployment_manager = async {
+                world.bus.wait_for(Topic::DeploymentManager, |records| !records.is_empty()).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                world.deploy_again(2, "shop", Goal::Stopped, State::Stopping);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                world.deploy_again(2, "shop", Goal::Stopped, State::Stopped);
+            };
+            let deregistered = api.get("/deregisterApp?appName=shop");
+            let (answer, ()) = futures::join!(deregistered, deployment_manager);
+            assert_eq!(answer.text(), "shop deregistered");
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_is_under_way_already_is_only_waited_for() {
+    let world = with_node();
+    world.deploy("shop", Goal::Stopped, State::Stopping);
+    world
+        .live(async |api| {
+            let deployment_manager = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                world.deploy("shop", Goal::Stopped, State::Failed);
+            };
+            let deregistered = api.get("/deregisterApp?appName=shop");
+            let (answer, ()) = futures::join!(deregistered, deployment_manager);
+            assert!(answer.text().starts_with("not deregistered. Error - ROUTE_FAILED: "));
+            assert_eq!(world.bus.messages(Topic::DeploymentManager), []);
         })
         .await;
 }

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use actix_web::dev::Service as _;
 use actix_web::http::Method;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
-use actix_web::{App, http::header};
+use actix_web::{App, HttpMessage as _, http::header};
 use bytes::Bytes;
+use chassis::http::Caller;
 use chassis::lifecycle::Lifecycle;
 use chassis::service::Service as _;
 use common::id::{Generation, RequestId, SlotNumber};
@@ -25,6 +27,7 @@ use common::port::store::Path;
 use common::record::deployment::{Goal, State};
 use common::record::path;
 use common::record::route::{FrontPortLease, Route};
+use common::service::ServiceName;
 use common::topic::Topic;
 use futures::future::LocalBoxFuture;
 use load_balancer::{Config, LoadBalancer, Ports};
@@ -135,12 +138,16 @@ impl World {
 
     /// The instance has been deployed, as the deployment manager would write it.
     pub(crate) fn deploy(&self, instance: &str, goal: Goal, state: State) {
+        self.deploy_again(1, instance, goal, state);
+    }
+
+    pub(crate) fn deploy_again(&self, generation: u64, instance: &str, goal: Goal, state: State) {
         let record = json!({
             "schema": 1,
             "instance": instance,
             "app": "shop",
             "release": 1,
-            "generation": 1,
+            "generation": generation,
             "goal": goal,
             "state": state,
             "request": Uuid::from_u128(77),
@@ -246,7 +253,7 @@ impl Answer {
 
 type Call = dyn Fn(TestRequest) -> LocalBoxFuture<'static, Answer>;
 
-/// Calls both listeners' routes, without sockets.
+/// Calls both listeners' routes without sockets, as the deployment manager.
 #[derive(Clone)]
 pub(crate) struct Api {
     public: Rc<Call>,
@@ -260,6 +267,10 @@ macro_rules! listener {
             .app_data(chassis::http::json_config())
             .app_data(chassis::http::path_config())
             .app_data(chassis::http::query_config())
+            .wrap_fn(|request, service| {
+                request.extensions_mut().insert(Caller(ServiceName::DeploymentManager));
+                service.call(request)
+            })
             .configure(move |routes| service.$routes(routes));
         let app = Rc::new(init_service(app).await);
         let call = move |request: TestRequest| -> LocalBoxFuture<'static, Answer> {

@@ -249,6 +249,21 @@ async fn a_container_that_someone_else_removed_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_built_while_the_firewall_does_not_stand() {
+    let machine = Machine::new();
+    machine.gate.opens.store(false, Ordering::Relaxed);
+    machine
+        .with_agent(async |agent| {
+            let refused = agent.build("apps/shop", "FROM scratch".into()).await;
+            assert_eq!(refused.unwrap_err().to_failure().code, FailureCode::NodeUnavailable);
+            machine.gate.opens.store(true, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            agent.build("apps/shop", "FROM scratch".into()).await.unwrap();
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_app_runs_before_the_firewall_stands() {
     let machine = Machine::new();
     machine.gate.opens.store(false, Ordering::Relaxed);

@@ -45,7 +45,7 @@ async fn each_caller_gets_what_it_needs_and_no_more() {
             (DeploymentManager, &all[..]),
             (NodeManager, &["announce", "list", "samples"]),
             (LoadBalancer, &["samples"]),
-            (AppManager, &["list", "logs"]),
+            (AppManager, &["list", "logs", "samples"]),
             (NodeAgent, &[]),
         ] {
             for what in all {

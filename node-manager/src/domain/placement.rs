@@ -88,6 +88,11 @@ pub(crate) struct Chosen {
     pub(crate) port: u16,
 }
 
+/// What somebody is told who asks for a node for nothing that is deployed.
+pub(crate) fn unknown_instance() -> Failure {
+    Failure::new(FailureCode::UnknownInstance, "the instance is not deployed")
+}
+
 /// No node takes the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unplaced {

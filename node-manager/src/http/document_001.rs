@@ -9,7 +9,7 @@ use common::port::container::Limits;
 use serde::{Deserialize, Serialize};
 
 use super::refusals::{of_log, of_records};
-use crate::domain::placement::choose;
+use crate::domain::placement::{choose, unknown_instance};
 use crate::metrics::verdict_name;
 use crate::reconcile::observe;
 use crate::records;
@@ -43,9 +43,9 @@ pub(super) async fn deploy_node(
     let instance = query.app_name.as_ref();
     let needs = match instance {
         Some(instance) => {
-            records::limits(&shared, instance).await.map_err(|err| of_records(&err))?
+            records::limits(&shared, instance, None).await.map_err(|err| of_records(&err))?
         }
-        None => Limits::default(),
+        None => Some(Limits::default()),
     };
     let candidates =
         observe::candidates(&shared, instance).await.map_err(|err| of_records(&err))?;
@@ -59,6 +59,7 @@ pub(super) async fn deploy_node(
         app_name: app_name.clone(),
         error: Some(error),
     };
+    let Some(needs) = needs else { return Ok(Json(nobody(unknown_instance().code.as_str()))) };
     Ok(Json(match choose(&candidates, &needs, shared.config.placement) {
         Err(unplaced) => nobody(unplaced.failure().code.as_str()),
         Ok(chosen) => {

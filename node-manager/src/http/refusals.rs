@@ -2,28 +2,10 @@
 
 use std::io;
 
-use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::{HttpResponse, ResponseError as _};
 use chassis::http::Refusal;
 use chassis::records;
 use common::name::NodeName;
 use common::problem::Problem;
-
-pub(super) async fn post_only() -> HttpResponse {
-    only("POST")
-}
-
-pub(super) async fn delete_only() -> HttpResponse {
-    only("DELETE")
-}
-
-fn only(method: &'static str) -> HttpResponse {
-    let detail = format!("only {method} changes anything here");
-    let problem = Problem::new(405, "METHOD_NOT_ALLOWED", "This method is not allowed", detail);
-    let mut response = Refusal(problem).error_response();
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
-    response
-}
 
 /// 503 if the store is away, else 500.
 pub(super) fn of_records(err: &records::Error) -> Refusal {

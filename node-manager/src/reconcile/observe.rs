@@ -83,7 +83,8 @@ async fn candidate(
         let promised = match limits.get(&lease.instance) {
             Some(known) => *known,
             None => {
-                let read = ours::limits(shared, &lease.instance).await?;
+                let read = ours::limits(shared, &lease.instance, Some(lease.request)).await?;
+                let read = read.unwrap_or_default();
                 limits.insert(lease.instance.clone(), read);
                 read
             }

@@ -22,7 +22,7 @@ use jiff::SignedDuration;
 
 use super::observe;
 use crate::commands::KIND;
-use crate::domain::placement::{Chosen, choose};
+use crate::domain::placement::{Chosen, choose, unknown_instance};
 use crate::records::{Error, Placement, commit, limits, placement, placement_path, placements};
 use crate::shared::Shared;
 
@@ -81,8 +81,13 @@ impl Placements<'_> {
             return Ok(Outcome::Again(Duration::ZERO));
         }
         let _one_at_a_time = self.0.allocation.lock().await;
+        // What is asked for was recorded before the question was sent.
+        store.sync().await?;
         let instance = &asked.record.instance;
-        let needs = limits(self.0, instance).await?;
+        let Some(needs) = limits(self.0, instance, Some(asked.record.request)).await? else {
+            self.refuse(&asked, unknown_instance()).await?;
+            return Ok(Outcome::Again(Duration::ZERO));
+        };
         let candidates = observe::candidates(self.0, Some(instance)).await?;
         match choose(&candidates, &needs, self.0.config.placement) {
             Ok(chosen) => self.place(&asked, &chosen).await?,

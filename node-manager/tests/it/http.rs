@@ -86,6 +86,11 @@ async fn the_deploy_node_is_what_message_7_would_say_and_nothing_is_leased() {
         assert_eq!((choice.id.as_str(), choice.port), ("node-1", 20_000));
         let next = get(&service, "/nodemgr/get-deploy-node").await.json();
         assert_eq!((&next["node_id"], &next["port"]), (&json!("node-1"), &json!(20_001)));
+        let unknown = get(&service, "/nodemgr/get-deploy-node?app_name=garbage").await.json();
+        assert_eq!(
+            (&unknown["node_id"], &unknown["error"]),
+            (&json!(""), &json!("UNKNOWN_INSTANCE"))
+        );
         let hostile = get(&service, "/nodemgr/get-deploy-node?app_name=..%2Fx").await;
         assert_eq!(hostile.status, StatusCode::UNPROCESSABLE_ENTITY);
     })
@@ -179,7 +184,7 @@ async fn a_get_takes_no_sample_unless_it_is_allowed_to() {
         let refused = get(&service, "/nodemgr/log").await;
         assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(refused.allow.as_deref(), Some("POST"));
-        assert_eq!(refused.json()["code"], "METHOD_NOT_ALLOWED");
+        assert_eq!(refused.json()["code"], "DOCUMENT_001_GETS_OFF");
         let taken = call(&service, Method::POST, "/nodemgr/log").await;
         assert_eq!((taken.status, taken.body.as_str()), (StatusCode::OK, "Success"));
     })

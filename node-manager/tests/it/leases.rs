@@ -54,6 +54,7 @@ fn deployment(world: &World, slots: Vec<Slot>) {
         placements: 0,
         endpoint: None,
         failure: None,
+        taken: Vec::new(),
         updated_at: now,
         owed: Vec::new(),
     };

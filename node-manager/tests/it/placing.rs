@@ -1,18 +1,16 @@
 //! Requests for a node, and their answers.
 
+use common::digest::{Digest, ImageRef};
 use common::failure::FailureCode;
-use common::id::{Generation, ReleaseNumber};
 use common::message::header;
 use common::port::container::Limits;
 use common::port::nodes::NodeUse;
-use common::record::instance::{Instance, State};
 use common::record::node::Verdict;
 use common::record::operation::{Operation, Outcome};
 use common::record::path;
-use common::record::release::{Release, Source};
 use common::service::ServiceName;
 use common::topic::Topic;
-use jiff::Timestamp;
+use serde_json::{Value, json};
 use testkit::nodes::Reach;
 
 use crate::world::{World, id, instance, name, until};
@@ -22,43 +20,6 @@ const GIB: u64 = 1024 * 1024 * 1024;
 fn operation(world: &World, request: u128) -> Operation {
     let at = path::operation(id(request), ServiceName::NodeManager, "give-best-node");
     world.read(&at).unwrap()
-}
-
-/// Says what the containers of an instance may use.
-fn release(world: &World, name: &str, limits: Limits) {
-    let now = Timestamp::UNIX_EPOCH;
-    let asked = Instance {
-        schema: 1,
-        name: instance(name),
-        app: name.parse().unwrap(),
-        release: ReleaseNumber(1),
-        owner: "ada".parse().unwrap(),
-        replicas: 1,
-        created_at: now,
-        generation: Generation(1),
-        state: State::Deploying,
-        request: id(0),
-        url: None,
-        failure: None,
-        app_json: None,
-        updated_at: now,
-        owed: Vec::new(),
-    };
-    let image = common::digest::ImageRef::new("x", common::digest::Digest::of(b"x")).unwrap();
-    let release = Release {
-        schema: 1,
-        app: asked.app.clone(),
-        number: ReleaseNumber(1),
-        created_at: now,
-        source: Source::Image { image },
-        port: 8080,
-        health_path: None,
-        environment: std::collections::BTreeMap::new(),
-        limits,
-        read_only: false,
-    };
-    world.write(&path::instance(&asked.name), &asked);
-    world.write(&path::release(&asked.app, ReleaseNumber(1)), &release);
 }
 
 #[tokio::test(start_paused = true)]
@@ -182,7 +143,7 @@ async fn replicas_asked_for_at_once_are_spread_and_get_ports_of_their_own() {
 async fn what_was_promised_a_moment_ago_is_not_promised_again() {
     let world = World::with_nodes(1);
     let limits = Limits { memory_bytes: 3 * GIB, cpu_millis: 100, processes: 10 };
-    release(&world, "shop", limits);
+    world.release("shop", 1, limits);
     world
         .during(async {
             for request in 1..=3 {
@@ -256,4 +217,57 @@ async fn a_node_without_a_free_port_is_told_as_such() {
             assert_eq!(world.answer(2).await.node, Err(FailureCode::PortsExhausted));
         })
         .await;
+}
+
+/// A deployment as the deployment manager writes it before it asks; without an instance of its own,
+/// as after a message of some other program.
+fn deployed(world: &World, app: &str, serving: Option<u32>, release: u32, slots: &[(u128, u64)]) {
+    let image = ImageRef::new("x", Digest::of(b"x")).unwrap();
+    let slots: Vec<Value> = (1..)
+        .zip(slots)
+        .map(|(number, (request, generation))| {
+            json!({
+                "number": number, "generation": generation, "placement_request": id(*request),
+                "state": "asked", "since": "2026-01-01T00:00:00Z",
+            })
+        })
+        .collect();
+    let serving =
+        serving.map(|release| json!({ "generation": 1, "release": release, "image": image }));
+    let record = json!({
+        "schema": 1, "instance": app, "app": app, "release": release, "generation": 2,
+        "goal": "running", "state": "placing", "request": id(0), "serving": serving,
+        "deadline": "2026-01-01T00:00:00Z", "slots": slots, "updated_at": "2026-01-01T00:00:00Z",
+    });
+    world.write(&path::deployment(&instance(app)), &record);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_container_may_use_is_what_its_deployment_runs() {
+    let world = World::with_nodes(1);
+    let limits = |memory_bytes| Limits { memory_bytes, ..Limits::default() };
+    world.nodes.set_use(&name("node-1"), NodeUse { memory_total_bytes: GIB, ..measured() });
+    world.release("blog", 1, limits(GIB / 8));
+    world.release("blog", 2, limits(2 * GIB));
+    deployed(&world, "blog", Some(1), 2, &[(1, 2), (2, 1)]);
+    world
+        .during(async {
+            world.ask(1, "blog").await;
+            assert_eq!(world.answer(1).await.node, Err(FailureCode::NoNodeFits));
+            world.ask(2, "blog").await;
+            world.choice(2).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn for_what_nobody_deploys_there_is_no_node() {
+    let world = World::with_nodes(1);
+    world
+        .during(async {
+            world.ask(1, "garbage").await;
+            assert_eq!(world.answer(1).await.node, Err(FailureCode::UnknownInstance));
+        })
+        .await;
+    assert_eq!(world.leases(&name("node-1")), []);
 }

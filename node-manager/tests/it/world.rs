@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
 use chassis::service::Service as _;
-use common::id::RequestId;
+use common::digest::{Digest, ImageRef};
+use common::id::{ReleaseNumber, RequestId};
 use common::message::{DeploymentCommand, Envelope, NodeAnswer, NodeChoice, NodeCommand};
 use common::name::{LegacyName, NodeName};
 use common::port::bus::{Bus as _, Record};
+use common::port::container::Limits;
 use common::port::nodes::Agent;
 use common::port::store::Path;
 use common::record::node::{Alive, Node, PortLease, Verdict};
@@ -18,6 +20,7 @@ use node_manager::config::Strategy;
 use node_manager::{Config, Ports, Service};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use testkit::{ManualClock, MemoryBus, MemoryNodes, MemoryStore, SeededEntropy};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -40,14 +43,38 @@ impl World {
         let nodes = MemoryNodes::new(clock.clone());
         let agents = (1..=count).map(|number| nodes.add(&format!("node-{number}")));
         let folder = tempfile::tempdir().unwrap();
-        World {
+        let world = World {
             bus: MemoryBus::new(clock.clone()).with_topics(),
             store: MemoryStore::new(),
             config: config(agents.map(node).collect(), folder.path().join("data")),
             clock,
             nodes,
             _folder: folder,
-        }
+        };
+        world.instance("shop", 1);
+        world.release("shop", 1, Limits::default());
+        world
+    }
+
+    /// Somebody wants an instance of this release.
+    pub(crate) fn instance(&self, app: &str, number: u32) {
+        let record = json!({
+            "schema": 1, "name": app, "app": app, "release": number, "owner": "ada", "replicas": 1,
+            "created_at": "2026-01-01T00:00:00Z", "generation": 1, "state": "deploying",
+            "request": id(0), "updated_at": "2026-01-01T00:00:00Z",
+        });
+        self.write(&path::instance(&instance(app)), &record);
+    }
+
+    /// A release whose containers may use so much.
+    pub(crate) fn release(&self, app: &str, number: u32, limits: Limits) {
+        let image = ImageRef::new("x", Digest::of(b"x")).unwrap();
+        let record = json!({
+            "schema": 1, "app": app, "number": number, "created_at": "2026-01-01T00:00:00Z",
+            "source": { "kind": "image", "image": image }, "port": 8080, "health_path": null,
+            "environment": {}, "limits": limits, "read_only": false,
+        });
+        self.write(&path::release(&app.parse().unwrap(), ReleaseNumber(number)), &record);
     }
 
     /// A node manager that has not been started, with a session of its own.

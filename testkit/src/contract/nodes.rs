@@ -1,6 +1,8 @@
 //! What every [`Nodes`] keeps, on a node whose container engine is a [`MemoryContainers`].
 
 use std::any::Any;
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -173,14 +175,20 @@ async fn a_removal_spares_a_newer_container(world: &dyn World) {
 }
 
 async fn an_image_is_built_on_one_call(world: &dyn World) {
-    let context = Bytes::from_static(b"FROM scratch");
-    let build = Build { repository: "apps/built".to_owned(), context };
+    let build = Build { repository: "apps/built".to_owned(), context: file(b"FROM scratch") };
     let image = world.nodes().build(world.agent(), issuer(1), build).await;
     let image = image.expect("the image can be built");
     assert!(image.repository().ends_with("apps/built"), "{image}");
     let spec = ContainerSpec { image, ..spec(world, "built") };
     ensure(world, &spec).await;
     remove(world, &spec).await;
+}
+
+fn file(content: &[u8]) -> File {
+    let mut file = tempfile::tempfile().expect("a temporary file can be made");
+    file.write_all(content).expect("it can be written");
+    file.rewind().expect("and read again");
+    file
 }
 
 async fn a_port_is_looked_at(world: &dyn World) {
@@ -206,7 +214,7 @@ async fn output_can_be_read(world: &dyn World) {
     let lines = world.nodes().logs(world.agent(), &spec.name(), 2, Follow::No).await;
     let lines: Vec<_> = lines.expect("output can be read").collect().await;
     let lines: Vec<Bytes> = lines.into_iter().map(|line| line.expect("it arrives")).collect();
-    assert_eq!(lines.concat(), b"two\nthree\n");
+    assert_eq!(lines, ["two\n", "three\n"]);
     remove(world, &spec).await;
 }
 
@@ -244,7 +252,7 @@ async fn a_stale_leader_is_refused(world: &dyn World) {
     nodes.announce(agent, issuer(7)).await.expect("and again");
     let spec = spec(world, "stale");
     let removal = Removal { name: spec.name(), generation: spec.generation };
-    let build = Build { repository: "apps/stale".to_owned(), context: Bytes::new() };
+    let build = Build { repository: "apps/stale".to_owned(), context: file(b"") };
     let refusals = [
         nodes.announce(agent, issuer(6)).await.err(),
         nodes.ensure(agent, issuer(6), &spec).await.err(),

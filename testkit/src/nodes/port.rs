@@ -1,5 +1,6 @@
 //! The port of simulated nodes.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -119,7 +120,9 @@ impl Nodes for MemoryNodes {
         let node = agent.node.clone();
         let call = Call::Build { node: node.clone(), issuer, repository: build.repository.clone() };
         let engine = self.order(agent, issuer, call).await?;
-        let built = match engine.build(&build.repository, build.context).await {
+        let mut context = Vec::new();
+        (&build.context).read_to_end(&mut context).expect("a test's files can be read");
+        let built = match engine.build(&build.repository, context.into()).await {
             Ok(_) => engine.push(&build.repository).await,
             Err(err) => Err(err),
         };

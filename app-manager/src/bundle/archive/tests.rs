@@ -3,9 +3,9 @@
 use std::io::Cursor;
 
 use proptest::prelude::*;
+use testkit::raw_zip::{RawEntry, RawZip, crc32, wide_size};
 
 use super::*;
-use crate::bundle::raw_zip::{RawEntry, RawZip, crc32, wide_size};
 
 fn check_bytes(bytes: Vec<u8>) -> Result<Archive<Cursor<Vec<u8>>>, Error> {
     check(Cursor::new(bytes), &Limits::default(), &|| false)
@@ -110,6 +110,24 @@ fn bombs_are_refused_before_they_go_off() {
         ..file(&format!("{n}"))
     });
     assert_eq!(code(&RawZip::of(overlapping)), "too large");
+}
+
+fn within(zip: &RawZip) -> RawZip {
+    RawZip::of([file("main.py"), RawEntry::deflated("inner.zip", &zip.bytes())])
+}
+
+#[test]
+fn a_zip_in_the_zip_is_a_plain_file_unless_it_is_a_bomb_at_any_depth() {
+    let honest = RawZip::of([file("a"), RawEntry::stored("b.zip", b"no zip at all")]);
+    assert_eq!(code(&within(&within(&honest))), "ok");
+    let says = RawEntry { size: 2 << 30, ..RawEntry::deflated("0.dll", b"small") };
+    let bomb = RawZip::of([says]);
+    assert_eq!(code(&within(&bomb)), "too large");
+    assert_eq!(code(&within(&within(&within(&bomb)))), "too large");
+    let cut = bomb.bytes()[..20].to_vec();
+    assert_eq!(code(&RawZip::of([file("main.py"), RawEntry::stored("inner.zip", &cut)])), "ok");
+    let lies = RawEntry { size: 9, ..RawEntry::stored("inner.zip", b"") };
+    assert_eq!(code(&within(&RawZip::of([lies]))), "ok");
 }
 
 #[test]

@@ -4,7 +4,6 @@ use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use common::name::AppName;
 use common::record::release::App;
 use serde_json::{Value, json};
 
@@ -37,7 +36,7 @@ pub(in crate::http) async fn upload(
     payload: Multipart,
 ) -> Result<HttpResponse, ApiError> {
     let received = uploads::receive(&context, &request, payload, FIELD).await?;
-    let name = name_of(received.file_name.as_deref())?;
+    let name = request::app_name_to_make(&context, stem_of(received.file_name.as_deref())?).await?;
     let made =
         release::from_bundle(&context, &person, &name, received.upload, Expected::NoApp).await;
     uploads::count(&context, &made);
@@ -51,20 +50,17 @@ pub(in crate::http) async fn check_file_name(
     payload: Multipart,
 ) -> Result<HttpResponse, ApiError> {
     let received = uploads::receive(&context, &request, payload, FIELD).await?;
-    let name = name_of(received.file_name.as_deref())?;
+    let name = request::app_name(stem_of(received.file_name.as_deref())?)?;
     let is_free = apps::load(context.ports.store.as_ref(), &name).await?.is_none();
     let message = if is_free { "the name is free" } else { "the name is taken" };
     Ok(success(StatusCode::OK, is_free, message))
 }
 
 /// The app's name is the zip's.
-fn name_of(file_name: Option<&str>) -> Result<AppName, ApiError> {
+fn stem_of(file_name: Option<&str>) -> Result<&str, ApiError> {
     let stem = file_name.and_then(|name| name.strip_suffix(".zip"));
-    let Some(stem) = stem else {
-        let detail = "the file's name ends in .zip";
-        return Err(ApiError::field(FIELD, "FILE_NAME_INVALID", detail));
-    };
-    request::app_name(stem)
+    let detail = "the file's name ends in .zip";
+    stem.ok_or_else(|| ApiError::field(FIELD, "FILE_NAME_INVALID", detail))
 }
 
 fn view(app: &App) -> Value {

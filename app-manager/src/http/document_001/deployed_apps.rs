@@ -18,7 +18,7 @@ use crate::bundle::app_json;
 use crate::bundle::json::{self, Strict};
 use crate::commands::deploy::{Name, Wish};
 use crate::commands::release::visible;
-use crate::commands::{Accepted, Error, deploy as deploying, stop as stopping};
+use crate::commands::{Accepted, deploy as deploying, stop as stopping};
 use crate::context::Context;
 use crate::domain::access::Person;
 use crate::records::apps;
@@ -167,7 +167,7 @@ pub(in crate::http) async fn stop(
     request: HttpRequest,
     body: Json<Stop>,
 ) -> Result<HttpResponse, ApiError> {
-    let name = body.app_id.parse().map_err(|_| Error::InstanceUnknown)?;
+    let name = request::instance_name(&body.app_id)?;
     let id = request::request_id(&context, &person, &request)?;
     let accepted = stopping::stop(&context, &person, &name, id).await?;
     let message = format!("{} is being stopped", accepted.instance);

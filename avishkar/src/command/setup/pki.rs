@@ -40,7 +40,8 @@ impl Authority {
         Ok(Authority { certificate, issuer: Issuer::new(parameters()?, key) })
     }
 
-    /// Makes `<name>.pem`, `<name>.key` and `ca.pem` in a folder, unless they are there and fresh.
+    /// Makes `<name>.pem`, `<name>.key` and `ca.pem` in a folder, unless they are there, fresh and for these names.
+    /// `<name>.names` says which those are; it is written last, so that it stands beside a whole set only.
     pub(super) fn issue(
         &self,
         folder: &Path,
@@ -49,10 +50,17 @@ impl Authority {
         owner: Option<u32>,
     ) -> anyhow::Result<bool> {
         let certificate = folder.join(format!("{name}.pem"));
+        let known = folder.join(format!("{name}.names"));
+        let listed = names.join("\n");
+        let says = |file: &Path, text: &str| fs::read_to_string(file).is_ok_and(|is| is == text);
         if is_fresh(&certificate)
-            && fs::read_to_string(folder.join("ca.pem")).is_ok_and(|ca| ca == self.certificate)
+            && says(&known, &listed)
+            && says(&folder.join("ca.pem"), &self.certificate)
         {
             return Ok(false);
+        }
+        if known.exists() {
+            fs::remove_file(&known)?;
         }
         let mut parameters = CertificateParams::new(names)?;
         parameters.distinguished_name.push(DnType::CommonName, name);
@@ -64,6 +72,7 @@ impl Authority {
         write_private(&folder.join("ca.pem"), self.certificate.as_bytes(), owner)?;
         write_private(&folder.join(format!("{name}.key")), key.serialize_pem().as_bytes(), owner)?;
         write_private(&certificate, signed.pem().as_bytes(), owner)?;
+        write_private(&known, listed.as_bytes(), owner)?;
         Ok(true)
     }
 }

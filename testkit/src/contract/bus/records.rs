@@ -75,6 +75,9 @@ pub(super) async fn have_a_largest_size(bus: &dyn Bus) {
         matches!(refused, Err(Error::TooLarge { size }) if size == MAX_PAYLOAD + 1),
         "{refused:?}"
     );
+    let larger = Record { key: Some("k".repeat(1_100_000)), ..record("key", "x") };
+    let refused = within(bus.publish(&topic(), larger)).await;
+    assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
     assert_eq!(end(bus).await, 1);
     let mut consumer = consume(bus, "group").await;
     assert!(next(consumer.as_mut()).await.record == largest);

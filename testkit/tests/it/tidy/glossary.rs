@@ -14,8 +14,8 @@ const EMPTY: [&str; 9] =
 const EMPTY_BEGINNINGS: [&str; 4] = ["do", "process", "handle", "my"];
 /// So many words are the name of a test.
 const SENTENCE: usize = 5;
-/// Here the first word is a thing.
-const FULL: [&str; 1] = ["process_id"];
+/// Here the first word is a thing, or a library gave the name.
+const FULL: [&str; 2] = ["process_id", "sync_data"];
 
 /// The banned synonyms, each with the word to use: the first cell of a row and the back-quoted words
 /// of its last one.

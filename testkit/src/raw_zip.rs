@@ -1,35 +1,38 @@
-//! Zips byte by byte, for tests: also such as no honest program writes.
+//! Zips byte by byte: also such as no honest program writes.
 
-use std::io::{Cursor, Write as _};
+use std::io::{self, Cursor, Write as _};
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
+const IN_MEMORY: &str = "memory takes what is written";
+const FITS: &str = "a zip of a test is small";
+
 /// One entry; every field can be made to lie.
 #[derive(Debug, Clone)]
-pub(crate) struct RawEntry {
-    pub(crate) name: Vec<u8>,
+pub struct RawEntry {
+    pub name: Vec<u8>,
     /// The name in the local header, if it is another.
-    pub(crate) local_name: Option<Vec<u8>>,
-    pub(crate) flags: u16,
-    pub(crate) method: u16,
-    pub(crate) crc: u32,
-    pub(crate) data: Vec<u8>,
+    pub local_name: Option<Vec<u8>>,
+    pub flags: u16,
+    pub method: u16,
+    pub crc: u32,
+    pub data: Vec<u8>,
     /// The declared size, inflated.
-    pub(crate) size: u64,
-    pub(crate) mode: u32,
-    pub(crate) extra: Vec<u8>,
-    pub(crate) comment: Vec<u8>,
+    pub size: u64,
+    pub mode: u32,
+    pub extra: Vec<u8>,
+    pub comment: Vec<u8>,
     /// The declared place of the local header, if it is another than the true one.
-    pub(crate) offset: Option<u32>,
+    pub offset: Option<u32>,
     /// What the local header says of checksum, compressed size and size, if it says something else.
-    pub(crate) local_sizes: Option<[u32; 3]>,
+    pub local_sizes: Option<[u32; 3]>,
     /// What stands behind the data.
-    pub(crate) descriptor: Vec<u8>,
+    pub descriptor: Vec<u8>,
 }
 
 impl RawEntry {
-    pub(crate) fn stored(name: &str, content: &[u8]) -> Self {
+    pub fn stored(name: &str, content: &[u8]) -> Self {
         RawEntry {
             name: name.as_bytes().to_vec(),
             local_name: None,
@@ -47,14 +50,16 @@ impl RawEntry {
         }
     }
 
-    pub(crate) fn deflated(name: &str, content: &[u8]) -> Self {
+    pub fn deflated(name: &str, content: &[u8]) -> Self {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
-        writer.start_file("x", options).unwrap();
-        writer.write_all(content).unwrap();
-        let mut archive = ZipArchive::new(writer.finish().unwrap()).unwrap();
+        writer.start_file("x", options).expect(IN_MEMORY);
+        writer.write_all(content).expect(IN_MEMORY);
+        let written = writer.finish().expect(IN_MEMORY);
+        let mut archive = ZipArchive::new(written).expect("what was just written is read");
         let mut data = Vec::new();
-        std::io::copy(&mut archive.by_index_raw(0).unwrap(), &mut data).unwrap();
+        let mut entry = archive.by_index_raw(0).expect("it has one entry");
+        io::copy(&mut entry, &mut data).expect(IN_MEMORY);
         RawEntry { method: 8, data, ..RawEntry::stored(name, content) }.sized(content)
     }
 
@@ -65,50 +70,54 @@ impl RawEntry {
     }
 
     /// Written as by a program that does not know the sizes when it begins.
-    pub(crate) fn streamed(mut self) -> Self {
+    #[must_use]
+    pub fn streamed(mut self) -> Self {
         self.flags |= 8;
         self.local_sizes = Some([0; 3]);
         self.descriptor = b"PK\x07\x08".to_vec();
         self.descriptor.extend(self.crc.to_le_bytes());
-        self.descriptor.extend(u32::try_from(self.data.len()).unwrap().to_le_bytes());
-        self.descriptor.extend(u32::try_from(self.size).unwrap().to_le_bytes());
+        self.descriptor.extend(u32::try_from(self.data.len()).expect(FITS).to_le_bytes());
+        self.descriptor.extend(u32::try_from(self.size).expect(FITS).to_le_bytes());
         self
     }
 }
 
 /// A whole archive.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RawZip {
-    pub(crate) entries: Vec<RawEntry>,
+pub struct RawZip {
+    pub entries: Vec<RawEntry>,
     /// Bytes before everything; the offsets do not count them unless `shifted`.
-    pub(crate) prefix: Vec<u8>,
-    pub(crate) shifted: bool,
+    pub prefix: Vec<u8>,
+    pub shifted: bool,
     /// Bytes between the last entry and the directory.
-    pub(crate) gap: Vec<u8>,
-    pub(crate) comment: Vec<u8>,
-    pub(crate) suffix: Vec<u8>,
+    pub gap: Vec<u8>,
+    pub comment: Vec<u8>,
+    pub suffix: Vec<u8>,
+    /// The directory stands so many times more in itself: many entries that share their data.
+    pub more_directories: usize,
     /// The number of entries it claims, if it is another.
-    pub(crate) count: Option<u16>,
+    pub count: Option<u16>,
     /// The number of entries that a second, wider end record claims.
-    pub(crate) wide_count: Option<u64>,
+    pub wide_count: Option<u64>,
 }
 
 impl RawZip {
-    pub(crate) fn of(entries: impl IntoIterator<Item = RawEntry>) -> Self {
+    pub fn of(entries: impl IntoIterator<Item = RawEntry>) -> Self {
         RawZip { entries: entries.into_iter().collect(), ..RawZip::default() }
     }
 
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let base = if self.shifted { self.prefix.len() } else { 0 };
         let mut out = Vec::new();
         let mut directory = Vec::new();
         for entry in &self.entries {
-            let offset = u32::try_from(out.len() + base).unwrap();
+            let offset = u32::try_from(out.len() + base).expect(FITS);
             local(&mut out, entry);
             central(&mut directory, entry, entry.offset.unwrap_or(offset));
         }
         out.extend(&self.gap);
         let start = out.len() + base;
+        let directory = directory.repeat(1 + self.more_directories);
         let length = directory.len();
         out.extend(directory);
         let count = u16::try_from(self.entries.len()).unwrap_or(u16::MAX);
@@ -119,9 +128,9 @@ impl RawZip {
         out.extend(b"PK\x05\x06\0\0\0\0");
         out.extend(self.count.unwrap_or(count).to_le_bytes());
         out.extend(self.count.unwrap_or(count).to_le_bytes());
-        out.extend(u32::try_from(length).unwrap().to_le_bytes());
-        out.extend(u32::try_from(start).unwrap().to_le_bytes());
-        out.extend(u16::try_from(self.comment.len()).unwrap().to_le_bytes());
+        out.extend(u32::try_from(length).expect(FITS).to_le_bytes());
+        out.extend(u32::try_from(start).expect(FITS).to_le_bytes());
+        out.extend(u16::try_from(self.comment.len()).expect(FITS).to_le_bytes());
         out.extend(&self.comment);
         out.extend(&self.suffix);
         [self.prefix.as_slice(), &out].concat()
@@ -149,8 +158,8 @@ fn local(out: &mut Vec<u8>, entry: &RawEntry) {
     for number in entry.local_sizes.unwrap_or_else(|| sizes(entry)) {
         out.extend(number.to_le_bytes());
     }
-    out.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
-    out.extend(u16::try_from(entry.extra.len()).unwrap().to_le_bytes());
+    out.extend(u16::try_from(name.len()).expect(FITS).to_le_bytes());
+    out.extend(u16::try_from(entry.extra.len()).expect(FITS).to_le_bytes());
     out.extend(name);
     out.extend(&entry.extra);
     out.extend(&entry.data);
@@ -166,7 +175,7 @@ fn central(out: &mut Vec<u8>, entry: &RawEntry, offset: u32) {
         out.extend(number.to_le_bytes());
     }
     for length in [entry.name.len(), entry.extra.len(), entry.comment.len()] {
-        out.extend(u16::try_from(length).unwrap().to_le_bytes());
+        out.extend(u16::try_from(length).expect(FITS).to_le_bytes());
     }
     out.extend([0; 4]);
     out.extend((entry.mode << 16).to_le_bytes());
@@ -183,12 +192,12 @@ fn sizes(entry: &RawEntry) -> [u32; 3] {
 }
 
 /// The extra field with a size beyond 32 bits.
-pub(crate) fn wide_size(size: u64) -> Vec<u8> {
+pub fn wide_size(size: u64) -> Vec<u8> {
     [&[1, 0, 8, 0][..], &size.to_le_bytes()].concat()
 }
 
 /// Bit by bit: slow and plain.
-pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+pub fn crc32(bytes: &[u8]) -> u32 {
     let fold = |crc: u32, byte: &u8| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
             (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
