@@ -12,6 +12,9 @@ use common::topic::{Topic, TopicName};
 use serde_json::Value;
 use uuid::Uuid;
 
+/// How long the next record of a topic that has one may take.
+const NEXT_WITHIN: Duration = Duration::from_secs(10);
+
 /// A client of the cluster's Kafka.
 #[derive(Debug)]
 pub struct Injector {
@@ -55,6 +58,21 @@ impl Injector {
         Ok(self.bus.end(topic).await?)
     }
 
+    /// All records of a topic from `from` on, up to now.
+    pub async fn all(&self, topic: &TopicName, from: Offset) -> anyhow::Result<Vec<Delivery>> {
+        let end = self.end(topic).await?;
+        let mut all = Vec::new();
+        if from >= end {
+            return Ok(all);
+        }
+        let mut consumer = self.bus.read(topic, from).await?;
+        while all.last().is_none_or(|last: &Delivery| last.offset.next() < end) {
+            let next = tokio::time::timeout(NEXT_WITHIN, consumer.next()).await;
+            all.push(next.with_context(|| format!("{topic} does not go on"))??);
+        }
+        Ok(all)
+    }
+
     /// The first record from `from` on that `pick` takes.
     pub async fn find<T>(
         &self,
@@ -92,22 +110,18 @@ impl Injector {
         self.find(&Topic::FirstTopic.into(), from, within, pick).await
     }
 
-    /// How many records about a request stand on a topic from `from` on, by now.
-    pub async fn count(
+    /// The reason with which a record stands among the dead letters of its topic from `from` on.
+    pub async fn dead_letter(
         &self,
-        topic: &TopicName,
+        topic: Topic,
         from: Offset,
-        request: RequestId,
-    ) -> anyhow::Result<usize> {
-        let end = self.end(topic).await?;
-        let mut consumer = self.bus.read(topic, from).await?;
-        let id = request.to_string();
-        let mut count = 0;
-        for _ in from.0..end.0 {
-            let delivery = tokio::time::timeout(Duration::from_secs(10), consumer.next()).await??;
-            let body: Value = serde_json::from_slice(&delivery.record.payload).unwrap_or_default();
-            count += usize::from(body["request_id"] == id.as_str());
-        }
-        Ok(count)
+        payload: &[u8],
+        within: Duration,
+    ) -> anyhow::Result<String> {
+        let pick = |delivery: &Delivery, _: &Value| {
+            let reason = String::from_utf8_lossy(delivery.record.header("reason")?).into_owned();
+            (delivery.record.payload.as_ref() == payload).then_some(reason)
+        };
+        self.find(&topic.dead_letter(), from, within, pick).await
     }
 }

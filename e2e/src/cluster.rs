@@ -40,6 +40,26 @@ pub async fn exec(service: &str, arguments: &[&str]) -> anyhow::Result<String> {
     docker(&all).await
 }
 
+/// Kills the agent's process on a node, and nothing else there; waits until the node's own supervision has
+/// another one listening.
+pub async fn restart_agent(node: &str, within: Duration) -> anyhow::Result<()> {
+    let before = agent_of(node).await?;
+    exec(node, &["kill", "-s", "KILL", &before]).await?;
+    wait::until("another agent listens", within, async || {
+        let now = agent_of(node).await?;
+        ensure!(now != before, "the agent {before} is still there");
+        let listeners = exec(node, &["ss", "-Hltn"]).await?;
+        ensure!(listeners.contains(":7443"), "the agent {now} does not listen yet");
+        Ok(())
+    })
+    .await
+}
+
+/// The process of a node's agent.
+async fn agent_of(node: &str) -> anyhow::Result<String> {
+    Ok(exec(node, &["pidof", "avishkar"]).await?.trim().to_owned())
+}
+
 /// Waits until every service says it is ready.
 pub async fn ready(within: Duration) -> anyhow::Result<()> {
     for (service, port) in SERVICES {

@@ -4,10 +4,18 @@
 //! reader. Never links a service.
 #![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
+pub mod audit;
 pub mod bus;
+pub mod bystander;
 pub mod cluster;
+pub mod corpus;
+pub mod dead_letters;
 pub mod docker;
+pub mod foreign;
+pub mod history;
 pub mod load;
 pub mod platform;
+pub mod raw_http;
+pub mod refusal;
 pub mod truth;
 pub mod wait;

@@ -35,34 +35,41 @@ pub struct Ran {
 }
 
 impl User {
-    /// The first admin: signs in, or first makes the account from the one-time token.
+    /// The first admin: signs in with the password that `make cluster` noted, or with the tests' own; on a
+    /// cluster without an admin, first makes the account from the one-time token.
     pub async fn admin() -> anyhow::Result<Self> {
         let home = tempfile::tempdir()?;
-        let password = home.path().join("password");
-        std::fs::write(&password, PASSWORD)?;
+        let own = home.path().join("password");
+        std::fs::write(&own, PASSWORD)?;
         let mut user = User { home, http: reqwest::Client::new(), token: String::new() };
-        let password = password.to_str().context("a temporary path is UTF-8")?.to_owned();
-        let plain =
-            user.run(&["login", "--username", "admin", "--password-file", &password]).await?;
-        if plain.code != 0 {
-            let token = cluster::exec("app-manager", &["cat", "/data/one-time-token"]).await?;
-            let file = user.home.path().join("one-time-token");
-            std::fs::write(&file, token)?;
-            let file = file.to_str().context("a temporary path is UTF-8")?.to_owned();
-            let first = [
-                "login",
-                "--username",
-                "admin",
-                "--password-file",
-                &password,
-                "--one-time-token-file",
-                &file,
-            ];
-            let made = user.run(&first).await?;
-            ensure!(made.code == 0, "no admin could be made: {}", made.stderr);
+        let mut refusal = String::new();
+        for password in [noted_password(), Some(own.clone())].into_iter().flatten() {
+            let signed_in = user.sign_in(&password, None).await?;
+            if signed_in.code == 0 {
+                user.token = user.noted_token()?;
+                return Ok(user);
+            }
+            refusal = signed_in.stderr;
         }
+        let token = cluster::exec("app-manager", &["cat", "/data/one-time-token"]).await;
+        let token = token.with_context(|| format!("no password is right: {refusal}"))?;
+        let file = user.home.path().join("one-time-token");
+        std::fs::write(&file, token)?;
+        let made = user.sign_in(&own, Some(&file)).await?;
+        ensure!(made.code == 0, "no admin could be made: {}", made.stderr);
         user.token = user.noted_token()?;
         Ok(user)
+    }
+
+    async fn sign_in(&self, password: &Path, one_time_token: Option<&Path>) -> anyhow::Result<Ran> {
+        let text = |path: &Path| path.to_str().map(str::to_owned).context("a path is not UTF-8");
+        let password = text(password)?;
+        let mut arguments = vec!["login", "--username", "admin", "--password-file", &password];
+        let token = one_time_token.map(text).transpose()?;
+        if let Some(token) = &token {
+            arguments.extend(["--one-time-token-file", token]);
+        }
+        self.run(&arguments).await
     }
 
     fn noted_token(&self) -> anyhow::Result<String> {
@@ -107,6 +114,19 @@ impl User {
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{SERVER}{path}")).bearer_auth(&self.token)
     }
+}
+
+/// Where `make cluster` noted the first admin's password, if it did.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the scripts of the cluster say it by the environment"
+)]
+fn noted_password() -> Option<PathBuf> {
+    let home = || env::var("HOME").ok().map(|home| Path::new(&home).join(".local").join("state"));
+    let state = || env::var("XDG_STATE_HOME").ok().map(PathBuf::from).or_else(home);
+    let folder = env::var("AVISHKAR_STATE_DIR").ok().map(PathBuf::from);
+    let folder = folder.or_else(|| state().map(|state| state.join("avishkar")))?;
+    Some(folder.join("admin-password")).filter(|file| file.exists())
 }
 
 /// The binary that was built with this test.

@@ -6,7 +6,7 @@ use e2e::platform::{User, sample};
 use e2e::truth;
 use e2e::wait;
 
-use crate::{BUILD_WITHIN, SOON, cluster_is_ready};
+use crate::{BUILD_WITHIN, SOON, all_is_true_and_settled, cluster_is_ready};
 
 #[tokio::test]
 async fn a_folder_becomes_a_url_that_answers_and_is_gone_after_stop() {
@@ -25,10 +25,10 @@ async fn a_folder_becomes_a_url_that_answers_and_is_gone_after_stop() {
     assert_eq!(status["state"], "deployed");
     let replicas = status["replicas"].as_array().unwrap();
     assert!(replicas.iter().any(|replica| replica["state"] == "ready"), "{status}");
-    let truth = truth::read().await.unwrap();
-    truth.is_consistent().unwrap();
-    let container =
-        truth.containers.iter().find(|container| container.instance == "newcomer").unwrap();
+    all_is_true_and_settled().await;
+    let ours = truth::read().await.unwrap().of("newcomer");
+    assert_eq!(ours.len(), 1, "{ours:?}");
+    let container = ours.first().unwrap();
     assert_eq!(container.name, "newcomer_instance_1");
 
     let logs = user.run(&["logs", "newcomer"]).await.unwrap();

@@ -1,9 +1,9 @@
-//! Apps that end at once, listen where nobody looks, or look around: each fails by name or finds nothing,
-//! and no other app notices.
+//! Apps that end, hang, hide or lie about their health: each fails by name and in time, and leaves nothing.
 
 use std::fs;
 use std::time::Duration;
 
+use e2e::bystander::Bystander;
 use e2e::load::Crowd;
 use e2e::platform::{User, sample};
 use e2e::truth;
@@ -14,101 +14,140 @@ use tokio::time::Instant;
 
 use crate::{SOON, cluster_is_ready};
 
-/// Exits are told at once, silence after the health deadline.
-const TOLD_WITHIN: Duration = Duration::from_secs(90);
+/// From the command to its end, an app that ends at once.
+const EXIT_WITHIN: Duration = Duration::from_secs(15);
+/// The health deadline, and what the others' builds take meanwhile.
+const SILENCE_WITHIN: Duration = Duration::from_secs(100);
 
-fn app(main: &str) -> TempDir {
+/// Answers everything; what is special about an app stands before it.
+const SERVER: &str = r#"
+import http.server, os, sys, threading, time
+STATUS, DELAY, HOST, PORT, LIFE = 200, 0, "0.0.0.0", int(os.environ["PORT"]), 0
+@
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        time.sleep(DELAY)
+        self.send_response(STATUS)
+        self.send_header("Content-Length", "3")
+        self.end_headers()
+        self.wfile.write(b"ok\n")
+        if LIFE == "once":
+            self.server.socket.close()
+    def log_message(self, *_):
+        pass
+if LIFE not in (0, "once"):
+    threading.Timer(LIFE, os._exit, [1]).start()
+http.server.ThreadingHTTPServer((HOST, PORT), Answer).serve_forever()
+"#;
+
+fn server(special: &str) -> String {
+    SERVER.replace('@', special)
+}
+
+fn app(main: &str, settings: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("main.py"), main).unwrap();
+    fs::write(folder.path().join("avishkar.toml"), settings).unwrap();
     folder
 }
 
 /// Deploys an app that must fail; returns what the command line said, and how long it took.
-async fn failure(user: &User, name: &str, main: &str) -> (String, Duration) {
-    let folder = app(main);
+async fn failure(user: &User, name: &str, folder: &TempDir) -> (String, Duration) {
     let asked = Instant::now();
     let ran = user.run(&["deploy", folder.path().to_str().unwrap(), "--name", name]).await.unwrap();
-    assert_eq!(ran.code, 6, "{} {}", ran.stdout, ran.stderr);
+    assert_eq!(ran.code, 6, "{name}: {} {}", ran.stdout, ran.stderr);
     let said: Value = serde_json::from_str(&ran.stderr).unwrap();
     (said["error"].as_str().unwrap().to_owned(), asked.elapsed())
 }
 
-#[tokio::test]
-async fn an_app_that_ends_or_hides_fails_by_name_and_leaves_nothing() {
-    cluster_is_ready().await;
-    let user = User::admin().await.unwrap();
-    let url = user.deploy(&sample("hello"), "neighbour", 1).await.unwrap();
-    let crowd = Crowd::start(&url, 2, "neighbour");
-
-    let (said, took) =
-        failure(&user, "quitter", "print('no licence found', flush=True)\nraise SystemExit(3)\n")
-            .await;
-    assert!(said.starts_with("APP_EXITED") && said.contains('3'), "{said}");
-    assert!(took < TOLD_WITHIN, "{took:?}");
-    let status = user.does(&["status", "quitter"]).await.unwrap();
-    assert!(status["failure"]["output"].to_string().contains("no licence found"), "{status}");
-
-    let elsewhere = "import http.server as h\nh.ThreadingHTTPServer(('0.0.0.0', 5000), h.SimpleHTTPRequestHandler).serve_forever()\n";
-    let (said, took) = failure(&user, "elsewhere", elsewhere).await;
-    assert!(said.starts_with("HEALTH_TIMEOUT") && said.contains(":5000"), "{said}");
-    assert!(took < TOLD_WITHIN, "{took:?}");
-
-    let loopback = elsewhere.replace("0.0.0.0", "127.0.0.1").replace("5000", "8080");
-    let (said, _) = failure(&user, "loopback", &loopback).await;
-    assert!(said.starts_with("HEALTH_TIMEOUT") && said.contains("127.0.0.1:8080"), "{said}");
-
+/// What failed has left nothing on any node, in the registry or in the edge's table.
+async fn nothing_of(names: &[&str]) {
     let nothing = async || {
         let truth = truth::read().await?;
-        let failed = |name: &str| ["quitter", "elsewhere", "loopback"].contains(&name);
-        let left = truth.containers.iter().filter(|container| failed(&container.instance)).count();
-        anyhow::ensure!(left == 0, "{:?}", truth.containers);
+        let left = truth.containers.iter().filter(|one| names.contains(&one.instance.as_str()));
+        anyhow::ensure!(left.count() == 0, "{:?}", truth.containers);
         truth.is_consistent()
     };
     wait::until("nothing of the failed apps is left", SOON, nothing).await.unwrap();
-    let first_failure = crowd.first_failure();
-    assert_eq!(crowd.finish().await.failed, 0, "{first_failure:?}");
-    user.does(&["stop", "neighbour"]).await.unwrap();
 }
 
-/// Tries to connect to everything an app must not reach, and answers with what let it in.
-const SCANNER: &str = r#"
-import http.server, json, os, socket
-TARGETS = [(f"172.30.7.{host}", port) for host in (1, 2, 3, 4, 11, 12, 21, 22, 23, 24)
-           for port in (22, 2181, 2375, 5000, 7443, 8010, 8030, 8040, 8050, 9010, 9030, 9040, 9050, 9092, 9093)]
-TARGETS += [("169.254.169.254", 80)]
-TARGETS += [(f"172.30.7.{host}", port) for host in (11, 12) for port in range(20000, 20006)]
-TARGETS += [(socket.gethostbyname(socket.gethostname()).rsplit(".", 1)[0] + ".1", port) for port in (22, 7443, 2375)]
-
-def reached():
-    found = []
-    for address in TARGETS:
-        try:
-            socket.create_connection(address, timeout=0.1).close()
-            found.append(":".join(map(str, address)))
-        except OSError:
-            pass
-    return found
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"reached": reached() if self.path == "/scan" else None, "tried": len(TARGETS)}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Answer).serve_forever()
-"#;
-
 #[tokio::test]
-async fn an_app_that_looks_around_reaches_nothing_of_the_platform_and_no_other_app() {
+async fn an_app_that_ends_at_once_is_told_with_its_code_and_its_last_words() {
     cluster_is_ready().await;
     let user = User::admin().await.unwrap();
-    user.deploy(&sample("hello"), "prey", 2).await.unwrap();
-    let url = user.deploy(app(SCANNER).path(), "scanner", 1).await.unwrap();
-    let answer: Value = reqwest::get(format!("{url}/scan")).await.unwrap().json().await.unwrap();
-    assert!(answer["tried"].as_u64().unwrap() > 100, "{answer}");
-    assert_eq!(answer["reached"], serde_json::json!([]));
-    user.does(&["stop", "scanner"]).await.unwrap();
-    user.does(&["stop", "prey"]).await.unwrap();
+    let bystander = Bystander::watch(&user).await.unwrap();
+    let talker = "for n in range(80): print('line', n, flush=True)\nraise SystemExit(3)\n";
+    let (talker, quiet) = (app(talker, ""), app("pass\n", ""));
+    let ((talked, first), (silent, second)) =
+        tokio::join!(failure(&user, "talker", &talker), failure(&user, "quiet", &quiet));
+    assert!(talked.starts_with("APP_EXITED") && talked.contains("code 3"), "{talked}");
+    assert!(silent.starts_with("APP_EXITED") && silent.contains("code 0"), "{silent}");
+    assert!(first < EXIT_WITHIN && second < EXIT_WITHIN, "{first:?}, {second:?}");
+    let status = user.does(&["status", "talker"]).await.unwrap();
+    let words: Vec<&str> =
+        status["failure"]["output"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let last: Vec<String> = (30..80).map(|number| format!("line {number}")).collect();
+    assert_eq!(words, last);
+    nothing_of(&["talker", "quiet"]).await;
+    bystander.unharmed(0..=2).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_release_that_fails_leaves_the_one_before_serving() {
+    cluster_is_ready().await;
+    let user = User::admin().await.unwrap();
+    let url = user.deploy(&sample("hello"), "steady", 1).await.unwrap();
+    let crowd = Crowd::start(&url, 2, "steady");
+    let (said, took) = failure(&user, "steady", &app("raise SystemExit(7)\n", "")).await;
+    assert!(said.starts_with("APP_EXITED") && said.contains("code 7"), "{said}");
+    assert!(took < EXIT_WITHIN, "{took:?}");
+    let settled = async || truth::read().await?.is_consistent();
+    wait::until("what failed is gone", SOON, settled).await.unwrap();
+    let asked = crowd.answered();
+    let goes_on = async || {
+        anyhow::ensure!(crowd.answered() > asked + 20, "{} answers", crowd.answered());
+        Ok(())
+    };
+    wait::until("the release before serves", SOON, goes_on).await.unwrap();
+    let first_failure = crowd.first_failure();
+    assert_eq!(crowd.finish().await.failed, 0, "{first_failure:?}");
+    user.does(&["stop", "steady"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_app_that_is_never_healthy_fails_in_time_and_says_what_was_found() {
+    cluster_is_ready().await;
+    let user = User::admin().await.unwrap();
+    let bystander = Bystander::watch(&user).await.unwrap();
+    let health = "health = \"/health\"\n";
+    let apps = [
+        ("elsewhere", app(&server("PORT = 5000"), ""), ["nothing listens on 8080", ":5000"]),
+        ("loopback", app(&server("HOST = '127.0.0.1'"), ""), ["on 8080", "127.0.0.1:8080"]),
+        ("deaf", app("import time\ntime.sleep(600)\n", ""), ["nothing listens on 8080", ""]),
+        ("ill", app(&server("STATUS = 500"), health), ["GET /health on 8080 answered 500", ""]),
+        ("slow", app(&server("DELAY = 30"), health), ["GET /health on 8080 was not answered", ""]),
+    ];
+    let failures = apps.iter().map(|(name, folder, _)| failure(&user, name, folder));
+    let looping = loops(&user);
+    let (failures, ()) = tokio::join!(futures::future::join_all(failures), looping);
+    for ((said, took), (name, _, clues)) in failures.iter().zip(&apps) {
+        assert!(said.starts_with("HEALTH_TIMEOUT"), "{name}: {said}");
+        assert!(clues.iter().all(|clue| said.contains(clue)), "{name}: {said}");
+        assert!(*took < SILENCE_WITHIN, "{name}: {took:?}");
+    }
+    nothing_of(&["elsewhere", "loopback", "deaf", "ill", "slow"]).await;
+    bystander.unharmed(0..=6).await.unwrap();
+}
+
+/// An app that is healthy and dies, again and again, is started again, later each time, and told of by name.
+async fn loops(user: &User) {
+    let folder = app(&server("LIFE = 8"), "");
+    user.deploy(folder.path(), "looper", 1).await.unwrap();
+    let told = async || {
+        let status = user.does(&["status", "looper"]).await?;
+        anyhow::ensure!(status["failure"]["code"] == "CRASH_LOOP", "{status}");
+        Ok(status)
+    };
+    wait::until("the crash loop is told", SILENCE_WITHIN, told).await.unwrap();
+    user.does(&["stop", "looper"]).await.unwrap();
 }

@@ -41,9 +41,13 @@ async fn four_real_apps_serve_and_one_scales_over_both_nodes() {
     };
     wait::until("three replicas over both nodes", SOON, spread).await.unwrap();
     user.does(&["scale", app, "1"]).await.unwrap();
-    wait::until("one replica again", SOON, async || truth::read().await?.is_consistent())
-        .await
-        .unwrap();
+    let alone = async || {
+        let truth = truth::read().await?;
+        let ours = truth.of(app);
+        anyhow::ensure!(ours.len() == 1, "{ours:?}");
+        truth.is_consistent()
+    };
+    wait::until("one replica again", SOON, alone).await.unwrap();
     let first_failure = crowd.first_failure();
     let tally = crowd.finish().await;
     assert_eq!(tally.failed, 0, "scaling up and down lost requests: {first_failure:?}");

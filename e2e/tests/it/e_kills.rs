@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use e2e::cluster::{self, SERVICES};
+use e2e::cluster::{self, NODES, SERVICES};
 use e2e::load::Crowd;
 use e2e::platform::{User, sample};
 use e2e::truth;
 use e2e::wait;
 
-use crate::{SOON, cluster_is_ready};
+use crate::{SOON, all_is_true_and_settled, cluster_is_ready};
 
 /// Suspect, dead, placed elsewhere, started, probed, routed.
 const REPLACED_WITHIN: Duration = Duration::from_mins(1);
+/// The edge is one process: while it starts anew, nobody answers.
+const EDGE_IS_BACK_WITHIN: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn a_killed_container_and_a_dead_node_cost_little_and_are_replaced() {
@@ -21,13 +23,7 @@ async fn a_killed_container_and_a_dead_node_cost_little_and_are_replaced() {
     let crowd = Crowd::start(&url, 4, "sturdy");
     let ours = async || {
         let truth = truth::read().await?;
-        anyhow::Ok(
-            truth
-                .containers
-                .into_iter()
-                .filter(|container| container.instance == "sturdy")
-                .collect::<Vec<_>>(),
-        )
+        anyhow::Ok(truth.of("sturdy").into_iter().collect::<Vec<_>>())
     };
     let victim = ours().await.unwrap().remove(0);
     cluster::exec(&victim.node, &["docker", "kill", "-s", "KILL", &victim.name]).await.unwrap();
@@ -76,20 +72,50 @@ async fn every_service_restarts_under_load_without_a_failed_request() {
     let url = user.deploy(&sample("hello"), "calm", 2).await.unwrap();
     let before = truth::read().await.unwrap();
     let crowd = Crowd::start(&url, 4, "calm");
-    for (service, _) in SERVICES {
+    for service in SERVICES.map(|(service, _)| service).into_iter().chain(["registry"]) {
         cluster::kill(service).await.unwrap();
         cluster::start(service).await.unwrap();
         cluster::ready(Duration::from_mins(2)).await.unwrap();
     }
+    for node in NODES {
+        cluster::restart_agent(node, SOON).await.unwrap();
+    }
+    all_is_true_and_settled().await;
     let first_failure = crowd.first_failure();
     let tally = crowd.finish().await;
     assert_eq!(tally.failed, 0, "{first_failure:?}");
     assert!(tally.answered > 0);
-    let after = async || {
-        let truth = truth::read().await?;
-        anyhow::ensure!(truth.containers == before.containers, "{:?}", truth.containers);
-        truth.is_consistent()
-    };
-    wait::until("the same containers run", SOON, after).await.unwrap();
+    let after = truth::read().await.unwrap();
+    assert_eq!(after.containers, before.containers, "the same containers run");
+    // The registry and the agents do their work again.
+    user.deploy(&sample("hello"), "calm", 2).await.unwrap();
     user.does(&["stop", "calm"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_edge_comes_back_by_itself_with_the_table_it_had() {
+    cluster_is_ready().await;
+    let user = User::admin().await.unwrap();
+    let url = user.deploy(&sample("hello"), "guarded", 2).await.unwrap();
+    let before = truth::read().await.unwrap();
+    let crowd = Crowd::start(&url, 4, "guarded");
+    // Without the load balancer nobody can tell it anything.
+    cluster::kill("load-balancer").await.unwrap();
+    cluster::kill("edge").await.unwrap();
+    cluster::start("edge").await.unwrap();
+    let back = async || Ok(reqwest::get(&url).await?.error_for_status()?);
+    wait::until("the edge serves", EDGE_IS_BACK_WITHIN, back).await.unwrap();
+    let healed = Crowd::start(&url, 4, "guarded");
+    cluster::start("load-balancer").await.unwrap();
+    cluster::ready(Duration::from_mins(2)).await.unwrap();
+    all_is_true_and_settled().await;
+    let first_failure = healed.first_failure();
+    assert_eq!(healed.finish().await.failed, 0, "{first_failure:?}");
+    let tally = crowd.finish().await;
+    assert!(tally.longest_gap < EDGE_IS_BACK_WITHIN, "{tally:?}");
+    let after = truth::read().await.unwrap();
+    assert_eq!(after.containers, before.containers, "the same containers run");
+    assert_eq!(after.routes, before.routes);
+    assert_eq!(after.front_ports, before.front_ports);
+    user.does(&["stop", "guarded"]).await.unwrap();
 }

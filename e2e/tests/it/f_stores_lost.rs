@@ -5,17 +5,22 @@ use std::time::Duration;
 use e2e::cluster;
 use e2e::load::Crowd;
 use e2e::platform::{User, sample};
+use e2e::truth;
 use e2e::wait;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{BUILD_WITHIN, cluster_is_ready};
+use crate::{BUILD_WITHIN, all_is_true_and_settled, cluster_is_ready};
+
+/// Every session with the store has ended by then, and every service has noticed.
+const OUTLASTS_SESSIONS: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn zookeeper_lost_costs_no_request_and_changes_answer_503() {
     cluster_is_ready().await;
     let user = User::admin().await.unwrap();
     let url = user.deploy(&sample("hello"), "unmoved", 1).await.unwrap();
+    let before = truth::read().await.unwrap();
     let crowd = Crowd::start(&url, 4, "unmoved");
     cluster::kill("zookeeper").await.unwrap();
     let refused = async || {
@@ -33,8 +38,12 @@ async fn zookeeper_lost_costs_no_request_and_changes_answer_503() {
         Ok(())
     };
     wait::until("a change is refused with 503", Duration::from_secs(30), refused).await.unwrap();
+    tokio::time::sleep(OUTLASTS_SESSIONS).await;
+    refused().await.unwrap();
     cluster::start("zookeeper").await.unwrap();
     cluster::ready(Duration::from_mins(2)).await.unwrap();
+    all_is_true_and_settled().await;
+    assert_eq!(truth::read().await.unwrap().containers, before.containers);
     let first_failure = crowd.first_failure();
     let tally = crowd.finish().await;
     assert_eq!(tally.failed, 0, "{first_failure:?}");
@@ -70,6 +79,10 @@ async fn kafka_lost_costs_no_request_and_a_deploy_is_accepted_and_finished_later
         Ok(())
     };
     wait::until("the accepted deploy is finished", BUILD_WITHIN, done).await.unwrap();
+    all_is_true_and_settled().await;
+    let asked = user.request(Method::GET, &format!("/api/v1/operations/{request}"));
+    let operation: Value = asked.send().await.unwrap().json().await.unwrap();
+    assert_eq!(operation["status"], "succeeded", "{operation}");
     let first_failure = crowd.first_failure();
     let tally = crowd.finish().await;
     assert_eq!(tally.failed, 0, "{first_failure:?}");

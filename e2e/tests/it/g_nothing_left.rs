@@ -1,10 +1,11 @@
-//! After all that, nothing is left: no container, network, lease, route, registry entry or slot.
+//! After all that, nothing is left: no container, network, lease, route, registry entry, slot, staged file or
+//! owed message; and every request of all the tests before has had exactly one end.
 
 use e2e::platform::User;
 use e2e::truth;
 use e2e::wait;
 
-use crate::{SOON, cluster_is_ready};
+use crate::{SOON, all_is_true_and_settled, cluster_is_ready};
 
 #[tokio::test]
 async fn after_every_app_is_stopped_nothing_of_any_is_left() {
@@ -17,5 +18,6 @@ async fn after_every_app_is_stopped_nothing_of_any_is_left() {
             user.does(&["stop", name]).await.unwrap();
         }
     }
+    all_is_true_and_settled().await;
     wait::until("nothing is left", SOON, async || truth::read().await?.is_empty()).await.unwrap();
 }

@@ -8,8 +8,15 @@
 
 mod a_first_deployment;
 mod b_messages;
-mod c_bad_input;
+mod b_order;
+mod b_replays;
+mod c_access;
+mod c_archives;
 mod c_hostile_apps;
+mod c_messages;
+mod c_names;
+mod c_scans;
+mod c_uploads;
 mod d_four_apps;
 mod e_kills;
 mod f_stores_lost;
@@ -18,13 +25,24 @@ mod g_nothing_left;
 use std::env;
 use std::time::Duration;
 
+use e2e::audit;
 use e2e::cluster;
+use e2e::truth;
+use e2e::wait;
 use tokio::sync::OnceCell;
 
 /// A build from nothing on two busy cores.
 const BUILD_WITHIN: Duration = Duration::from_mins(6);
 /// What needs no build.
 const SOON: Duration = Duration::from_mins(1);
+
+/// Nothing is under way any more, and everything is as the platform promises.
+async fn all_is_true_and_settled() {
+    wait::until("every request has its end", SOON, audit::is_settled).await.unwrap();
+    wait::until("the truth holds", SOON, async || truth::read().await?.is_consistent())
+        .await
+        .unwrap();
+}
 
 /// The cluster runs and every service is ready.
 #[expect(
