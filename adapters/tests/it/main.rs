@@ -6,6 +6,7 @@ mod blobs;
 mod bus;
 mod containers;
 mod edge;
+mod embedded;
 mod engine;
 mod machine;
 mod nodes;

@@ -1,0 +1,137 @@
+//! The folder of the databases: who uses it, and the format of what is in it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::failure::{self, Error};
+
+/// What this version writes, and the newest that it reads. A change of redb's own format counts.
+const FORMAT: u32 = 1;
+const FORMAT_FILE: &str = "format";
+const LOCK_FILE: &str = "lock";
+
+/// A folder that this process uses alone, until the last clone and all that was opened in it are
+/// gone.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    path: PathBuf,
+    /// The system lets go of the lock with the file, however the process ends.
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes the folder, which is made if it is missing, for this user alone. Blocks.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let refused = |err| failure::of_io(path, err);
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(refused)?;
+        let lock = lock(path)?;
+        match format(path)? {
+            None => write_format(path).map_err(refused)?,
+            Some(found) if found > FORMAT => {
+                return Err(Error::Newer { folder: path.to_owned(), found, known: FORMAT });
+            }
+            Some(_) => {}
+        }
+        sign(&lock).map_err(refused)?;
+        Ok(Folder { held: Arc::new(Held { path: path.to_owned(), _lock: lock }) })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.held.path
+    }
+
+    /// Makes names in the folder durable: syncing a file does not sync its name.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        sync(&self.held.path)
+    }
+}
+
+fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join(LOCK_FILE);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = options.open(&path).map_err(|err| failure::of_io(&path, err))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let mut signature = String::new();
+            let read = file.read_to_string(&mut signature);
+            let by = read.ok().and_then(|_| signature.trim().parse().ok());
+            Err(Error::InUse { folder: folder.to_owned(), by })
+        }
+        Err(TryLockError::Error(err)) => Err(failure::of_io(&path, err)),
+    }
+}
+
+/// Tells those who find the folder in use by whom.
+fn sign(mut lock: &File) -> io::Result<()> {
+    lock.set_len(0)?;
+    writeln!(lock, "{}", std::process::id())
+}
+
+/// The format of the folder; none if nobody has written to it yet.
+fn format(folder: &Path) -> Result<Option<u32>, Error> {
+    let path = folder.join(FORMAT_FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => match text.trim().parse() {
+            Ok(format) => Ok(Some(format)),
+            Err(err) => Err(Error::Damaged { file: path, source: Box::new(err) }),
+        },
+        Err(err) if err.kind() == ErrorKind::NotFound => Ok(None),
+        Err(err) => Err(failure::of_io(&path, err)),
+    }
+}
+
+fn write_format(folder: &Path) -> io::Result<()> {
+    let unfinished = folder.join("format.new");
+    let mut file = File::create(&unfinished)?;
+    writeln!(file, "{FORMAT}")?;
+    file.sync_all()?;
+    fs::rename(&unfinished, folder.join(FORMAT_FILE))?;
+    sync(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_used_by_one_at_a_time() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("deep/below");
+        let folder = Folder::open(&path).unwrap();
+        let second = Folder::open(&path).unwrap_err();
+        let own = std::process::id();
+        assert!(matches!(second, Error::InUse { by: Some(by), .. } if by == own), "{second}");
+        let clone = folder.clone();
+        drop(folder);
+        assert!(matches!(Folder::open(&path), Err(Error::InUse { .. })));
+        drop(clone);
+        Folder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
+        let place = tempfile::tempdir().unwrap();
+        drop(Folder::open(place.path()).unwrap());
+        let file = place.path().join(FORMAT_FILE);
+        fs::write(&file, "2\n").unwrap();
+        let refused = Folder::open(place.path()).unwrap_err();
+        assert!(matches!(refused, Error::Newer { found: 2, known: 1, .. }), "{refused}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "2\n");
+        fs::write(&file, "two").unwrap();
+        assert!(matches!(Folder::open(place.path()), Err(Error::Damaged { .. })));
+    }
+}
