@@ -128,26 +128,38 @@ async fn an_app_that_is_never_healthy_fails_in_time_and_says_what_was_found() {
         ("slow", app(&server("DELAY = 30"), health), ["GET /health on 8080 was not answered", ""]),
     ];
     let failures = apps.iter().map(|(name, folder, _)| failure(&user, name, folder));
-    let looping = loops(&user);
-    let (failures, ()) = tokio::join!(futures::future::join_all(failures), looping);
+    let (failures, (), ()) =
+        tokio::join!(futures::future::join_all(failures), dies(&user), falls_ill(&user));
     for ((said, took), (name, _, clues)) in failures.iter().zip(&apps) {
         assert!(said.starts_with("HEALTH_TIMEOUT"), "{name}: {said}");
         assert!(clues.iter().all(|clue| said.contains(clue)), "{name}: {said}");
         assert!(*took < SILENCE_WITHIN, "{name}: {took:?}");
     }
     nothing_of(&["elsewhere", "loopback", "deaf", "ill", "slow"]).await;
-    bystander.unharmed(0..=6).await.unwrap();
+    bystander.unharmed(0..=7).await.unwrap();
 }
 
-/// An app that is healthy and dies, again and again, is started again, later each time, and told of by name.
-async fn loops(user: &User) {
-    let folder = app(&server("LIFE = 8"), "");
-    user.deploy(folder.path(), "looper", 1).await.unwrap();
+/// Deploys an app that is healthy at first, and waits for what its status says then.
+async fn later(user: &User, name: &str, main: &str, is_told: impl Fn(&Value) -> bool) {
+    let folder = app(main, "");
+    user.deploy(folder.path(), name, 1).await.unwrap();
     let told = async || {
-        let status = user.does(&["status", "looper"]).await?;
-        anyhow::ensure!(status["failure"]["code"] == "CRASH_LOOP", "{status}");
-        Ok(status)
+        let status = user.does(&["status", name]).await?;
+        anyhow::ensure!(is_told(&status), "{status}");
+        Ok(())
     };
-    wait::until("the crash loop is told", SILENCE_WITHIN, told).await.unwrap();
-    user.does(&["stop", "looper"]).await.unwrap();
+    wait::until("what became of it is told", SILENCE_WITHIN, told).await.unwrap();
+    user.does(&["stop", name]).await.unwrap();
+}
+
+/// One that ends again and again is started again, later each time, and told of by name.
+async fn dies(user: &User) {
+    later(user, "looper", &server("LIFE = 8"), |status| status["failure"]["code"] == "CRASH_LOOP")
+        .await;
+}
+
+/// One that lives on and answers no more.
+async fn falls_ill(user: &User) {
+    let is_told = |status: &Value| status["replicas"][0]["state"] == "unhealthy";
+    later(user, "once", &server("LIFE = 'once'"), is_told).await;
 }

@@ -142,6 +142,11 @@ async fn a_hostile_name_in_a_body_is_refused_by_the_rule() {
         }
     }
     for name in never() {
+        let wish =
+            json!({ "username": name.text, "password": "correct horse battery", "role": "user" });
+        let user = post("/api/v1/users", wish).await.unwrap();
+        let what = format!("{} user: {:.40}", name.row, name.text.escape_debug().to_string());
+        wrongs.check(&what, &user, (422, "NAME_INVALID"), AT_ONCE);
         let stop = post("/api/deployedApps/stopApp/", json!({ "appId": name.text }));
         let what = format!("{} appId: {:.40}", name.row, name.text.escape_debug().to_string());
         wrongs.check(&what, &stop.await.unwrap(), (400, "NAME_INVALID"), AT_ONCE);
@@ -153,6 +158,39 @@ async fn a_hostile_name_in_a_body_is_refused_by_the_rule() {
     wrongs.check("1 MiB", &stop.await.unwrap(), (400, "BODY_TOO_LARGE"), AT_ONCE);
     wrongs.none().unwrap();
     bystander.unharmed(0..=0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hostile_name_is_refused_by_the_other_services_too() {
+    cluster_is_ready().await;
+    let client = reqwest::Client::new();
+    let mut wrongs = Wrongs::default();
+    for name in never() {
+        let text = name.text.as_str();
+        let told =
+            |place: &str| format!("{} {place}: {:.40}", name.row, text.escape_debug().to_string());
+        let register = client.get("http://127.0.0.1:8050/registerApp").query(&[
+            ("appName", text),
+            ("vmIp", "192.0.2.1"),
+            ("containerId", "x"),
+            ("imageName", "x"),
+            ("containerPort", "80"),
+            ("hostPort", "20000"),
+        ]);
+        let deregister =
+            client.get("http://127.0.0.1:8050/deregisterApp").query(&[("appName", text)]);
+        for (place, request) in [("registerApp", register), ("deregisterApp", deregister)] {
+            let found = Refusal::of(request).await.unwrap();
+            wrongs.check(&told(place), &found, (422, "QUERY_INVALID"), AT_ONCE);
+        }
+        // A client library tidies such parts away.
+        if !matches!(text, "." | "..") {
+            let url = format!("http://127.0.0.1:8040/api/v1/nodes/{}/samples", escaped(text));
+            let found = Refusal::of(client.get(url)).await.unwrap();
+            wrongs.check(&told("samples"), &found, (422, "NAME_INVALID"), AT_ONCE);
+        }
+    }
+    wrongs.none().unwrap();
 }
 
 #[tokio::test]

@@ -4,37 +4,50 @@ use e2e::bystander::Bystander;
 use e2e::cluster;
 use e2e::platform::{User, sample};
 use e2e::truth;
+use e2e::wait;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::cluster_is_ready;
+use crate::{SOON, cluster_is_ready};
 
-/// Tries to connect to what it is given and to all that an app must not reach; answers with what let it in.
+/// Tries to connect to all that an app must not reach, and asks every target who it is; answers with what
+/// let it in, and who answered. Who answers counts: nodes give out the same addresses, so that another
+/// node's may be, here, this app's own, or somebody's far away.
 const SCANNER: &str = r#"
-import http.server, json, os, socket
+import http.server, json, os, socket, struct, urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlparse, parse_qs
-OWN = socket.gethostbyname(socket.gethostname())
+with open("/proc/net/route") as routes:
+    GATEWAY = next(line.split()[2] for line in routes if line.split()[1] == "00000000")
+GATEWAY = socket.inet_ntoa(struct.pack("<L", int(GATEWAY, 16)))
 PORTS = (22, 2181, 2375, 2376, 5000, 7443, 8010, 8030, 8040, 8050, 9010, 9030, 9040, 9050, 9092, 9093)
-PLATFORM = [(f"172.30.7.{host}", port) for host in (1, 2, 3, 4, 11, 12, 21, 22, 23, 24) for port in PORTS]
+HOSTS = [f"172.30.7.{host}" for host in (1, 2, 3, 4, 11, 12, 21, 22, 23, 24)] + [GATEWAY]
+PLATFORM = [(host, port) for host in HOSTS for port in PORTS]
 PLATFORM += [("169.254.169.254", 80), ("169.254.170.2", 80)]
-PLATFORM += [(OWN.rsplit(".", 1)[0] + ".1", port) for port in PORTS]
 
-def reached(address):
+def is_let_in(address):
     try:
         socket.create_connection(address, timeout=0.3).close()
-        return ":".join(map(str, address))
+        return True
     except OSError:
+        return False
+
+def who(target):
+    try:
+        with urllib.request.urlopen(f"http://{target}/", timeout=2) as answer:
+            return json.load(answer)["app"]
+    except (OSError, ValueError, KeyError):
         return None
 
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        asked = parse_qs(urlparse(self.path).query).get("target", [])
-        targets = [(host, int(port)) for host, port in (one.rsplit(":", 1) for one in asked)]
+        targets = parse_qs(urlparse(self.path).query).get("target", [])
+        platform = PLATFORM if targets else []
         with ThreadPoolExecutor(16) as pool:
-            tried = targets + (PLATFORM if targets else [])
-            found = [one for one in pool.map(reached, tried) if one]
-        body = json.dumps({"own": OWN, "tried": len(tried), "reached": found}).encode()
+            reached = [one for one, let_in in zip(platform, pool.map(is_let_in, platform)) if let_in]
+            answered = [name for name in pool.map(who, targets) if name]
+        about = {"app": os.environ["AVISHKAR_APP"], "name": socket.gethostname(), "tried": len(platform)}
+        body = json.dumps({**about, "answered": answered, "reached": reached}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -88,15 +101,19 @@ async fn an_app_that_looks_around_reaches_nothing_of_the_platform_and_no_other_a
     let url = user.deploy(folder.path(), "scanner", 2).await.unwrap();
 
     let own = scan(&url, &["127.0.0.1:8080".to_owned()]).await;
-    assert_eq!(own["reached"], json!(["127.0.0.1:8080"]), "the scanner can connect: {own}");
+    assert_eq!(own["answered"], json!(["scanner"]), "the scanner can connect: {own}");
+    let settled = async || truth::read().await?.is_consistent();
+    wait::until("only these replicas are there", SOON, settled).await.unwrap();
     let prey = addresses_of("prey").await;
     assert_eq!(prey.len(), 4, "{prey:?}");
     let mut scanners = std::collections::BTreeSet::new();
     while scanners.len() < 2 {
         let found = scan(&url, &prey).await;
         assert!(found["tried"].as_u64().unwrap() > 170, "{found}");
-        assert_eq!(found["reached"], json!([]));
-        scanners.insert(found["own"].as_str().unwrap().to_owned());
+        assert_eq!(found["reached"], json!([]), "{found}");
+        let answered = found["answered"].as_array().unwrap();
+        assert!(answered.iter().all(|name| name == "scanner"), "{found}");
+        scanners.insert(found["name"].as_str().unwrap().to_owned());
     }
     user.does(&["stop", "scanner"]).await.unwrap();
     user.does(&["stop", "prey"]).await.unwrap();
