@@ -8,8 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use common::port::bus::{Error, Offset};
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseProducer, ProducerContext};
@@ -27,23 +25,9 @@ const LISTEN: Duration = Duration::from_secs(1);
 /// Whom to tell what became of a record.
 pub(super) type Delivered = Sender<Result<Offset, KafkaError>>;
 
-pub(super) type Producer = Closing<Arc<BaseProducer<DeliveryContext>>>;
+pub(super) type Producer = Closing<Arc<BaseProducer<Context>>>;
 
-/// Tells who waits.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct DeliveryContext;
-
-impl ClientContext for DeliveryContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, said: &str) {
-        Context.log(level, facility, said);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        Context.error(error, reason);
-    }
-}
-
-impl ProducerContext for DeliveryContext {
+impl ProducerContext for Context {
     type DeliveryOpaque = Box<Delivered>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, tell: Box<Delivered>) {
@@ -58,9 +42,8 @@ impl ProducerContext for DeliveryContext {
 
 /// Starts a producer; its thread ends soon after it is dropped.
 pub(super) fn start(settings: &KafkaSettings) -> Result<Arc<Producer>, Error> {
-    let made = settings.producer().create_with_context(DeliveryContext);
-    let producer: Arc<BaseProducer<DeliveryContext>> =
-        Arc::new(made.map_err(failure::unavailable)?);
+    let made = settings.producer().create_with_context(Context);
+    let producer: Arc<BaseProducer<Context>> = Arc::new(made.map_err(failure::unavailable)?);
     let heard = Arc::downgrade(&producer);
     thread::Builder::new()
         .name("kafka-delivery".to_owned())
@@ -69,7 +52,7 @@ pub(super) fn start(settings: &KafkaSettings) -> Result<Arc<Producer>, Error> {
     Ok(Arc::new(Closing::new(producer)))
 }
 
-fn listen(producer: &Weak<BaseProducer<DeliveryContext>>) {
+fn listen(producer: &Weak<BaseProducer<Context>>) {
     while let Some(producer) = producer.upgrade() {
         producer.poll(LISTEN);
     }

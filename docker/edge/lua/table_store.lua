@@ -110,10 +110,15 @@ local function publish(table, blob)
   return true
 end
 
--- The newest table this edge holds: epoch, generation, serial; (-1, -1, 0) before the first.
+-- The age of the newest table this edge holds: epoch, generation; (-1, -1) before the first.
 function M.current()
   local epoch, generation = (shared:get("age") or "-1:-1"):match("^(.+):(.+)$")
-  return tonumber(epoch), tonumber(generation), shared:get("serial") or 0
+  return tonumber(epoch), tonumber(generation)
+end
+
+-- Which table it is, by counting: 0 before the first. Workers ask a hundred times a second.
+function M.serial()
+  return shared:get("serial") or 0
 end
 
 function M.blob()

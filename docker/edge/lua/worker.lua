@@ -24,7 +24,7 @@ end
 
 -- Serves the newest table that was accepted, if this worker does not yet.
 function M.take_over_table()
-  local epoch, generation, serial = store.current()
+  local serial = store.serial()
   if serial == used_serial then return end
   local decoded, mistake = store.parse(store.blob())
   if not decoded then return ngx.log(ngx.ERR, "edge: an accepted table cannot be read: ", mistake) end

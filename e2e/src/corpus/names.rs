@@ -60,7 +60,8 @@ pub fn not_of_apps() -> Vec<BadName> {
     names
 }
 
-/// The platform's own names, and what some machines take for devices.
+/// The platform's own names, and what some machines take for devices. A list of its own: what drops out of the
+/// program's must be missed here.
 pub const RESERVED: [&str; 28] = [
     "platform",
     "admin",

@@ -19,6 +19,7 @@ use super::{WallClock, make, open_bus, path, payload, record, topic, within};
 
 const FOLDER: &str = "AVISHKAR_TEST_HELD_FOLDER";
 
+/// The child of the test below; by itself it does nothing.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "so the parent tells its child what to do")]
 fn a_child_holds_a_folder() {

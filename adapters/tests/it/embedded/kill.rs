@@ -20,6 +20,7 @@ const KILLS_A_FOLDER: u64 = 10;
 const FOLDER: &str = "AVISHKAR_TEST_CHILD_FOLDER";
 const ROUND: &str = "AVISHKAR_TEST_CHILD_ROUND";
 
+/// The child of the test below; by itself it does nothing.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "so the parent tells its child what to do")]
 fn a_child_writes_until_it_is_killed() {
