@@ -21,6 +21,11 @@ pub struct BadManifest {
     pub place: Option<(usize, usize)>,
 }
 
+/// A bundle as it should be: one page.
+pub fn static_site() -> Vec<u8> {
+    zip(&[("index.html", b"<h1>a page</h1>")])
+}
+
 /// B-U9.
 pub fn manifests() -> Vec<BadManifest> {
     let deep = "[".repeat(10_000);

@@ -6,6 +6,7 @@
     reason = "a test that cannot set itself up should say where"
 )]
 
+mod a_document_001;
 mod a_first_deployment;
 mod b_messages;
 mod b_order;
