@@ -11,6 +11,7 @@ use common::record::path;
 
 use super::{Error, conflict, decided};
 use crate::domain::change::{Change, note};
+use crate::domain::placement;
 use crate::records as stored;
 use crate::shared::Shared;
 
@@ -42,7 +43,7 @@ async fn offer(
     };
     note(&mut after, &[change], &shared.config.patience, shared.ports.clock.now());
     // The answer proves that the question has arrived.
-    after.owed.retain(|owed| owed.envelope.request_id != request.id);
+    after.owed.retain(|owed| !placement::asks(owed, request.id));
     let path = path::deployment(&after.instance);
     let changes = vec![records::put(path, &after, Some(before.version))];
     let accepted = operations::accept(store, shared.ports.clock.as_ref(), request, changes).await?;

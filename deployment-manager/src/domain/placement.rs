@@ -111,6 +111,12 @@ fn question(deployment: &Deployment, slot: &Slot) -> Owed {
     }
 }
 
+/// Whether a message asks for this placement. The first replica is asked for under the request's own id, which
+/// other messages carry too: its end, for one.
+pub(crate) fn asks(owed: &Owed, placement: RequestId) -> bool {
+    owed.envelope.to_topic == Topic::NodeManager && owed.envelope.request_id == placement
+}
+
 /// Asks the same once more.
 pub(crate) fn repeat(deployment: &mut Deployment, placement: RequestId, now: Timestamp) {
     let asked =
@@ -119,7 +125,7 @@ pub(crate) fn repeat(deployment: &mut Deployment, placement: RequestId, now: Tim
     slot.since = now;
     let slot = slot.clone();
     let question = question(deployment, &slot);
-    deployment.owed.retain(|owed| owed.envelope.request_id != placement);
+    deployment.owed.retain(|owed| !asks(owed, placement));
     deployment.owed.push(question);
 }
 

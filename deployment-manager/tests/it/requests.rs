@@ -144,6 +144,25 @@ async fn a_newer_deploy_takes_the_place_of_one_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_end_of_an_overtaken_deploy_is_told_though_its_question_is_answered_before() {
+    let world = World::new();
+    world.set_placement(Placement::Silent);
+    world
+        .live(async {
+            world.deploy(1, "shop");
+            until("it is under way", || world.deployment("shop").is_some()).await;
+            world.bus.wait_for(Topic::NodeManager, |records| !records.is_empty()).await;
+            world.bus.fail_next_publishes(3, FailureMode::Refused);
+            world.deploy(2, "shop");
+            let node = Ok(choice(&node("node-1"), 20500));
+            let answer = NodeAnswer { instance: name("shop"), node };
+            world.send(1, &DeploymentCommand::AnswerNode(answer));
+            assert!(world.told(1).await.contains("SUPERSEDED"));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_that_nobody_waits_for_change_nothing() {
     let world = World::new();
     let answer = |request: u128, port| {
