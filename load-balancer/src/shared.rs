@@ -39,8 +39,8 @@ pub(crate) struct Shared {
     pub(crate) route_wake: Wake<RouteKey>,
     pub(crate) scale_wake: Wake<LegacyName>,
     pub(crate) export_wake: Wake<Single>,
-    /// Held from looking for a free front port until it is leased, so that registrations wait for
-    /// one another and never fail over the same port.
+    /// Held while a route is recorded, from looking for a free front port until it is leased, so that
+    /// registrations wait for one another and never fail over the same port; and while one is to go.
     pub(crate) allocation: AsyncMutex<()>,
     /// Cancelled once another load balancer is found to lead.
     pub(crate) deposed: CancellationToken,

@@ -28,6 +28,8 @@ async fn record(
     instance: &LegacyName,
     generation: Generation,
 ) -> Result<(), Error> {
+    // A route that is being recorded would stand when this has found none.
+    let _one_at_a_time = shared.allocation.lock().await;
     for _ in 0..ATTEMPTS {
         match try_record(shared, instance, generation).await {
             Err(err) if err.is_changed() => shared.ports.store.sync().await?,

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{ATTEMPTS, Error};
 use crate::domain::{front_ports, route, table};
-use crate::records::{commit, leases, route as load_route, routes};
+use crate::records::{commit, deployment, leases, route as load_route, routes};
 use crate::shared::Shared;
 
 /// Records the route, then waits until every worker of the edge serves it and the replicas that
@@ -64,6 +64,10 @@ async fn try_record(
     let existing = existing.map(|stored| stored.record);
     if let Some(newer) = existing.as_ref().filter(|route| route.generation > wanted.generation) {
         return Err(Error::Stale(newer.generation));
+    }
+    let deployment = deployment(store, &wanted.instance).await?;
+    if route::is_past(wanted.generation, deployment.as_ref()) {
+        return Err(Error::Stale(deployment.map_or(wanted.generation, |newer| newer.generation)));
     }
     let leased = lease(shared, wanted, existing.as_ref(), open).await?;
     let new = route::serve(existing.as_ref(), wanted, leased.port);

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use common::id::Generation;
 use common::port::edge::Upstream;
 use common::port::routes::WantedRoute;
+use common::record::deployment::{Deployment, State};
 use common::record::route::{Route, RouteGoal};
 
 /// A route may have this many replicas.
@@ -52,6 +53,16 @@ fn is_reachable(address: &SocketAddr) -> bool {
         }
         SocketAddr::V6(_) => false,
     }
+}
+
+/// Whether a wish for a route is of the past: a newer generation was asked for since, or this one was given
+/// up. A call may arrive after what took its place, when the route that it would clash with is gone already.
+/// Generation 0 is nobody's deployment.
+pub(crate) fn is_past(wanted: Generation, deployment: Option<&Deployment>) -> bool {
+    let Some(deployment) = deployment.filter(|_| wanted > Generation(0)) else { return false };
+    let is_given_up = matches!(deployment.state, State::Undoing | State::Failed);
+    deployment.generation > wanted
+        || (deployment.generation == wanted && is_given_up && deployment.serving.is_none())
 }
 
 /// The route as it should stand: replicas that `existing` serves and `wanted` does not, leave.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::record::deployment::{Goal, State};
 use testkit::edge::Health;
 use tokio::time::Instant;
 
@@ -147,4 +148,46 @@ async fn what_the_edge_cannot_be_told_is_not_gone() {
             assert_eq!(world.edge.begin_request(2000), None);
         })
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_that_arrives_after_what_took_its_place_brings_no_route_back() {
+    let world = World::new();
+    world
+        .live(async |api| {
+            world.deploy_again(2, "shop", Goal::Running, State::Routing);
+            api.set(&wanted("shop", 2, &[20000])).await;
+            world.deploy_again(3, "shop", Goal::Stopped, State::Stopping);
+            assert_eq!(api.remove("shop", 3).await.status, 200);
+            let late = api.set(&wanted("shop", 2, &[20000])).await;
+            assert_eq!((late.status, late.code()), (409, "STALE_GENERATION"));
+            world.deploy_again(4, "shop", Goal::Running, State::Failed);
+            let given_up = api.set(&wanted("shop", 4, &[20001])).await;
+            assert_eq!((given_up.status, given_up.code()), (409, "STALE_GENERATION"));
+            assert!(world.routes().is_empty());
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_that_is_just_being_recorded_does_not_outlive_its_removal() {
+    for yields in 0..60 {
+        let world = World::new();
+        world
+            .live(async |api| {
+                world.deploy_again(2, "shop", Goal::Running, State::Routing);
+                let late = wanted("shop", 2, &[20000]);
+                let stop = async {
+                    for _ in 0..yields {
+                        tokio::task::yield_now().await;
+                    }
+                    world.deploy_again(3, "shop", Goal::Stopped, State::Stopping);
+                    api.remove("shop", 3).await
+                };
+                let (_, removed) = futures::join!(api.set(&late), stop);
+                assert_eq!(removed.status, 200);
+                assert!(world.routes().is_empty(), "after {yields}: {:?}", world.routes());
+            })
+            .await;
+    }
 }
