@@ -140,6 +140,12 @@ impl MemoryBus {
         self.shared.lock().logs.records(&topic.into()).to_vec()
     }
 
+    /// The records of a topic from a position on, in order.
+    pub fn records_from(&self, topic: impl Into<TopicName>, from: Offset) -> Vec<Delivery> {
+        let from = usize::try_from(from.0).unwrap_or_default();
+        self.shared.lock().logs.records(&topic.into()).get(from..).unwrap_or_default().to_vec()
+    }
+
     /// All messages of a topic, in order. Every record of it must be one.
     pub fn messages(&self, topic: Topic) -> Vec<Envelope> {
         let records = self.records(topic);

@@ -1,8 +1,12 @@
 //! Contract suites: what every adapter of a port keeps, and its fake as well.
 
+mod clause;
+
 pub mod blobs;
 pub mod bus;
 pub mod containers;
 pub mod edge;
 pub mod nodes;
 pub mod store;
+
+pub use clause::{Broken, Clause};

@@ -125,7 +125,12 @@ impl MemoryEdge {
 
     /// Every table that was ever taken, in order.
     pub fn taken(&self) -> Vec<Table> {
-        self.state().taken.clone()
+        self.taken_since(0)
+    }
+
+    /// The tables that were taken after the first `known` ones, in order.
+    pub fn taken_since(&self, known: usize) -> Vec<Table> {
+        self.state().taken.get(known..).unwrap_or_default().to_vec()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -16,6 +16,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use common::digest::ImageRef;
 use common::failure::Failure;
@@ -57,6 +58,7 @@ struct World {
     nodes: BTreeMap<NodeName, Node>,
     calls: Vec<Call>,
     probes: BTreeMap<ImageRef, VecDeque<Probe>>,
+    sample_period: Option<Duration>,
 }
 
 impl MemoryNodes {
@@ -89,6 +91,23 @@ impl MemoryNodes {
                 node::bring_back(&engine, told).await;
             }
         }
+    }
+
+    /// What the agent does about containers that ended: all that it was told of run again.
+    pub async fn restart_ended(&self, node: &NodeName) {
+        let (reach, engine, ledger) =
+            self.with(node, |node| (node.reach, node.engine.clone(), node.ledger.clone()));
+        if reach == Reach::Dead {
+            return;
+        }
+        for told in ledger.values() {
+            node::bring_back(&engine, told).await;
+        }
+    }
+
+    /// How often nodes send samples; without it ten times a second.
+    pub fn set_sample_period(&self, period: Duration) {
+        self.world().sample_period = Some(period);
     }
 
     /// From now on every node can pull the image.

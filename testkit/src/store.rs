@@ -4,6 +4,7 @@
 //! yields once, so that concurrent callers interleave between reading and writing.
 
 mod hints;
+mod journal;
 mod tree;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,7 +17,8 @@ use common::port::store::{Change, Done, Entry, Error, Op, Path, check_limits};
 use futures::stream::BoxStream;
 
 use self::hints::Hints;
-use self::tree::{SessionId, Tree};
+pub use self::journal::Committed;
+use self::tree::{SessionId, Touched, Tree};
 
 /// What happens to a commit instead of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,10 @@ struct State {
     sessions: BTreeMap<SessionId, Client>,
     next_session: u64,
     outage: bool,
+    /// What was committed since somebody took it, where somebody wants to know.
+    journal: Option<Vec<Committed>>,
+    /// Whether calls end without letting others in.
+    prompt: bool,
 }
 
 #[derive(Debug, Default)]
@@ -141,6 +147,18 @@ impl MemoryStore {
         state.client(self.session.id).faults.iter().flatten().count()
     }
 
+    /// From now on calls end without letting others in: for who decides by himself who is next.
+    pub fn be_prompt(&self) {
+        self.lock().prompt = true;
+    }
+
+    async fn let_others_in(&self) {
+        let prompt = self.lock().prompt;
+        if !prompt {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Every call of every client fails from now on.
     pub fn go_down(&self) {
         self.lock().outage = true;
@@ -161,11 +179,11 @@ impl MemoryStore {
         let mut state = self.lock();
         let precondition = state.tree.precondition(path);
         let op = Op::Put { path: path.clone(), value, precondition };
-        let (_, changed) = state
+        let (_, touched) = state
             .tree
             .apply(&[op], self.session.id)
             .expect("the precondition was read under the same lock");
-        state.hint(&changed);
+        state.note(&touched, self.session.id);
     }
 
     /// All records at and below a path as they are now, with their values.
@@ -178,7 +196,7 @@ impl MemoryStore {
     }
 
     async fn read<T>(&self, look: impl FnOnce(&Tree) -> T + Send) -> Result<T, Error> {
-        tokio::task::yield_now().await;
+        self.let_others_in().await;
         let mut state = self.lock();
         state.demand_service()?;
         let frozen = state.client(self.session.id).frozen.take();
@@ -199,7 +217,7 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, ops: Vec<Op>) -> Result<Vec<Done>, Error> {
-        tokio::task::yield_now().await;
+        self.let_others_in().await;
         check_limits(&ops)?;
         let (fault, done) = self.lock().offer(&ops, self.session.id)?;
         match (fault, done) {
@@ -214,7 +232,7 @@ impl Store for MemoryStore {
     }
 
     async fn sync(&self) -> Result<(), Error> {
-        tokio::task::yield_now().await;
+        self.let_others_in().await;
         let mut state = self.lock();
         state.demand_service()?;
         state.catch_up(self.session.id);
@@ -222,7 +240,7 @@ impl Store for MemoryStore {
     }
 
     async fn watch(&self, path: &Path) -> Result<BoxStream<'static, Change>, Error> {
-        tokio::task::yield_now().await;
+        self.let_others_in().await;
         let mut state = self.lock();
         state.demand_service()?;
         let hints = Arc::new(Hints::default());
@@ -262,8 +280,8 @@ impl State {
     fn commit(&mut self, ops: &[Op], id: SessionId) -> Result<Vec<Done>, Error> {
         let result = self.tree.apply(ops, id);
         self.catch_up(id);
-        let (done, changed) = result?;
-        self.hint(&changed);
+        let (done, touched) = result?;
+        self.note(&touched, id);
         Ok(done)
     }
 
@@ -276,16 +294,20 @@ impl State {
 
     fn end_ephemerals(&mut self, id: SessionId) {
         let removed = self.tree.remove_owned_by(id);
-        self.hint(&removed);
+        self.note(&removed, id);
     }
 
-    fn hint(&self, changed: &[Path]) {
+    /// Something was committed: who watches is told, and it is written down.
+    fn note(&mut self, touched: &[Touched], by: SessionId) {
         let watches = self.sessions.values().flat_map(|client| &client.watches);
         for (root, hints) in watches {
             let Some(hints) = hints.upgrade() else { continue };
-            for path in changed.iter().filter(|path| path.is_within(root)) {
+            for (path, _) in touched.iter().filter(|(path, _)| path.is_within(root)) {
                 hints.at(path.clone());
             }
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.extend(journal::entries(&self.tree, touched, by));
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::port::bus::{Consumer, Error as BusError, MAX_PAYLOAD, Offset, Record};
+use common::port::bus::{Consumer, Error as BusError, Offset, Record};
 use common::port::{Bus, Clock};
 use common::topic::TopicName;
 
@@ -27,7 +27,7 @@ use super::medium::{FileMedium, Medium};
 use super::queue::{Failure, Queue};
 use super::writer;
 
-const FILE: &str = "bus.redb";
+pub(super) const FILE: &str = "bus.redb";
 /// How long one call may take.
 const CALL_WITHIN: Duration = Duration::from_secs(10);
 
@@ -110,16 +110,10 @@ impl Bus for EmbeddedBus {
     }
 
     async fn publish(&self, topic: &TopicName, record: Record) -> Result<Offset, BusError> {
-        let size = record.payload.len();
-        if size > MAX_PAYLOAD {
-            return Err(BusError::TooLarge { size });
-        }
+        record.check_size()?;
         let record = record::encode(&record);
-        let size = record.len();
-        if size > record::LARGEST {
-            return Err(BusError::TooLarge { size });
-        }
         let topic = self.shared.place(topic)?.id;
+        let size = record.len();
         let append = |reply| Write::Append { topic, record, reply };
         let appended = self.shared.queue.submit(size, append).await;
         appended.map_err(unavailable)?

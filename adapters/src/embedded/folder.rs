@@ -11,7 +11,7 @@ use super::failure::{self, Error};
 /// What this version writes, and the newest that it reads. A change of redb's own format counts.
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "format";
-const LOCK_FILE: &str = "lock";
+pub(super) const LOCK_FILE: &str = "lock";
 
 /// A folder that this process uses alone, until the last clone and all that was opened in it are
 /// gone.
@@ -33,12 +33,8 @@ impl Folder {
         let refused = |err| failure::of_io(path, err);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(refused)?;
         let lock = lock(path)?;
-        match format(path)? {
-            None => write_format(path).map_err(refused)?,
-            Some(found) if found > FORMAT => {
-                return Err(Error::Newer { folder: path.to_owned(), found, known: FORMAT });
-            }
-            Some(_) => {}
+        if known_format(path)?.is_none() {
+            write_format(path).map_err(refused)?;
         }
         sign(&lock).map_err(refused)?;
         Ok(Folder { held: Arc::new(Held { path: path.to_owned(), _lock: lock }) })
@@ -62,14 +58,11 @@ fn lock(folder: &Path) -> Result<File, Error> {
     let path = folder.join(LOCK_FILE);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    let mut file = options.open(&path).map_err(|err| failure::of_io(&path, err))?;
+    let file = options.open(&path).map_err(|err| failure::of_io(&path, err))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            let mut signature = String::new();
-            let read = file.read_to_string(&mut signature);
-            let by = read.ok().and_then(|_| signature.trim().parse().ok());
-            Err(Error::InUse { folder: folder.to_owned(), by })
+            Err(Error::InUse { folder: folder.to_owned(), by: signature(&file) })
         }
         Err(TryLockError::Error(err)) => Err(failure::of_io(&path, err)),
     }
@@ -81,6 +74,23 @@ fn sign(mut lock: &File) -> io::Result<()> {
     writeln!(lock, "{}", std::process::id())
 }
 
+/// Who has the lock, as [`sign`] wrote it.
+pub(super) fn signature(mut lock: &File) -> Option<u32> {
+    let mut signature = String::new();
+    lock.read_to_string(&mut signature).ok()?;
+    signature.trim().parse().ok()
+}
+
+/// As [`format`], of a version that this one can read.
+pub(super) fn known_format(folder: &Path) -> Result<Option<u32>, Error> {
+    match format(folder)? {
+        Some(found) if found > FORMAT => {
+            Err(Error::Newer { folder: folder.to_owned(), found, known: FORMAT })
+        }
+        format => Ok(format),
+    }
+}
+
 /// The format of the folder; none if nobody has written to it yet.
 fn format(folder: &Path) -> Result<Option<u32>, Error> {
     let path = folder.join(FORMAT_FILE);
@@ -89,7 +99,9 @@ fn format(folder: &Path) -> Result<Option<u32>, Error> {
             Ok(format) => Ok(Some(format)),
             Err(err) => Err(Error::Damaged { file: path, source: Box::new(err) }),
         },
-        Err(err) if err.kind() == ErrorKind::NotFound => Ok(None),
+        Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(err) => Err(failure::of_io(&path, err)),
     }
 }

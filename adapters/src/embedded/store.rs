@@ -26,7 +26,7 @@ use super::medium::{FileMedium, Medium};
 use super::queue::{Failure, Fate, Queue};
 use super::writer;
 
-const FILE: &str = "store.redb";
+pub(super) const FILE: &str = "store.redb";
 /// How long one call may take.
 const CALL_WITHIN: Duration = Duration::from_secs(5);
 /// What an operation takes of the queue beside its path and value.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use adapters::{KafkaBus, KafkaSettings};
+use async_trait::async_trait;
 use bytes::Bytes;
 use common::port::bus::{Consumer, Error, Offset, Record};
 use common::port::{Bus, Clock};
@@ -86,17 +87,39 @@ async fn payload(consumer: &mut dyn Consumer) -> Bytes {
     within(consumer.next()).await.unwrap().record.payload
 }
 
+/// Each bus is a prefix of its own.
+struct Prefixes {
+    settings: KafkaSettings,
+    opened: AtomicUsize,
+}
+
+impl Prefixes {
+    fn connect(&self, number: usize) -> Arc<dyn Bus> {
+        let topic_prefix = format!("{}{number}-", self.settings.topic_prefix);
+        let settings = KafkaSettings { topic_prefix, ..self.settings.clone() };
+        Arc::new(KafkaBus::connect(&settings).unwrap())
+    }
+}
+
+#[async_trait(?Send)]
+impl contract::bus::World for Prefixes {
+    async fn open(&self) -> Arc<dyn Bus> {
+        self.connect(self.opened.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    async fn reopen(&self) -> Arc<dyn Bus> {
+        self.connect(self.opened.load(Ordering::Relaxed))
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &WallClock
+    }
+}
+
 #[tokio::test]
 async fn kafka_keeps_the_contract() {
     with_own_topics(async |settings| {
-        let opened = AtomicUsize::new(0);
-        let open = async || {
-            let number = opened.fetch_add(1, Ordering::Relaxed);
-            let topic_prefix = format!("{}{number}-", settings.topic_prefix);
-            let settings = KafkaSettings { topic_prefix, ..settings.clone() };
-            Arc::new(KafkaBus::connect(&settings).unwrap()) as Arc<dyn Bus>
-        };
-        contract::bus::holds(open, &WallClock).await;
+        contract::bus::holds(&Prefixes { settings, opened: AtomicUsize::new(0) }).await;
     })
     .await;
 }

@@ -8,12 +8,13 @@ mod retention;
 mod scenario;
 mod seed;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use adapters::embedded::{Folder, Retention};
 use adapters::{EmbeddedBus, EmbeddedStore};
+use async_trait::async_trait;
 use bytes::Bytes;
 use common::port::bus::{Consumer, Error as BusError, Header, Offset, Record};
 use common::port::store::{Change, Error as StoreError, Lifetime, Op, Path, Precondition, Version};
@@ -22,6 +23,7 @@ use common::topic::{Topic, TopicName};
 use futures::StreamExt as _;
 use futures::future::join_all;
 use jiff::Timestamp;
+use tempfile::TempDir;
 use testkit::contract;
 use tokio::time::timeout;
 
@@ -70,16 +72,45 @@ async fn payload(consumer: &mut dyn Consumer) -> Bytes {
     within(consumer.next()).await.unwrap().record.payload
 }
 
+/// Each bus is a folder of its own.
+struct Folders {
+    place: TempDir,
+    opened: AtomicUsize,
+    last: Mutex<Option<EmbeddedBus>>,
+}
+
+impl Folders {
+    fn open_last(&self) -> Arc<dyn Bus> {
+        let number = self.opened.load(Ordering::Relaxed).to_string();
+        let folder = Folder::open(&self.place.path().join(number)).unwrap();
+        Arc::new(self.last.lock().unwrap().insert(open_bus(&folder)).clone())
+    }
+}
+
+#[async_trait(?Send)]
+impl contract::bus::World for Folders {
+    async fn open(&self) -> Arc<dyn Bus> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.open_last()
+    }
+
+    async fn reopen(&self) -> Arc<dyn Bus> {
+        let last = self.last.lock().unwrap().take().unwrap();
+        last.close().await.unwrap();
+        drop(last);
+        self.open_last()
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &WallClock
+    }
+}
+
 #[tokio::test]
 async fn the_embedded_bus_keeps_the_contract() {
     let place = tempfile::tempdir().unwrap();
-    let opened = AtomicUsize::new(0);
-    let open = async || {
-        let number = opened.fetch_add(1, Ordering::Relaxed).to_string();
-        let folder = Folder::open(&place.path().join(number)).unwrap();
-        Arc::new(open_bus(&folder)) as Arc<dyn Bus>
-    };
-    contract::bus::holds(open, &WallClock).await;
+    let folders = Folders { place, opened: AtomicUsize::new(0), last: Mutex::default() };
+    contract::bus::holds(&folders).await;
 }
 
 #[tokio::test]
@@ -87,8 +118,7 @@ async fn the_embedded_store_keeps_the_contract() {
     let place = tempfile::tempdir().unwrap();
     let folder = Folder::open(place.path()).unwrap();
     let store = EmbeddedStore::open(&folder).unwrap();
-    let open = async || Arc::new(store.session()) as Arc<dyn Store>;
-    contract::store::holds(open).await;
+    contract::store::holds(&async move || Arc::new(store.session()) as Arc<dyn Store>).await;
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ const EVERY: Duration = Duration::from_millis(100);
 const SILENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn stream(nodes: MemoryNodes, node: NodeName) -> SampleStream {
-    let mut ticks = tokio::time::interval(EVERY);
+    let every = nodes.world().sample_period.unwrap_or(EVERY);
+    let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let open = Some((nodes, node, ticks));
     stream::unfold(open, |open| async move {
@@ -48,7 +49,7 @@ async fn next(
             }
             Reach::Dead => return (Err(unreachable(&node, "connection reset")), None),
             Reach::Partitioned | Reach::Hung => {
-                silent += EVERY;
+                silent += ticks.period();
                 if silent >= SILENCE {
                     return (Err(unreachable(&node, "no sample in time")), None);
                 }

@@ -15,10 +15,10 @@ async fn value(store: &MemoryStore, at: &str) -> Option<Bytes> {
     store.get(&path(at)).await.unwrap().map(|entry| entry.value)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_store_in_memory_keeps_the_contract() {
     let first = MemoryStore::new();
-    contract::store::holds(async || Arc::new(first.session()) as Arc<dyn Store>).await;
+    contract::store::holds(&async move || Arc::new(first.session()) as Arc<dyn Store>).await;
 }
 
 #[tokio::test]

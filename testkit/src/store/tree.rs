@@ -28,6 +28,9 @@ struct Node {
 /// What a record was before a transaction touched it.
 type Undo = Vec<(Path, Option<Node>)>;
 
+/// A record that a transaction touched, and its value before.
+pub(super) type Touched = (Path, Option<Bytes>);
+
 impl Tree {
     pub(super) fn get(&self, path: &Path) -> Option<Entry> {
         let node = self.nodes.get(path)?;
@@ -56,25 +59,25 @@ impl Tree {
             .map_or(Precondition::Absent, |node| Precondition::Version(Version(node.version)))
     }
 
-    pub(super) fn remove_owned_by(&mut self, session: SessionId) -> Vec<Path> {
-        let owned: Vec<Path> = self
+    pub(super) fn remove_owned_by(&mut self, session: SessionId) -> Vec<Touched> {
+        let owned: Vec<Touched> = self
             .nodes
             .iter()
             .filter(|(_, node)| node.owner == Some(session))
-            .map(|(path, _)| path.clone())
+            .map(|(path, node)| (path.clone(), Some(node.value.clone())))
             .collect();
-        for path in &owned {
+        for (path, _) in &owned {
             self.nodes.remove(path);
         }
         owned
     }
 
-    /// Does all operations or none; returns what they left behind and the paths that changed.
+    /// Does all operations or none; returns what they left behind and the records they touched.
     pub(super) fn apply(
         &mut self,
         ops: &[Op],
         session: SessionId,
-    ) -> Result<(Vec<Done>, Vec<Path>), Error> {
+    ) -> Result<(Vec<Done>, Vec<Touched>), Error> {
         let mut undo = Undo::new();
         let mut done = Vec::with_capacity(ops.len());
         for (index, op) in ops.iter().enumerate() {
@@ -86,7 +89,8 @@ impl Tree {
                 }
             }
         }
-        Ok((done, undo.into_iter().map(|(path, _)| path).collect()))
+        let touched = undo.into_iter().map(|(path, before)| (path, before.map(|node| node.value)));
+        Ok((done, touched.collect()))
     }
 
     fn apply_one(

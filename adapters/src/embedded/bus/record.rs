@@ -4,9 +4,6 @@
 use bytes::Bytes;
 use common::port::bus::{Header, Record};
 
-/// How many bytes a record may have with its key and headers, as on Kafka.
-pub(super) const LARGEST: usize = 1_000_000;
-
 const WITHOUT_KEY: u8 = 0;
 const WITH_KEY: u8 = 1;
 

@@ -1,123 +1,127 @@
 //! Clauses about single records.
 
 use bytes::Bytes;
-use common::port::Store;
-use common::port::store::{Done, Error, Lifetime, MAX_VALUE, Op, Precondition, Version};
 
-use super::{change, check, delete, done, make, names, path, read, text, written};
+use super::{
+    World, change, check, conflicts, delete, done, make, names, put, read, record, text, written,
+};
 
-pub(super) async fn hold(store: &dyn Store) {
-    what_was_never_made_is_not_there(store).await;
-    a_record_is_made_once(store).await;
-    a_record_is_changed_only_over_the_version_it_has(store).await;
-    a_record_is_removed_only_at_the_version_it_has_and_without_children(store).await;
-    versions_start_again_when_a_record_is_made_anew(store).await;
-    no_version_outside_the_stores_range_matches(store).await;
-    parents_are_made_with_a_record(store).await;
-    children_are_the_names_directly_below_in_order(store).await;
-    sequential_records_get_ever_higher_numbers(store).await;
-    a_value_may_have_its_largest_size_and_no_more(store).await;
+pub(super) async fn what_was_never_made_is_not_there(world: &dyn World) {
+    let store = world.open().await;
+    assert_eq!(read(store.as_ref(), "/absent/record").await, None, "there is no record");
+    assert!(names(store.as_ref(), "/absent").await.is_empty(), "there are no children");
 }
 
-async fn what_was_never_made_is_not_there(store: &dyn Store) {
-    assert_eq!(read(store, "/absent/record").await, None);
-    assert!(names(store, "/absent").await.is_empty());
-}
-
-async fn a_record_is_made_once(store: &dyn Store) {
+pub(super) async fn a_record_is_made_once(world: &dyn World) {
+    let store = world.open().await;
+    let store = store.as_ref();
     assert_eq!(done(store, vec![make("/once", "first")]).await, [written("/once", 0)]);
-    let again = store.commit(vec![make("/once", "second")]).await;
-    assert!(matches!(again, Err(Error::Conflict { index: 0 })), "{again:?}");
-    assert_eq!(read(store, "/once").await, Some((text("first"), Version(0))));
+    conflicts(store, make("/once", "second"), "it is there").await;
+    assert_eq!(read(store, "/once").await, Some(record("first", 0)));
 }
 
-async fn a_record_is_changed_only_over_the_version_it_has(store: &dyn Store) {
+pub(super) async fn a_value_comes_back_byte_for_byte(world: &dyn World) {
+    let store = world.open().await;
+    let all: Vec<u8> = (0..=u8::MAX).collect();
+    for (name, value) in [("all", Bytes::from(all)), ("none", Bytes::new())] {
+        let at = format!("/bytes/{name}");
+        done(store.as_ref(), vec![put(&at, value.clone())]).await;
+        let found = read(store.as_ref(), &at).await.map(|(value, _)| value);
+        assert_eq!(found, Some(value), "the value is as it was");
+    }
+}
+
+pub(super) async fn a_record_is_changed_only_over_the_version_it_has(world: &dyn World) {
+    let store = world.open().await;
+    let store = store.as_ref();
     done(store, vec![make("/changed", "0")]).await;
     assert_eq!(done(store, vec![change("/changed", "1", 0)]).await, [written("/changed", 1)]);
     for version in [0, 2] {
-        let other = store.commit(vec![change("/changed", "no", version)]).await;
-        assert!(matches!(other, Err(Error::Conflict { index: 0 })), "{other:?}");
+        conflicts(store, change("/changed", "no", version), "it has another version").await;
     }
-    let absent = store.commit(vec![change("/changed-not", "no", 0)]).await;
-    assert!(matches!(absent, Err(Error::Conflict { index: 0 })), "{absent:?}");
-    assert_eq!(read(store, "/changed").await, Some((text("1"), Version(1))));
+    conflicts(store, change("/changed-not", "no", 0), "it is not there").await;
+    assert_eq!(read(store, "/changed").await, Some(record("1", 1)));
+    assert_eq!(read(store, "/changed-not").await, None);
 }
 
-async fn a_record_is_removed_only_at_the_version_it_has_and_without_children(store: &dyn Store) {
-    done(store, vec![make("/removed/child", "")]).await;
-    for refused in [delete("/removed", 0), delete("/removed/child", 7), delete("/removed-not", 0)] {
-        let outcome = store.commit(vec![refused]).await;
-        assert!(matches!(outcome, Err(Error::Conflict { index: 0 })), "{outcome:?}");
-    }
-    done(store, vec![delete("/removed/child", 0)]).await;
-    done(store, vec![delete("/removed", 0)]).await;
-    assert_eq!(read(store, "/removed").await, None);
+/// Whoever compares versions sees that somebody was there.
+pub(super) async fn a_change_to_the_same_value_is_a_change(world: &dyn World) {
+    let store = world.open().await;
+    let store = store.as_ref();
+    done(store, vec![make("/same", "same")]).await;
+    assert_eq!(done(store, vec![change("/same", "same", 0)]).await, [written("/same", 1)]);
+    assert_eq!(read(store, "/same").await, Some(record("same", 1)), "the version has moved");
 }
 
-async fn versions_start_again_when_a_record_is_made_anew(store: &dyn Store) {
+pub(super) async fn a_record_is_removed_only_at_the_version_it_has(world: &dyn World) {
+    let store = world.open().await;
+    let store = store.as_ref();
+    done(store, vec![make("/removed", "0")]).await;
+    done(store, vec![change("/removed", "1", 0)]).await;
+    for version in [0, 2] {
+        conflicts(store, delete("/removed", version), "it has another version").await;
+    }
+    conflicts(store, delete("/removed-not", 0), "it is not there").await;
+    done(store, vec![delete("/removed", 1)]).await;
+    assert_eq!(read(store, "/removed").await, None, "it is gone");
+}
+
+pub(super) async fn a_record_with_children_is_not_removed(world: &dyn World) {
+    let store = world.open().await;
+    let store = store.as_ref();
+    done(store, vec![make("/parent/child", "child")]).await;
+    conflicts(store, delete("/parent", 0), "it has a child").await;
+    assert_eq!(read(store, "/parent/child").await, Some(record("child", 0)));
+    done(store, vec![delete("/parent/child", 0)]).await;
+    done(store, vec![delete("/parent", 0)]).await;
+    assert_eq!(read(store, "/parent").await, None);
+}
+
+pub(super) async fn versions_start_again_when_a_record_is_made_anew(world: &dyn World) {
+    let store = world.open().await;
+    let store = store.as_ref();
     done(store, vec![make("/anew", "a")]).await;
     done(store, vec![change("/anew", "b", 0)]).await;
     done(store, vec![delete("/anew", 1)]).await;
     assert_eq!(done(store, vec![make("/anew", "c")]).await, [written("/anew", 0)]);
-    assert_eq!(read(store, "/anew").await, Some((text("c"), Version(0))));
+    assert_eq!(read(store, "/anew").await, Some(record("c", 0)));
 }
 
-async fn no_version_outside_the_stores_range_matches(store: &dyn Store) {
-    done(store, vec![make("/range", "")]).await;
+pub(super) async fn no_version_outside_the_stores_range_matches(world: &dyn World) {
+    let store = world.open().await;
+    let store = store.as_ref();
+    done(store, vec![make("/range", "kept")]).await;
     for version in [-1, i64::MIN, i64::MAX, 1 << 32] {
-        for op in
-            [change("/range", "x", version), check("/range", version), delete("/range", version)]
-        {
-            let outcome = store.commit(vec![op]).await;
-            assert!(matches!(outcome, Err(Error::Conflict { index: 0 })), "{version}: {outcome:?}");
+        let ops =
+            [change("/range", "x", version), check("/range", version), delete("/range", version)];
+        for op in ops {
+            conflicts(store, op, "no record has this version").await;
         }
     }
-    assert_eq!(read(store, "/range").await, Some((text(""), Version(0))));
+    assert_eq!(read(store, "/range").await, Some(record("kept", 0)));
 }
 
-async fn parents_are_made_with_a_record(store: &dyn Store) {
+pub(super) async fn parents_are_made_with_a_record(world: &dyn World) {
+    let store = world.open().await;
+    let store = store.as_ref();
     done(store, vec![make("/parents/of/a", "record")]).await;
-    assert_eq!(read(store, "/parents/of").await, Some((Bytes::new(), Version(0))));
-    assert_eq!(names(store, "/parents").await, ["of"]);
-}
-
-async fn children_are_the_names_directly_below_in_order(store: &dyn Store) {
-    let made = ["/list/b", "/list/a", "/list/c/below", "/list-beside"];
-    done(store, made.map(|at| make(at, "")).to_vec()).await;
-    assert_eq!(names(store, "/list").await, ["a", "b", "c"]);
-}
-
-async fn sequential_records_get_ever_higher_numbers(store: &dyn Store) {
-    let mut last = path("/queue/n-");
-    for _ in 0..3 {
-        let op = Op::PutSequential {
-            path: path("/queue/n-"),
-            value: text("queued"),
-            lifetime: Lifetime::Persistent,
-        };
-        let left = done(store, vec![op]).await;
-        let made = match left.as_slice() {
-            [Done::Written { path, version: Version(0) }] => path.clone(),
-            other => unreachable!("one record is written: {other:?}"),
-        };
-        assert!(made > last, "{made} comes after {last}");
-        let number = made.as_str().strip_prefix("/queue/n-").map(str::parse::<u64>);
-        assert!(matches!(number, Some(Ok(_))), "{made}");
-        assert_eq!(read(store, made.as_str()).await, Some((text("queued"), Version(0))));
-        // The newest is removed: its number is not given out again.
-        done(store, vec![delete(made.as_str(), 0)]).await;
-        last = made;
+    for parent in ["/parents", "/parents/of"] {
+        let found = read(store, parent).await;
+        assert_eq!(found, Some(record("", 0)), "a parent is a record without a value");
     }
+    assert_eq!(read(store, "/parents/of/a").await, Some(record("record", 0)));
 }
 
-async fn a_value_may_have_its_largest_size_and_no_more(store: &dyn Store) {
-    let sized = |at: &str, size: usize| Op::Put {
-        path: path(at),
-        value: Bytes::from(vec![b'x'; size]),
-        precondition: Precondition::Absent,
-    };
-    done(store, vec![sized("/size/largest", MAX_VALUE)]).await;
-    let larger = store.commit(vec![sized("/size/larger", MAX_VALUE + 1)]).await;
-    assert!(matches!(larger, Err(Error::Refused(_))), "{larger:?}");
-    assert_eq!(names(store, "/size").await, ["largest"]);
+/// What tells two names apart is kept, and nothing in them means anything.
+pub(super) async fn any_printable_name_is_a_name(world: &dyn World) {
+    let store = world.open().await;
+    let store = store.as_ref();
+    let given = ["a:1", "A:1", "100%", "$*?", "-", "...", "~!", "\"'\\"];
+    for name in given {
+        done(store, vec![put(&format!("/names/{name}"), text(name))]).await;
+    }
+    for name in given {
+        let found = read(store, &format!("/names/{name}")).await;
+        assert_eq!(found, Some(record(name, 0)), "each name is a record of its own");
+    }
 }

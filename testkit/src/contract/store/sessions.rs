@@ -1,71 +1,110 @@
 //! Clauses about sessions: ephemeral records, and what one client sees of another.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use common::port::Store;
-use common::port::store::{Done, Error, Lifetime, Op, Version};
-use futures::StreamExt as _;
-use tokio::time::timeout;
+use common::port::store::{Done, Lifetime, Op};
+use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, change, delete, done, make, names, path, read, text, written};
+use super::{
+    PATIENCE, World, change, conflicts, delete, done, ephemeral, is_refused, make, path, read,
+    record, text, written,
+};
 
-pub(super) async fn hold(open: &impl AsyncFn() -> Arc<dyn Store>) {
-    a_synced_read_sees_what_others_committed_before(open).await;
-    an_ephemeral_record_is_made_once_and_is_otherwise_a_record(open).await;
-    ephemeral_records_end_with_their_session(open).await;
-    nothing_is_made_below_an_ephemeral_record(open).await;
-}
+/// How often is looked for what comes with time.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-async fn a_synced_read_sees_what_others_committed_before(open: &impl AsyncFn() -> Arc<dyn Store>) {
-    let (reader, writer) = (open().await, open().await);
+pub(super) async fn a_synced_read_sees_what_others_committed_before(world: &dyn World) {
+    let (reader, writer) = (world.open().await, world.open().await);
     for round in 0..20 {
         let at = format!("/synced/{round}");
         done(writer.as_ref(), vec![make(&at, "written")]).await;
-        assert_eq!(read(reader.as_ref(), &at).await, Some((text("written"), Version(0))));
+        let found = read(reader.as_ref(), &at).await;
+        assert_eq!(found, Some(record("written", 0)), "it was committed before the sync");
     }
 }
 
-async fn an_ephemeral_record_is_made_once_and_is_otherwise_a_record(
-    open: &impl AsyncFn() -> Arc<dyn Store>,
-) {
-    let (owner, other) = (open().await, open().await);
-    let op = Op::PutEphemeral { path: path("/alive/one"), value: text("here") };
+pub(super) async fn an_ephemeral_record_is_made_once(world: &dyn World) {
+    let (owner, other) = (world.open().await, world.open().await);
+    let op = ephemeral("/alive/one", "here");
     assert_eq!(done(owner.as_ref(), vec![op.clone()]).await, [written("/alive/one", 0)]);
     for client in [&owner, &other] {
-        let again = client.commit(vec![op.clone()]).await;
-        assert!(matches!(again, Err(Error::Conflict { index: 0 })), "{again:?}");
+        conflicts(client.as_ref(), op.clone(), "it is there").await;
     }
-    done(other.as_ref(), vec![change("/alive/one", "changed", 0)]).await;
-    assert_eq!(read(owner.as_ref(), "/alive/one").await, Some((text("changed"), Version(1))));
-    done(other.as_ref(), vec![delete("/alive/one", 1)]).await;
-    assert_eq!(read(owner.as_ref(), "/alive/one").await, None);
+    assert_eq!(read(owner.as_ref(), "/alive/one").await, Some(record("here", 0)));
 }
 
-async fn ephemeral_records_end_with_their_session(open: &impl AsyncFn() -> Arc<dyn Store>) {
-    let (owner, other) = (open().await, open().await);
-    let numbered = Op::PutSequential {
-        path: path("/leaving/n-"),
-        value: text(""),
-        lifetime: Lifetime::Ephemeral,
-    };
-    let plain = Op::PutEphemeral { path: path("/leaving/plain"), value: text("") };
-    let left = done(owner.as_ref(), vec![numbered, plain, make("/leaving/kept", "")]).await;
-    assert!(left.iter().all(|left| matches!(left, Done::Written { version: Version(0), .. })));
-    assert_eq!(names(other.as_ref(), "/leaving").await.len(), 3);
-    let mut hints = other.watch(&path("/leaving")).await.expect("the path can be watched");
+pub(super) async fn an_ephemeral_record_is_otherwise_a_record(world: &dyn World) {
+    let (owner, other) = (world.open().await, world.open().await);
+    done(owner.as_ref(), vec![ephemeral("/otherwise/one", "here")]).await;
+    done(other.as_ref(), vec![change("/otherwise/one", "changed", 0)]).await;
+    assert_eq!(read(owner.as_ref(), "/otherwise/one").await, Some(record("changed", 1)));
+    done(other.as_ref(), vec![delete("/otherwise/one", 1)]).await;
+    assert_eq!(read(owner.as_ref(), "/otherwise/one").await, None);
+}
+
+pub(super) async fn ephemeral_records_end_with_their_session(world: &dyn World) {
+    let (owner, other) = (world.open().await, world.open().await);
+    done(owner.as_ref(), vec![ephemeral("/leaving/one", "")]).await;
+    assert_eq!(read(other.as_ref(), "/leaving/one").await, Some(record("", 0)));
     drop(owner);
-    let kept = async {
-        while names(other.as_ref(), "/leaving").await != ["kept"] {
-            hints.next().await.expect("the watch goes on");
+    ends(other.as_ref(), "/leaving/one").await;
+}
+
+pub(super) async fn numbered_ephemeral_records_end_with_their_session(world: &dyn World) {
+    let (owner, other) = (world.open().await, world.open().await);
+    let (path, value) = (path("/leaving/n-"), text("numbered"));
+    let op = Op::PutSequential { path, value, lifetime: Lifetime::Ephemeral };
+    let left = done(owner.as_ref(), vec![op]).await;
+    let [Done::Written { path: made, .. }] = left.as_slice() else {
+        unreachable!("one record is written: {left:?}")
+    };
+    assert_eq!(read(other.as_ref(), made.as_str()).await, Some(record("numbered", 0)));
+    drop(owner);
+    ends(other.as_ref(), made.as_str()).await;
+}
+
+/// Waits until there is no such record.
+async fn ends(store: &dyn Store, at: &str) {
+    let gone = async {
+        while read(store, at).await.is_some() {
+            sleep(LOOK_AGAIN).await;
         }
     };
-    timeout(PATIENCE, kept).await.expect("ephemeral records end with their session");
+    timeout(PATIENCE, gone).await.expect("ephemeral records end with their session");
 }
 
-async fn nothing_is_made_below_an_ephemeral_record(open: &impl AsyncFn() -> Arc<dyn Store>) {
-    let store = open().await;
-    let op = Op::PutEphemeral { path: path("/bare"), value: text("") };
-    done(store.as_ref(), vec![op]).await;
-    let below = store.commit(vec![make("/bare/child", "")]).await;
-    assert!(matches!(below, Err(Error::Refused(_))), "{below:?}");
+/// Also one of the same transaction, and the parent of an ephemeral one.
+pub(super) async fn persistent_records_outlive_their_session(world: &dyn World) {
+    let (owner, other) = (world.open().await, world.open().await);
+    let ops = vec![ephemeral("/staying/folder/leaves", ""), make("/staying/kept", "kept")];
+    done(owner.as_ref(), ops).await;
+    drop(owner);
+    ends(other.as_ref(), "/staying/folder/leaves").await;
+    assert_eq!(read(other.as_ref(), "/staying/kept").await, Some(record("kept", 0)), "it stays");
+    assert_eq!(
+        read(other.as_ref(), "/staying/folder").await,
+        Some(record("", 0)),
+        "the parent stays"
+    );
+}
+
+pub(super) async fn ephemeral_records_outlive_the_sessions_of_others(world: &dyn World) {
+    let (owner, other) = (world.open().await, world.open().await);
+    done(owner.as_ref(), vec![ephemeral("/both/stays", "")]).await;
+    done(other.as_ref(), vec![ephemeral("/both/leaves", "")]).await;
+    drop(other);
+    ends(owner.as_ref(), "/both/leaves").await;
+    assert_eq!(
+        read(owner.as_ref(), "/both/stays").await,
+        Some(record("", 0)),
+        "its session goes on"
+    );
+}
+
+pub(super) async fn nothing_is_made_below_an_ephemeral_record(world: &dyn World) {
+    let store = world.open().await;
+    done(store.as_ref(), vec![ephemeral("/bare", "")]).await;
+    let below = vec![make("/bare/child", "")];
+    is_refused(store.as_ref(), below, "an ephemeral record has no children").await;
 }

@@ -1,24 +1,21 @@
 //! Clauses about watches: hints, at least one after any change.
 
-use std::sync::Arc;
-
 use common::port::Store;
-use common::port::store::{Change, Path};
+use common::port::store::{Change, Done, Lifetime, Op};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use tokio::time::timeout;
 
-use super::{PATIENCE, change, delete, done, make, path};
+use super::{PATIENCE, World, change, delete, done, ephemeral, make, path, text};
 
-pub(super) async fn hold(open: &impl AsyncFn() -> Arc<dyn Store>) {
-    every_kind_of_change_is_hinted_at(open).await;
-    a_watch_that_nobody_reads_keeps_a_hint_of_the_last_change(open).await;
-    two_watches_of_one_path_both_get_hints(open).await;
-    a_watch_ends_when_its_store_is_dropped(open).await;
+type Hints = BoxStream<'static, Change>;
+
+async fn watch(store: &dyn Store, at: &str) -> Hints {
+    store.watch(&path(at)).await.expect("the path can be watched")
 }
 
 /// Waits for a hint that covers the path.
-async fn hinted(hints: &mut BoxStream<'static, Change>, at: &str) {
+async fn hinted(hints: &mut Hints, at: &str) {
     let covers = async {
         loop {
             match hints.next().await.expect("the watch goes on") {
@@ -28,42 +25,115 @@ async fn hinted(hints: &mut BoxStream<'static, Change>, at: &str) {
             }
         }
     };
-    timeout(PATIENCE, covers).await.expect("a change is hinted at");
+    assert!(timeout(PATIENCE, covers).await.is_ok(), "{at} is hinted at");
 }
 
-async fn watch(store: &dyn Store, at: &Path) -> BoxStream<'static, Change> {
-    store.watch(at).await.expect("the path can be watched")
+/// Of a path that is not there before, too.
+pub(super) async fn hint_at_a_record_that_is_made(world: &dyn World) {
+    let (watcher, writer) = (world.open().await, world.open().await);
+    let mut hints = watch(watcher.as_ref(), "/made").await;
+    done(writer.as_ref(), vec![make("/made", "")]).await;
+    hinted(&mut hints, "/made").await;
 }
 
-async fn every_kind_of_change_is_hinted_at(open: &impl AsyncFn() -> Arc<dyn Store>) {
-    let (watcher, writer) = (open().await, open().await);
-    // Nothing is there yet.
-    let mut hints = watch(watcher.as_ref(), &path("/watched")).await;
+pub(super) async fn hint_at_a_change(world: &dyn World) {
+    let (watcher, writer) = (world.open().await, world.open().await);
+    done(writer.as_ref(), vec![make("/changing", "0")]).await;
+    let mut hints = watch(watcher.as_ref(), "/changing").await;
+    done(writer.as_ref(), vec![change("/changing", "1", 0)]).await;
+    hinted(&mut hints, "/changing").await;
+}
+
+pub(super) async fn hint_at_a_removal(world: &dyn World) {
+    let (watcher, writer) = (world.open().await, world.open().await);
+    done(writer.as_ref(), vec![make("/going", "")]).await;
+    let mut hints = watch(watcher.as_ref(), "/going").await;
+    done(writer.as_ref(), vec![delete("/going", 0)]).await;
+    hinted(&mut hints, "/going").await;
+}
+
+pub(super) async fn hint_at_changes_far_below(world: &dyn World) {
+    let (watcher, writer) = (world.open().await, world.open().await);
     let writer = writer.as_ref();
-    done(writer, vec![make("/watched", "0")]).await;
-    hinted(&mut hints, "/watched").await;
-    done(writer, vec![change("/watched", "1", 0)]).await;
-    hinted(&mut hints, "/watched").await;
-    done(writer, vec![make("/watched/far/below", "0")]).await;
-    hinted(&mut hints, "/watched/far/below").await;
-    done(writer, vec![change("/watched/far/below", "1", 0)]).await;
-    hinted(&mut hints, "/watched/far/below").await;
-    done(writer, vec![delete("/watched/far/below", 1)]).await;
-    hinted(&mut hints, "/watched/far/below").await;
-    done(watcher.as_ref(), vec![make("/watched/own", "0")]).await;
-    hinted(&mut hints, "/watched/own").await;
-    done(writer, vec![delete("/watched/own", 0), delete("/watched/far", 0)]).await;
-    done(writer, vec![delete("/watched", 1)]).await;
-    hinted(&mut hints, "/watched").await;
-    done(writer, vec![make("/watched", "anew")]).await;
-    hinted(&mut hints, "/watched").await;
+    done(writer, vec![make("/watched", "")]).await;
+    let mut hints = watch(watcher.as_ref(), "/watched").await;
+    for at in ["/watched/below", "/watched/far/below"] {
+        done(writer, vec![make(at, "0")]).await;
+        hinted(&mut hints, at).await;
+        done(writer, vec![change(at, "1", 0)]).await;
+        hinted(&mut hints, at).await;
+        done(writer, vec![delete(at, 1)]).await;
+        hinted(&mut hints, at).await;
+    }
 }
 
-async fn a_watch_that_nobody_reads_keeps_a_hint_of_the_last_change(
-    open: &impl AsyncFn() -> Arc<dyn Store>,
-) {
-    let (watcher, writer) = (open().await, open().await);
-    let mut hints = watch(watcher.as_ref(), &path("/flood")).await;
+pub(super) async fn hint_again_and_again(world: &dyn World) {
+    let (watcher, writer) = (world.open().await, world.open().await);
+    done(writer.as_ref(), vec![make("/again", "")]).await;
+    let mut hints = watch(watcher.as_ref(), "/again").await;
+    for version in 0..3 {
+        done(writer.as_ref(), vec![change("/again", "", version)]).await;
+        hinted(&mut hints, "/again").await;
+    }
+}
+
+pub(super) async fn hint_at_changes_of_their_own_client(world: &dyn World) {
+    let store = world.open().await;
+    done(store.as_ref(), vec![make("/own", "0")]).await;
+    let mut hints = watch(store.as_ref(), "/own").await;
+    done(store.as_ref(), vec![change("/own", "1", 0)]).await;
+    hinted(&mut hints, "/own").await;
+}
+
+pub(super) async fn outlive_the_record(world: &dyn World) {
+    let (watcher, writer) = (world.open().await, world.open().await);
+    let writer = writer.as_ref();
+    done(writer, vec![make("/outlived", "")]).await;
+    let mut hints = watch(watcher.as_ref(), "/outlived").await;
+    done(writer, vec![delete("/outlived", 0)]).await;
+    hinted(&mut hints, "/outlived").await;
+    done(writer, vec![make("/outlived", "anew")]).await;
+    hinted(&mut hints, "/outlived").await;
+    done(writer, vec![make("/outlived/below", "anew")]).await;
+    hinted(&mut hints, "/outlived/below").await;
+}
+
+pub(super) async fn hint_at_every_record_of_a_transaction(world: &dyn World) {
+    let (watcher, writer) = (world.open().await, world.open().await);
+    let all = ["/several/a", "/several/b", "/several/c"];
+    done(writer.as_ref(), vec![make("/several", "")]).await;
+    for at in all {
+        let mut hints = watch(watcher.as_ref(), at).await;
+        done(writer.as_ref(), all.map(|at| make(at, "")).to_vec()).await;
+        hinted(&mut hints, at).await;
+        done(writer.as_ref(), all.map(|at| delete(at, 0)).to_vec()).await;
+        hinted(&mut hints, at).await;
+    }
+}
+
+pub(super) async fn hint_at_a_numbered_record_by_its_name(world: &dyn World) {
+    let (watcher, writer) = (world.open().await, world.open().await);
+    let mut hints = watch(watcher.as_ref(), "/turn").await;
+    let (path, value) = (path("/turn/n-"), text(""));
+    let op = Op::PutSequential { path, value, lifetime: Lifetime::Persistent };
+    let left = done(writer.as_ref(), vec![op]).await;
+    let [Done::Written { path: made, .. }] = left.as_slice() else {
+        unreachable!("one record is written: {left:?}")
+    };
+    hinted(&mut hints, made.as_str()).await;
+}
+
+pub(super) async fn hint_at_the_end_of_a_session(world: &dyn World) {
+    let (watcher, owner) = (world.open().await, world.open().await);
+    done(owner.as_ref(), vec![ephemeral("/ended/one", "")]).await;
+    let mut hints = watch(watcher.as_ref(), "/ended").await;
+    drop(owner);
+    hinted(&mut hints, "/ended/one").await;
+}
+
+pub(super) async fn that_nobody_reads_keep_a_hint_of_the_last_change(world: &dyn World) {
+    let (watcher, writer) = (world.open().await, world.open().await);
+    let mut hints = watch(watcher.as_ref(), "/flood").await;
     for round in 0..40 {
         let ops = (0..60).map(|number| make(&format!("/flood/{round}-{number}"), "")).collect();
         done(writer.as_ref(), ops).await;
@@ -72,10 +142,10 @@ async fn a_watch_that_nobody_reads_keeps_a_hint_of_the_last_change(
     hinted(&mut hints, "/flood/last").await;
 }
 
-async fn two_watches_of_one_path_both_get_hints(open: &impl AsyncFn() -> Arc<dyn Store>) {
-    let store = open().await;
-    let mut first = watch(store.as_ref(), &path("/twice")).await;
-    let mut second = watch(store.as_ref(), &path("/twice")).await;
+pub(super) async fn of_one_path_are_independent(world: &dyn World) {
+    let store = world.open().await;
+    let mut first = watch(store.as_ref(), "/twice").await;
+    let mut second = watch(store.as_ref(), "/twice").await;
     done(store.as_ref(), vec![make("/twice/a", "")]).await;
     hinted(&mut first, "/twice/a").await;
     hinted(&mut second, "/twice/a").await;
@@ -84,9 +154,9 @@ async fn two_watches_of_one_path_both_get_hints(open: &impl AsyncFn() -> Arc<dyn
     hinted(&mut second, "/twice/b").await;
 }
 
-async fn a_watch_ends_when_its_store_is_dropped(open: &impl AsyncFn() -> Arc<dyn Store>) {
-    let store = open().await;
-    let mut hints = watch(store.as_ref(), &path("/ending")).await;
+pub(super) async fn end_when_their_store_is_dropped(world: &dyn World) {
+    let store = world.open().await;
+    let mut hints = watch(store.as_ref(), "/ending").await;
     drop(store);
     let ended = async { while hints.next().await.is_some() {} };
     timeout(PATIENCE, ended).await.expect("the watch ends");

@@ -15,7 +15,7 @@ const SHARED: [(&str, &[&str]); 4] = [
 /// What a service may depend on.
 const BELOW_SERVICES: &[&str] = &["common", "chassis", "rollout"];
 /// The binary and the crates that measure and prove may depend on everything.
-const ABOVE_SERVICES: &[&str] = &["avishkar", "e2e", "benches"];
+const ABOVE_SERVICES: &[&str] = &["avishkar", "e2e", "benches", "sim"];
 /// What `common` may depend on.
 const COMMON: &[&str] = &[
     "async-trait",
