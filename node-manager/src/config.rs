@@ -72,7 +72,8 @@ pub enum Strategy {
 pub struct Config {
     /// In the order of their names.
     pub nodes: Vec<Node>,
-    pub data_folder: PathBuf,
+    /// The folder of the hourly samples; without one none are kept.
+    pub data_folder: Option<PathBuf>,
     pub keep_samples_days: u32,
     pub first_port: u16,
     pub last_port: u16,
@@ -112,7 +113,7 @@ impl Raw {
         }
         Ok(Config {
             nodes,
-            data_folder: section.data_folder.into(),
+            data_folder: Some(section.data_folder.into()),
             keep_samples_days: section.keep_samples_days,
             first_port: section.first_port,
             last_port: section.last_port,

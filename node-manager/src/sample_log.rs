@@ -30,25 +30,26 @@ pub(crate) struct Entry {
     pub(crate) alert: Option<String>,
 }
 
-/// The folder of the log.
+/// The folder of the log; without one nothing is kept.
 #[derive(Debug)]
 pub(crate) struct SampleLog {
-    folder: PathBuf,
+    folder: Option<PathBuf>,
     keep_days: u32,
     /// One writer at a time, so that lines stay whole.
     writing: Mutex<()>,
 }
 
 impl SampleLog {
-    pub(crate) fn new(folder: PathBuf, keep_days: u32) -> Self {
+    pub(crate) fn new(folder: Option<PathBuf>, keep_days: u32) -> Self {
         SampleLog { folder, keep_days, writing: Mutex::new(()) }
     }
 
     /// Returns once the entries are on disk.
     pub(crate) async fn append(&self, now: Timestamp, entries: &[Entry]) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
         let _writer = self.writing.lock().await;
-        fs::create_dir_all(&self.folder).await?;
-        let path = self.folder.join(file_name(day_of(now)));
+        fs::create_dir_all(folder).await?;
+        let path = folder.join(file_name(day_of(now)));
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path).await?;
         let mut text = Vec::new();
         if is_torn(&mut file).await? {
@@ -60,7 +61,7 @@ impl SampleLog {
         }
         file.write_all(&text).await?;
         file.sync_all().await?;
-        File::open(&self.folder).await?.sync_all().await
+        File::open(folder).await?.sync_all().await
     }
 
     /// The entries since a moment, of one node or of all, oldest first. Lines that a crash left
@@ -71,8 +72,9 @@ impl SampleLog {
         node: Option<&NodeName>,
     ) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        for day in self.days().await?.into_iter().filter(|day| *day >= day_of(since)) {
-            let text = fs::read_to_string(self.folder.join(file_name(day))).await?;
+        let Some(folder) = &self.folder else { return Ok(entries) };
+        for day in days(folder).await?.into_iter().filter(|day| *day >= day_of(since)) {
+            let text = fs::read_to_string(folder.join(file_name(day))).await?;
             let read = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
             entries.extend(
                 read.filter(|entry| entry.at >= since)
@@ -84,27 +86,28 @@ impl SampleLog {
 
     /// Removes the files of days that are not kept any more; returns how many.
     pub(crate) async fn expire(&self, now: Timestamp) -> io::Result<usize> {
+        let Some(folder) = &self.folder else { return Ok(0) };
         let _writer = self.writing.lock().await;
         let first = day_of(now).saturating_sub(Span::new().days(self.keep_days));
-        let old: Vec<Date> = self.days().await?.into_iter().filter(|day| *day < first).collect();
+        let old: Vec<Date> = days(folder).await?.into_iter().filter(|day| *day < first).collect();
         for day in &old {
-            fs::remove_file(self.folder.join(file_name(*day))).await?;
+            fs::remove_file(folder.join(file_name(*day))).await?;
         }
         Ok(old.len())
     }
+}
 
-    /// The days that have a file, oldest first.
-    async fn days(&self) -> io::Result<BTreeSet<Date>> {
-        let mut days = BTreeSet::new();
-        let mut files = match fs::read_dir(&self.folder).await {
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(days),
-            other => other?,
-        };
-        while let Some(file) = files.next_entry().await? {
-            days.extend(day_named(Path::new(&file.file_name())));
-        }
-        Ok(days)
+/// The days that have a file, oldest first.
+async fn days(folder: &Path) -> io::Result<BTreeSet<Date>> {
+    let mut days = BTreeSet::new();
+    let mut files = match fs::read_dir(folder).await {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(days),
+        other => other?,
+    };
+    while let Some(file) = files.next_entry().await? {
+        days.extend(day_named(Path::new(&file.file_name())));
     }
+    Ok(days)
 }
 
 /// Whether the file does not end with a whole line.
@@ -159,7 +162,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_appended_is_read_back_since_a_moment() {
         let folder = tempfile::tempdir().unwrap();
-        let log = SampleLog::new(folder.path().join("samples"), 7);
+        let log = SampleLog::new(Some(folder.path().join("samples")), 7);
         assert!(log.since(at("2026-01-01T00:00:00Z"), None).await.unwrap().is_empty());
         let first = entry("a", "2026-01-01T23:00:00Z");
         let second = entry("b", "2026-01-02T00:00:00Z");
@@ -175,9 +178,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn without_a_folder_nothing_is_kept() {
+        let log = SampleLog::new(None, 7);
+        let entry = entry("a", "2026-01-01T23:00:00Z");
+        append(&log, &entry).await;
+        assert!(log.since(entry.at, None).await.unwrap().is_empty());
+        assert_eq!(log.expire(entry.at).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
     async fn a_line_that_a_crash_cut_is_skipped_and_spoils_no_other() {
         let folder = tempfile::tempdir().unwrap();
-        let log = SampleLog::new(folder.path().to_owned(), 7);
+        let log = SampleLog::new(Some(folder.path().to_owned()), 7);
         let file = folder.path().join("samples-2026-01-01.jsonl");
         fs::write(&file, "{\"at\":\"2026-01-01T0").await.unwrap();
         let whole = entry("a", "2026-01-01T23:00:00Z");
@@ -188,7 +200,7 @@ mod tests {
     #[tokio::test]
     async fn days_that_are_old_enough_are_removed_and_other_files_stay() {
         let folder = tempfile::tempdir().unwrap();
-        let log = SampleLog::new(folder.path().to_owned(), 7);
+        let log = SampleLog::new(Some(folder.path().to_owned()), 7);
         for day in 1..=9 {
             append(&log, &entry("a", &format!("2026-01-0{day}T12:00:00Z"))).await;
         }

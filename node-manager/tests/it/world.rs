@@ -212,7 +212,7 @@ fn node(agent: Agent) -> Node {
 fn config(nodes: Vec<Node>, data_folder: std::path::PathBuf) -> Config {
     Config {
         nodes,
-        data_folder,
+        data_folder: Some(data_folder),
         keep_samples_days: 7,
         first_port: 20_000,
         last_port: 29_999,
