@@ -38,6 +38,8 @@ pub(crate) enum Error {
     InstanceUnknown,
     #[error("there is no such request")]
     RequestUnknown,
+    #[error("there is no such topic")]
+    TopicUnknown,
     #[error("the name is taken")]
     NameTaken,
     #[error("an instance of an app is called like the app, or like it with _ and a UUID")]

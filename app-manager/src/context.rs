@@ -8,6 +8,7 @@ use chassis::reconcile::Wake;
 use common::id::MessageId;
 use common::name::LegacyName;
 use tokio::sync::{Mutex, Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -24,6 +25,8 @@ const HASHES_AT_ONCE: usize = 2;
 const CHECKS_AT_ONCE: usize = 2;
 /// How many people read apps' output at once.
 const READERS: usize = 64;
+/// How many people read topics at once.
+const WATCHERS: usize = 16;
 /// How many publications a slow reader may be behind; then it takes the answer to be unknown.
 const PUBLICATIONS: usize = 256;
 
@@ -55,6 +58,10 @@ pub(crate) struct Context {
     pub(crate) uploading: Arc<Semaphore>,
     /// Places for readers of apps' output.
     pub(crate) reading: Arc<Semaphore>,
+    /// Places for readers of topics.
+    pub(crate) watching: Arc<Semaphore>,
+    /// Ends answers that would go on.
+    pub(crate) stopping: CancellationToken,
     /// Releases are numbered one after another: many uploads of one app at once would else only meet
     /// each other's versions.
     pub(crate) releasing: Mutex<()>,
@@ -79,6 +86,8 @@ impl Context {
             checking: Semaphore::new(CHECKS_AT_ONCE),
             uploading: Arc::new(Semaphore::new(config.uploads_at_once)),
             reading: Arc::new(Semaphore::new(READERS)),
+            watching: Arc::new(Semaphore::new(WATCHERS)),
+            stopping: CancellationToken::new(),
             releasing: Mutex::new(()),
             metrics: Metrics::new(),
             ports,

@@ -10,6 +10,7 @@ use chassis::lifecycle::Lifecycle;
 use chassis::readiness::watch_store;
 use chassis::reconcile::{Driver, Settings};
 use chassis::{registry, service};
+use common::name::UserName;
 use common::service::ServiceName;
 use common::topic::Topic;
 use prometheus::Registry;
@@ -19,6 +20,7 @@ use crate::commands::hear::Hearing;
 use crate::commands::{self, users};
 use crate::config::Config;
 use crate::context::{self, Context};
+use crate::door::Door;
 use crate::ports::Ports;
 use crate::publish::Publisher;
 use crate::{collect, http};
@@ -35,6 +37,11 @@ impl Service {
     /// Reads the secret that signs tokens, and empties the staging folder.
     pub fn new(ports: Ports, config: Config) -> Result<Self, context::Error> {
         Ok(Service { context: Arc::new(Context::new(ports, config)?) })
+    }
+
+    /// The commands for a caller of the same process, in the name of an admin.
+    pub fn door(&self, admin: UserName) -> Door {
+        Door::new(Arc::clone(&self.context), admin)
     }
 
     /// Appears in document 001's registry, and offers the one-time token where there is no admin.
@@ -108,7 +115,11 @@ impl service::Service for Service {
             () = starting => {}
         }
         let store = self.context.ports.store.as_ref();
-        futures::join!(self.work(&lifecycle), watch_store(store, &condition, &lifecycle));
+        let ending = async {
+            lifecycle.stopping().await;
+            self.context.stopping.cancel();
+        };
+        futures::join!(self.work(&lifecycle), watch_store(store, &condition, &lifecycle), ending);
         Ok(())
     }
 }

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// What the name of a topic of dead letters ends with.
+const DEAD_LETTERS: &str = ".dlq";
+
 /// A topic that document 001 or this platform defines. Each has one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Topic {
@@ -45,7 +48,7 @@ impl Topic {
 
     /// Where this topic's records go that nobody can read.
     pub fn dead_letter(self) -> TopicName {
-        TopicName(format!("{}.dlq", self.as_str()))
+        TopicName(format!("{}{DEAD_LETTERS}", self.as_str()))
     }
 }
 
@@ -87,8 +90,37 @@ impl From<Topic> for TopicName {
     }
 }
 
+impl FromStr for TopicName {
+    type Err = UnknownTopic;
+
+    fn from_str(text: &str) -> Result<Self, UnknownTopic> {
+        let topic = match text.strip_suffix(DEAD_LETTERS) {
+            Some(name) => name.parse().map(Topic::dead_letter),
+            None => text.parse::<Topic>().map(TopicName::from),
+        };
+        topic.map_err(|_| UnknownTopic(text.to_owned()))
+    }
+}
+
 impl fmt::Display for TopicName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_and_its_dead_letters_are_read_back_from_their_names() {
+        for topic in Topic::ALL {
+            for name in [TopicName::from(topic), topic.dead_letter()] {
+                assert_eq!(name.as_str().parse(), Ok(name));
+            }
+        }
+        for wrong in ["", ".dlq", "Nowhere", "Nowhere.dlq", "NodeManager.dlq.dlq", "nodemanager"] {
+            assert_eq!(wrong.parse::<TopicName>(), Err(UnknownTopic(wrong.to_owned())));
+        }
     }
 }

@@ -50,6 +50,7 @@ pub enum Action {
     SeeNodes,
     ManageUsers,
     SendMessages,
+    ReadMessages,
 }
 
 /// How far a role may go with an action.
@@ -73,7 +74,9 @@ pub fn grant(role: Role, action: Action) -> Grant {
         A::MakeRelease => [Nothing, Own, All],
         A::Deploy | A::ChangeInstance | A::ReadLogs | A::SeeOperations => [Own, Own, All],
         A::SeeInstances => [Own, OwnAndOfOwnApps, All],
-        A::ReleaseImage | A::SeeNodes | A::ManageUsers | A::SendMessages => [Nothing, Nothing, All],
+        A::ReleaseImage | A::SeeNodes | A::ManageUsers | A::SendMessages | A::ReadMessages => {
+            [Nothing, Nothing, All]
+        }
     };
     match role {
         Role::User => user,

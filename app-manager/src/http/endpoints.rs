@@ -10,8 +10,8 @@ use super::{
     apps, deployments, instances, logs, messages, nodes, operations, releases, sign_in, users,
 };
 use crate::domain::access::Action::{
-    self, ChangeInstance, Deploy, MakeRelease, ManageUsers, ReadLogs, ReleaseImage, SeeApps,
-    SeeInstances, SeeNodes, SeeOperations, SendMessages, SignIn,
+    self, ChangeInstance, Deploy, MakeRelease, ManageUsers, ReadLogs, ReadMessages, ReleaseImage,
+    SeeApps, SeeInstances, SeeNodes, SeeOperations, SendMessages, SignIn,
 };
 
 const GET: Method = Method::GET;
@@ -50,6 +50,9 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
     }),
     Endpoint::new(GET, "/api/v1/nodes", SeeNodes, &[36], || to(nodes::list)),
     Endpoint::new(POST, "/api/v1/messages", SendMessages, &[18], || to(messages::send)),
+    Endpoint::new(GET, "/api/v1/messages/{topic}", ReadMessages, &[18], || {
+        to(messages::reading::read)
+    }),
     Endpoint::new(GET, "/api/baseApp/getapps/", SeeApps, &[27], || to(base_apps::list))
         .of_document(1)
         .same_as("GET /api/v1/apps"),

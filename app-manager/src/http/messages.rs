@@ -1,4 +1,6 @@
-//! `POST /api/v1/messages`: any message, by hand.
+//! `POST /api/v1/messages`: any message, by hand; and reading what travels.
+
+pub(super) mod reading;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};

@@ -113,6 +113,8 @@ fn problem(err: &Error) -> Problem {
         Error::InstanceUnknown => say(404, "UNKNOWN_INSTANCE", "There is no such instance")
             .hint("see what is deployed with GET /api/v1/instances"),
         Error::RequestUnknown => say(404, "REQUEST_UNKNOWN", "There is no such request"),
+        Error::TopicUnknown => say(404, "TOPIC_UNKNOWN", "There is no such topic")
+            .hint("docs/messages.md lists the topics; their dead letters are in <topic>.dlq"),
         Error::NameTaken => say(409, "NAME_TAKEN", "The name is taken").hint("choose another name"),
         Error::NameUnfit => say(422, "NAME_INVALID", "The name does not fit").field("instance"),
         Error::VersionExists { .. } => say(409, "VERSION_EXISTS", "The app has changed since")

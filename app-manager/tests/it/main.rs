@@ -11,5 +11,6 @@ mod releases;
 mod replicas;
 mod roles;
 mod sign_in;
+mod topics;
 mod uploads;
 mod world;

@@ -12,7 +12,8 @@ async fn call(api: &Api, row: &Endpoint<Action>, token: Option<&str>) -> Answer 
         .path
         .replace("{app}", "missing")
         .replace("{name}", "missing")
-        .replace("{request_id}", "6ba7b810-9dad-11d1-80b4-00c04fd430c8");
+        .replace("{request_id}", "6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+        .replace("{topic}", "missing");
     let method: Method = row.method.as_str().parse().unwrap();
     let mut request = api.client.request(method.clone(), format!("{}{path}", api.base));
     if let Some(token) = token {

@@ -125,6 +125,25 @@ impl World {
         }
     }
 
+    /// Runs an app manager until the story has stopped it and everything has ended.
+    pub(crate) async fn until_stopped(&self, story: impl AsyncFnOnce(Api, Lifecycle)) {
+        let service: Arc<dyn service::Service> = Arc::new(self.service());
+        let lifecycle = Lifecycle::new();
+        let listeners = http::bind(&self.http, &service, &lifecycle, None).unwrap();
+        let api = Api {
+            base: format!("http://{}", listeners.plain.unwrap()),
+            client: reqwest::Client::new(),
+        };
+        let told = async {
+            api.until_ready().await;
+            story(api.clone(), lifecycle.clone()).await;
+        };
+        let ((), served, ran) =
+            futures::join!(told, listeners.serve(&lifecycle), service.run(lifecycle.clone()));
+        served.unwrap();
+        ran.unwrap();
+    }
+
     /// The session of the app manager that was made last: its commits can be made to fail.
     pub(crate) fn last_session(&self) -> MemoryStore {
         self.sessions.lock().unwrap().clone().unwrap()

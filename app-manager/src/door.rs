@@ -1,0 +1,117 @@
+//! [`Door`]: the app manager's commands for a caller of the same process, without a network between.
+//! The same commands as behind `/api/v1`; it only says of an error whether asking again may help.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use common::digest::ImageRef;
+use common::id::{ReleaseNumber, RequestId};
+use common::name::{AppName, InstanceName, LegacyName, UserName};
+use common::record::operation::Outcome;
+
+use crate::commands::deploy::{self, Name, Wish};
+use crate::commands::{Error, release, scale, stop};
+use crate::context::Context;
+use crate::domain::access::{Person, Role};
+use crate::domain::settings::Settings;
+use crate::records::requests;
+
+/// Why nothing was recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Not now: the same request may be made again, under the same id.
+    #[error("not now")]
+    NotNow(#[source] Box<dyn StdError + Send + Sync>),
+    /// Never, as things are.
+    #[error("{0}")]
+    Never(String),
+}
+
+/// The commands, in the name of an admin.
+#[derive(Debug, Clone)]
+pub struct Door {
+    context: Arc<Context>,
+    person: Person,
+}
+
+impl Door {
+    pub(crate) fn new(context: Arc<Context>, admin: UserName) -> Self {
+        Door { context, person: Person { name: admin, role: Role::Admin } }
+    }
+
+    /// Makes a release of an image that exists; the same image again is the same release.
+    pub async fn release(&self, app: &AppName, image: ImageRef) -> Result<ReleaseNumber, Refused> {
+        let settings = Settings::new(&self.context.config.bounds);
+        let made = release::from_image(&self.context, &self.person, app, image, settings).await;
+        made.map(|made| made.release.release.number).map_err(refused)
+    }
+
+    /// Asks for an app's newest release to run; as an instance of the app's own name if none is given.
+    pub async fn deploy(
+        &self,
+        app: AppName,
+        instance: Option<InstanceName>,
+        replicas: Option<u32>,
+        id: RequestId,
+    ) -> Result<LegacyName, Refused> {
+        let instance = instance.map_or(Name::Usual, Name::Given);
+        let wish = Wish { app, instance, release: None, replicas, app_json: None };
+        let accepted = deploy::deploy(&self.context, &self.person, wish, id).await;
+        accepted.map(|accepted| accepted.instance).map_err(refused)
+    }
+
+    /// Asks for another number of replicas.
+    pub async fn scale(
+        &self,
+        instance: &LegacyName,
+        replicas: u32,
+        id: RequestId,
+    ) -> Result<(), Refused> {
+        let accepted = scale::scale(&self.context, &self.person, instance, replicas, id).await;
+        accepted.map(drop).map_err(refused)
+    }
+
+    /// Asks for nothing to be left of an instance.
+    pub async fn stop(&self, instance: &LegacyName, id: RequestId) -> Result<(), Refused> {
+        stop::stop(&self.context, &self.person, instance, id).await.map(drop).map_err(refused)
+    }
+
+    /// How a request ended, if it has.
+    pub async fn outcome(&self, id: RequestId) -> Result<Option<Outcome>, Refused> {
+        let store = self.context.ports.store.as_ref();
+        let asked = requests::load(store, id).await.map_err(|err| refused(err.into()))?;
+        let asked = asked.ok_or_else(|| refused(Error::RequestUnknown))?.record;
+        let operation = requests::operation(store, id, asked.kind).await;
+        Ok(operation.map_err(|err| refused(err.into()))?.and_then(|operation| operation.outcome))
+    }
+}
+
+fn refused(err: Error) -> Refused {
+    let passes = match &err {
+        Error::Records(err) => err.is_retryable(),
+        Error::Busy | Error::TooMuchOwed | Error::Bus(_) | Error::Blocking(_) => true,
+        Error::AppUnknown
+        | Error::ReleaseUnknown
+        | Error::InstanceUnknown
+        | Error::RequestUnknown
+        | Error::TopicUnknown
+        | Error::NameTaken
+        | Error::NameUnfit
+        | Error::VersionExists { .. }
+        | Error::NotDeployed
+        | Error::ImageNotAllowed(_)
+        | Error::IdempotencyMismatch
+        | Error::WrongCredentials
+        | Error::TooManyAttempts(_)
+        | Error::PasswordUnfit
+        | Error::TokenWrong
+        | Error::Setting { .. }
+        | Error::Bundle(_)
+        | Error::DigestMismatch
+        | Error::Blobs(_)
+        | Error::File(_)
+        | Error::Password(_)
+        | Error::Token(_) => false,
+    };
+    if passes { Refused::NotNow(err.into()) } else { Refused::Never(err.to_string()) }
+}
