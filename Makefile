@@ -1,11 +1,13 @@
 # Every task by one name; the work is in docker/*.sh and in cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: help engine engine-down images cluster ps logs kill start down test bench fmt clippy doc audit clean
+.PHONY: up help engine engine-down images cluster ps logs kill start down test bench fmt clippy doc audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
+up: ## From nothing to a platform in one process on this machine, with a first app that answers
+	@docker/make-up.sh
 cluster: ## From nothing to a cluster on this machine with a first app that answers
 	@docker/make-cluster.sh
 ps: ## List the parts of the cluster and how they are
@@ -17,8 +19,8 @@ kill: ## End one part without warning: make kill SERVICE=node-2
 	@docker/cluster.sh kill $(SERVICE)
 start: ## Start a part that was killed: make start SERVICE=node-2
 	@docker/cluster.sh start $(SERVICE)
-down: ## Remove the cluster with its data; images stay
-	@docker/cluster.sh down
+down: ## Remove what `up` or `cluster` made, with its data; images stay
+	@docker/make-down.sh
 images: engine ## Build the images, the program's included
 	@docker/make-images.sh
 engine: ## Make sure that a Docker engine answers

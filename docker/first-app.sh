@@ -1,17 +1,30 @@
 #!/bin/sh
-# first-app.sh: signs in as the first admin of a new cluster, deploys samples/hello, and proves its URL by a request.
-# Owns admin-password in the state directory (0600): a password made here, for you to change.
+# first-app.sh cluster|single: signs in as the first admin of a new platform, deploys samples/hello, and proves its URL
+# by a request. Owns admin-password (0600) in the platform's folder: a password made here, for you to change.
 set -eu
 . "$(dirname "$0")/lib.sh"
 avishkar=${CARGO_TARGET_DIR:-$root/target}/debug/avishkar
 server=http://127.0.0.1:8010
-password=$state_dir/admin-password
+case ${1:-} in
+  cluster) folder=$state_dir ;;
+  single) folder=$state_dir/up ;;
+  *) fail "usage: first-app.sh cluster|single" ;;
+esac
+kind=$1
+password=$folder/admin-password
+
+one_time_token() {
+  case $kind in
+    cluster) docker exec "$(containers app-manager | head -n 1)" cat /data/one-time-token ;;
+    single) cat "$folder/app-manager/one-time-token" ;;
+  esac
+}
 
 sign_in() {
   if "$avishkar" --server $server apps >/dev/null 2>&1; then return; fi
-  token=$state_dir/one-time-token
+  token=$folder/one-time-token
   umask 077
-  if docker exec "$(containers app-manager | head -n 1)" cat /data/one-time-token >"$token" 2>/dev/null && [ -s "$token" ]; then
+  if one_time_token >"$token" 2>/dev/null && [ -s "$token" ]; then
     [ -s "$password" ] || head -c 18 /dev/urandom | base64 >"$password"
     "$avishkar" --server $server login --username admin --password-file "$password" --one-time-token-file "$token"
     say "the first admin is 'admin', with the password in $password"
@@ -19,7 +32,7 @@ sign_in() {
     "$avishkar" --server $server login --username admin --password-file "$password"
   else
     rm -f "$token"
-    fail "this cluster has an admin already, and you are not signed in" "$avishkar --server $server login"
+    fail "this platform has an admin already, and you are not signed in" "$avishkar --server $server login"
   fi
   rm -f "$token"
 }

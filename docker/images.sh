@@ -1,8 +1,9 @@
 #!/bin/bash
-# images.sh ask|base|clean: builds what is missing of the images, two at a time, and keeps them in a cache if one is named.
+# images.sh ask|base|single|clean: builds what is missing of the images, two at a time, and keeps them in a cache if one is named.
 # An image's tag is the hash of all it is made of, its parents' included, so a second run has nothing to do.
 # The two images that hold the program, platform and node, wait for cargo: program-images.sh.
 #   ask     gets sudo's password if it may be needed: before `base` runs in the background, where nobody can be asked
+#   single  only what a platform in one process needs: the edge, and what apps are built on
 #   clean   removes all images
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -18,7 +19,7 @@ parents() {
     builder) echo debian ;;
     base) echo builder debian ;;
     registry) echo registry-base $pushed_images ;;
-    kafka-zookeeper | registry-base | edge | node-base | runtime-static | runtime-python | runtime-node) echo builder base ;;
+    kafka-zookeeper | registry-base | edge | firewall | node-base | runtime-static | runtime-python | runtime-node) echo builder base ;;
     builder-python) echo builder runtime-python ;;
     builder-node) echo builder runtime-node ;;
     platform-base) echo base ;;
@@ -65,7 +66,7 @@ make_image() {
 }
 
 # Images of ours that are wanted, in the order in which they can be made.
-wanted='debian builder base kafka-zookeeper edge node-base platform-base runtime-static runtime-python builder-python
+wanted='debian builder base kafka-zookeeper edge firewall node-base platform-base runtime-static runtime-python builder-python
 runtime-node builder-node registry-base registry'
 
 # One file holds all images, so that the layers they share are in it once.
@@ -98,10 +99,18 @@ base() {
   for name in debian builder base; do build "$name"; done
   # Two lanes: fetching and compressing share two cores well, and cargo may want some of them.
   ( build kafka-zookeeper; build runtime-python; build builder-python ) & lane=$!
-  for name in edge node-base platform-base registry-base runtime-static runtime-node builder-node; do build "$name"; done
+  for name in edge firewall node-base platform-base registry-base runtime-static runtime-node builder-node; do build "$name"; done
   wait $lane
   build registry
   save_cache
+}
+
+single() {
+  ./build-env.sh "$work/build-env" trixie
+  for name in debian builder base; do build "$name"; done
+  ( build runtime-python; build builder-python ) & lane=$!
+  for name in edge firewall runtime-static runtime-node builder-node; do build "$name"; done
+  wait $lane
 }
 
 ask() {
@@ -116,7 +125,7 @@ remove() {
 }
 
 case ${1:-} in
-  ask | base) "$1" ;;
+  ask | base | single) "$1" ;;
   clean) with_engine remove ;;
-  *) fail "usage: images.sh ask|base|clean" ;;
+  *) fail "usage: images.sh ask|base|single|clean" ;;
 esac

@@ -6,6 +6,7 @@ set -eum   # m: what runs in the background is a group of its own, and ends as o
 cd "$root"
 
 docker/engine.sh up
+[ ! -e "$state_dir/up/lock" ] || flock -n "$state_dir/up/lock" true || fail "a platform of one process runs on this machine" "use it, or remove it with: make down"
 enter_docker_group "$@"
 docker/images.sh ask
 { docker/images.sh base && docker/cluster.sh foundation; } </dev/null & images=$!
@@ -16,4 +17,4 @@ wait $images || fail "the images or the foundation of the cluster could not be m
 trap - EXIT
 docker/program-images.sh
 docker/cluster.sh up
-docker/first-app.sh
+docker/first-app.sh cluster

@@ -6,6 +6,7 @@
 
 mod body;
 mod build_env;
+mod edge;
 mod ensure;
 mod events;
 mod failure;
@@ -13,7 +14,9 @@ mod found;
 mod images;
 mod logs;
 mod networks;
+mod remains;
 mod subnets;
+mod survey;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -32,9 +35,12 @@ use common::port::container::{Container, ContainerSpec};
 use common::port::containers::{Error, Event, Follow, LineStream};
 use futures::stream::BoxStream;
 
+pub use edge::{EdgeContainer, EdgeContainerSettings};
 use failure::{classify, within};
 use networks::Networks;
+pub use remains::Remains;
 pub use subnets::{NotSubnets, Subnets};
+pub use survey::{Running, Survey, Unusable, survey};
 
 /// What the engine answers at once takes at most this long.
 const QUICK: Duration = Duration::from_secs(10);

@@ -8,6 +8,7 @@
 
 mod failure;
 mod folder;
+mod look;
 mod medium;
 
 mod database;
@@ -20,5 +21,6 @@ mod store;
 pub use self::bus::{EmbeddedBus, Retention};
 pub use self::failure::Error;
 pub use self::folder::Folder;
+pub use self::look::{Look, look};
 pub use self::medium::Medium;
 pub use self::store::EmbeddedStore;

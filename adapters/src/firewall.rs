@@ -3,6 +3,9 @@
 //!
 //! Rules stand in two chains of ours, which are replaced whole and at once; of the chains of others
 //! only one rule each is ours, the jump. No shell is involved: argument vectors and standard input.
+//! Who is not root has [`ContainerFirewall`].
+
+mod container;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,6 +15,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+pub use container::{ContainerError, ContainerFirewall};
+
 /// The bridges of apps and of builds, as [`crate::docker`] calls them.
 const BRIDGES: &str = "avk+";
 /// What goes through this machine, and what is for it.
@@ -20,6 +25,8 @@ const INPUT: &str = "AVISHKAR-INPUT";
 /// How long one call may take; it waits for others who change rules.
 const DEADLINE: Duration = Duration::from_secs(10);
 const LOCK_SECONDS: &str = "5";
+/// From which chains of others what comes from our bridges goes to ours.
+const JUMPS: [[&str; 5]; 2] = [jump("DOCKER-USER", FORWARD), jump("INPUT", INPUT)];
 
 /// Why the rules do not hold.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +55,7 @@ pub struct Rules {
 /// Makes exactly these rules hold, whatever held before.
 pub async fn apply(rules: &Rules) -> Result<(), Error> {
     run("iptables-restore", &["--noflush", "--wait", LOCK_SECONDS], &render(rules)).await?;
-    for jump in [jump("DOCKER-USER", FORWARD), jump("INPUT", INPUT)] {
+    for jump in JUMPS {
         if run("iptables", &with_verb("-C", &jump), "").await.is_err() {
             run("iptables", &with_verb("-I", &jump), "").await?;
         }
@@ -58,7 +65,7 @@ pub async fn apply(rules: &Rules) -> Result<(), Error> {
 
 /// Takes down what [`apply`] put up.
 pub async fn remove() -> Result<(), Error> {
-    for jump in [jump("DOCKER-USER", FORWARD), jump("INPUT", INPUT)] {
+    for jump in JUMPS {
         while run("iptables", &with_verb("-C", &jump), "").await.is_ok() {
             run("iptables", &with_verb("-D", &jump), "").await?;
         }
@@ -71,7 +78,7 @@ pub async fn remove() -> Result<(), Error> {
     Ok(())
 }
 
-fn jump(from: &'static str, to: &'static str) -> [&'static str; 5] {
+const fn jump(from: &'static str, to: &'static str) -> [&'static str; 5] {
     [from, "-i", BRIDGES, "-j", to]
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use common::name::{AppName, LegacyName, NodeName, UserName};
 use common::service::ServiceName;
-use common::topic::Topic;
+use common::topic::{Topic, TopicName};
 
 /// A zip of code becomes a load-balanced URL on machines you own.
 #[derive(Debug, Parser)]
@@ -43,6 +43,12 @@ pub(crate) enum Command {
     /// Send to the bus, or watch it.
     #[command(subcommand)]
     Bus(Bus),
+    /// Say what is wrong with this machine for the platform, and what to do.
+    Doctor(Doctor),
+    /// Run the whole platform on this machine, as one process.
+    Up(Up),
+    /// End the platform that `up` runs, and everything it runs on this machine's Docker.
+    Down(Down),
     /// Run one service of the platform in the foreground.
     Service(Service),
     /// Make the certificates and secrets of a cluster where they are missing.
@@ -118,20 +124,65 @@ pub(crate) enum Bus {
     Send {
         topic: Topic,
         msg: String,
-        /// The brokers' addresses.
-        #[arg(long, default_value = "127.0.0.1:9092", env = "AVISHKAR_BROKERS")]
-        brokers: String,
+        #[command(flatten)]
+        way: Way,
     },
-    /// Print messages as they come.
+    /// Print messages as they come; those that nobody could read are in `<topic>.dlq`.
     Tail {
-        topic: Topic,
+        topic: TopicName,
         /// Print what is there already, too.
         #[arg(long)]
         from_start: bool,
-        /// The brokers' addresses.
-        #[arg(long, default_value = "127.0.0.1:9092", env = "AVISHKAR_BROKERS")]
-        brokers: String,
+        #[command(flatten)]
+        way: Way,
     },
+}
+
+/// How the bus is reached.
+#[derive(Debug, Args)]
+pub(crate) struct Way {
+    /// Speak with Kafka itself at these addresses; else the platform does, for admins.
+    #[arg(long, value_name = "HOST:PORT", env = "AVISHKAR_BROKERS")]
+    pub(crate) brokers: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The folder of a platform on this machine alone; else the user's own.
+    #[arg(long = "data", value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// The folder of everything that is kept; else avishkar/up in the XDG state folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+    /// A folder with up.toml and <service>.toml: what differs from the services' own.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting: service.section.key=value.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) overrides: Vec<(String, String)>,
+    /// Return once it is ready; it goes on in the background.
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Make it a systemd unit that begins with the machine; return once it is ready.
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) install: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Down {
+    /// The folder that `up` was given.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+    /// Remove what the platform knows, too: users, apps, bundles. The next `up` begins anew.
+    #[arg(long)]
+    pub(crate) purge: bool,
+    /// Remove the systemd unit that `up --install` made.
+    #[arg(long)]
+    pub(crate) uninstall: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,8 @@
 mod apps;
 mod bus;
 mod deploy;
+mod doctor;
+mod down;
 mod instance;
 mod login;
 mod logs;
@@ -15,6 +17,7 @@ mod service;
 mod setup;
 mod status;
 mod stop;
+mod up;
 mod wait;
 
 use crate::cli::{Cli, Command};
@@ -39,7 +42,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Scale(args) => scale::run(&client()?, &args, output).await,
             Command::Stop(args) => stop::run(&client()?, &args, output).await,
             Command::Nodes => nodes::run(&client()?, output).await,
-            Command::Bus(args) => bus::run(args, output).await,
+            Command::Bus(args) => bus::run(args, client, output).await,
+            Command::Doctor(args) => doctor::run(args, output).await,
+            Command::Up(args) => Box::pin(up::run(args, output)).await,
+            Command::Down(args) => down::run(args, output).await,
             Command::Service(args) => service::run(args, output).await,
             Command::Setup(args) => setup::run(&args, output),
             Command::Probe { url } => probe::run(&url, output).await,

@@ -1,11 +1,17 @@
-//! How a command fails: an exit code, a sentence, a hint.
+//! How a command fails: an exit code, a sentence, a hint. The exit codes stand in `docs/exit-codes.md`.
+
+mod obstacle;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use common::port::bus;
+use adapters::embedded;
+use chassis::http::BindError;
+use common::port::{Cause, bus, containers};
 use common::problem::Problem;
 use serde_json::json;
+
+pub(crate) use self::obstacle::{Obstacle, who_listens};
 
 /// What was typed makes no sense.
 pub(crate) const USAGE: u8 = 2;
@@ -19,6 +25,8 @@ const NOT_FOUND: u8 = 5;
 const FAILED: u8 = 6;
 /// The request was taken and is not done within the time one waits.
 const TIMED_OUT: u8 = 7;
+/// `doctor` found something that fails.
+const UNFIT: u8 = 8;
 
 /// A failure that has an exit code of its own.
 #[derive(Debug, thiserror::Error)]
@@ -46,12 +54,41 @@ pub(crate) enum Failure {
     Request { code: String, message: String, hint: Option<String>, output: Vec<String> },
     #[error("{what} is not done yet")]
     TimedOut { what: String, hint: String },
+    #[error("{failing} of {checks} checks failed")]
+    Unfit { failing: usize, checks: usize },
+    /// The platform cannot start on this machine as it is.
+    #[error("{}: {sentence}", .obstacle.code())]
+    Obstacle { obstacle: Obstacle, sentence: String, advice: String, source: Option<Cause> },
+    /// The folder of bus and store failed in a way that has no code.
+    #[error(transparent)]
+    Folder(embedded::Error),
+    #[error(transparent)]
+    Listener(BindError),
+    /// This machine's container engine did not do what the platform itself needs.
+    #[error(transparent)]
+    Engine(containers::Error),
+    #[error("there is no image {image} on this machine")]
+    EdgeImage { image: String },
+    /// The process in the background ended, with these words and this exit code.
+    #[error("{words}")]
+    Ended { code: u8, words: String },
     /// As after `| head`: whoever wanted the answer has enough of it.
     #[error("nobody reads the answer any more")]
     NobodyReads,
 }
 
 impl Failure {
+    /// What was typed or configured makes no sense, with every cause.
+    pub(crate) fn usage(err: &dyn std::error::Error) -> Self {
+        let mut text = err.to_string();
+        let mut source = err.source();
+        while let Some(cause) = source {
+            text.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        Failure::Usage(text)
+    }
+
     fn exit_code(&self) -> u8 {
         match self {
             Failure::NobodyReads => 0,
@@ -65,14 +102,28 @@ impl Failure {
             },
             Failure::Request { .. } => FAILED,
             Failure::TimedOut { .. } => TIMED_OUT,
+            Failure::Unfit { .. } => UNFIT,
+            Failure::Obstacle { obstacle, .. } => obstacle.exit_code(),
+            Failure::Ended { code, .. } => *code,
+            Failure::Folder(_)
+            | Failure::Listener(_)
+            | Failure::Engine(_)
+            | Failure::EdgeImage { .. } => 1,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Failure::Usage(_) | Failure::NobodyReads => None,
+            Failure::Usage(_)
+            | Failure::NobodyReads
+            | Failure::Unfit { .. }
+            | Failure::Folder(_)
+            | Failure::Engine(_)
+            | Failure::Ended { .. }
+            | Failure::Listener(_) => None,
+            Failure::EdgeImage { .. } => Some("`make images` makes it".to_owned()),
             Failure::Unreachable { .. } => Some(
-                "is the platform running? `make cluster` starts it; --server names another"
+                "is the platform running? `avishkar up` or `make cluster` starts it; --server names another"
                     .to_owned(),
             ),
             Failure::BusUnreachable { .. } => Some(
@@ -85,6 +136,7 @@ impl Failure {
             Failure::Refused(problem) => problem.hint.clone(),
             Failure::Request { hint, .. } => hint.clone(),
             Failure::TimedOut { hint, .. } => Some(hint.clone()),
+            Failure::Obstacle { advice, .. } => Some(advice.clone()),
         }
     }
 
@@ -93,11 +145,18 @@ impl Failure {
         match self {
             Failure::Refused(problem) => (Some(&problem.code), &[]),
             Failure::Request { code, output, .. } => (Some(code), output),
+            Failure::Obstacle { obstacle, .. } => (Some(obstacle.code()), &[]),
             Failure::Usage(_)
             | Failure::Unreachable { .. }
             | Failure::BusUnreachable { .. }
             | Failure::SignedOut
             | Failure::TimedOut { .. }
+            | Failure::Unfit { .. }
+            | Failure::Folder(_)
+            | Failure::Listener(_)
+            | Failure::Engine(_)
+            | Failure::EdgeImage { .. }
+            | Failure::Ended { .. }
             | Failure::NobodyReads => (None, &[]),
         }
     }
@@ -127,4 +186,47 @@ pub(crate) fn report(err: &anyhow::Error, json: bool) -> ExitCode {
     // Nobody reads standard error: the exit code still tells.
     drop(written);
     ExitCode::from(exit_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = include_str!("../../docs/exit-codes.md");
+
+    /// The rows of the table whose first cell is a number: number and second cell.
+    fn documented() -> Vec<(u8, &'static str)> {
+        let cells = |line: &'static str| {
+            let mut cells = line.trim_matches('|').split('|').map(str::trim);
+            Some((cells.next()?.parse().ok()?, cells.next()?))
+        };
+        TABLE.lines().filter_map(cells).collect()
+    }
+
+    #[test]
+    fn every_exit_code_is_documented_once_and_none_besides() {
+        let named = [
+            (0, "-"),
+            (1, "-"),
+            (USAGE, "-"),
+            (UNREACHABLE, "-"),
+            (FORBIDDEN, "-"),
+            (NOT_FOUND, "-"),
+            (FAILED, "-"),
+            (TIMED_OUT, "-"),
+            (UNFIT, "-"),
+        ];
+        let obstacles = Obstacle::ALL.map(|obstacle| (obstacle.exit_code(), obstacle.code()));
+        let all: Vec<(u8, String)> = named
+            .into_iter()
+            .chain(obstacles)
+            .map(|(number, code)| match code {
+                "-" => (number, code.to_owned()),
+                code => (number, format!("[`{code}`](errors/{code}.md)")),
+            })
+            .collect();
+        let documented: Vec<(u8, String)> =
+            documented().into_iter().map(|(number, code)| (number, code.to_owned())).collect();
+        assert_eq!(documented, all);
+    }
 }

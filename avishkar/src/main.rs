@@ -4,9 +4,12 @@ mod cli;
 mod client;
 mod command;
 mod credentials;
+mod doctor;
 mod failure;
+mod notify;
 mod output;
 mod terminal;
+mod unit;
 mod wiring;
 
 use std::process::ExitCode;

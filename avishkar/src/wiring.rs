@@ -9,6 +9,7 @@ pub(crate) mod node_agent;
 pub(crate) mod node_manager;
 pub(crate) mod nodes;
 pub(crate) mod store;
+mod within;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use chassis::{http, telemetry};
 use common::service::ServiceName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub(crate) use within::Within;
 
 /// What every service's file says besides its own sections.
 #[derive(Debug, Clone)]

@@ -1,7 +1,8 @@
-//! Configuration in layers: the compiled-in file of the service, a file given by `--config`, the
+//! Configuration in layers: the compiled-in file of the service, what `avishkar up` lays over it, a file given by `--config`, the
 //! environment (`AVISHKAR_<SECTION>__<KEY>`), `--set section.key=value`. Read once, here, nowhere else.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -15,6 +16,8 @@ const PREFIX: &str = "AVISHKAR_";
 /// Where a configuration comes from, besides the compiled-in file.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
+    /// What is laid over the compiled-in file, in its form.
+    pub layer: String,
     /// `--config FILE`.
     pub file: Option<PathBuf>,
     /// Variables whose names begin with `AVISHKAR_` and have a `__`.
@@ -27,7 +30,8 @@ impl Sources {
     /// Takes the process's environment.
     pub fn from_process(file: Option<PathBuf>, overrides: Vec<(String, String)>) -> Self {
         let ours = |(name, _): &(String, String)| name.starts_with(PREFIX) && name.contains("__");
-        Sources { file, environment: std::env::vars().filter(ours).collect(), overrides }
+        let environment = std::env::vars().filter(ours).collect();
+        Sources { layer: String::new(), file, environment, overrides }
     }
 }
 
@@ -35,6 +39,11 @@ impl Sources {
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 pub fn xdg_folder(variable: &str) -> Option<PathBuf> {
     std::env::var(variable).ok().map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// A variable by which the supervisor of this process says how it wants to be told of it.
+pub fn supervisor_variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// One thing that is wrong with a configuration: a key and a sentence.
@@ -74,6 +83,7 @@ fn list(problems: &[Problem]) -> String {
 pub fn read<T: DeserializeOwned>(defaults: &str, sources: &Sources) -> Result<T, Error> {
     let mut builder: ConfigBuilder<DefaultState> =
         config::Config::builder().add_source(File::from_str(defaults, FileFormat::Toml));
+    builder = builder.add_source(File::from_str(&sources.layer, FileFormat::Toml));
     if let Some(file) = &sources.file {
         builder = builder.add_source(File::from(file.as_path()).format(FileFormat::Toml));
     }
@@ -150,7 +160,10 @@ mod tests {
 
     #[test]
     fn later_layers_win() {
-        let mut sources = Sources::default();
+        let layer = "[kafka]\nbrokers = \"a:1\"\ntries = 4\n".to_owned();
+        let mut sources = Sources { layer, ..Sources::default() };
+        let sample: Sample = read(DEFAULTS, &sources).unwrap();
+        assert_eq!(sample.kafka, Kafka { brokers: "a:1".to_owned(), tries: 4 });
         sources.environment.insert("AVISHKAR_KAFKA__BROKERS".to_owned(), "kafka:9093".to_owned());
         sources.overrides.push(("kafka.tries".to_owned(), "5".to_owned()));
         let sample: Sample = read(DEFAULTS, &sources).unwrap();

@@ -2,10 +2,9 @@
 
 mod rotating;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
-use common::service::ServiceName;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -49,11 +48,11 @@ pub enum Error {
     Twice(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts logging; returns the path of the log file, if there is one.
-pub fn start(config: &Config, service: ServiceName) -> Result<Option<PathBuf>, Error> {
+/// Starts logging; returns the path of the log file, if there is one. `file_name` is its name in the folder.
+pub fn start(config: &Config, file_name: &str) -> Result<Option<PathBuf>, Error> {
     let filter = EnvFilter::try_new(&config.level).map_err(Error::Level)?;
-    let path = (!config.log_folder.is_empty())
-        .then(|| PathBuf::from(&config.log_folder).join(service.log_file()));
+    let path =
+        (!config.log_folder.is_empty()).then(|| PathBuf::from(&config.log_folder).join(file_name));
     let file = match &path {
         Some(path) => {
             let open = RotatingFile::open(path.clone());
@@ -72,7 +71,10 @@ pub fn start(config: &Config, service: ServiceName) -> Result<Option<PathBuf>, E
             .with_span_list(false)
             .with_span_events(FmtSpan::NONE)
             .boxed(),
-        Format::Human => tracing_subscriber::fmt::layer().with_target(false).boxed(),
+        Format::Human => tracing_subscriber::fmt::layer()
+            .with_ansi(io::stdout().is_terminal())
+            .with_target(false)
+            .boxed(),
     };
     tracing_subscriber::registry()
         .with(filter)

@@ -17,5 +17,6 @@ pub mod load;
 pub mod platform;
 pub mod raw_http;
 pub mod refusal;
+pub mod single;
 pub mod truth;
 pub mod wait;

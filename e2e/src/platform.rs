@@ -55,7 +55,16 @@ impl User {
         let token = token.with_context(|| format!("no password is right: {refusal}"))?;
         let file = user.home.path().join("one-time-token");
         std::fs::write(&file, token)?;
-        let made = user.sign_in(&own, Some(&file)).await?;
+        Self::first(&file).await
+    }
+
+    /// The first admin of a new platform, with the one-time token in this file.
+    pub async fn first(one_time_token: &Path) -> anyhow::Result<Self> {
+        let home = tempfile::tempdir()?;
+        let own = home.path().join("password");
+        std::fs::write(&own, PASSWORD)?;
+        let mut user = User { home, http: reqwest::Client::new(), token: String::new() };
+        let made = user.sign_in(&own, Some(one_time_token)).await?;
         ensure!(made.code == 0, "no admin could be made: {}", made.stderr);
         user.token = user.noted_token()?;
         Ok(user)
@@ -117,20 +126,24 @@ impl User {
 }
 
 /// Where `make cluster` noted the first admin's password, if it did.
+fn noted_password() -> Option<PathBuf> {
+    Some(state_folder()?.join("admin-password")).filter(|file| file.exists())
+}
+
+/// Where the scripts keep what they note.
 #[expect(
     clippy::disallowed_methods,
     reason = "the scripts of the cluster say it by the environment"
 )]
-fn noted_password() -> Option<PathBuf> {
+pub(crate) fn state_folder() -> Option<PathBuf> {
     let home = || env::var("HOME").ok().map(|home| Path::new(&home).join(".local").join("state"));
     let state = || env::var("XDG_STATE_HOME").ok().map(PathBuf::from).or_else(home);
     let folder = env::var("AVISHKAR_STATE_DIR").ok().map(PathBuf::from);
-    let folder = folder.or_else(|| state().map(|state| state.join("avishkar")))?;
-    Some(folder.join("admin-password")).filter(|file| file.exists())
+    folder.or_else(|| state().map(|state| state.join("avishkar")))
 }
 
 /// The binary that was built with this test.
-fn binary() -> anyhow::Result<PathBuf> {
+pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     let test = env::current_exe()?;
     let folder = test.parent().and_then(Path::parent).context("a test has a target folder")?;
     let binary = folder.join("avishkar");

@@ -14,6 +14,7 @@ mod domain;
 mod exports;
 mod http;
 mod lists;
+mod local;
 mod metrics;
 mod ports;
 mod reconcile;

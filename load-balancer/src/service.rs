@@ -12,6 +12,7 @@ use chassis::readiness::watch_store;
 use chassis::reconcile::{Driver, Settings};
 use chassis::service::{Error, Service};
 use chassis::{epoch, operations, registry};
+use common::port::Routes;
 use common::service::ServiceName;
 use common::topic::Topic;
 use prometheus::Registry;
@@ -19,6 +20,7 @@ use prometheus::Registry;
 use crate::commands::inbox::Inbox;
 use crate::config::Config;
 use crate::exports::Exporter;
+use crate::local::LocalRoutes;
 use crate::ports::Ports;
 use crate::reconcile::route::RouteReconciler;
 use crate::reconcile::scale::ScaleReconciler;
@@ -41,6 +43,11 @@ pub struct LoadBalancer {
 impl LoadBalancer {
     pub fn new(ports: Ports, config: Config) -> Self {
         LoadBalancer { shared: Shared::new(ports, config) }
+    }
+
+    /// The routes of this load balancer, for a deployment manager of the same process.
+    pub fn local_routes(&self) -> Arc<dyn Routes> {
+        Arc::new(LocalRoutes(Arc::clone(&self.shared)))
     }
 
     /// Registers itself and takes the next epoch; waits for the store as long as it takes.

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::domain::specification;
 use crate::ledger::{Change, Conflict, Ledger, Noted};
 use crate::look::Eyes;
+use crate::meter::Latest;
 use crate::ports::Ports;
 use crate::replicas::{Replica, Replicas};
 use crate::wall::Wall;
@@ -43,8 +44,7 @@ pub(crate) struct Agent {
     pub(crate) wake: Wake<ContainerName>,
     pub(crate) wall: Wall,
     pub(crate) eyes: Eyes,
-    /// The last sample, as a line of JSON.
-    pub(crate) samples: watch::Sender<Bytes>,
+    pub(crate) samples: watch::Sender<Latest>,
     /// Ends the streams that callers read, so that the process can stop.
     pub(crate) closing: CancellationToken,
     locks: Locks,

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`service`] is the whole; `agent` does what callers ask, by the rules of `domain`,
 //! and writes it to the `ledger` first; `keeper` makes the ledger so, for ever; `look` and `meter`
-//! say how the containers are.
+//! say how the containers are. `http` and `local` are its two doors: for other processes, and for this one.
 
 pub mod config;
 pub mod ports;
@@ -18,12 +18,14 @@ mod health;
 mod http;
 mod keeper;
 mod ledger;
+mod local;
 mod look;
 mod meter;
 mod replicas;
 mod wall;
 
 pub use config::{Config, Raw};
+pub use domain::listeners::parse as listening_sockets;
 pub use http::ENDPOINTS;
 pub use ports::Ports;
 pub use service::NodeAgent;

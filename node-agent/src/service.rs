@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use chassis::http::callers;
 use chassis::lifecycle::Lifecycle;
 use chassis::service::{Error, Service};
+use common::port::Nodes;
 use common::service::ServiceName;
 
 use crate::agent::Agent;
 use crate::config::Config;
+use crate::local::LocalNodes;
 use crate::ports::Ports;
 use crate::{cleaning, health, http, keeper, meter};
 
@@ -25,6 +27,11 @@ impl NodeAgent {
     /// Reads the ledger.
     pub fn open(ports: Ports, config: Config) -> io::Result<Self> {
         Ok(NodeAgent { agent: Arc::new(Agent::open(ports, config)?) })
+    }
+
+    /// This agent as the only node that services of the same process know.
+    pub fn local_nodes(&self) -> Arc<dyn Nodes> {
+        Arc::new(LocalNodes(Arc::clone(&self.agent)))
     }
 }
 

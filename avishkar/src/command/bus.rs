@@ -1,75 +1,70 @@
-//! `avishkar bus send|tail`: messages by hand, as any Kafka client could.
+//! `avishkar bus send|tail`: messages by hand, by way of the platform, or as any Kafka client could.
 
-use adapters::kafka::{KafkaBus, KafkaSettings};
-use bytes::Bytes;
-use chassis::system::SystemEntropy;
-use common::id::RequestId;
-use common::message::{Envelope, header};
-use common::port::bus::{Delivery, Error, Header, Offset, Record};
-use common::port::{Bus as _, Entropy as _};
-use common::topic::Topic;
+mod direct;
+mod platform;
 
-use crate::cli::Bus;
-use crate::failure::Failure;
+use std::borrow::Cow;
+
+use common::port::bus::Offset;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{Bus, Way};
+use crate::client::Client;
 use crate::output::Output;
 
-pub(crate) async fn run(args: Bus, output: Output) -> anyhow::Result<()> {
+/// `client` is made only where the platform is spoken with: Kafka asks nobody to sign in.
+pub(crate) async fn run(
+    args: Bus,
+    client: impl FnOnce() -> anyhow::Result<Client>,
+    output: Output,
+) -> anyhow::Result<()> {
     match args {
-        Bus::Send { topic, msg, brokers } => send(topic, msg, &brokers, output).await,
-        Bus::Tail { topic, from_start, brokers } => tail(topic, from_start, &brokers, output).await,
-    }
-}
-
-fn connect(brokers: &str) -> anyhow::Result<KafkaBus> {
-    let connected = KafkaBus::connect(&KafkaSettings::new(brokers, "avishkar-cli"));
-    connected.map_err(|err| failed(err, brokers))
-}
-
-fn failed(err: Error, brokers: &str) -> anyhow::Error {
-    match err {
-        Error::Unavailable(_) => {
-            Failure::BusUnreachable { brokers: brokers.to_owned(), source: err }.into()
+        Bus::Send { topic, msg, way: Way { brokers: Some(brokers) } } => {
+            direct::send(topic, msg, &brokers, output).await
         }
-        Error::TooLarge { .. } | Error::UnknownTopic { .. } => err.into(),
+        Bus::Send { topic, msg, way: Way { brokers: None } } => {
+            platform::send(&client()?, topic, msg, output).await
+        }
+        Bus::Tail { topic, from_start, way } => {
+            let from = if from_start { Begin::Start } else { Begin::End };
+            match way.brokers {
+                Some(brokers) => direct::tail(&topic, from, &brokers, output).await,
+                None => platform::tail(&client()?, &topic, from, output).await,
+            }
+        }
     }
 }
 
-async fn send(topic: Topic, msg: String, brokers: &str, output: Output) -> anyhow::Result<()> {
-    let request_id = RequestId(SystemEntropy.uuid());
-    let envelope = Envelope { to_topic: topic, from_topic: Topic::FirstTopic, request_id, msg };
-    let message_id = Header {
-        name: header::MESSAGE_ID.to_owned(),
-        value: Bytes::from(SystemEntropy.uuid().to_string()),
-    };
-    let record = Record { key: None, headers: vec![message_id], payload: envelope.encode() };
-    let published = connect(brokers)?.publish(&topic.into(), record).await;
-    published.map_err(|err| failed(err, brokers).context("the message was not sent"))?;
-    let said = serde_json::json!({ "topic": topic.as_str(), "request_id": request_id });
-    output.answer(&said, &format!("sent to {topic} as request {request_id}"))
+/// Where a topic is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    Start,
+    End,
 }
 
-async fn tail(topic: Topic, from_start: bool, brokers: &str, output: Output) -> anyhow::Result<()> {
-    let bus = connect(brokers)?;
-    let lost = |err| failed(err, brokers);
-    let from = if from_start { Offset(0) } else { bus.end(&topic.into()).await.map_err(lost)? };
-    let mut consumer = bus.read(&topic.into(), from).await.map_err(lost)?;
-    loop {
-        let delivery = consumer.next().await.map_err(lost)?;
-        Output::line(&line(&delivery, output.is_json()))?;
-    }
+/// A record as it is shown, and as the platform shows it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Line<'a> {
+    offset: Offset,
+    at: Timestamp,
+    #[serde(default)]
+    key: Option<Cow<'a, str>>,
+    payload: Cow<'a, str>,
+    #[serde(default)]
+    details: Option<Cow<'a, str>>,
+    /// Why it is a dead letter.
+    #[serde(default)]
+    reason: Option<Cow<'a, str>>,
 }
 
-fn line(delivery: &Delivery, json: bool) -> String {
-    let payload = String::from_utf8_lossy(&delivery.record.payload);
-    let details =
-        delivery.record.header(header::DETAILS).map(|value| String::from_utf8_lossy(value));
-    if json {
-        let said = serde_json::json!({
-            "offset": delivery.offset, "at": delivery.timestamp.to_string(),
-            "payload": payload, "details": details,
-        });
-        return said.to_string();
+impl Line<'_> {
+    fn show(&self, output: Output) -> anyhow::Result<()> {
+        if output.is_json() {
+            return Output::line(&serde_json::to_string(self)?);
+        }
+        let reason = self.reason.iter().map(|reason| format!(" ({reason})"));
+        let words = format!("{} {}{}", self.at, self.payload, reason.collect::<String>());
+        Output::line(&words.chars().filter(|letter| !letter.is_control()).collect::<String>())
     }
-    let shown: String = payload.chars().filter(|c| !c.is_control()).collect();
-    format!("{} {shown}", delivery.timestamp)
 }

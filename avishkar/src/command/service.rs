@@ -2,7 +2,8 @@
 
 use anyhow::Context as _;
 use chassis::config::{self, Error, Sources};
-use chassis::{process, telemetry};
+use chassis::process::{Part, Process};
+use chassis::telemetry;
 use common::service::ServiceName;
 
 use crate::cli::Service;
@@ -23,7 +24,7 @@ pub(crate) async fn run(args: Service, output: Output) -> anyhow::Result<()> {
 }
 
 async fn start<W: Wiring>(args: Service, output: Output) -> anyhow::Result<()> {
-    let wrong = |err: Error| Failure::Usage(chain(&err));
+    let wrong = |err: Error| Failure::usage(&err);
     let sources = Sources::from_process(args.config, args.overrides);
     let file: W = config::read(W::DEFAULTS, &sources).map_err(wrong)?;
     if args.print_config {
@@ -33,21 +34,11 @@ async fn start<W: Wiring>(args: Service, output: Output) -> anyhow::Result<()> {
     if args.check_config {
         return output.answer(&serde_json::json!({ "right": true }), "the configuration is right");
     }
-    let log_file = telemetry::start(&frame.telemetry, W::SERVICE)?;
+    let log_file = telemetry::start(&frame.telemetry, W::SERVICE.log_file())?;
     let service =
         W::connect(meant, &frame).await.with_context(|| format!("{} cannot start", W::SERVICE));
     // Whoever reads the logs of a container that ended must find the reason there.
     let service = service.inspect_err(|err| tracing::error!("{err:#}"))?;
-    process::run(service, &frame.http, log_file).await?;
-    Ok(())
-}
-
-fn chain(err: &dyn std::error::Error) -> String {
-    let mut text = err.to_string();
-    let mut source = err.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
+    let part = Part { service, http: frame.http };
+    Ok(Process::bind(vec![part], log_file.as_deref())?.run().await?)
 }

@@ -39,9 +39,7 @@ pub(crate) fn run(args: &Setup, output: Output) -> anyhow::Result<()> {
             made.push(node.to_string());
         }
     }
-    let secret = args.secrets.join("app-manager").join("jwt");
-    if !secret.exists() {
-        write_private(&secret, hex(&SystemEntropy.secret()).as_bytes(), Some(args.owner))?;
+    if token_secret(&args.secrets.join("app-manager").join("jwt"), Some(args.owner))? {
         made.push("the token secret".to_owned());
     }
     let text = if made.is_empty() {
@@ -50,6 +48,15 @@ pub(crate) fn run(args: &Setup, output: Output) -> anyhow::Result<()> {
         format!("made: {}", made.join(", "))
     };
     output.answer(&serde_json::json!({ "made": made }), &text)
+}
+
+/// Makes what signs tokens, where it is missing. Says whether it was.
+pub(crate) fn token_secret(file: &Path, owner: Option<u32>) -> anyhow::Result<bool> {
+    if file.exists() {
+        return Ok(false);
+    }
+    write_private(file, hex(&SystemEntropy.secret()).as_bytes(), owner)?;
+    Ok(true)
 }
 
 /// Writes a file that only its owner can read: to a temporary name, then by rename.

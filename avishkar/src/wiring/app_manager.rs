@@ -1,4 +1,4 @@
-//! The app manager on Kafka, `ZooKeeper`, bundles as files and the nodes' agents.
+//! The app manager on a bus and a store, bundles as files and the nodes' agents.
 
 use std::sync::Arc;
 
@@ -10,10 +10,11 @@ use chassis::config::Problem;
 use chassis::service::Service;
 use chassis::system::{SystemClock, SystemEntropy};
 use chassis::{http, telemetry};
+use common::port::{Bus, Nodes, Store};
 use common::service::ServiceName;
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, blobs, bus, nodes, store, take};
+use super::{Frame, Wiring, Within, blobs, bus, nodes, store, take};
 
 /// `config/app-manager.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,14 +59,30 @@ impl Wiring for File {
 
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Service>> {
         let identity = nodes::identity(&frame.http, Self::SERVICE)?;
-        let ports = Ports {
-            store: store::connect(&meant.zookeeper)?,
-            bus: bus::connect(&meant.kafka)?,
-            blobs: blobs::open(&meant.config.blobs_folder())?,
-            nodes: nodes::connect(&identity)?,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-        };
-        Ok(Arc::new(AppManager::new(ports, meant.config)?))
+        let (store, bus) = (store::connect(&meant.zookeeper)?, bus::connect(&meant.kafka)?);
+        meant.make(store, bus, nodes::connect(&identity)?)
+    }
+}
+
+impl Meant {
+    /// The service in the process that `within` describes.
+    pub(crate) fn place(
+        self,
+        within: &Within,
+        nodes: Arc<dyn Nodes>,
+    ) -> anyhow::Result<Arc<dyn Service>> {
+        self.make(within.session(), within.bus(), nodes)
+    }
+
+    fn make(
+        self,
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        nodes: Arc<dyn Nodes>,
+    ) -> anyhow::Result<Arc<dyn Service>> {
+        let blobs = blobs::open(&self.config.blobs_folder())?;
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let ports = Ports { store, bus, blobs, nodes, clock, entropy };
+        Ok(Arc::new(AppManager::new(ports, self.config)?))
     }
 }

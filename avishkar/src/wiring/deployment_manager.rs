@@ -1,4 +1,4 @@
-//! The deployment manager on Kafka, `ZooKeeper`, bundles as files, the nodes' agents and the load balancer.
+//! The deployment manager on a bus and a store, bundles as files, the nodes' agents and the load balancer.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,12 +11,13 @@ use chassis::config::Problem;
 use chassis::service::Service;
 use chassis::system::SystemClock;
 use chassis::{http, telemetry};
+use common::port::{Bus, Nodes, Routes, Store};
 use common::service::ServiceName;
 use deployment_manager::config::{Raw, RawBuild, RawDeployment};
 use deployment_manager::{Config, DeploymentManager, Ports};
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, blobs, bus, nodes, store, take};
+use super::{Frame, Wiring, Within, blobs, bus, nodes, store, take};
 
 /// `config/deployment-manager.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -84,14 +85,32 @@ impl Wiring for File {
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Service>> {
         let identity = nodes::identity(&frame.http, Self::SERVICE)?;
         let routes = RoutesClient::new(&meant.load_balancer, &identity.ca, &identity.client_pem());
-        let ports = Ports {
-            bus: bus::connect(&meant.kafka)?,
-            store: store::connect(&meant.zookeeper)?,
-            blobs: blobs::open(&meant.blobs_folder)?,
-            nodes: nodes::connect(&identity)?,
-            routes: Arc::new(routes.context("the load balancer's address cannot be used")?),
-            clock: Arc::new(SystemClock),
-        };
-        Ok(Arc::new(DeploymentManager::new(ports, meant.config)))
+        let routes = Arc::new(routes.context("the load balancer's address cannot be used")?);
+        let (store, bus) = (store::connect(&meant.zookeeper)?, bus::connect(&meant.kafka)?);
+        meant.make(store, bus, nodes::connect(&identity)?, routes)
+    }
+}
+
+impl Meant {
+    /// The service in the process that `within` describes.
+    pub(crate) fn place(
+        self,
+        within: &Within,
+        nodes: Arc<dyn Nodes>,
+        routes: Arc<dyn Routes>,
+    ) -> anyhow::Result<Arc<dyn Service>> {
+        self.make(within.session(), within.bus(), nodes, routes)
+    }
+
+    fn make(
+        self,
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        nodes: Arc<dyn Nodes>,
+        routes: Arc<dyn Routes>,
+    ) -> anyhow::Result<Arc<dyn Service>> {
+        let blobs = blobs::open(&self.blobs_folder)?;
+        let ports = Ports { bus, store, blobs, nodes, routes, clock: Arc::new(SystemClock) };
+        Ok(Arc::new(DeploymentManager::new(ports, self.config)))
     }
 }

@@ -1,5 +1,6 @@
-//! The load balancer on Kafka, `ZooKeeper`, NGINX and the nodes' agents.
+//! The load balancer on a bus and a store, NGINX and the nodes' agents.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use adapters::edge::{EdgeSettings, NginxEdge};
@@ -9,12 +10,13 @@ use chassis::config::Problem;
 use chassis::service::Service;
 use chassis::system::SystemClock;
 use chassis::{http, telemetry};
+use common::port::{Bus, Nodes, Store};
 use common::service::ServiceName;
 use load_balancer::config::{Raw, RawEdge, RawExports, RawScaling};
 use load_balancer::{Config, LoadBalancer, Ports};
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, bus, nodes, store, take};
+use super::{Frame, Wiring, Within, bus, nodes, store, take};
 
 /// `config/load-balancer.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,15 +37,16 @@ pub(crate) struct File {
 #[serde(deny_unknown_fields)]
 struct RawNginx {
     /// The folder of `table.json`.
-    table_folder: String,
+    table_folder: PathBuf,
     /// The folder of `control.sock` and `access.log`.
-    run_folder: String,
+    run_folder: PathBuf,
 }
 
 pub(crate) struct Meant {
     kafka: KafkaSettings,
     zookeeper: ZooKeeperSettings,
-    edge: EdgeSettings,
+    table_folder: PathBuf,
+    run_folder: PathBuf,
     config: Config,
 }
 
@@ -61,11 +64,9 @@ impl Wiring for File {
         let config = http.as_ref().and_then(|http| take(own.resolve(http), &mut problems));
         match (http, kafka, zookeeper, config) {
             (Some(http), Some(kafka), Some(zookeeper), Some(config)) if problems.is_empty() => {
-                let edge = EdgeSettings::new(self.nginx.table_folder, self.nginx.run_folder);
-                Ok((
-                    Frame { http, telemetry: self.telemetry },
-                    Meant { kafka, zookeeper, edge, config },
-                ))
+                let RawNginx { table_folder, run_folder } = self.nginx;
+                let meant = Meant { kafka, zookeeper, table_folder, run_folder, config };
+                Ok((Frame { http, telemetry: self.telemetry }, meant))
             }
             _ => Err(problems),
         }
@@ -73,13 +74,26 @@ impl Wiring for File {
 
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Service>> {
         let identity = nodes::identity(&frame.http, Self::SERVICE)?;
-        let ports = Ports {
-            bus: bus::connect(&meant.kafka)?,
-            store: store::connect(&meant.zookeeper)?,
-            edge: Arc::new(NginxEdge::new(meant.edge)),
-            nodes: nodes::connect(&identity)?,
-            clock: Arc::new(SystemClock),
-        };
-        Ok(Arc::new(LoadBalancer::new(ports, meant.config)))
+        let (store, bus) = (store::connect(&meant.zookeeper)?, bus::connect(&meant.kafka)?);
+        Ok(Arc::new(meant.make(store, bus, nodes::connect(&identity)?)))
+    }
+}
+
+impl Meant {
+    /// The service in the process that `within` describes.
+    pub(crate) fn place(self, within: &Within, nodes: Arc<dyn Nodes>) -> LoadBalancer {
+        self.make(within.session(), within.bus(), nodes)
+    }
+
+    /// The folders that the edge must share: of its table, and of its socket and log.
+    pub(crate) fn edge_folders(&self) -> (PathBuf, PathBuf) {
+        (self.table_folder.clone(), self.run_folder.clone())
+    }
+
+    fn make(self, store: Arc<dyn Store>, bus: Arc<dyn Bus>, nodes: Arc<dyn Nodes>) -> LoadBalancer {
+        let edge = EdgeSettings::new(self.table_folder, self.run_folder);
+        let edge = Arc::new(NginxEdge::new(edge));
+        let ports = Ports { bus, store, edge, nodes, clock: Arc::new(SystemClock) };
+        LoadBalancer::new(ports, self.config)
     }
 }

@@ -1,9 +1,10 @@
 //! The node agent on this machine's Docker engine and packet filter.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use adapters::docker::{self, DockerContainers};
-use adapters::firewall;
+use adapters::firewall::{self, ContainerFirewall};
 use anyhow::Context as _;
 use async_trait::async_trait;
 use chassis::config::Problem;
@@ -59,33 +60,67 @@ impl Wiring for File {
     }
 
     async fn connect(config: Config, _: &Frame) -> anyhow::Result<Arc<dyn Service>> {
-        let subnets =
-            config.subnets.parse().context("docker.subnets is not a range of addresses")?;
-        let settings = docker::Settings {
-            socket: config.socket.clone(),
-            host_ip: config.ip,
-            subnets,
-            build_env: config.build_env_folder.clone(),
-            registry: config.registry.clone(),
-        };
-        let ports = Ports {
-            containers: Arc::new(DockerContainers::new(settings)),
-            firewall: Arc::new(Iptables),
-            clock: Arc::new(SystemClock),
-        };
-        Ok(Arc::new(NodeAgent::open(ports, config).context("the ledger cannot be opened")?))
+        Ok(Arc::new(make(config, Arc::new(Iptables))?))
     }
 }
 
-/// The machine's packet filter.
+/// The agent of this machine, for callers of the same process too.
+pub(crate) fn make(config: Config, firewall: Arc<dyn Firewall>) -> anyhow::Result<NodeAgent> {
+    let subnets = config.subnets.parse().context("docker.subnets is not a range of addresses")?;
+    let settings = docker::Settings {
+        socket: config.socket.clone(),
+        host_ip: config.ip,
+        subnets,
+        build_env: config.build_env_folder.clone(),
+        registry: config.registry.clone(),
+    };
+    let ports = Ports {
+        containers: Arc::new(DockerContainers::new(settings)),
+        firewall,
+        clock: Arc::new(SystemClock),
+    };
+    NodeAgent::open(ports, config).context("the ledger cannot be opened")
+}
+
+/// The machine's packet filter as this user can reach it: root by itself, others by a container.
+pub(crate) fn firewall(socket: &Path, image: &str) -> anyhow::Result<Arc<dyn Firewall>> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(Arc::new(Iptables));
+    }
+    Ok(Arc::new(InContainer(ContainerFirewall::new(socket, image)?)))
+}
+
+/// Takes down what [`firewall`] put up.
+pub(crate) async fn remove_firewall(socket: &Path, image: &str) -> anyhow::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(firewall::remove().await?);
+    }
+    Ok(ContainerFirewall::new(socket, image)?.remove().await?)
+}
+
+fn as_adapters(rules: &Rules) -> firewall::Rules {
+    let deny = rules.deny.iter().map(ToString::to_string).collect();
+    firewall::Rules { deny, resolvers: rules.resolvers.clone() }
+}
+
+/// The machine's packet filter, for root.
 #[derive(Debug)]
 struct Iptables;
 
 #[async_trait]
 impl Firewall for Iptables {
     async fn apply(&self, rules: &Rules) -> Result<(), Cause> {
-        let deny = rules.deny.iter().map(ToString::to_string).collect();
-        let rules = firewall::Rules { deny, resolvers: rules.resolvers.clone() };
-        Ok(firewall::apply(&rules).await?)
+        Ok(firewall::apply(&as_adapters(rules)).await?)
+    }
+}
+
+/// The same, for whoever may use the container engine.
+#[derive(Debug)]
+struct InContainer(ContainerFirewall);
+
+#[async_trait]
+impl Firewall for InContainer {
+    async fn apply(&self, rules: &Rules) -> Result<(), Cause> {
+        Ok(self.0.apply(&as_adapters(rules)).await?)
     }
 }

@@ -1,4 +1,4 @@
-//! The node manager on Kafka, `ZooKeeper` and the nodes' agents.
+//! The node manager on a bus, a store and the nodes' agents.
 
 use std::sync::Arc;
 
@@ -8,12 +8,13 @@ use chassis::config::Problem;
 use chassis::service::Service as Running;
 use chassis::system::{SystemClock, SystemEntropy};
 use chassis::{http, telemetry};
+use common::port::{Bus, Nodes, Store};
 use common::service::ServiceName;
 use node_manager::config::{Raw, RawNode, RawNodeManager};
 use node_manager::{Config, Ports, Service};
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, bus, nodes, store, take};
+use super::{Frame, Wiring, Within, bus, nodes, store, take};
 
 /// `config/node-manager.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,13 +56,24 @@ impl Wiring for File {
 
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Running>> {
         let identity = nodes::identity(&frame.http, Self::SERVICE)?;
-        let ports = Ports {
-            bus: bus::connect(&meant.kafka)?,
-            store: store::connect(&meant.zookeeper)?,
-            nodes: nodes::connect(&identity)?,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-        };
-        Ok(Arc::new(Service::new(ports, meant.config)))
+        let (store, bus) = (store::connect(&meant.zookeeper)?, bus::connect(&meant.kafka)?);
+        Ok(meant.make(store, bus, nodes::connect(&identity)?))
+    }
+}
+
+impl Meant {
+    /// The service in the process that `within` describes.
+    pub(crate) fn place(self, within: &Within, nodes: Arc<dyn Nodes>) -> Arc<dyn Running> {
+        self.make(within.session(), within.bus(), nodes)
+    }
+
+    fn make(
+        self,
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        nodes: Arc<dyn Nodes>,
+    ) -> Arc<dyn Running> {
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        Arc::new(Service::new(Ports { bus, store, nodes, clock, entropy }, self.config))
     }
 }

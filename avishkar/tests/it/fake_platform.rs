@@ -9,6 +9,8 @@ use std::thread;
 pub(crate) enum Answer {
     /// Status and body.
     Says(u16, String),
+    /// Records of a topic from this offset on, a line each.
+    Reads(i64, String),
     HangsUp,
 }
 
@@ -42,14 +44,17 @@ impl FakePlatform {
                 let line = request.line.clone();
                 kept.push(request);
                 drop(kept);
-                if let Answer::Says(status, body) = answer(&line, before) {
-                    let length = body.len();
-                    // A client that has gone away, as `logs | head` does, is no fault.
-                    drop(write!(
-                        stream,
-                        "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-                    ));
-                }
+                let (status, header, body) = match answer(&line, before) {
+                    Answer::Says(status, body) => (status, String::new(), body),
+                    Answer::Reads(from, body) => (200, format!("x-offset: {from}\r\n"), body),
+                    Answer::HangsUp => continue,
+                };
+                let length = body.len();
+                // A client that has gone away, as `logs | head` does, is no fault.
+                drop(write!(
+                    stream,
+                    "HTTP/1.1 {status} x\r\n{header}connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+                ));
             }
         });
         FakePlatform { url, requests }

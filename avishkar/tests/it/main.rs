@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up should say where")]
 
 mod api_map;
+mod bus;
+mod doctor;
 mod fake_platform;
 mod setup;
 mod signing_in;

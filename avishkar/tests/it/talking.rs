@@ -10,7 +10,7 @@ use crate::fake_platform::{Answer, FakePlatform};
 use crate::{avishkar, said};
 
 /// A home folder that is signed in to this server.
-fn signed_in(url: &str) -> tempfile::TempDir {
+pub(crate) fn signed_in(url: &str) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir(home.path().join("avishkar")).unwrap();
     let noted = json!({ "server": url, "username": "admin", "token": "t" });
@@ -108,21 +108,4 @@ fn a_server_without_a_scheme_is_typed_wrong_and_not_unreachable() {
     let output = avishkar(&["--server", "127.0.0.1:8010", "apps"], &home).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output.stderr).contains("http://"), "{}", said(&output.stderr));
-}
-
-#[test]
-fn brokers_that_do_not_answer_have_the_code_and_a_hint_of_what_cannot_be_reached() {
-    let home = tempfile::tempdir().unwrap();
-    let ask = |arguments: &[&str]| {
-        let arguments = [&["bus"], arguments, &["--brokers", "127.0.0.1:1"]].concat();
-        avishkar(&arguments, &home).stderr(Stdio::piped()).spawn().unwrap()
-    };
-    // Both at once: each waits for its deadline.
-    let asking =
-        [ask(&["send", "DeploymentManager", "deploy app$a"]), ask(&["tail", "first_topic"])];
-    for child in asking {
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(3), "{}", said(&output.stderr));
-        assert!(said(&output.stderr).contains("hint: is Kafka running?"));
-    }
 }

@@ -22,6 +22,7 @@ mod d_four_apps;
 mod e_kills;
 mod f_stores_lost;
 mod g_nothing_left;
+mod h_single;
 
 use std::env;
 use std::time::Duration;

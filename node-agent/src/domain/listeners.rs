@@ -8,7 +8,7 @@ const ENGINE_DNS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 const LISTEN: &str = "0A";
 
 /// The listening sockets of a text of `/proc/<pid>/net/tcp` or `tcp6`, sorted; the engine's own left out.
-pub(crate) fn parse(table: &str) -> Vec<SocketAddr> {
+pub fn parse(table: &str) -> Vec<SocketAddr> {
     let mut found: Vec<SocketAddr> = table.lines().skip(1).filter_map(listening).collect();
     found.retain(|socket| socket.ip() != ENGINE_DNS);
     found.sort_unstable();

@@ -1,6 +1,6 @@
 //! Calls that change nothing.
 
-use actix_web::web::{Bytes, Data, Json, Path, Query};
+use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{Error, HttpResponse, Responder};
 use common::agent::LogQuery;
 use common::name::ContainerName;
@@ -41,7 +41,7 @@ pub(super) async fn logs(
 pub(super) async fn samples(agent: Data<Agent>) -> impl Responder {
     let lines = stream::unfold(agent.samples.subscribe(), |mut samples| async move {
         samples.changed().await.ok()?;
-        let line: Bytes = samples.borrow_and_update().clone();
+        let line = samples.borrow_and_update().line().unwrap_or_default();
         Some((Ok::<_, Error>(line), samples))
     });
     let lines = lines.take_until(agent.closing.clone().cancelled_owned());

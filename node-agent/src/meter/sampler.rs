@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use chassis::lifecycle::Lifecycle;
 use common::port::nodes::{ContainerUse, Sample};
 use tokio::time::MissedTickBehavior;
 
 use super::cgroup::Group;
+use super::latest::Latest;
 use super::machine::Machine;
 use crate::agent::Agent;
 use crate::domain::usage::{CpuWindow, percent};
@@ -43,7 +43,7 @@ pub(crate) async fn run(agent: &Agent, lifecycle: &Lifecycle) {
         beat.now();
         let sample = take(agent, &mut machine, &mut gauges);
         if agent.samples.receiver_count() > 0 {
-            agent.samples.send_replace(line(&sample));
+            agent.samples.send_replace(Latest::new(sample));
         }
     }
 }
@@ -104,10 +104,4 @@ impl Gauge {
         let memory = group.limits.memory_bytes;
         (cpu, memory.map_or(0.0, |limit| percent(reading.memory_bytes, limit)))
     }
-}
-
-fn line(sample: &Sample) -> Bytes {
-    let mut line = serde_json::to_vec(sample).unwrap_or_default();
-    line.push(b'\n');
-    line.into()
 }

@@ -1,0 +1,187 @@
+//! The edge as a container of this machine's engine: for a platform in one process.
+//!
+//! Owns one container, `avishkar-edge`, on the machine's own network. The engine itself brings it back
+//! after a crash or a restart, so that apps answer while no process of the platform runs.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, RestartPolicy, RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
+    StartContainerOptions, StopContainerOptionsBuilder,
+};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use common::digest::Digest;
+use common::port::container::label;
+use common::port::containers::Error;
+
+use super::failure::{attempt, classify, is_missing, within};
+use super::{QUICK, START};
+
+const NAME: &str = "avishkar-edge";
+/// What kind of thing of the platform's it is.
+pub(super) const EDGE: &str = "edge";
+/// What it is made of; a container without this label is not ours.
+const LABEL: &str = "avishkar.edge";
+const MEMORY: i64 = 512 * 1024 * 1024;
+/// Requests under way get as long when it is replaced.
+const STOP_SECONDS: i32 = 20;
+
+/// How the edge runs on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeContainerSettings {
+    /// The engine's Unix socket.
+    pub socket: PathBuf,
+    pub image: String,
+    /// The address of front ports and of the listener for host names.
+    pub bind: IpAddr,
+    /// The folder of `table.json`, and of what the edge has accepted.
+    pub table_folder: PathBuf,
+    /// The folder of its control socket and its access log, which it writes.
+    pub run_folder: PathBuf,
+    /// As whom it runs: user and group ids. Both folders belong to them.
+    pub owner: (u32, u32),
+}
+
+/// The container of the edge.
+#[derive(Debug)]
+pub struct EdgeContainer {
+    settings: EdgeContainerSettings,
+    docker: Docker,
+}
+
+impl EdgeContainer {
+    /// Fails while there is no socket.
+    pub fn new(settings: EdgeContainerSettings) -> Result<Self, Error> {
+        let socket = settings.socket.to_string_lossy();
+        let docker = Docker::connect_with_unix(&socket, START.as_secs(), API_DEFAULT_VERSION);
+        Ok(EdgeContainer { docker: docker.map_err(classify)?, settings })
+    }
+
+    pub fn image(&self) -> &str {
+        &self.settings.image
+    }
+
+    /// Makes it run as it should, from the image as it is now. Says whether it was made anew.
+    pub async fn ensure(&self) -> Result<bool, Error> {
+        let wanted = self.fingerprint().await?;
+        match self.look().await? {
+            Some(Found { ours: true, running: true, made_of }) if made_of == wanted => {
+                return Ok(false);
+            }
+            Some(Found { ours: false, .. }) => return Err(foreign()),
+            Some(_) => self.remove().await?,
+            None => {}
+        }
+        let options = CreateContainerOptionsBuilder::new().name(NAME).build();
+        let made = self.docker.create_container(Some(options), self.body(&wanted));
+        within(START, made).await?;
+        within(START, self.docker.start_container(NAME, None::<StartContainerOptions>)).await?;
+        Ok(true)
+    }
+
+    /// Whether it runs; of what it was made is not looked at.
+    pub async fn is_running(&self) -> Result<bool, Error> {
+        Ok(self.look().await?.is_some_and(|found| found.ours && found.running))
+    }
+
+    /// Makes sure that it is gone; requests under way end first, within a bound.
+    pub async fn remove(&self) -> Result<(), Error> {
+        match self.look().await? {
+            None => return Ok(()),
+            Some(Found { ours: false, .. }) => return Err(foreign()),
+            Some(_) => {}
+        }
+        let stop = StopContainerOptionsBuilder::new().t(STOP_SECONDS).build();
+        // Whatever does not stop is removed by force.
+        drop(attempt(START, self.docker.stop_container(NAME, Some(stop))).await?);
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        match attempt(START, self.docker.remove_container(NAME, Some(options))).await? {
+            Ok(()) => Ok(()),
+            Err(err) if is_missing(&err) => Ok(()),
+            Err(err) => Err(classify(err)),
+        }
+    }
+
+    /// The settings and the image's id: whatever changes makes another container.
+    async fn fingerprint(&self) -> Result<String, Error> {
+        let image = &self.settings.image;
+        let id = match attempt(QUICK, self.docker.inspect_image(image)).await? {
+            Ok(found) => found.id.unwrap_or_default(),
+            Err(err) if is_missing(&err) => {
+                let source = Box::new(err);
+                return Err(Error::ImageUnavailable { image: image.clone(), source });
+            }
+            Err(err) => return Err(classify(err)),
+        };
+        Ok(Digest::of(format!("{:?} {id}", self.settings).as_bytes()).to_string())
+    }
+
+    async fn look(&self) -> Result<Option<Found>, Error> {
+        let inspected = self.docker.inspect_container(NAME, None::<InspectContainerOptions>);
+        let found = match attempt(QUICK, inspected).await? {
+            Ok(found) => found,
+            Err(err) if is_missing(&err) => return Ok(None),
+            Err(err) => return Err(classify(err)),
+        };
+        let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
+        let made_of = labels.get(LABEL).cloned();
+        let running = found.state.and_then(|state| state.running).unwrap_or_default();
+        let ours = made_of.is_some();
+        Ok(Some(Found { ours, running, made_of: made_of.unwrap_or_default() }))
+    }
+
+    fn body(&self, fingerprint: &str) -> ContainerCreateBody {
+        let EdgeContainerSettings { image, bind, table_folder, run_folder, owner, .. } =
+            &self.settings;
+        let (user, group) = owner;
+        let log = [("max-size", "10m"), ("max-file", "3")];
+        let log = log.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let always = RestartPolicyNameEnum::UNLESS_STOPPED;
+        let host = HostConfig {
+            network_mode: Some("host".to_owned()),
+            binds: Some(vec![
+                format!("{}:/var/lib/avishkar/edge", table_folder.display()),
+                format!("{}:/run/avishkar/edge", run_folder.display()),
+            ]),
+            readonly_rootfs: Some(true),
+            tmpfs: Some(HashMap::from([("/tmp".to_owned(), "size=64m,mode=1777".to_owned())])),
+            memory: Some(MEMORY),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            init: Some(true),
+            restart_policy: Some(RestartPolicy { name: Some(always), maximum_retry_count: None }),
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("json-file".to_owned()),
+                config: Some(log.collect()),
+            }),
+            ..HostConfig::default()
+        };
+        ContainerCreateBody {
+            image: Some(image.clone()),
+            user: Some(format!("{user}:{group}")),
+            env: Some(vec![format!("EDGE_BIND={bind}")]),
+            labels: Some(HashMap::from([
+                (label::PLATFORM.to_owned(), EDGE.to_owned()),
+                (LABEL.to_owned(), fingerprint.to_owned()),
+            ])),
+            host_config: Some(host),
+            ..ContainerCreateBody::default()
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Found {
+    ours: bool,
+    running: bool,
+    made_of: String,
+}
+
+fn foreign() -> Error {
+    Error::Refused(format!("the name {NAME} belongs to a container that is not the platform's"))
+}

@@ -1,0 +1,88 @@
+//! `avishkar up --detach`: the same in the background. Returns once it is ready, or has failed.
+
+mod listener;
+
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use adapters::embedded;
+use anyhow::Context as _;
+use tokio::time::{Instant, sleep};
+
+use crate::cli::Up;
+use crate::failure::Failure;
+use crate::output::Output;
+use listener::Listener;
+
+/// After a crash every page of the bus and the store is looked at before anything else happens.
+const READY_WITHIN: Duration = Duration::from_mins(3);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How much of what it wrote is shown when it fails.
+const LAST_WORDS: u64 = 4096;
+
+pub(super) async fn start(args: &Up, data: &Path, output: Output) -> anyhow::Result<()> {
+    if let Err(embedded::Error::InUse { by, .. }) = embedded::look(data) {
+        let said = serde_json::json!({ "ready": true, "process": by, "started": false });
+        return output.answer(&said, "Avishkar runs already");
+    }
+    let logs = data.join("logs");
+    fs::create_dir_all(&logs).with_context(|| format!("{} cannot be made", logs.display()))?;
+    let path = logs.join("up.out");
+    let written =
+        File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+    let ready = Listener::bind(&logs)?;
+    let mut child = spawn(args, data, &written, &ready)?;
+    let deadline = Instant::now() + READY_WITHIN;
+    loop {
+        if ready.heard_ready()? {
+            let said = serde_json::json!({ "ready": true, "process": child.id(), "started": true });
+            let text = format!(
+                "Avishkar runs in the background as process {}; its output: {}",
+                child.id(),
+                path.display()
+            );
+            return output.answer(&said, &text);
+        }
+        if let Some(ended) = child.try_wait()? {
+            return Err(failed(ended, &path));
+        }
+        if Instant::now() > deadline {
+            let hint = format!("see {}; `avishkar down` ends it", path.display());
+            return Err(Failure::TimedOut { what: "the start".to_owned(), hint }.into());
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Away from this terminal: its signals are not for the platform.
+#[expect(clippy::disallowed_methods, reason = "the platform is started as a process of its own")]
+fn spawn(args: &Up, data: &Path, output: &File, ready: &Listener) -> anyhow::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("up").arg("--data").arg(data);
+    command.args(super::arguments(args)?);
+    command.env("NOTIFY_SOCKET", ready.path()).process_group(0);
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
+    command.spawn().context("the platform cannot be started")
+}
+
+/// With the exit code and the words of the process that failed.
+fn failed(ended: ExitStatus, path: &Path) -> anyhow::Error {
+    let code = ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    let said = last_words(path).unwrap_or_default();
+    // It has told its error as every command does.
+    let words = said.rsplit_once("error: ").map_or(said.as_str(), |(_, error)| error).to_owned();
+    Failure::Ended { code, words }.into()
+}
+
+fn last_words(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS)))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}

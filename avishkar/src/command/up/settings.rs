@@ -1,0 +1,241 @@
+//! What `avishkar up` runs with: the files of all services, each with what one process needs differently.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+
+use chassis::config::{self, Error, Problem, Sources};
+use chassis::telemetry;
+use common::service::ServiceName;
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::wiring::{self, Frame, Wiring};
+
+const DIFFERENCES: &str = include_str!("../../../../config/up.toml");
+const OWN: &str = "up";
+
+/// Everything, as it is meant.
+pub(in crate::command) struct Settings {
+    pub(super) edge: RawEdge,
+    pub(in crate::command) firewall: RawFirewall,
+    pub(super) telemetry: telemetry::Config,
+    pub(super) app_manager: Placed<wiring::app_manager::File>,
+    pub(super) deployment_manager: Placed<wiring::deployment_manager::File>,
+    pub(super) node_manager: Placed<wiring::node_manager::File>,
+    pub(super) load_balancer: Placed<wiring::load_balancer::File>,
+    pub(in crate::command) node_agent: Placed<wiring::node_agent::File>,
+}
+
+/// One service's file as it is meant.
+pub(in crate::command) struct Placed<W: Wiring> {
+    pub(super) frame: Frame,
+    pub(in crate::command) meant: W::Meant,
+}
+
+/// `[up]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUp {
+    edge: RawEdge,
+    firewall: RawFirewall,
+    telemetry: telemetry::Config,
+}
+
+/// `[up.edge]`: the container that NGINX runs in.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEdge {
+    pub(super) image: String,
+    pub(super) bind: IpAddr,
+}
+
+/// `[up.firewall]`: what sets the packet filter where the platform is not root.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::command) struct RawFirewall {
+    pub(in crate::command) image: String,
+}
+
+/// Where settings come from.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::command) struct From<'a> {
+    /// The folder of everything that is kept.
+    pub(in crate::command) data: &'a Path,
+    /// A folder with files of the user's own.
+    pub(in crate::command) files: Option<&'a Path>,
+    /// `service.section.key` and its value.
+    pub(in crate::command) overrides: &'a [(String, String)],
+}
+
+impl Settings {
+    pub(in crate::command) fn read(from: From<'_>) -> Result<Self, Error> {
+        let mut differences = differences(from.data);
+        let own = from.sources(OWN, &differences.remove(OWN).unwrap_or_default());
+        let RawUp { edge, firewall, telemetry } = config::read("", &own)?;
+        let mut problems = from.strangers();
+        let app_manager = place(from, &differences, &mut problems)?;
+        let deployment_manager = place(from, &differences, &mut problems)?;
+        let node_manager = place(from, &differences, &mut problems)?;
+        let load_balancer = place(from, &differences, &mut problems)?;
+        let node_agent = place(from, &differences, &mut problems)?;
+        match (app_manager, deployment_manager, node_manager, load_balancer, node_agent) {
+            (
+                Some(app_manager),
+                Some(deployment_manager),
+                Some(node_manager),
+                Some(load_balancer),
+                Some(node_agent),
+            ) if problems.is_empty() => Ok(Settings {
+                edge,
+                firewall,
+                telemetry,
+                app_manager,
+                deployment_manager,
+                node_manager,
+                load_balancer,
+                node_agent,
+            }),
+            _ => Err(Error::Wrong(problems)),
+        }
+    }
+}
+
+impl From<'_> {
+    /// Where one section group's settings come from: `layer` under the user's own files and words.
+    fn sources(self, name: &str, layer: &Table) -> Sources {
+        let file = self.files.map(|folder| folder.join(format!("{name}.toml")));
+        let own = |(key, value): &(String, String)| {
+            let key = key.strip_prefix(name)?.strip_prefix('.')?;
+            Some((key.to_owned(), value.clone()))
+        };
+        Sources {
+            layer: layer.to_string(),
+            file: file.filter(|file| file.exists()),
+            environment: BTreeMap::new(),
+            overrides: self.overrides.iter().filter_map(own).collect(),
+        }
+    }
+
+    /// What is said of services that there are none of.
+    fn strangers(self) -> Vec<Problem> {
+        let known = |key: &str| {
+            let name = key.split('.').next().unwrap_or_default();
+            name == OWN || name.parse::<ServiceName>().is_ok()
+        };
+        let unknown = self.overrides.iter().filter(|(key, _)| !known(key));
+        let problem = |(key, _): &(String, String)| {
+            Problem::new(
+                key,
+                "begins with the name of a service: app-manager.uploads.max_mib for instance",
+            )
+        };
+        unknown.map(problem).collect()
+    }
+}
+
+/// What one process needs differently, by service.
+fn differences(data: &Path) -> BTreeMap<String, Table> {
+    let state = data.parent().unwrap_or(data);
+    let mut differences: Value =
+        toml::from_str(DIFFERENCES).unwrap_or_else(|_| Table::new().into());
+    fill(&mut differences, &[("{data}", data), ("{state}", state)]);
+    let Value::Table(services) = differences else { return BTreeMap::new() };
+    let table = |(name, value): (String, Value)| Some((name, Table::try_from(value).ok()?));
+    services.into_iter().filter_map(table).collect()
+}
+
+/// Puts folders in the place of their names.
+fn fill(value: &mut Value, names: &[(&str, &Path)]) {
+    if let Value::String(text) = value {
+        for (name, path) in names {
+            *text = text.replace(name, &path.to_string_lossy());
+        }
+    } else if let Value::Table(table) = value {
+        for (_, value) in table.iter_mut() {
+            fill(value, names);
+        }
+    } else if let Value::Array(values) = value {
+        for value in values {
+            fill(value, names);
+        }
+    }
+}
+
+/// Reads and resolves one service's file; its problems carry its name.
+fn place<W: Wiring>(
+    from: From<'_>,
+    differences: &BTreeMap<String, Table>,
+    problems: &mut Vec<Problem>,
+) -> Result<Option<Placed<W>>, Error> {
+    let name = W::SERVICE.as_str();
+    let layer = differences.get(name).cloned().unwrap_or_default();
+    let file: W = config::read(W::DEFAULTS, &from.sources(name, &layer))?;
+    match file.resolve() {
+        Ok((frame, meant)) => Ok(Some(Placed { frame, meant })),
+        Err(found) => {
+            let named =
+                |problem: Problem| Problem { key: format!("{name}.{}", problem.key), ..problem };
+            problems.extend(found.into_iter().map(named));
+            Ok(None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(overrides: &[(&str, &str)]) -> Result<Settings, Error> {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let overrides: Vec<_> = overrides.iter().map(owned).collect();
+        let data = Path::new("/state/up");
+        Settings::read(From { data, files: None, overrides: &overrides })
+    }
+
+    #[test]
+    fn everything_is_kept_below_the_folder() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.telemetry.log_folder, "/state/up/logs");
+        let folders = settings.load_balancer.meant.edge_folders();
+        assert_eq!(folders, ("/state/up/edge/table".into(), "/state/up/edge/run".into()));
+        let agent = settings.node_agent.meant;
+        assert_eq!(agent.data_folder, Path::new("/state/up/node-agent"));
+        assert_eq!(agent.build_env_folder, Path::new("/state/images/build-env"));
+    }
+
+    #[test]
+    fn nobody_listens_for_other_processes() {
+        let settings = read(&[]).unwrap();
+        let frames = [
+            settings.app_manager.frame,
+            settings.deployment_manager.frame,
+            settings.node_manager.frame,
+            settings.load_balancer.frame,
+            settings.node_agent.frame,
+        ];
+        assert!(frames.iter().all(|frame| frame.http.internal_address.is_none()));
+        let loopback = |frame: &Frame| frame.http.address.is_none_or(|at| at.ip().is_loopback());
+        assert!(frames.iter().all(loopback));
+    }
+
+    #[test]
+    fn a_setting_is_given_with_the_name_of_its_service() {
+        let settings = read(&[("load-balancer.edge.advertised", "192.0.2.1")]).unwrap();
+        assert!(!settings.load_balancer.frame.http.advertised.is_empty());
+        for wrong in [("edge.advertised", "192.0.2.1"), ("load-balancer.edge.advertised", "x")] {
+            let Err(Error::Wrong(problems)) = read(&[wrong]) else { panic!("{wrong:?} is taken") };
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert_eq!(problems[0].key, wrong.0);
+        }
+    }
+
+    #[test]
+    fn a_file_of_ones_own_comes_on_top() {
+        let files = tempfile::tempdir().unwrap();
+        std::fs::write(files.path().join("up.toml"), "[edge]\nbind = \"0.0.0.0\"\n").unwrap();
+        let data = Path::new("/state/up");
+        let from = From { data, files: Some(files.path()), overrides: &[] };
+        assert!(Settings::read(from).unwrap().edge.bind.is_unspecified());
+    }
+}

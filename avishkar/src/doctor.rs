@@ -1,0 +1,59 @@
+//! What is wrong with this machine for the platform, and what to do about it.
+//!
+//! Reading order: [`Settings`] say what the platform needs; `observe` reads the machine and changes
+//! nothing; `engine`, `folder`, `ports` and `machine` judge what was observed, each finding a [`Check`].
+
+mod check;
+mod engine;
+mod folder;
+mod machine;
+mod observe;
+mod ports;
+mod settings;
+
+use self::observe::Observed;
+
+pub(crate) use self::check::{Check, Verdict};
+pub(crate) use self::settings::{Settings, default_folder};
+
+use crate::failure::Failure;
+
+/// Why somebody looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To see how the machine is: a platform that runs has its ports and its folder rightly.
+    Examine,
+    /// To start the platform: nobody else may have what it needs.
+    Start,
+}
+
+/// Everything that can be said of this machine, what matters most first.
+pub(crate) async fn examine(settings: &Settings) -> Vec<Check> {
+    checks(settings, &observe::machine(settings).await, Purpose::Examine)
+}
+
+/// Before the platform starts: the first thing that keeps it from starting, else what to warn of.
+pub(crate) async fn preflight(settings: &Settings) -> Result<Vec<Check>, Failure> {
+    let checks = checks(settings, &observe::machine(settings).await, Purpose::Start);
+    if let Some(failure) = checks.iter().find_map(Check::failure) {
+        return Err(failure);
+    }
+    Ok(checks.into_iter().filter(|check| check.verdict == Verdict::Warning).collect())
+}
+
+fn checks(settings: &Settings, observed: &Observed, purpose: Purpose) -> Vec<Check> {
+    let is_ours = ports::Ours {
+        services: purpose == Purpose::Examine && folder::is_in_use(&observed.folder),
+        edge: engine::runs_edge(observed.engine.as_ref().ok(), settings.edge),
+    };
+    let mut checks = engine::checks(settings, observed);
+    checks.push(folder::usable(&observed.folder, purpose));
+    checks.extend(folder::room(&observed.folder));
+    checks.push(ports::services(settings, &observed.listeners, is_ours));
+    checks.push(ports::front(settings, &observed.listeners, is_ours));
+    checks.push(machine::clock(observed));
+    checks.push(machine::memory(observed.memory));
+    checks.push(machine::iptables(observed.has_iptables));
+    checks.push(machine::control_groups(observed.has_control_groups));
+    checks
+}

@@ -1,0 +1,143 @@
+//! The platform of `avishkar up`, in a folder of its own, on this machine's engine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::docker::docker;
+use crate::platform::{Ran, User, binary, state_folder};
+
+const COMMAND_WITHIN: Duration = Duration::from_mins(4);
+const ENGINE_WITHIN: Duration = Duration::from_mins(1);
+
+/// One platform in one process. It is ended with the test, whatever happens.
+#[derive(Debug)]
+pub struct Single {
+    home: TempDir,
+    folder: PathBuf,
+}
+
+impl Single {
+    /// Nothing runs yet.
+    pub async fn new() -> anyhow::Result<Self> {
+        let home = tempfile::tempdir()?;
+        let folder = home.path().join("platform");
+        let single = Single { home, folder };
+        let left = single.everything().await?;
+        ensure!(left.is_empty(), "another platform left {left:?}: `make down`");
+        Ok(single)
+    }
+
+    /// Where it keeps everything.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts it for the first time; its first admin.
+    pub async fn up(&self) -> anyhow::Result<User> {
+        self.start().await?;
+        User::first(&self.folder.join("app-manager").join("one-time-token")).await
+    }
+
+    /// Starts it in the background; returns once it is ready.
+    pub async fn start(&self) -> anyhow::Result<()> {
+        let up = self.run(&["up", "--detach"]).await?;
+        ensure!(up.code == 0, "it does not start: {}", up.stderr);
+        Ok(())
+    }
+
+    /// Ends it for good, with all that it keeps.
+    pub async fn end(&self) -> anyhow::Result<()> {
+        let down = self.run(&["down", "--purge"]).await?;
+        ensure!(down.code == 0, "it does not end: {}", down.stderr);
+        let left = self.everything().await?;
+        ensure!(left.is_empty(), "left in the engine: {left:?}");
+        Ok(())
+    }
+
+    /// Runs a command on its folder.
+    pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<Ran> {
+        let folder = self.folder.to_str().context("a folder's path is UTF-8")?;
+        self.run_in(folder, arguments).await
+    }
+
+    /// Runs a command on another folder.
+    #[expect(clippy::disallowed_methods, reason = "the command line is the thing under test")]
+    pub async fn run_in(&self, folder: &str, arguments: &[&str]) -> anyhow::Result<Ran> {
+        let mut command = Command::new(binary()?);
+        command.args(arguments).args(["--data", folder]).stdin(Stdio::null()).kill_on_drop(true);
+        command.env("XDG_CONFIG_HOME", self.home.path());
+        let output = tokio::time::timeout(COMMAND_WITHIN, command.output())
+            .await
+            .with_context(|| format!("{arguments:?} took too long"))??;
+        Ok(Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Ends its process without warning.
+    pub async fn kill(&self) -> anyhow::Result<()> {
+        let process = fs::read_to_string(self.folder.join("lock"))?;
+        kill(process.trim()).await
+    }
+
+    /// Ends the engine without warning and starts it again. Somebody else's engine is not killed: says
+    /// whether it was.
+    #[expect(clippy::disallowed_methods, reason = "the engine is started as `make` does it")]
+    pub async fn kill_engine(&self) -> anyhow::Result<bool> {
+        let state = state_folder().context("there is no folder for state")?;
+        let Ok(process) = fs::read_to_string(state.join("engine.pid")) else { return Ok(false) };
+        kill(process.trim()).await?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/engine.sh");
+        let started = Command::new(script).arg("up").stdin(Stdio::null()).output();
+        let started = tokio::time::timeout(ENGINE_WITHIN, started).await??;
+        ensure!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        Ok(true)
+    }
+
+    /// The containers of an instance, in any state.
+    pub async fn containers_of(&self, instance: &str) -> anyhow::Result<Vec<String>> {
+        containers(&format!("label=avishkar.instance={instance}")).await
+    }
+
+    /// Every container and network of the platform.
+    pub async fn everything(&self) -> anyhow::Result<Vec<String>> {
+        let mut all = containers("label=avishkar.platform=app").await?;
+        all.extend(containers("label=avishkar.platform=edge").await?);
+        let filter = ["--filter", "label=avishkar.platform=network"];
+        let networks = [&["network", "ls", "--format", "{{.Name}}"], &filter[..]].concat();
+        all.extend(docker(&networks).await?.lines().map(str::to_owned));
+        Ok(all)
+    }
+}
+
+impl Drop for Single {
+    #[expect(clippy::disallowed_methods, reason = "a test that fails leaves nothing behind either")]
+    fn drop(&mut self) {
+        if self.folder.exists()
+            && let Ok(binary) = binary()
+        {
+            let mut down = std::process::Command::new(binary);
+            drop(down.args(["down", "--purge", "--data"]).arg(&self.folder).output());
+        }
+    }
+}
+
+async fn containers(filter: &str) -> anyhow::Result<Vec<String>> {
+    let found = docker(&["ps", "-a", "--format", "{{.Names}}", "--filter", filter]).await?;
+    Ok(found.lines().map(str::to_owned).collect())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a power cut has no adapter")]
+async fn kill(process: &str) -> anyhow::Result<()> {
+    let killed = Command::new("kill").args(["-s", "KILL", process]).status().await?;
+    ensure!(killed.success(), "process {process} cannot be killed");
+    Ok(())
+}
