@@ -17,5 +17,12 @@ wait $images || fail "the images could not be made; see above"
 trap - EXIT
 avishkar=${CARGO_TARGET_DIR:-$root/target}/debug/avishkar
 say "starting the platform"
-"$avishkar" up --detach --data "$state_dir/up"
+# It outlives the terminal and the make that start it: no open file of theirs, on whose end somebody may wait.
+(
+  for open in /proc/"$BASHPID"/fd/*; do
+    number=${open##*/}
+    [ "$number" -le 2 ] || eval "exec $number>&-"
+  done
+  exec "$avishkar" up --detach --data "$state_dir/up"
+)
 docker/first-app.sh single
