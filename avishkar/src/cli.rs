@@ -30,8 +30,8 @@ pub(crate) enum Command {
     Deploy(Deploy),
     /// List what is deployed.
     Apps,
-    /// Show one instance: its state, URL, replicas, and what went wrong.
-    Status(Instance),
+    /// Show one instance: its state, URL, replicas, and what went wrong. Without a name: the platform's services.
+    Status(Status),
     /// Show the output of an instance's replicas.
     Logs(Logs),
     /// Run this many replicas of an instance, and wait until they serve.
@@ -86,8 +86,8 @@ pub(crate) struct Deploy {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Instance {
-    pub(crate) name: LegacyName,
+pub(crate) struct Status {
+    pub(crate) name: Option<LegacyName>,
 }
 
 #[derive(Debug, Args)]

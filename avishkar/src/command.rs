@@ -37,7 +37,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Login(args) => login::run(client()?, args, output).await,
             Command::Deploy(args) => deploy::run(&client()?, args, output).await,
             Command::Apps => apps::run(&client()?, output).await,
-            Command::Status(args) => status::run(&client()?, &args.name, output).await,
+            Command::Status(args) => status::run(&client()?, args.name.as_ref(), output).await,
             Command::Logs(args) => logs::run(&client()?, &args, output).await,
             Command::Scale(args) => scale::run(&client()?, &args, output).await,
             Command::Stop(args) => stop::run(&client()?, &args, output).await,

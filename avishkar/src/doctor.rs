@@ -10,6 +10,7 @@ mod machine;
 mod observe;
 mod ports;
 mod settings;
+mod sockets;
 
 use self::observe::Observed;
 
@@ -49,8 +50,8 @@ fn checks(settings: &Settings, observed: &Observed, purpose: Purpose) -> Vec<Che
     let mut checks = engine::checks(settings, observed);
     checks.push(folder::usable(&observed.folder, purpose));
     checks.extend(folder::room(&observed.folder));
-    checks.push(ports::services(settings, &observed.listeners, is_ours));
-    checks.push(ports::front(settings, &observed.listeners, is_ours));
+    checks.push(ports::services(settings, &observed.listening, is_ours));
+    checks.push(ports::front(settings, &observed.listening, is_ours));
     checks.push(machine::clock(observed));
     checks.push(machine::memory(observed.memory));
     checks.push(machine::iptables(observed.has_iptables));

@@ -25,7 +25,7 @@ const NOT_FOUND: u8 = 5;
 const FAILED: u8 = 6;
 /// The request was taken and is not done within the time one waits.
 const TIMED_OUT: u8 = 7;
-/// `doctor` found something that fails.
+/// `doctor`, or `status` of the platform, found something that fails.
 const UNFIT: u8 = 8;
 
 /// A failure that has an exit code of its own.

@@ -1,4 +1,6 @@
-//! `avishkar status NAME`.
+//! `avishkar status NAME`: one instance. Without a name: the platform.
+
+mod platform;
 
 use common::name::LegacyName;
 
@@ -6,7 +8,12 @@ use super::instance::Instance;
 use crate::client::Client;
 use crate::output::{Output, table};
 
-pub(crate) async fn run(client: &Client, name: &LegacyName, output: Output) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    client: &Client,
+    name: Option<&LegacyName>,
+    output: Output,
+) -> anyhow::Result<()> {
+    let Some(name) = name else { return platform::run(client, output).await };
     let instance: Instance = client.get(&format!("/api/v1/instances/{name}")).await?;
     output.answer(&instance, &text(&instance))
 }

@@ -3,7 +3,6 @@
 use std::env::current_exe;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use adapters::docker::{Survey, survey};
@@ -16,10 +15,9 @@ use rustix::fs::{Access, access, statvfs};
 use super::check::Check;
 use super::engine;
 use super::folder::{Folder, Seen};
+use super::ports::Listening;
 use super::settings::Settings;
 
-/// The kernel's tables of sockets, for both protocols.
-const SOCKETS: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 /// Where programs for administrators are; not every user's PATH has these folders.
 const PROGRAMS: [&str; 5] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin"];
 /// What systemd's time service says of itself; other services have no such place.
@@ -32,7 +30,7 @@ pub(super) struct Observed {
     /// How many bytes of the disk of images and containers are free, if it is a disk of this machine.
     pub(super) engine_room: Option<u64>,
     pub(super) folder: Folder,
-    pub(super) listeners: Vec<SocketAddr>,
+    pub(super) listening: Listening,
     pub(super) clocks: Clocks,
     /// None where the kernel does not tell.
     pub(super) memory: Option<Memory>,
@@ -64,7 +62,7 @@ pub(super) async fn machine(settings: &Settings) -> Observed {
         engine_room,
         engine,
         folder: folder(&settings.folder),
-        listeners: SOCKETS.iter().flat_map(|table| listeners(table)).collect(),
+        listening: Listening::of_machine(settings),
         clocks: Clocks {
             now,
             latest_file: latest_file(&settings.folder),
@@ -103,11 +101,6 @@ fn writable(folder: &Path, look: Look) -> Result<Look, Seen> {
 fn room(folder: &Path) -> Option<u64> {
     let disk = statvfs(folder).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
-}
-
-fn listeners(table: &str) -> Vec<SocketAddr> {
-    let text = fs::read_to_string(table).unwrap_or_default();
-    node_agent::listening_sockets(&text)
 }
 
 /// The program itself, and what is in the folder.

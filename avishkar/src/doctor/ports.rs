@@ -1,10 +1,11 @@
 //! The ports of this machine: free, ours, or somebody else's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::check::Check;
 use super::settings::Settings;
+use super::sockets::{self, Holder};
 use crate::failure::{Obstacle, who_listens};
 
 /// Front ports that the edge leaves alone anyway: other programs are known by them.
@@ -19,13 +20,45 @@ pub(super) struct Ours {
     pub(super) edge: bool,
 }
 
-pub(super) fn services(settings: &Settings, listeners: &[SocketAddr], ours: Ours) -> Check {
+/// Who listens on the ports that the platform needs.
+#[derive(Debug, Default)]
+pub(super) struct Listening {
+    /// By port; somebody of whom this user may see nothing has no name.
+    taken: BTreeMap<u16, Option<Holder>>,
+}
+
+impl Listening {
+    /// As it is now.
+    pub(super) fn of_machine(settings: &Settings) -> Self {
+        let needed = needed(settings);
+        let mut taken = taken(&sockets::listeners(), settings.address);
+        taken.retain(|port| needed.contains(port));
+        let mut holders = sockets::holders(&taken);
+        Listening { taken: taken.into_iter().map(|port| (port, holders.remove(&port))).collect() }
+    }
+
+    /// Of these ports, those that somebody has.
+    fn among(&self, ports: &BTreeSet<u16>) -> Vec<u16> {
+        ports.iter().filter(|port| self.taken.contains_key(port)).copied().collect()
+    }
+
+    /// `another program`, or its name where all have the same.
+    fn holder(&self, ports: &[u16]) -> String {
+        let mut holders = ports.iter().filter_map(|port| self.taken.get(port));
+        let first = holders.next().and_then(Option::as_ref);
+        match first.filter(|first| holders.all(|other| other.as_ref() == Some(first))) {
+            Some(holder) => holder.to_string(),
+            None if ports.len() > 1 => "other programs".to_owned(),
+            None => "another program".to_owned(),
+        }
+    }
+}
+
+pub(super) fn services(settings: &Settings, listening: &Listening, ours: Ours) -> Check {
     let name = "ports";
-    let taken = taken(listeners, settings.address);
     let services = settings.services.iter().filter(|_| !ours.services);
     let host_names = Some(&settings.host_names).filter(|_| !ours.edge);
-    let wanted: BTreeSet<u16> = services.chain(host_names).copied().collect();
-    let ports: Vec<u16> = wanted.intersection(&taken).copied().collect();
+    let ports = listening.among(&services.chain(host_names).copied().collect());
     let Some(first) = ports.first() else {
         let sentence = match (ours.services, ours.edge) {
             (true, true) => "the platform listens on its ports",
@@ -34,39 +67,47 @@ pub(super) fn services(settings: &Settings, listeners: &[SocketAddr], ours: Ours
         };
         return Check::fine(name, sentence);
     };
+    let holder = listening.holder(&ports);
     let sentence = match ports.len() {
-        1 => format!("port {first} of this machine is taken by another program"),
-        _ => format!("ports {} of this machine are taken by other programs", listed(&ports)),
+        1 => format!("port {first} of this machine is taken by {holder}"),
+        _ => format!("ports {} of this machine are taken by {holder}", listed(&ports)),
     };
     Check::failing(name, Obstacle::PortInUse.failure(sentence, who_listens(*first)))
 }
 
 /// The edge leaves front ports alone that others have: only without any there is no URL.
-pub(super) fn front(settings: &Settings, listeners: &[SocketAddr], ours: Ours) -> Check {
+pub(super) fn front(settings: &Settings, listening: &Listening, ours: Ours) -> Check {
     let name = "front ports";
     let (first, last) = (settings.front.start(), settings.front.end());
     if ours.edge {
         return Check::fine(name, format!("the edge has its ports of {first} to {last}"));
     }
-    let taken = taken(listeners, settings.address);
-    let wanted: BTreeSet<u16> =
-        settings.front.clone().filter(|port| !RESERVED.contains(port)).collect();
-    let ports: Vec<u16> = wanted.intersection(&taken).copied().collect();
+    let wanted = offered(settings);
+    let ports = listening.among(&wanted);
     let Some(lowest) = ports.first() else {
         return Check::fine(name, format!("nobody else listens on {first} to {last}"));
     };
+    let holder = listening.holder(&ports);
     if ports.len() == wanted.len() {
-        let sentence = format!("every front port, {first} to {last}, is taken by another program");
+        let sentence = format!("every front port, {first} to {last}, is taken by {holder}");
         return Check::failing(name, Obstacle::PortInUse.failure(sentence, who_listens(*lowest)));
     }
     let sentence = match ports.len() {
-        1 => format!("front port {lowest} is taken by another program, and no app gets it"),
-        _ => format!(
-            "front ports {} are taken by other programs, and no app gets them",
-            listed(&ports)
-        ),
+        1 => format!("front port {lowest} is taken by {holder}, and no app gets it"),
+        _ => format!("front ports {} are taken by {holder}, and no app gets them", listed(&ports)),
     };
     Check::warning(name, sentence, who_listens(*lowest))
+}
+
+/// The front ports that the edge gives to apps.
+fn offered(settings: &Settings) -> BTreeSet<u16> {
+    settings.front.clone().filter(|port| !RESERVED.contains(port)).collect()
+}
+
+fn needed(settings: &Settings) -> BTreeSet<u16> {
+    let mut needed = offered(settings);
+    needed.extend(settings.services.iter().copied().chain([settings.host_names]));
+    needed
 }
 
 /// The ports on which nobody can listen at `address` any more.
@@ -98,36 +139,56 @@ mod tests {
         Settings::new("/run/docker.sock".into(), Path::new("state"))
     }
 
-    fn listeners(texts: &[&str]) -> Vec<SocketAddr> {
-        texts.iter().map(|text| text.parse().unwrap()).collect()
+    /// Somebody without a name has these ports.
+    fn listening(ports: &[u16]) -> Listening {
+        Listening { taken: ports.iter().map(|port| (*port, None)).collect() }
     }
 
     #[test]
     fn a_port_is_taken_by_who_listens_where_the_platform_would() {
-        let taken = Verdict::Failure(Obstacle::PortInUse);
-        let cases: [(&[&str], Verdict); 8] = [
-            (&[], Verdict::Fine),
-            (&["127.0.0.1:8010"], taken),
-            (&["0.0.0.0:8088"], taken),
-            (&["[::]:8050"], taken),
-            (&["[::ffff:127.0.0.1]:8030"], taken),
-            (&["[::1]:8010"], Verdict::Fine),
-            (&["192.0.2.7:8010"], Verdict::Fine),
-            (&["127.0.0.1:22", "0.0.0.0:9010"], Verdict::Fine),
+        let address = settings().address;
+        let cases: [(&[&str], &[u16]); 7] = [
+            (&[], &[]),
+            (&["127.0.0.1:8010"], &[8010]),
+            (&["0.0.0.0:8088", "[::]:8050"], &[8050, 8088]),
+            (&["[::ffff:127.0.0.1]:8030"], &[8030]),
+            (&["[::1]:8010"], &[]),
+            (&["192.0.2.7:8010"], &[]),
+            (&["127.0.0.1:22", "127.0.0.1:22"], &[22]),
         ];
-        for (texts, verdict) in cases {
-            let check = services(&settings(), &listeners(texts), NOTHING_RUNS);
-            assert_eq!(check.verdict, verdict, "{texts:?}");
+        for (texts, ports) in cases {
+            let found: Vec<SocketAddr> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            assert_eq!(taken(&found, address), ports.iter().copied().collect(), "{texts:?}");
         }
-        let two =
-            services(&settings(), &listeners(&["127.0.0.1:8050", "127.0.0.1:8010"]), NOTHING_RUNS);
-        assert_eq!(two.sentence, "ports 8010, 8050 of this machine are taken by other programs");
-        assert!(two.advice.unwrap().contains(":8010"));
+    }
+
+    #[test]
+    fn a_port_of_the_platform_that_somebody_has_is_named_with_who_has_it() {
+        let sentence = |listening: &Listening| {
+            let check = services(&settings(), listening, NOTHING_RUNS);
+            assert_eq!(check.verdict, Verdict::Failure(Obstacle::PortInUse));
+            check.sentence
+        };
+        let unknown = listening(&[8010]);
+        assert_eq!(sentence(&unknown), "port 8010 of this machine is taken by another program");
+        let two = listening(&[8050, 8010]);
+        let told = "ports 8010, 8050 of this machine are taken by other programs";
+        assert_eq!(sentence(&two), told);
+        let nginx = || Some(Holder { name: "nginx".to_owned(), id: 7 });
+        let one_holder = Listening { taken: [(8010, nginx()), (8050, nginx())].into() };
+        let told = "ports 8010, 8050 of this machine are taken by nginx (process 7)";
+        assert_eq!(sentence(&one_holder), told);
+        let half = Listening { taken: [(8010, nginx()), (8050, None)].into() };
+        assert!(sentence(&half).ends_with("other programs"));
+        assert_eq!(
+            services(&settings(), &listening(&[22, 2000]), NOTHING_RUNS).verdict,
+            Verdict::Fine
+        );
     }
 
     #[test]
     fn what_the_platform_listens_on_is_its_own() {
-        let all = listeners(&["127.0.0.1:8010", "127.0.0.1:8088", "127.0.0.1:2000"]);
+        let all = listening(&[8010, 8088, 2000]);
         let verdict = |services_run, edge_runs| {
             let ours = Ours { services: services_run, edge: edge_runs };
             services(&settings(), &all, ours).verdict
@@ -141,11 +202,7 @@ mod tests {
 
     #[test]
     fn front_ports_of_others_are_named_and_only_without_any_it_fails() {
-        let checked = |ports: &[u16]| {
-            let found: Vec<SocketAddr> =
-                ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect();
-            front(&settings(), &found, NOTHING_RUNS)
-        };
+        let checked = |ports: &[u16]| front(&settings(), &listening(ports), NOTHING_RUNS);
         assert_eq!(checked(&[1999, 2181, 3000]).verdict, Verdict::Fine);
         let some = checked(&[2222, 2049]);
         assert_eq!(some.verdict, Verdict::Warning);
