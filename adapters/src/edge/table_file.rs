@@ -1,10 +1,14 @@
 //! The table file: beside its place, synced, renamed into it, so that the edge never sees half of one.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use common::port::edge::{Error, Table};
+
+/// The edge is another user, and reads it whatever the umask of the platform's process is.
+const MODE: u32 = 0o644;
 
 pub(super) async fn write(path: &Path, table: &Table) -> Result<(), Error> {
     let text = serde_json::to_vec(table).map_err(|err| Error::Unavailable(err.into()))?;
@@ -19,6 +23,7 @@ pub(super) async fn write(path: &Path, table: &Table) -> Result<(), Error> {
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let beside: PathBuf = path.with_extension("json.new");
     let mut file = File::create(&beside)?;
+    file.set_permissions(Permissions::from_mode(MODE))?;
     file.write_all(text)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
@@ -46,6 +51,18 @@ mod tests {
             assert_eq!(read, table);
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_edge_may_read_a_file_that_began_as_the_platforms_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.json");
+        // As with a umask of 077.
+        let beside = File::create(path.with_extension("json.new")).unwrap();
+        beside.set_permissions(Permissions::from_mode(0o600)).unwrap();
+        let table = Table { epoch: Epoch(1), generation: Generation(1), routes: Vec::new() };
+        write(&path, &table).await.unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
     }
 
     #[tokio::test]

@@ -145,6 +145,7 @@ impl Hearing<'_> {
             return Ok(before(&acceptance));
         }
         let asked = requests::load(store, heard.id).await?.map(|stored| stored.record);
+        let is_foreign = asked.is_none();
         let mut ops = Vec::new();
         let mut effect = Effect::Nothing;
         match instances::load(store, name).await? {
@@ -171,6 +172,11 @@ impl Hearing<'_> {
             ops.push(op);
             effect = if effect == Effect::Nothing { Effect::Concluded } else { effect };
         }
+        if ops.is_empty() && !is_foreign {
+            return Ok(Effect::Nothing);
+        }
+        // What some other program's request came to is heard once, also where it changed nothing: told again
+        // later, it would be taken for news of what has become of the instance since.
         self.commit(ops, effect, heard).await
     }
 
@@ -221,8 +227,10 @@ impl Hearing<'_> {
         if let Some(acceptance) = operations::look_up(store, &heard.request()).await? {
             return Ok(before(&acceptance));
         }
-        let op = self.conclusion(Kind::Scale, outcome, heard.id).await?;
-        self.commit(op.into_iter().collect(), Effect::Concluded, heard).await
+        let Some(op) = self.conclusion(Kind::Scale, outcome, heard.id).await? else {
+            return Ok(Effect::Nothing);
+        };
+        self.commit(vec![op], Effect::Concluded, heard).await
     }
 
     async fn conclusion(
@@ -241,9 +249,6 @@ impl Hearing<'_> {
         effect: Effect,
         heard: &Heard,
     ) -> Result<Effect, records::Error> {
-        if ops.is_empty() {
-            return Ok(Effect::Nothing);
-        }
         let (store, clock) = (self.0.ports.store.as_ref(), self.0.ports.clock.as_ref());
         match operations::accept(store, clock, &heard.request(), ops).await? {
             Acceptance::Fresh => Ok(effect),

@@ -115,6 +115,22 @@ async fn a_record_that_is_not_readable_costs_its_own_instance_only() {
 }
 
 #[tokio::test]
+async fn an_old_answer_to_some_other_program_is_no_news_when_it_is_told_again() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            let refused =
+                "App shop not stopped. Error - UNKNOWN_INSTANCE: there is no instance of this name";
+            world.say(FOREIGN, refused).await;
+            let request = api.deployed("shop", &dev()).await;
+            world.say(&request, "done shop deploy - 192.0.2.7:2000").await;
+            world.say(FOREIGN, refused).await;
+            assert_eq!(world.instance("shop").state, State::Deployed);
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn messages_11_and_12_end_a_stop() {
     let world = World::new();
     world
