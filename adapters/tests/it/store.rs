@@ -2,10 +2,11 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use adapters::{ZkStore, ZooKeeperSettings};
+use async_trait::async_trait;
 use bytes::Bytes;
 use common::port::Store;
 use common::port::store::{Change, Error, MAX_OPS, Op, Path, Precondition, Version};
@@ -86,11 +87,32 @@ async fn within<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it happens in time")
 }
 
+/// Clients of one tree, each behind a proxy of its own.
+struct Clients {
+    settings: ZooKeeperSettings,
+    proxies: Mutex<Vec<ChaosProxy>>,
+}
+
+#[async_trait(?Send)]
+impl contract::store::World for Clients {
+    async fn open(&self) -> Arc<dyn Store> {
+        let proxy = ChaosProxy::start(&self.settings.servers).await.unwrap();
+        let servers = proxy.address().to_string();
+        self.proxies.lock().unwrap().push(proxy);
+        let settings = ZooKeeperSettings { servers, ..self.settings.clone() };
+        Arc::new(ZkStore::connect(&settings).unwrap())
+    }
+
+    fn cut(&self) -> bool {
+        self.proxies.lock().unwrap().last().unwrap().cut();
+        true
+    }
+}
+
 #[tokio::test]
 async fn zookeeper_keeps_the_contract() {
     in_own_tree(async |settings| {
-        let open = async move || Arc::new(ZkStore::connect(&settings).unwrap()) as Arc<dyn Store>;
-        contract::store::holds(&open).await;
+        contract::store::holds(&Clients { settings, proxies: Mutex::default() }).await;
     })
     .await;
 }

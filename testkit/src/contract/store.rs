@@ -22,12 +22,18 @@ use super::clause::{all_hold, clauses};
 /// How long anything that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Where the suite finds clients. A function that opens one is such a world.
+/// Where the suite finds clients. A function that opens one is such a world, without connections.
 #[async_trait(?Send)]
 pub trait World {
     /// Another client, with a session of its own, of the same tree. The session ends when the
     /// client is dropped.
     async fn open(&self) -> Arc<dyn Store>;
+
+    /// Cuts the connection of the client that was opened last, which may have another one at once;
+    /// false where clients have none.
+    fn cut(&self) -> bool {
+        false
+    }
 }
 
 #[async_trait(?Send)]
@@ -87,6 +93,7 @@ pub const CLAUSES: &[Clause<dyn World>] = clauses![
     watches::hint_at_the_end_of_a_session,
     watches::that_nobody_reads_keep_a_hint_of_the_last_change,
     watches::of_one_path_are_independent,
+    watches::say_that_the_connection_was_rebuilt,
     watches::end_when_their_store_is_dropped,
 ];
 

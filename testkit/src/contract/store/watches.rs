@@ -154,6 +154,20 @@ pub(super) async fn of_one_path_are_independent(world: &dyn World) {
     hinted(&mut second, "/twice/b").await;
 }
 
+/// What happened in between was seen by nobody. And they go on.
+pub(super) async fn say_that_the_connection_was_rebuilt(world: &dyn World) {
+    let writer = world.open().await;
+    let watcher = world.open().await;
+    let mut hints = watch(watcher.as_ref(), "/cut").await;
+    if !world.cut() {
+        return;
+    }
+    let rebuilt = async { while hints.next().await.expect("it goes on") != Change::Resync {} };
+    assert!(timeout(PATIENCE, rebuilt).await.is_ok(), "all must be read again");
+    done(writer.as_ref(), vec![make("/cut", "")]).await;
+    hinted(&mut hints, "/cut").await;
+}
+
 pub(super) async fn end_when_their_store_is_dropped(world: &dyn World) {
     let store = world.open().await;
     let mut hints = watch(store.as_ref(), "/ending").await;

@@ -1,8 +1,8 @@
 //! [`Flaw`]: what a broken store does otherwise; by itself, nothing.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use async_trait::async_trait;
 use common::port::Store;
@@ -91,11 +91,17 @@ pub(super) struct Clients {
     tree: MemoryStore,
     flaw: Arc<dyn Flaw>,
     opened: AtomicU64,
+    last: Mutex<Weak<Flawed>>,
 }
 
 impl Clients {
     pub(super) fn with(flaw: impl Flaw) -> Self {
-        Clients { tree: MemoryStore::new(), flaw: Arc::new(flaw), opened: AtomicU64::new(0) }
+        Clients {
+            tree: MemoryStore::new(),
+            flaw: Arc::new(flaw),
+            opened: AtomicU64::new(0),
+            last: Mutex::default(),
+        }
     }
 }
 
@@ -106,6 +112,14 @@ impl World for Clients {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
         let client = Client { store, tree, number };
         self.flaw.opened(&client);
-        Arc::new(Flawed { client, flaw: Arc::clone(&self.flaw) })
+        let client = Arc::new(Flawed { client, flaw: Arc::clone(&self.flaw) });
+        *self.last.lock().unwrap() = Arc::downgrade(&client);
+        client
+    }
+
+    fn cut(&self) -> bool {
+        let last = self.last.lock().unwrap().upgrade().unwrap();
+        last.client.store.reconnect();
+        true
     }
 }

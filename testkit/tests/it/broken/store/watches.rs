@@ -54,6 +54,10 @@ pub(super) fn planted() -> Vec<Planted<dyn World>> {
             DropsWhatIsTooMuch::default,
         ),
         plant("watches::of_one_path_are_independent", hinted, KeepsOneAPath::default),
+        plant("watches::say_that_the_connection_was_rebuilt", "all must be read again", || {
+            Loses(Reconnect::Word)
+        }),
+        plant("watches::say_that_the_connection_was_rebuilt", hinted, || Loses(Reconnect::Watch)),
         plant("watches::end_when_their_store_is_dropped", "the watch ends", || NeverEnds),
     ]
 }
@@ -251,5 +255,34 @@ struct NeverEnds;
 impl Flaw for NeverEnds {
     async fn watch(&self, client: &Client, path: &Path) -> Result<Hints, Error> {
         Ok(client.store.watch(path).await?.chain(stream::pending()).boxed())
+    }
+}
+
+/// What is lost with a connection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Reconnect {
+    /// That there was another one.
+    Word,
+    /// What is watched.
+    Watch,
+}
+
+#[derive(Debug)]
+struct Loses(Reconnect);
+
+#[async_trait]
+impl Flaw for Loses {
+    async fn watch(&self, client: &Client, path: &Path) -> Result<Hints, Error> {
+        let hints = client.store.watch(path).await?;
+        if self.0 == Reconnect::Word {
+            return Ok(hints.filter(|change| ready(*change != Change::Resync)).boxed());
+        }
+        let mut cut = false;
+        let before = move |change: &Change| {
+            let before = !cut;
+            cut |= *change == Change::Resync;
+            ready(before)
+        };
+        Ok(hints.take_while(before).chain(stream::pending()).boxed())
     }
 }
