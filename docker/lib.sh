@@ -69,3 +69,8 @@ content_tag() { docker images --format '{{.Tag}}' "avishkar/$1" | grep -v '^dev$
 containers() {
   docker ps -a -q --filter label=com.docker.compose.project=avishkar ${1:+--filter label=com.docker.compose.service=$1}
 }
+
+# Ids of the containers of a platform in one process: its edge and its apps.
+containers_of_up() {
+  for part in edge app; do docker ps -a -q --filter "label=avishkar.platform=$part"; done
+}

@@ -4,22 +4,32 @@ set -eum   # m: what runs in the background is a group of its own, and ends as o
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
+avishkar=${CARGO_TARGET_DIR:-$root/target}/debug/avishkar
 engine_was_there=; docker version >/dev/null 2>&1 && engine_was_there=yes
 finish() {
   status=$?
   trap - EXIT INT TERM
   [ -z "${images:-}" ] || { kill -- "-$images"; wait "$images"; } 2>/dev/null || true
+  # A test that was killed could not end the platform that it began.
+  for folder in "${scratch:-none}"/.tmp*/platform; do
+    [ ! -d "$folder" ] || "$avishkar" down --purge --data "$folder" || status=1
+  done
   [ -z "${ours:-}" ] || docker/cluster.sh down || status=1
   [ -n "$engine_was_there" ] || docker/engine.sh down || status=1
+  [ -z "${scratch:-}" ] || rm -rf "$scratch"
   exit $status
 }
 
 trap finish EXIT INT TERM
 docker/engine.sh up
 enter_docker_group "$@"
-if [ -n "$(containers)" ]; then
-  # A cluster may be somebody's: only the machine of CI throws it away unasked.
-  [ -n "${CI:-}" ] || fail "a cluster runs here; the tests start one of their own" "make down, which removes it with all its apps"
+scratch=$(mktemp -d /tmp/avishkar-test.XXXXXX)
+export TMPDIR=$scratch
+if [ -n "$(containers)$(containers_of_up)" ]; then
+  # A platform may be somebody's: only the machine of CI throws it away unasked.
+  [ -n "${CI:-}" ] || fail "a platform runs here; the tests start one of their own" "make down, which removes it with all its apps"
+  containers_of_up | xargs -r docker rm -f >/dev/null
+  docker network ls -q --filter label=avishkar.platform=network | xargs -r docker network rm >/dev/null
   docker/cluster.sh down
 fi
 ours=yes

@@ -149,8 +149,14 @@ pub(crate) struct Way {
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     /// The folder of a platform on this machine alone; else the user's own.
-    #[arg(long = "data", value_name = "FOLDER")]
-    pub(crate) folder: Option<PathBuf>,
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data: Option<PathBuf>,
+    /// The folder of settings that `up` is given.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, as `up` is given it: service.section.key=value.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) overrides: Vec<(String, String)>,
 }
 
 #[derive(Debug, Args)]
@@ -158,7 +164,7 @@ pub(crate) struct Up {
     /// The folder of everything that is kept; else avishkar/up in the XDG state folder.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data: Option<PathBuf>,
-    /// A folder with up.toml and <service>.toml: what differs from the services' own.
+    /// A folder with up.toml and a toml file per service: what differs from the services' own.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) config: Option<PathBuf>,
     /// One setting: service.section.key=value.

@@ -15,7 +15,7 @@ mod sockets;
 use self::observe::Observed;
 
 pub(crate) use self::check::{Check, Verdict};
-pub(crate) use self::settings::{Settings, default_folder};
+pub(crate) use self::settings::{Edge, Settings, default_folder};
 
 use crate::failure::Failure;
 
@@ -45,7 +45,7 @@ pub(crate) async fn preflight(settings: &Settings) -> Result<Vec<Check>, Failure
 fn checks(settings: &Settings, observed: &Observed, purpose: Purpose) -> Vec<Check> {
     let is_ours = ports::Ours {
         services: purpose == Purpose::Examine && folder::is_in_use(&observed.folder),
-        edge: engine::runs_edge(observed.engine.as_ref().ok(), settings.edge),
+        edge: engine::runs_edge(observed.engine.as_ref().ok()),
     };
     let mut checks = engine::checks(settings, observed);
     checks.push(folder::usable(&observed.folder, purpose));

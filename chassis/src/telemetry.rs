@@ -31,6 +31,8 @@ pub struct Config {
 pub enum Format {
     Json,
     Human,
+    /// Nothing: only the file has the logs.
+    None,
 }
 
 /// Why there are no logs.
@@ -64,17 +66,22 @@ pub fn start(config: &Config, file_name: &str) -> Result<Option<PathBuf>, Error>
         tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(file)
     });
     let output = match config.format {
-        Format::Json => tracing_subscriber::fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .with_span_events(FmtSpan::NONE)
-            .boxed(),
-        Format::Human => tracing_subscriber::fmt::layer()
-            .with_ansi(io::stdout().is_terminal())
-            .with_target(false)
-            .boxed(),
+        Format::None => None,
+        Format::Json => Some(
+            tracing_subscriber::fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_current_span(true)
+                .with_span_list(false)
+                .with_span_events(FmtSpan::NONE)
+                .boxed(),
+        ),
+        Format::Human => Some(
+            tracing_subscriber::fmt::layer()
+                .with_ansi(io::stdout().is_terminal())
+                .with_target(false)
+                .boxed(),
+        ),
     };
     tracing_subscriber::registry()
         .with(filter)

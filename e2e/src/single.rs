@@ -82,10 +82,14 @@ impl Single {
         })
     }
 
+    /// The id of its process.
+    pub fn process(&self) -> anyhow::Result<u32> {
+        Ok(fs::read_to_string(self.folder.join("lock"))?.trim().parse()?)
+    }
+
     /// Ends its process without warning.
     pub async fn kill(&self) -> anyhow::Result<()> {
-        let process = fs::read_to_string(self.folder.join("lock"))?;
-        kill(process.trim()).await
+        kill(&self.process()?.to_string()).await
     }
 
     /// Ends the engine without warning and starts it again. Somebody else's engine is not killed: says

@@ -248,6 +248,8 @@ fn denying(range: String) -> firewall::Rules {
 #[tokio::test]
 async fn neither_an_app_nor_a_build_reaches_the_machine_or_what_is_denied() {
     with_engine(SCAN, async |engine| {
+        // A platform that was killed leaves its wall.
+        firewall::remove().await.unwrap();
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
         let host_port = listener.local_addr().unwrap().port();
         let target = Target::start(engine).await;

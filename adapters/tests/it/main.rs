@@ -11,3 +11,4 @@ mod engine;
 mod machine;
 mod nodes;
 mod store;
+mod survey;

@@ -2,14 +2,21 @@
 
 use serde_json::json;
 
+use super::up::needs::needs;
+use super::up::settings::{From, Settings};
 use crate::cli::Doctor;
-use crate::doctor::{Check, Settings, Verdict, examine};
+use crate::doctor::{Check, Verdict, default_folder, examine};
 use crate::failure::Failure;
 use crate::output::Output;
 
 pub(crate) async fn run(args: Doctor, output: Output) -> anyhow::Result<()> {
-    let settings = Settings::of_process(args.folder)?;
-    let checks = examine(&settings).await;
+    let data = match &args.data {
+        Some(data) => std::path::absolute(data)?,
+        None => default_folder()?,
+    };
+    let from = From { data: &data, files: args.config.as_deref(), overrides: &args.overrides };
+    let settings = Settings::read(from).map_err(|err| Failure::usage(&err))?;
+    let checks = examine(&needs(&settings, &data)).await;
     output.answer(&json!({ "checks": checks }), &text(&checks))?;
     let fails = |check: &&Check| matches!(check.verdict, Verdict::Failure(_));
     match checks.iter().filter(fails).count() {

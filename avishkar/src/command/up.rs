@@ -6,6 +6,7 @@
 
 mod detached;
 mod door;
+pub(super) mod needs;
 pub(super) mod settings;
 mod told;
 
@@ -25,6 +26,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::unit;
 use crate::wiring::{Within, node_agent};
+use needs::needs;
 use settings::{From, Settings};
 
 /// All services write to one log.
@@ -43,8 +45,7 @@ pub(crate) async fn run(args: Up, output: Output) -> anyhow::Result<()> {
     if args.detach {
         return detached::start(&args, &data, output).await;
     }
-    let needed = doctor::Settings::new(settings.node_agent.meant.socket.clone(), &data);
-    for warning in doctor::preflight(&needed).await? {
+    for warning in doctor::preflight(&needs(&settings, &data)).await? {
         output.progress(&warning.to_string());
     }
     let within = Within::open(&data).map_err(Failure::from)?;

@@ -1,6 +1,8 @@
 //! The container engine: is it there, may it be used, is it new enough, has it room; and does it run
 //! the cluster, which has the same ports.
 
+use std::path::Path;
+
 use adapters::docker::{Running, Survey};
 use common::port::container::label;
 
@@ -16,6 +18,8 @@ const OLDEST_ENGINE: Version = Version(20, 10);
 /// Below the first, builds fail half way; below the second it is time to clean up.
 const FULL: u64 = 512 * machine::MIB;
 const SCARCE: u64 = 2048 * machine::MIB;
+/// How the platform's edge is known.
+const EDGE: (&str, &str) = (label::PLATFORM, "edge");
 /// How the containers of `make cluster` are known.
 const PROJECT: (&str, &str) = ("com.docker.compose.project", "avishkar");
 
@@ -28,7 +32,7 @@ pub(super) fn checks(settings: &Settings, observed: &Observed) -> Vec<Check> {
         Ok(survey) => survey,
         Err(failure) => return vec![failure.clone()],
     };
-    let mut checks = vec![answers(settings, survey), cluster(survey)];
+    let mut checks = vec![answers(&settings.socket, survey), cluster(survey)];
     if let Some(free) = observed.engine_room {
         checks.push(room(survey, free));
     }
@@ -41,13 +45,11 @@ pub(super) fn unusable(failure: Failure) -> Check {
 }
 
 /// Whether the platform's edge runs, which others that start the platform leave running.
-pub(super) fn runs_edge(survey: Option<&Survey>, edge: &str) -> bool {
-    survey.is_some_and(|survey| {
-        survey.running.iter().any(|container| has(container, (label::PLATFORM, edge)))
-    })
+pub(super) fn runs_edge(survey: Option<&Survey>) -> bool {
+    survey.is_some_and(|survey| survey.running.iter().any(|container| has(container, EDGE)))
 }
 
-fn answers(settings: &Settings, survey: &Survey) -> Check {
+fn answers(socket: &Path, survey: &Survey) -> Check {
     let Survey { version, api_version, .. } = survey;
     // What calls itself by something that is no number, as a build of one's own, is known by its API.
     let is_old = parse(version).is_some_and(|version| version < OLDEST_ENGINE)
@@ -59,7 +61,7 @@ fn answers(settings: &Settings, survey: &Survey) -> Check {
         let advice = "install a newer Docker; containers and images stay";
         return Check::failing("docker", Obstacle::DockerTooOld.failure(sentence, advice));
     }
-    let sentence = format!("engine {version} answers at {}", settings.socket.display());
+    let sentence = format!("engine {version} answers at {}", socket.display());
     Check::fine("docker", sentence)
 }
 
@@ -100,11 +102,9 @@ fn room(survey: &Survey, free: u64) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::path::Path;
-
     use super::super::check::Verdict;
     use super::*;
+    use std::collections::BTreeMap;
 
     fn survey(version: &str, api_version: &str) -> Survey {
         Survey {
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn an_engine_older_than_20_10_or_api_1_41_is_too_old() {
-        let settings = Settings::new("/run/docker.sock".into(), Path::new("state"));
+        let socket = Path::new("/run/docker.sock");
         let too_old = Verdict::Failure(Obstacle::DockerTooOld);
         let cases = [
             ("20.10.24+dfsg1", "1.41", Verdict::Fine),
@@ -138,7 +138,7 @@ mod tests {
             ("library-import", "", too_old),
         ];
         for (version, api_version, verdict) in cases {
-            let check = answers(&settings, &survey(version, api_version));
+            let check = answers(socket, &survey(version, api_version));
             assert_eq!(check.verdict, verdict, "{version} {api_version}");
             assert_eq!(check.advice.is_some(), verdict != Verdict::Fine);
         }
@@ -151,12 +151,12 @@ mod tests {
         survey.running.push(container("com.docker.compose.project", "shop"));
         survey.running.push(container(label::PLATFORM, "app"));
         assert_eq!(cluster(&survey).verdict, Verdict::Fine);
-        assert!(!runs_edge(Some(&survey), "edge"));
+        assert!(!runs_edge(Some(&survey)));
         survey.running.push(container(PROJECT.0, PROJECT.1));
         assert_eq!(cluster(&survey).verdict, Verdict::Failure(Obstacle::ClusterRuns));
-        survey.running.push(container(label::PLATFORM, "edge"));
-        assert!(runs_edge(Some(&survey), "edge"));
-        assert!(!runs_edge(None, "edge"));
+        survey.running.push(container(EDGE.0, EDGE.1));
+        assert!(runs_edge(Some(&survey)));
+        assert!(!runs_edge(None));
     }
 
     #[test]

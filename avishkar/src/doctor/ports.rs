@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::check::Check;
-use super::settings::Settings;
+use super::settings::{Edge, Settings};
 use super::sockets::{self, Holder};
 use crate::failure::{Obstacle, who_listens};
 
@@ -30,9 +30,7 @@ pub(super) struct Listening {
 impl Listening {
     /// As it is now.
     pub(super) fn of_machine(settings: &Settings) -> Self {
-        let needed = needed(settings);
-        let mut taken = taken(&sockets::listeners(), settings.address);
-        taken.retain(|port| needed.contains(port));
+        let taken = taken(settings, &sockets::listeners());
         let mut holders = sockets::holders(&taken);
         Listening { taken: taken.into_iter().map(|port| (port, holders.remove(&port))).collect() }
     }
@@ -56,9 +54,9 @@ impl Listening {
 
 pub(super) fn services(settings: &Settings, listening: &Listening, ours: Ours) -> Check {
     let name = "ports";
-    let services = settings.services.iter().filter(|_| !ours.services);
-    let host_names = Some(&settings.host_names).filter(|_| !ours.edge);
-    let ports = listening.among(&services.chain(host_names).copied().collect());
+    let services = settings.services.iter().filter(|_| !ours.services).map(SocketAddr::port);
+    let host_names = Some(settings.edge.host_names).filter(|_| !ours.edge);
+    let ports = listening.among(&services.chain(host_names).collect());
     let Some(first) = ports.first() else {
         let sentence = match (ours.services, ours.edge) {
             (true, true) => "the platform listens on its ports",
@@ -78,11 +76,11 @@ pub(super) fn services(settings: &Settings, listening: &Listening, ours: Ours) -
 /// The edge leaves front ports alone that others have: only without any there is no URL.
 pub(super) fn front(settings: &Settings, listening: &Listening, ours: Ours) -> Check {
     let name = "front ports";
-    let (first, last) = (settings.front.start(), settings.front.end());
+    let (first, last) = (settings.edge.front.start(), settings.edge.front.end());
     if ours.edge {
         return Check::fine(name, format!("the edge has its ports of {first} to {last}"));
     }
-    let wanted = offered(settings);
+    let wanted = offered(&settings.edge);
     let ports = listening.among(&wanted);
     let Some(lowest) = ports.first() else {
         return Check::fine(name, format!("nobody else listens on {first} to {last}"));
@@ -100,24 +98,36 @@ pub(super) fn front(settings: &Settings, listening: &Listening, ours: Ours) -> C
 }
 
 /// The front ports that the edge gives to apps.
-fn offered(settings: &Settings) -> BTreeSet<u16> {
-    settings.front.clone().filter(|port| !RESERVED.contains(port)).collect()
+fn offered(edge: &Edge) -> BTreeSet<u16> {
+    edge.front.clone().filter(|port| !RESERVED.contains(port)).collect()
 }
 
-fn needed(settings: &Settings) -> BTreeSet<u16> {
-    let mut needed = offered(settings);
-    needed.extend(settings.services.iter().copied().chain([settings.host_names]));
-    needed
-}
-
-/// The ports on which nobody can listen at `address` any more.
-fn taken(listeners: &[SocketAddr], address: IpAddr) -> BTreeSet<u16> {
+/// The ports that the platform needs and cannot listen on.
+fn taken(settings: &Settings, listeners: &[SocketAddr]) -> BTreeSet<u16> {
+    let edge = &settings.edge;
+    let edge_ports = offered(edge).into_iter().chain([edge.host_names]);
+    let edge_addresses = edge_ports.map(|port| SocketAddr::new(edge.address, port));
+    let needed: BTreeMap<u16, Vec<IpAddr>> =
+        settings.services.iter().copied().chain(edge_addresses).fold(
+            BTreeMap::new(),
+            |mut needed, address| {
+                let addresses: &mut Vec<IpAddr> = needed.entry(address.port()).or_default();
+                addresses.push(address.ip());
+                needed
+            },
+        );
     let blocks = |listener: &&SocketAddr| {
-        let ip = listener.ip().to_canonical();
-        // Whoever listens on all addresses of the newer protocol mostly has those of the older one too.
-        ip == address || ip.is_unspecified()
+        let needed = needed.get(&listener.port());
+        needed.is_some_and(|wanted| wanted.iter().any(|wanted| meet(*wanted, listener.ip())))
     };
     listeners.iter().filter(blocks).map(SocketAddr::port).collect()
+}
+
+/// Whether only one of two can listen on one port: at the same address, or where one has them all.
+fn meet(one: IpAddr, other: IpAddr) -> bool {
+    // Whoever has all addresses of the newer protocol mostly has those of the older one too.
+    let (one, other) = (one.to_canonical(), other.to_canonical());
+    one == other || one.is_unspecified() || other.is_unspecified()
 }
 
 fn listed(ports: &[u16]) -> String {
@@ -128,7 +138,7 @@ fn listed(ports: &[u16]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::net::Ipv4Addr;
 
     use super::super::check::Verdict;
     use super::*;
@@ -136,7 +146,13 @@ mod tests {
     const NOTHING_RUNS: Ours = Ours { services: false, edge: false };
 
     fn settings() -> Settings {
-        Settings::new("/run/docker.sock".into(), Path::new("state"))
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Settings {
+            socket: "/run/docker.sock".into(),
+            folder: "state".into(),
+            services: [8010, 8030, 8040, 8050].map(|port| SocketAddr::new(loopback, port)).into(),
+            edge: Edge::at(loopback),
+        }
     }
 
     /// Somebody without a name has these ports.
@@ -146,20 +162,23 @@ mod tests {
 
     #[test]
     fn a_port_is_taken_by_who_listens_where_the_platform_would() {
-        let address = settings().address;
         let cases: [(&[&str], &[u16]); 7] = [
             (&[], &[]),
             (&["127.0.0.1:8010"], &[8010]),
             (&["0.0.0.0:8088", "[::]:8050"], &[8050, 8088]),
-            (&["[::ffff:127.0.0.1]:8030"], &[8030]),
+            (&["[::ffff:127.0.0.1]:2000"], &[2000]),
             (&["[::1]:8010"], &[]),
             (&["192.0.2.7:8010"], &[]),
-            (&["127.0.0.1:22", "127.0.0.1:22"], &[22]),
+            (&["127.0.0.1:22", "0.0.0.0:9010", "127.0.0.1:2375"], &[]),
         ];
         for (texts, ports) in cases {
             let found: Vec<SocketAddr> = texts.iter().map(|text| text.parse().unwrap()).collect();
-            assert_eq!(taken(&found, address), ports.iter().copied().collect(), "{texts:?}");
+            let expected: BTreeSet<u16> = ports.iter().copied().collect();
+            assert_eq!(taken(&settings(), &found), expected, "{texts:?}");
         }
+        let elsewhere = ["192.0.2.7:2000".parse().unwrap()];
+        let open = Settings { edge: Edge::at("0.0.0.0".parse().unwrap()), ..settings() };
+        assert_eq!(taken(&open, &elsewhere), BTreeSet::from([2000]));
     }
 
     #[test]

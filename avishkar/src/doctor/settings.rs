@@ -1,16 +1,12 @@
 //! What the platform needs of this machine.
 
 use std::env::home_dir;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
-use chassis::config::{self, Sources};
-use serde::Deserialize;
-
-/// The label of containers of the platform, by which its edge is known.
-const EDGE: &str = "edge";
+use chassis::config;
 
 /// What is looked at.
 #[derive(Debug, Clone)]
@@ -19,49 +15,25 @@ pub(crate) struct Settings {
     pub(crate) socket: PathBuf,
     /// The folder of bus and store.
     pub(crate) folder: PathBuf,
-    /// Where services and edge listen.
+    /// Where the services listen.
+    pub(crate) services: Vec<SocketAddr>,
+    /// Where the edge listens.
+    pub(crate) edge: Edge,
+}
+
+/// Where the edge listens.
+#[derive(Debug, Clone)]
+pub(crate) struct Edge {
     pub(crate) address: IpAddr,
-    /// The ports of the services.
-    pub(crate) services: Vec<u16>,
-    /// The edge's port for host names.
+    /// The port for host names.
     pub(crate) host_names: u16,
     pub(crate) front: RangeInclusive<u16>,
-    /// The value of [`common::port::container::label::PLATFORM`] on the edge's container.
-    pub(crate) edge: &'static str,
 }
 
-/// The one section that is read of `config/node-agent.toml`.
-#[derive(Debug, Deserialize)]
-struct File {
-    docker: Docker,
-}
-
-#[derive(Debug, Deserialize)]
-struct Docker {
-    socket: PathBuf,
-}
-
-impl Settings {
-    /// The platform's own, with the engine that the node agent's configuration names, and `folder`
-    /// instead of the user's own.
-    pub(crate) fn of_process(folder: Option<PathBuf>) -> anyhow::Result<Self> {
-        let sources = Sources::from_process(None, Vec::new());
-        let defaults = include_str!("../../../config/node-agent.toml");
-        let file: File = config::read(defaults, &sources)?;
-        let folder = folder.map_or_else(default_folder, Ok)?;
-        Ok(Settings::new(file.docker.socket, &folder))
-    }
-
-    pub(crate) fn new(socket: PathBuf, folder: &Path) -> Self {
-        Settings {
-            socket,
-            folder: folder.to_owned(),
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            services: vec![8010, 8030, 8040, 8050],
-            host_names: 8088,
-            front: 2000..=2999,
-            edge: EDGE,
-        }
+impl Edge {
+    /// The ports that its image opens where it is not told otherwise.
+    pub(crate) fn at(address: IpAddr) -> Self {
+        Edge { address, host_names: 8088, front: 2000..=2999 }
     }
 }
 

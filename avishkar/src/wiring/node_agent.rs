@@ -90,7 +90,7 @@ pub(crate) fn firewall(socket: &Path, image: &str) -> anyhow::Result<Arc<dyn Fir
     Ok(Arc::new(InContainer(ContainerFirewall::new(socket, image)?)))
 }
 
-/// Takes down what [`firewall`] put up.
+/// Takes down what [`firewall()`] put up.
 pub(crate) async fn remove_firewall(socket: &Path, image: &str) -> anyhow::Result<()> {
     if rustix::process::geteuid().is_root() {
         return Ok(firewall::remove().await?);

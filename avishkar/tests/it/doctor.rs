@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -44,8 +45,9 @@ fn engine(place: &Path, version: (&str, &str), running: Value) -> PathBuf {
 fn examined(socket: &Path, folder: &Path) -> (Value, Option<i32>) {
     let home = tempfile::tempdir().unwrap();
     let data = folder.to_str().unwrap();
-    let mut command = avishkar(&["--json", "doctor", "--data", data], &home);
-    let output = command.env("AVISHKAR_DOCKER__SOCKET", socket).output().unwrap();
+    let setting = format!("node-agent.docker.socket={}", socket.display());
+    let arguments = ["--json", "doctor", "--data", data, "--set", &setting];
+    let output = avishkar(&arguments, &home).output().unwrap();
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     let checks = told.get("checks").and_then(Value::as_array).unwrap();
     let named =
@@ -120,8 +122,9 @@ fn a_platform_that_runs_has_its_folder_rightly_and_a_damaged_folder_is_named() {
 fn people_get_a_line_for_each_check() {
     let place = tempfile::tempdir().unwrap();
     let home = tempfile::tempdir().unwrap();
-    let mut command = avishkar(&["doctor"], &home);
-    command.env("AVISHKAR_DOCKER__SOCKET", place.path().join("docker.sock"));
+    let socket = place.path().join("docker.sock");
+    let setting = format!("node-agent.docker.socket={}", socket.display());
+    let mut command = avishkar(&["doctor", "--set", &setting], &home);
     let output = command.env("XDG_STATE_HOME", place.path()).output().unwrap();
     let shown = said(&output.stdout);
     assert!(shown.starts_with("x   docker "), "{shown}");
@@ -129,4 +132,19 @@ fn people_get_a_line_for_each_check() {
     assert!(shown.contains(folder.to_str().unwrap()), "{shown}");
     assert!(!folder.exists());
     assert!(said(&output.stderr).contains("checks failed"), "{}", said(&output.stderr));
+}
+
+#[test]
+fn ports_are_those_of_the_settings() {
+    let place = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let setting = format!("app-manager.http.address=127.0.0.1:{port}");
+    let arguments = ["--json", "doctor", "--data", "state", "--set", &setting];
+    let output = avishkar(&arguments, &place).current_dir(place.path()).output().unwrap();
+    let told = said(&output.stdout);
+    assert!(told.contains("PORT_IN_USE") && told.contains(&port.to_string()), "{told}");
+    assert!(!told.contains("8010"), "{told}");
+    let wrong = avishkar(&["doctor", "--set", "nobody.x.y=1"], &place).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2), "{}", said(&wrong.stderr));
 }

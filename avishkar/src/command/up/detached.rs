@@ -41,9 +41,9 @@ pub(super) async fn start(args: &Up, data: &Path, output: Output) -> anyhow::Res
         if ready.heard_ready()? {
             let said = serde_json::json!({ "ready": true, "process": child.id(), "started": true });
             let text = format!(
-                "Avishkar runs in the background as process {}; its output: {}",
+                "Avishkar runs in the background as process {}; its log: {}",
                 child.id(),
-                path.display()
+                logs.join(super::LOG_FILE).display()
             );
             return output.answer(&said, &text);
         }
@@ -63,6 +63,8 @@ pub(super) async fn start(args: &Up, data: &Path, output: Output) -> anyhow::Res
 fn spawn(args: &Up, data: &Path, output: &File, ready: &Listener) -> anyhow::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("up").arg("--data").arg(data);
+    // What it logs goes to its own file, which is turned when it is full.
+    command.args(["--set", "up.telemetry.format=none"]);
     command.args(super::arguments(args)?);
     command.env("NOTIFY_SOCKET", ready.path()).process_group(0);
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
