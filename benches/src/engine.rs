@@ -25,12 +25,21 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Opens the pipe: `docker system dial-stdio` carries standard input and output to the engine's socket.
-    #[expect(clippy::disallowed_methods, reason = "the outside view has no adapter")]
+    /// The engine of a node.
     pub(crate) async fn of(node: &str) -> anyhow::Result<Self> {
         let id = container_of(node).await?;
+        Engine::through(&["exec", "-i", &id, "docker", "system", "dial-stdio"]).await
+    }
+
+    pub(crate) async fn of_this_machine() -> anyhow::Result<Self> {
+        Engine::through(&["system", "dial-stdio"]).await
+    }
+
+    /// Opens the pipe: `docker system dial-stdio` carries standard input and output to the engine's socket.
+    #[expect(clippy::disallowed_methods, reason = "the outside view has no adapter")]
+    async fn through(arguments: &[&str]) -> anyhow::Result<Self> {
         let mut child = Command::new("docker")
-            .args(["exec", "-i", &id, "docker", "system", "dial-stdio"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -17,7 +17,7 @@ pub(crate) struct Figure {
     pub(crate) floor: Option<f64>,
     /// The median of the pairs' ratios, value to floor.
     pub(crate) ratio: Option<f64>,
-    /// For the ratio if there is one, else for the value.
+    /// For the ratio where a figure is one of pairs, else for the value.
     pub(crate) goal: f64,
     pub(crate) met: bool,
     /// The least and the greatest of the pairs' ratios.
@@ -44,6 +44,12 @@ impl Figure {
             spread: Some((least, greatest)),
             ..Figure::of_value(name, median(&values), goal)
         }
+    }
+
+    /// A figure with an absolute goal, of pairs (value, floor) that were measured in turns.
+    pub(crate) fn of_value_beside(name: &str, pairs: &[(f64, f64)], goal: Goal) -> Self {
+        let beside = Figure::of_pairs(name, pairs, goal);
+        Figure { met: goal.is_met(beside.value), ..beside }
     }
 
     /// A figure with an absolute goal.
@@ -116,6 +122,14 @@ mod tests {
         );
         assert_eq!(figure.spread, Some((2.0, 10.0)));
         assert!(!figure.met);
+    }
+
+    #[test]
+    fn an_absolute_goal_is_for_the_value_whatever_the_ratio_is() {
+        let pairs = [(10.0, 1.0), (20.0, 10.0), (30.0, 10.0)];
+        let figure = Figure::of_value_beside("a", &pairs, Goal::AtLeast(15.0));
+        assert_eq!((figure.ratio, figure.met), (Some(3.0), true), "{figure:?}");
+        assert!(!Figure::of_value_beside("a", &pairs, Goal::AtLeast(21.0)).met);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Measures the running cluster against floors that are taken in the same run, and says which goals are met.
 //!
 //! Owns the measurements and what they need beside the platform: containers named `avishkar-bench-*`, routes named
-//! `bench-*`, the app `bench`. All of it is gone at the end, whatever happened. Never links a service.
+//! `bench-*`, the app `bench`, topics and records named `avishkar-bench-*`. All of it is gone at the end, whatever
+//! happened. Never links a service.
 #![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
+mod bus;
 mod command_line;
 mod crowd;
 mod deploy;
+mod durable;
 mod engine;
 mod figure;
 mod http;
@@ -16,7 +19,9 @@ mod registrations;
 mod report;
 mod routes;
 mod servers;
+mod single;
 mod stage;
+mod store;
 mod throughput;
 
 use std::process::ExitCode;
@@ -34,6 +39,12 @@ use crate::stage::Stage;
 struct Arguments {
     #[arg(value_enum)]
     only: Vec<Measurement>,
+    /// `host:port` of the Kafka that `bus` is measured beside.
+    #[arg(long, default_value = "127.0.0.1:9092")]
+    kafka: String,
+    /// `host:port` of the ZooKeeper that `store` is measured beside.
+    #[arg(long, default_value = "127.0.0.1:2181")]
+    zookeeper: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,11 +57,40 @@ enum Measurement {
     Throughput,
     /// Failed requests while routes come and go.
     Registrations,
+    /// Durable records per second, embedded beside Kafka.
+    Bus,
+    /// Durable writes per second, embedded beside ZooKeeper.
+    Store,
+    /// The platform in one process. Only where it is asked for: the cluster must not run.
+    Single,
 }
 
 impl Measurement {
-    async fn take(self) -> anyhow::Result<Vec<Figure>> {
+    const OF_THE_CLUSTER: &[Measurement] = &[
+        Measurement::Idle,
+        Measurement::Deploy,
+        Measurement::Throughput,
+        Measurement::Registrations,
+        Measurement::Bus,
+        Measurement::Store,
+    ];
+
+    /// Whether it needs more of the cluster than one server.
+    fn needs_platform(self) -> bool {
         match self {
+            Measurement::Idle
+            | Measurement::Deploy
+            | Measurement::Throughput
+            | Measurement::Registrations => true,
+            Measurement::Bus | Measurement::Store | Measurement::Single => false,
+        }
+    }
+
+    async fn take(self, arguments: &Arguments) -> anyhow::Result<Vec<Figure>> {
+        match self {
+            Measurement::Bus => Ok(vec![bus::measure(&arguments.kafka).await?]),
+            Measurement::Store => Ok(vec![store::measure(&arguments.zookeeper).await?]),
+            Measurement::Single => single::measure().await,
             Measurement::Idle => idle::measure().await,
             Measurement::Deploy => Ok(vec![deploy::measure().await?]),
             Measurement::Throughput => throughput::measure(&Stage::set_up().await?).await,
@@ -63,7 +103,7 @@ impl Measurement {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run(Arguments::parse().only).await {
+    match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             report::progress(&format!("error: {err:#}"));
@@ -72,23 +112,19 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(mut wanted: Vec<Measurement>) -> anyhow::Result<()> {
-    if wanted.is_empty() {
-        wanted = Measurement::value_variants().to_vec();
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let wanted = match arguments.only.as_slice() {
+        [] => Measurement::OF_THE_CLUSTER,
+        only => only,
+    };
+    if wanted.iter().any(|measurement| measurement.needs_platform()) {
+        cluster::ready(Duration::from_secs(30)).await?;
+        stage::clear().await?;
     }
-    cluster::ready(Duration::from_secs(30)).await?;
-    stage::clear().await?;
     let mut figures = Vec::new();
     let mut outcome = Ok(());
     for measurement in wanted {
-        let taken = tokio::select! {
-            biased;
-            _ = tokio::signal::ctrl_c() => interrupted(),
-            taken = measurement.take() => taken,
-        };
-        // Before the next one begins: what a measurement leaves would disturb it.
-        let cleared = stage::clear().await;
-        match taken.and_then(|taken| cleared.map(|()| taken)) {
+        match take(*measurement, &arguments).await {
             Ok(taken) => figures.extend(taken),
             Err(err) => {
                 outcome = Err(err.context(format!("{measurement:?} could not be measured")));
@@ -98,6 +134,28 @@ async fn run(mut wanted: Vec<Measurement>) -> anyhow::Result<()> {
     }
     report::publish(&figures)?;
     outcome
+}
+
+/// Takes a measurement, and away what it put up, before the next one begins: it would disturb it.
+async fn take(measurement: Measurement, arguments: &Arguments) -> anyhow::Result<Vec<Figure>> {
+    let taken = tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => interrupted(),
+        taken = measurement.take(arguments) => taken,
+    };
+    let cleared = match measurement {
+        Measurement::Bus => bus::clear(&arguments.kafka).await,
+        Measurement::Store => store::clear(&arguments.zookeeper).await,
+        // It is ended with its measurement, whatever happened.
+        Measurement::Single => Ok(()),
+        Measurement::Idle
+        | Measurement::Deploy
+        | Measurement::Throughput
+        | Measurement::Registrations => stage::clear().await,
+    };
+    let taken = taken?;
+    cleared?;
+    Ok(taken)
 }
 
 fn interrupted() -> anyhow::Result<Vec<Figure>> {
