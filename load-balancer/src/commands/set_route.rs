@@ -65,9 +65,14 @@ async fn try_record(
     if let Some(newer) = existing.as_ref().filter(|route| route.generation > wanted.generation) {
         return Err(Error::Stale(newer.generation));
     }
-    let deployment = deployment(store, &wanted.instance).await?;
-    if route::is_past(wanted.generation, deployment.as_ref()) {
-        return Err(Error::Stale(deployment.map_or(wanted.generation, |newer| newer.generation)));
+    let mut known = deployment(store, &wanted.instance).await?;
+    if route::is_past(wanted, known.as_ref()) {
+        // What is read may be older than the wish.
+        store.sync().await?;
+        known = deployment(store, &wanted.instance).await?;
+        if route::is_past(wanted, known.as_ref()) {
+            return Err(Error::Stale(known.map_or(wanted.generation, |newer| newer.generation)));
+        }
     }
     let leased = lease(shared, wanted, existing.as_ref(), open).await?;
     let new = route::serve(existing.as_ref(), wanted, leased.port);

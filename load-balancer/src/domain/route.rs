@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use common::id::Generation;
 use common::port::edge::Upstream;
 use common::port::routes::WantedRoute;
-use common::record::deployment::{Deployment, State};
+use common::record::deployment::{Deployment, Slot, SlotState, State};
 use common::record::route::{Route, RouteGoal};
 
 /// A route may have this many replicas.
@@ -55,14 +55,31 @@ fn is_reachable(address: &SocketAddr) -> bool {
     }
 }
 
-/// Whether a wish for a route is of the past: a newer generation was asked for since, or this one was given
-/// up. A call may arrive after what took its place, when the route that it would clash with is gone already.
-/// Generation 0 is nobody's deployment.
-pub(crate) fn is_past(wanted: Generation, deployment: Option<&Deployment>) -> bool {
-    let Some(deployment) = deployment.filter(|_| wanted > Generation(0)) else { return false };
+/// Whether a wish for a route is of the past: a newer generation was asked for since, this one was given up, or
+/// a replica was taken out of service since. A call may arrive after what took its place, when the route that it
+/// would clash with is gone already. Generation 0 is nobody's deployment.
+pub(crate) fn is_past(wanted: &WantedRoute, deployment: Option<&Deployment>) -> bool {
+    let Some(deployment) = deployment.filter(|_| wanted.generation > Generation(0)) else {
+        return false;
+    };
     let is_given_up = matches!(deployment.state, State::Undoing | State::Failed);
-    deployment.generation > wanted
-        || (deployment.generation == wanted && is_given_up && deployment.serving.is_none())
+    let in_service = |upstream: &Upstream| {
+        deployment
+            .slots
+            .iter()
+            .any(|slot| slot.number == upstream.slot && may_serve(slot, upstream))
+    };
+    deployment.generation > wanted.generation
+        || (deployment.generation == wanted.generation
+            && is_given_up
+            && deployment.serving.is_none())
+        || !wanted.upstreams.iter().all(in_service)
+}
+
+fn may_serve(slot: &Slot, upstream: &Upstream) -> bool {
+    let is_there =
+        slot.place.as_ref().is_some_and(|at| (at.ip, at.host_port) == (upstream.ip, upstream.port));
+    is_there && matches!(slot.state, SlotState::Ready | SlotState::Routed | SlotState::Leaving)
 }
 
 /// The route as it should stand: replicas that `existing` serves and `wanted` does not, leave.

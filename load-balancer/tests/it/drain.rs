@@ -164,6 +164,9 @@ async fn a_wish_that_arrives_after_what_took_its_place_brings_no_route_back() {
             world.deploy_again(4, "shop", Goal::Running, State::Failed);
             let given_up = api.set(&wanted("shop", 4, &[20001])).await;
             assert_eq!((given_up.status, given_up.code()), (409, "STALE_GENERATION"));
+            world.deploy_again(5, "shop", Goal::Running, State::Running);
+            let gone = api.set(&wanted("shop", 5, &[29999])).await;
+            assert_eq!((gone.status, gone.code()), (409, "STALE_GENERATION"), "no such replica");
             assert!(world.routes().is_empty());
         })
         .await;

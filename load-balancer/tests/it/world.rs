@@ -24,7 +24,7 @@ use common::name::LegacyName;
 use common::port::edge::Upstream;
 use common::port::routes::WantedRoute;
 use common::port::store::Path;
-use common::record::deployment::{Goal, State};
+use common::record::deployment::{Goal, SlotState, State};
 use common::record::path;
 use common::record::route::{FrontPortLease, Route};
 use common::service::ServiceName;
@@ -141,7 +141,19 @@ impl World {
         self.deploy_again(1, instance, goal, state);
     }
 
+    /// A deployment with replicas at 20000 and the next ports, which may serve while it is to run.
     pub(crate) fn deploy_again(&self, generation: u64, instance: &str, goal: Goal, state: State) {
+        let in_service = if goal == Goal::Running { SlotState::Routed } else { SlotState::Drained };
+        let slot = |number: u32| {
+            json!({
+                "number": number,
+                "generation": generation,
+                "placement_request": Uuid::from_u128(number.into()),
+                "state": in_service,
+                "since": "2026-01-01T00:00:00Z",
+                "place": { "node": "node-1", "ip": "192.0.2.1", "host_port": 19_999 + number },
+            })
+        };
         let record = json!({
             "schema": 1,
             "instance": instance,
@@ -152,7 +164,7 @@ impl World {
             "state": state,
             "request": Uuid::from_u128(77),
             "deadline": "2026-01-01T00:00:00Z",
-            "slots": [],
+            "slots": (1..=4).map(slot).collect::<Vec<_>>(),
             "updated_at": "2026-01-01T00:00:00Z",
         });
         self.write(&path::deployment(&name(instance)), &record);
