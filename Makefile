@@ -1,7 +1,7 @@
 # Every task by one name; the work is in docker/*.sh and in cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: up help engine engine-down images cluster ps logs kill start down test bench fmt clippy doc audit clean
+.PHONY: up help engine engine-down images cluster ps logs kill start down test sim sim-long bench fmt clippy doc audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -29,6 +29,11 @@ engine-down: ## Stop the Docker engine, if we started it
 	@docker/engine.sh down
 test: ## The whole check: what CI runs
 	@docker/test.sh
+sim: SEED ?= 1
+sim: ## Tell the story of one simulated run: make sim SEED=7
+	cargo run -q -p sim -- seed $(SEED)
+sim-long: ## Run 10,000 simulated runs, and say what they visited
+	cargo run -q -p sim -- long
 bench: ## Measure against the floors, on a running cluster
 	cargo run -p benches
 fmt: ## Format the code

@@ -2,14 +2,17 @@
 //! The same commands as behind `/api/v1`; it only says of an error whether asking again may help.
 
 use std::error::Error as StdError;
+use std::io::Write as _;
 use std::sync::Arc;
 
-use common::digest::ImageRef;
+use bytes::Bytes;
+use common::digest::{Digest, ImageRef};
 use common::id::{ReleaseNumber, RequestId};
 use common::name::{AppName, InstanceName, LegacyName, UserName};
 use common::record::operation::Outcome;
 
 use crate::commands::deploy::{self, Name, Wish};
+use crate::commands::release::{Expected, Upload};
 use crate::commands::{Error, release, scale, stop};
 use crate::context::Context;
 use crate::domain::access::{Person, Role};
@@ -44,6 +47,30 @@ impl Door {
         let settings = Settings::new(&self.context.config.bounds);
         let made = release::from_image(&self.context, &self.person, app, image, settings).await;
         made.map(|made| made.release.release.number).map_err(refused)
+    }
+
+    /// Makes a release of a zip, as if it had been uploaded; the same zip again is the same release.
+    pub async fn release_bundle(
+        &self,
+        app: &AppName,
+        zip: &Bytes,
+    ) -> Result<ReleaseNumber, Refused> {
+        let made = release::from_bundle(
+            &self.context,
+            &self.person,
+            app,
+            self.staged(zip).map_err(refused)?,
+            Expected::Anything,
+        );
+        made.await.map(|made| made.release.release.number).map_err(refused)
+    }
+
+    fn staged(&self, zip: &Bytes) -> Result<Upload, Error> {
+        let places = Arc::clone(&self.context.uploading);
+        let turn = places.try_acquire_owned().map_err(|_| Error::Busy)?;
+        let (staged, mut file) = self.context.staging.file().map_err(Error::File)?;
+        file.write_all(zip).map_err(Error::File)?;
+        Ok(Upload { staged, digest: Digest::of(zip), turn })
     }
 
     /// Asks for an app's newest release to run; as an instance of the app's own name if none is given.
@@ -89,7 +116,10 @@ impl Door {
 fn refused(err: Error) -> Refused {
     let passes = match &err {
         Error::Records(err) => err.is_retryable(),
-        Error::Busy | Error::TooMuchOwed | Error::Bus(_) | Error::Blocking(_) => true,
+        Error::Blobs(err) => err.is_retryable(),
+        Error::Busy | Error::TooMuchOwed | Error::Bus(_) | Error::Blocking(_) | Error::File(_) => {
+            true
+        }
         Error::AppUnknown
         | Error::ReleaseUnknown
         | Error::InstanceUnknown
@@ -108,8 +138,6 @@ fn refused(err: Error) -> Refused {
         | Error::Setting { .. }
         | Error::Bundle(_)
         | Error::DigestMismatch
-        | Error::Blobs(_)
-        | Error::File(_)
         | Error::Password(_)
         | Error::Token(_) => false,
     };

@@ -1,6 +1,7 @@
 //! Work that would hold up everything else on its thread (checking an archive, hashing a password):
 //! run beside the async threads, with a deadline, and told to stop when nobody waits any more.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,6 +36,16 @@ impl Drop for Caller {
     }
 }
 
+thread_local! {
+    static HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on, work that this thread asks for is done by itself and at once: for a simulation, whose
+/// time must not depend on other threads.
+pub fn stay_on_this_thread() {
+    HERE.set(true);
+}
+
 /// Runs `work` on a thread for blocking work. A thread cannot be taken away: `work` returns early by
 /// itself once its [`Cancelled`] is set, which is when the deadline has passed or the caller was dropped.
 pub async fn run<T: Send + 'static>(
@@ -42,6 +53,9 @@ pub async fn run<T: Send + 'static>(
     work: impl FnOnce(&Cancelled) -> T + Send + 'static,
 ) -> Result<T, Error> {
     let cancelled = Cancelled::default();
+    if HERE.get() {
+        return Ok(work(&cancelled));
+    }
     let caller = Caller(cancelled.clone());
     #[expect(clippy::disallowed_methods, reason = "services take this function instead")]
     let running = task::spawn_blocking(move || work(&cancelled));
@@ -57,6 +71,7 @@ pub async fn run<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::task::{Context, Poll, Waker};
 
     use super::*;
 
@@ -65,6 +80,15 @@ mod tests {
     #[tokio::test]
     async fn the_result_comes_back() {
         assert_eq!(run(LONG, |_| 6 * 7).await, Ok(42));
+    }
+
+    #[test]
+    fn in_a_simulation_the_result_is_there_at_once() {
+        stay_on_this_thread();
+        let here = std::thread::current().id();
+        let done = std::pin::pin!(run(LONG, |_| std::thread::current().id()));
+        let polled = done.poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled, Poll::Ready(Ok(here)));
     }
 
     #[tokio::test]

@@ -3,16 +3,16 @@
 
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::{self, BufReader, ErrorKind, Seek as _};
+use std::io::{self, BufReader, ErrorKind, Seek as _, Write as _};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chassis::blocking;
 use common::digest::Digest;
 use common::failure::{Failure, FailureCode};
 use common::port::blobs;
 use common::record::release::BuildPlan;
 use futures::TryStreamExt as _;
-use tokio::io::AsyncWriteExt as _;
 
 use super::{Effect, Round};
 use crate::domain::change::Change;
@@ -23,6 +23,8 @@ use crate::recipe::Recipe;
 const MOST_BUNDLE: u64 = 128 * 1024 * 1024;
 /// How long packing may take.
 const WITHIN: Duration = Duration::from_mins(5);
+/// How long writing a piece of a bundle may take.
+const PIECE_WITHIN: Duration = Duration::from_mins(1);
 
 /// The tar archive, at its beginning.
 pub(super) async fn pack(
@@ -60,16 +62,21 @@ async fn fetch(round: &Round<'_>, bundle: &Digest) -> Result<File, Effect> {
     if size > MOST_BUNDLE {
         return Err(too_large());
     }
-    let mut file = tokio::fs::File::from_std(scratch(round).map_err(|err| unwritable(&err))?);
+    let mut file = scratch(round).map_err(|err| unwritable(&err))?;
     let mut left = MOST_BUNDLE;
     while let Some(piece) = stream.try_next().await.map_err(|err| unfetched(&err))? {
         left = left.checked_sub(piece.len() as u64).ok_or_else(too_large)?;
-        file.write_all(&piece).await.map_err(|err| unwritable(&err))?;
+        file = append(file, piece).await?;
     }
-    file.flush().await.map_err(|err| unwritable(&err))?;
-    let mut file = file.into_std().await;
     file.rewind().map_err(|err| unwritable(&err))?;
     Ok(file)
+}
+
+async fn append(mut file: File, piece: Bytes) -> Result<File, Effect> {
+    match blocking::run(PIECE_WITHIN, move |_| file.write_all(&piece).map(|()| file)).await {
+        Ok(written) => written.map_err(|err| unwritable(&err)),
+        Err(err) => Err(hindered(FailureCode::Internal, &err)),
+    }
 }
 
 /// A file without a name, gone with its handle.

@@ -1,0 +1,340 @@
+//! The larger faults of a run: each begins at a moment of its own, and is over after a while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::name::NodeName;
+use common::port::Containers as _;
+use common::service::ServiceName;
+use jiff::SignedDuration;
+use testkit::containers::Health;
+use testkit::nodes::Reach;
+
+use crate::dice::Dice;
+use crate::fault::{Bait, Point, Port, Trap, Victim};
+use crate::services::{SERVICES, start};
+use crate::stage::Sleep;
+use crate::world::World;
+
+/// A large fault.
+#[derive(Debug, Clone)]
+pub(crate) enum Blow {
+    Crash(ServiceName),
+    /// A crash around the effect of a call.
+    CrashAtCall(ServiceName, Point, u64),
+    /// Not scheduled for a while, then it goes on.
+    Pause(ServiceName),
+    /// Another instance starts while the old one lives.
+    SecondLeader(ServiceName),
+    /// The same, and the old one's orders are on their way for long.
+    LaggingLeader(ServiceName),
+    CutPort(ServiceName, Port),
+    SessionExpires(ServiceName),
+    StaleReads(ServiceName),
+    LostWatches(ServiceName),
+    BusAway,
+    RecordsTwice,
+    NodeDead(NodeName),
+    NodePartitioned(NodeName),
+    NodeHung(NodeName),
+    NodeGray(NodeName),
+    NodeCutFrom(ServiceName, NodeName),
+    DiskFull(NodeName),
+    PortTaken(NodeName),
+    ContainersEnd(NodeName),
+    /// Somebody removes containers by hand, and something else takes their ports.
+    ContainersRemoved(NodeName),
+    EdgeLosesItsDisk,
+    ClockJumps(ServiceName, i64),
+}
+
+/// How often each kind of blow is drawn.
+fn drawn(world: &World, dice: &mut Dice) -> Blow {
+    let service = *dice.one_of(&SERVICES);
+    let index = usize::try_from(dice.below(world.truth.agents.len() as u64)).unwrap_or_default();
+    let node = world.node(index).cloned().expect("there are nodes");
+    let point = *dice.one_of(&[Point::Before, Point::After]);
+    match dice.below(100) {
+        0..10 => Blow::Crash(service),
+        10..26 => Blow::CrashAtCall(service, point, dice.below(20)),
+        26..31 => Blow::Pause(service),
+        31..34 => Blow::SecondLeader(service),
+        34..37 => Blow::LaggingLeader(service),
+        37..44 => {
+            let port =
+                *dice.one_of(&[Port::Store, Port::Bus, Port::Nodes, Port::Edge, Port::Routes]);
+            Blow::CutPort(service, port)
+        }
+        44..49 => Blow::SessionExpires(service),
+        49..54 => Blow::StaleReads(service),
+        54..58 => Blow::LostWatches(service),
+        58..62 => Blow::BusAway,
+        62..65 => Blow::RecordsTwice,
+        65..72 => Blow::NodeDead(node),
+        72..76 => Blow::NodePartitioned(node),
+        76..79 => Blow::NodeHung(node),
+        79..83 => Blow::NodeGray(node),
+        83..86 => Blow::NodeCutFrom(service, node),
+        86..89 => Blow::DiskFull(node),
+        89..91 => Blow::PortTaken(node),
+        91..93 => Blow::ContainersEnd(node),
+        93..95 => Blow::ContainersRemoved(node),
+        95..97 => Blow::EdgeLosesItsDisk,
+        _ => Blow::ClockJumps(service, *dice.one_of(&[-40, -3, 3, 45, 3600])),
+    }
+}
+
+/// Strikes so often within a span, at moments drawn ahead.
+pub(crate) fn strike(world: &Arc<World>, dice: &mut Dice, count: u64, within: Duration) {
+    for _ in 0..count {
+        let at = dice.millis(500, u64::try_from(within.as_millis()).unwrap_or(u64::MAX).max(501));
+        let lasts = dice.millis(200, 9000);
+        let blow = drawn(world, dice);
+        let world = Arc::clone(world);
+        let stage = Arc::clone(&world.stage);
+        stage.spawn(0, async move {
+            world.stage.sleep(at).await;
+            world.tell(format_args!("{blow:?} for {lasts:?}"));
+            fall(&world, blow, lasts).await;
+        });
+    }
+}
+
+/// Does it, waits, undoes it.
+async fn fall(world: &Arc<World>, blow: Blow, lasts: Duration) {
+    match blow {
+        Blow::Crash(service) => {
+            if let Some(life) = world.life(service) {
+                world.end(&life, "it crashes");
+            }
+        }
+        Blow::CrashAtCall(service, point, left) => world.faults().traps.push(Trap {
+            caller: Some(service),
+            bait: Bait::Effect,
+            left,
+            point,
+            victim: Victim::Service(service),
+        }),
+        Blow::SecondLeader(service) => start(world, &world.configs, service),
+        Blow::LaggingLeader(service) => {
+            let Some(life) = world.life(service) else { return };
+            world.faults().lagging.insert(life.number);
+            world.stage.sleep(Duration::from_millis(600)).await;
+            start(world, &world.configs, service);
+        }
+        Blow::RecordsTwice => {
+            world.truth.bus.duplicate_next_publishes(5);
+            world.truth.bus.repeat_next_deliveries(5);
+        }
+        Blow::EdgeLosesItsDisk => world.truth.edge.restart_without_disk(),
+        Blow::SessionExpires(service) => {
+            if let Some(life) = world.life(service) {
+                life.session.expire();
+            }
+        }
+        Blow::ClockJumps(service, seconds) => {
+            if let Some(clock) = world.truth.clocks.get(&service) {
+                clock.advance(SignedDuration::from_secs(seconds));
+            }
+            world.checker().clock_jumped();
+        }
+        Blow::Pause(_)
+        | Blow::CutPort(..)
+        | Blow::StaleReads(_)
+        | Blow::LostWatches(_)
+        | Blow::BusAway
+        | Blow::NodeCutFrom(..) => fall_for(world, blow, lasts).await,
+        Blow::NodeDead(node) => unreachable_for(world, &node, Reach::Dead, lasts).await,
+        Blow::NodePartitioned(node) => {
+            unreachable_for(world, &node, Reach::Partitioned, lasts).await;
+        }
+        Blow::NodeHung(node) => unreachable_for(world, &node, Reach::Hung, lasts).await,
+        Blow::NodeGray(_)
+        | Blow::DiskFull(_)
+        | Blow::PortTaken(_)
+        | Blow::ContainersEnd(_)
+        | Blow::ContainersRemoved(_) => hurt_node(world, blow, lasts).await,
+    }
+}
+
+async fn fall_for(world: &Arc<World>, blow: Blow, lasts: Duration) {
+    let pause = world.stage.sleep(lasts);
+    match blow {
+        Blow::Pause(service) => {
+            let Some(life) = world.life(service) else { return };
+            world.stage.pause(life.number);
+            pause.await;
+            world.stage.resume(life.number);
+        }
+        Blow::CutPort(service, port) => {
+            world.faults().cut.insert((service, port));
+            pause.await;
+            world.faults().cut.remove(&(service, port));
+            if let Some(life) = world.life(service).filter(|_| port == Port::Store) {
+                life.session.reconnect();
+            }
+        }
+        Blow::StaleReads(service) => {
+            let Some(life) = world.life(service) else { return };
+            life.session.freeze_reads();
+            pause.await;
+            life.session.thaw_reads();
+        }
+        Blow::LostWatches(service) => {
+            let Some(life) = world.life(service) else { return };
+            life.set_deaf(true);
+            pause.await;
+            life.set_deaf(false);
+            life.session.reconnect();
+        }
+        Blow::BusAway => {
+            let cut = SERVICES.map(|service| (service, Port::Bus));
+            world.faults().cut.extend(cut);
+            pause.await;
+            world.faults().cut.retain(|one| !cut.contains(one));
+        }
+        Blow::NodeCutFrom(service, node) => {
+            world.faults().cut_nodes.insert((service, node.clone()));
+            pause.await;
+            world.faults().cut_nodes.remove(&(service, node));
+        }
+        Blow::Crash(_)
+        | Blow::CrashAtCall(..)
+        | Blow::SecondLeader(_)
+        | Blow::LaggingLeader(_)
+        | Blow::RecordsTwice
+        | Blow::EdgeLosesItsDisk
+        | Blow::SessionExpires(_)
+        | Blow::ClockJumps(..)
+        | Blow::NodeDead(_)
+        | Blow::NodePartitioned(_)
+        | Blow::NodeHung(_)
+        | Blow::NodeGray(_)
+        | Blow::DiskFull(_)
+        | Blow::PortTaken(_)
+        | Blow::ContainersEnd(_)
+        | Blow::ContainersRemoved(_) => {}
+    }
+}
+
+async fn unreachable_for(world: &Arc<World>, node: &NodeName, reach: Reach, lasts: Duration) {
+    set_reach(world, node, reach).await;
+    // Nodes are away for longer than other things: else nobody is declared dead.
+    world.stage.sleep(lasts * 2).await;
+    if !world.truth.is_lost(node) {
+        set_reach(world, node, Reach::Up).await;
+    }
+}
+
+pub(crate) async fn set_reach(world: &Arc<World>, node: &NodeName, reach: Reach) {
+    world.truth.nodes.set_reach(node, reach).await;
+    world.checker().struck(node, world.stage.now());
+    world.observe();
+}
+
+async fn hurt_node(world: &Arc<World>, blow: Blow, lasts: Duration) {
+    let pause = world.stage.sleep(lasts);
+    match blow {
+        Blow::NodeGray(node) => {
+            world.faults().slow_nodes.insert(node.clone());
+            pause.await;
+            world.faults().slow_nodes.remove(&node);
+        }
+        Blow::DiskFull(node) => {
+            let engine = world.truth.nodes.engine(&node);
+            engine.set_health(Health::Full);
+            pause.await;
+            engine.set_health(Health::Answers);
+        }
+        Blow::PortTaken(node) => {
+            let port = 20_000 + u16::try_from(world.dice().below(6)).unwrap_or_default();
+            let engine = world.truth.nodes.engine(&node);
+            engine.occupy_port(port);
+            pause.await;
+            engine.free_port(port);
+        }
+        Blow::ContainersRemoved(node) => remove_containers(world, &node, pause).await,
+        Blow::ContainersEnd(node) => end_containers(world, &node).await,
+        Blow::Crash(_)
+        | Blow::CrashAtCall(..)
+        | Blow::Pause(_)
+        | Blow::SecondLeader(_)
+        | Blow::LaggingLeader(_)
+        | Blow::CutPort(..)
+        | Blow::SessionExpires(_)
+        | Blow::StaleReads(_)
+        | Blow::LostWatches(_)
+        | Blow::BusAway
+        | Blow::RecordsTwice
+        | Blow::NodeDead(_)
+        | Blow::NodePartitioned(_)
+        | Blow::NodeHung(_)
+        | Blow::NodeCutFrom(..)
+        | Blow::EdgeLosesItsDisk
+        | Blow::ClockJumps(..) => {}
+    }
+}
+
+async fn remove_containers(world: &Arc<World>, node: &NodeName, pause: Sleep) {
+    let engine = world.truth.nodes.engine(node);
+    let removed = engine.containers();
+    for container in &removed {
+        // An engine that is not well keeps what it has.
+        drop(engine.ensure_absent(&container.name).await);
+        engine.occupy_port(container.host_port);
+    }
+    world.checker().struck(node, world.stage.now());
+    world.observe();
+    pause.await;
+    for container in &removed {
+        engine.free_port(container.host_port);
+    }
+}
+
+async fn end_containers(world: &Arc<World>, node: &NodeName) {
+    let engine = world.truth.nodes.engine(node);
+    for container in engine.containers() {
+        engine.exit(&container.name, 1);
+    }
+    world.checker().struck(node, world.stage.now());
+    // The agent starts them again after a moment.
+    world.stage.sleep(Duration::from_millis(900)).await;
+    world.truth.nodes.restart_ended(node).await;
+    world.checker().stirred = true;
+    world.observe();
+}
+
+/// Ends everything that goes wrong: all services live once, everybody reaches everything.
+pub(crate) async fn heal(world: &Arc<World>) {
+    world.tell(format_args!("everything heals"));
+    {
+        let mut faults = world.faults();
+        let instant = faults.rates.instant;
+        *faults = crate::fault::Faults::default();
+        faults.rates.instant = instant;
+    }
+    let others = std::mem::take(&mut world.lives().others);
+    for life in others {
+        world.stage.resume(life.number);
+        world.end(&life, "it is taken away");
+    }
+    for service in SERVICES {
+        if let Some(life) = world.life(service) {
+            world.stage.resume(life.number);
+            life.session.thaw_reads();
+            life.set_deaf(false);
+            life.session.reconnect();
+        }
+    }
+    for agent in &world.truth.agents {
+        let engine = world.truth.nodes.engine(&agent.node);
+        engine.set_health(Health::Answers);
+        for port in 20_000..20_080 {
+            engine.free_port(port);
+        }
+        if !world.truth.is_lost(&agent.node) {
+            set_reach(world, &agent.node, Reach::Up).await;
+            world.truth.nodes.restart_ended(&agent.node).await;
+        }
+    }
+}

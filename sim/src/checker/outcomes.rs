@@ -1,0 +1,52 @@
+//! I1: what was accepted is remembered, and ends once.
+
+use common::id::RequestId;
+use common::record::operation::Operation;
+use common::record::path;
+use common::service::ServiceName;
+use testkit::store::Committed;
+
+use super::{Checker, Invariant, decoded};
+use crate::world::Truth;
+
+/// The kinds of operations that end; the others only say that a message was heard.
+pub(super) const ENDING: [(ServiceName, &str); 7] = [
+    (ServiceName::AppManager, "deploy"),
+    (ServiceName::AppManager, "stop"),
+    (ServiceName::AppManager, "scale"),
+    (ServiceName::DeploymentManager, "deploy-app"),
+    (ServiceName::DeploymentManager, "stop-app"),
+    (ServiceName::NodeManager, "give-best-node"),
+    (ServiceName::LoadBalancer, "scale-app"),
+];
+
+impl Checker {
+    pub(super) fn check_operation(&mut self, committed: &Committed) {
+        let path = &committed.path;
+        let before: Option<Operation> = decoded(committed.before.as_ref());
+        let after: Option<Operation> = decoded(committed.after.as_ref());
+        match (before, after) {
+            (Some(_), None) => {
+                self.violate(Invariant::I1NoLostCommand, format!("{path} was forgotten"));
+            }
+            (Some(before), Some(after)) => {
+                if before.outcome.is_some() && before.outcome != after.outcome {
+                    self.violate(Invariant::I1NoLostCommand, format!("{path} ended twice"));
+                }
+                if before.fingerprint != after.fingerprint {
+                    self.violate(Invariant::I1NoLostCommand, format!("{path} became another"));
+                }
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// A user was told that a request is accepted: it must be on record by now.
+    pub(crate) fn check_accepted(&mut self, truth: &Truth, request: RequestId, kind: &str) {
+        let path = path::operation(request, ServiceName::AppManager, kind);
+        if truth.store.records(&path).is_empty() {
+            let what = format!("the {kind} {request} was answered and is not on record");
+            self.violate(Invariant::I1NoLostCommand, what);
+        }
+    }
+}

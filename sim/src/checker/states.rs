@@ -1,0 +1,198 @@
+//! I8 and I2: the table of allowed changes of state.
+
+use std::collections::BTreeSet;
+
+use common::record::deployment::{Deployment, Goal, Slot, SlotState, State};
+use common::record::instance::{Instance, State as Told};
+use common::record::node::Alive;
+use common::record::route::Route;
+use testkit::store::Committed;
+
+use super::{Change, Checker, Invariant, decoded};
+
+/// The changes that a deployment may make within a generation.
+const WITHIN: &[(State, State)] = &[
+    (State::Placing, State::Building),
+    (State::Placing, State::Starting),
+    (State::Placing, State::Undoing),
+    (State::Building, State::Starting),
+    (State::Building, State::Undoing),
+    (State::Starting, State::Routing),
+    (State::Starting, State::Undoing),
+    (State::Routing, State::Running),
+    (State::Routing, State::Undoing),
+    (State::Undoing, State::Failed),
+    (State::Stopping, State::Stopped),
+    (State::Stopping, State::Failed),
+    (State::Stopped, State::Removed),
+];
+
+/// What a new generation begins as.
+const BEGINNINGS: &[State] = &[State::Placing, State::Stopping];
+
+/// The changes that a replica may make under one placement.
+const SLOTS: &[(SlotState, SlotState)] = &[
+    (SlotState::Asked, SlotState::Placed),
+    (SlotState::Placed, SlotState::Started),
+    (SlotState::Started, SlotState::Ready),
+    (SlotState::Ready, SlotState::Routed),
+    (SlotState::Routed, SlotState::Ready),
+    (SlotState::Routed, SlotState::Leaving),
+    (SlotState::Asked, SlotState::Drained),
+    (SlotState::Placed, SlotState::Drained),
+    (SlotState::Ready, SlotState::Drained),
+    (SlotState::Routed, SlotState::Drained),
+    (SlotState::Leaving, SlotState::Drained),
+];
+
+/// A replica that may get requests does not vanish.
+const VANISHING: &[SlotState] =
+    &[SlotState::Asked, SlotState::Placed, SlotState::Started, SlotState::Drained];
+
+/// Every change of state that a run may visit: kind, from, to.
+pub(crate) fn table() -> BTreeSet<(&'static str, String, String)> {
+    let name = |state: &dyn std::fmt::Debug| format!("{state:?}");
+    let within = WITHIN.iter().map(|(from, to)| ("deployment", name(from), name(to)));
+    let slots = SLOTS.iter().map(|(from, to)| ("slot", name(from), name(to)));
+    let new = BEGINNINGS.iter().map(|to| ("generation", "Any".to_owned(), name(to)));
+    let gone = VANISHING.iter().map(|from| ("slot", name(from), "Gone".to_owned()));
+    within.chain(slots).chain(new).chain(gone).collect()
+}
+
+impl Checker {
+    fn visit(&mut self, kind: &'static str, from: String, to: String) {
+        self.edges.insert((kind, from, to));
+    }
+
+    pub(super) fn check_deployment(&mut self, change: &Change<'_>, now: u64) {
+        let Change { path, before, after } = *change;
+        let Some(after) = after else {
+            let forgotten = before.filter(|before| before.state != State::Removed);
+            if let Some(before) = forgotten {
+                let what = format!("{path} was forgotten in state {:?}", before.state);
+                self.violate(Invariant::I8Monotone, what);
+            }
+            return;
+        };
+        let instance = after.instance.clone();
+        if after.goal == Goal::Stopped {
+            self.stops.insert(instance.clone(), after.generation);
+        }
+        let is_new = before.is_none_or(|before| before.generation != after.generation);
+        if is_new {
+            self.began.insert(instance, (after.generation, now));
+            self.visit("generation", "Any".to_owned(), format!("{:?}", after.state));
+            if !BEGINNINGS.contains(&after.state) {
+                let what = format!("{path} begins a generation as {:?}", after.state);
+                self.violate(Invariant::I8Monotone, what);
+            }
+        }
+        if let Some(before) = before {
+            self.check_generation(before, after);
+            if !is_new && before.state != after.state {
+                self.visit(
+                    "deployment",
+                    format!("{:?}", before.state),
+                    format!("{:?}", after.state),
+                );
+                if !is_allowed(before.state, after.state) {
+                    let (from, to) = (before.state, after.state);
+                    let what = format!("{path} went from {from:?} to {to:?}");
+                    self.violate(Invariant::I8Monotone, what);
+                }
+            }
+            self.check_slots(before, after);
+        }
+        let numbers: BTreeSet<_> = after.slots.iter().map(|slot| slot.number).collect();
+        if numbers.len() != after.slots.len() {
+            let what = format!("two replicas of {} have the same number", after.instance);
+            self.violate(Invariant::I2EffectOnce, what);
+        }
+    }
+
+    fn check_generation(&mut self, before: &Deployment, after: &Deployment) {
+        let (from, to) = (before.generation, after.generation);
+        if to != from && to != from.next() {
+            let what = format!("{} went from generation {from} to {to}", after.instance);
+            self.violate(Invariant::I8Monotone, what);
+        }
+    }
+
+    fn check_slots(&mut self, before: &Deployment, after: &Deployment) {
+        for old in &before.slots {
+            let same = |slot: &&Slot| slot.placement_request == old.placement_request;
+            let Some(new) = after.slots.iter().find(same) else {
+                self.visit("slot", format!("{:?}", old.state), "Gone".to_owned());
+                if !VANISHING.contains(&old.state) {
+                    let what = format!(
+                        "replica {} of {} vanished while it was {:?}",
+                        old.number, after.instance, old.state
+                    );
+                    self.violate(Invariant::I8Monotone, what);
+                }
+                continue;
+            };
+            if old.state != new.state {
+                self.visit("slot", format!("{:?}", old.state), format!("{:?}", new.state));
+                if !SLOTS.contains(&(old.state, new.state)) {
+                    let what = format!(
+                        "replica {} of {} went from {:?} to {:?}",
+                        old.number, after.instance, old.state, new.state
+                    );
+                    self.violate(Invariant::I8Monotone, what);
+                }
+            }
+            if old.place.is_some() && old.place != new.place {
+                let what = format!("replica {} of {} moved", old.number, after.instance);
+                self.violate(Invariant::I2EffectOnce, what);
+            }
+        }
+    }
+
+    pub(super) fn check_instance(&mut self, committed: &Committed) {
+        let before: Option<Instance> = decoded(committed.before.as_ref());
+        let after: Option<Instance> = decoded(committed.after.as_ref());
+        let (Some(before), Some(after)) = (before, after) else { return };
+        let (from, to) = (before.generation, after.generation);
+        if to != from && to != from.next() {
+            let what = format!("the wish for {} went from {from} to {to}", after.name);
+            self.violate(Invariant::I8Monotone, what);
+        }
+        let is_asked = matches!(after.state, Told::Deploying | Told::Stopping);
+        if is_asked && before.state != after.state && from == to {
+            let what = format!("{} is {:?} without being asked", after.name, after.state);
+            self.violate(Invariant::I8Monotone, what);
+        }
+    }
+
+    pub(super) fn check_route(&mut self, committed: &Committed) {
+        let before: Option<Route> = decoded(committed.before.as_ref());
+        let after: Option<Route> = decoded(committed.after.as_ref());
+        let (Some(before), Some(after)) = (before, after) else { return };
+        if after.generation < before.generation {
+            let (from, to) = (before.generation, after.generation);
+            let what = format!("the route of {} went from {from} to {to}", after.instance);
+            self.violate(Invariant::I8Monotone, what);
+        }
+        if after.front_port != before.front_port {
+            let what = format!("the front port of {} changed", after.instance);
+            self.violate(Invariant::I3PortExclusive, what);
+        }
+    }
+
+    pub(super) fn check_verdict(&mut self, committed: &Committed) {
+        let before: Option<Alive> = decoded(committed.before.as_ref());
+        let after: Option<Alive> = decoded(committed.after.as_ref());
+        if let (Some(before), Some(after)) = (before, after) {
+            self.visit("verdict", format!("{:?}", before.verdict), format!("{:?}", after.verdict));
+        }
+    }
+}
+
+/// A generation on its way may make several steps in one transaction, and be given up at any of them.
+fn is_allowed(from: State, to: State) -> bool {
+    let advances = |state: State| state < State::Running;
+    WITHIN.contains(&(from, to))
+        || (advances(from) && advances(to) && from < to)
+        || (advances(from) && to == State::Undoing)
+}

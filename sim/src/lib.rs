@@ -1,0 +1,33 @@
+//! The deterministic simulation: all services' real code, on a simulated bus, store, nodes, edge and
+//! clock, in one thread and in paused time. One seed is one story.
+//!
+//! For tests only. Reading order: [`run()`] tells a story from its seed; `services` composes the real
+//! services on the ports of `port`, each behind a `gate` where delays, faults and crashes happen; the
+//! [`checker`] reads what is really there; [`plant`] holds the bugs that prove that it would see them.
+
+mod call;
+mod chaos;
+pub mod checker;
+mod coverage;
+mod dice;
+pub mod fault;
+mod gate;
+mod laws;
+pub mod many;
+pub mod matrix;
+pub mod plant;
+mod port;
+pub mod run;
+mod script;
+mod services;
+mod settings;
+mod stage;
+pub mod step;
+mod trace;
+mod user;
+mod world;
+
+pub use call::{CallKind, Fault};
+pub use coverage::Coverage;
+pub use laws::{Operation, fail_every_step, repeat_every_step};
+pub use run::{Kind, Plan, Report, Scenario, run};

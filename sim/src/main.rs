@@ -1,0 +1,124 @@
+//! `sim seed N` tells the story of a seed; `sim long [COUNT]` runs many and says what they visited;
+//! `sim plants` shows that each planted bug is caught.
+#![expect(clippy::print_stdout, reason = "it is a program for people")]
+
+use std::env;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sim::many::{Sum, THREADS, run_all};
+use sim::plant::Plant;
+use sim::{Plan, Report, run};
+
+/// Within so many seeds a planted bug is to be caught.
+const CAUGHT_WITHIN: u64 = 1000;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let number = |text: &str| text.parse::<u64>().ok();
+    let done = match words.as_slice() {
+        ["seed", seed] => number(seed).map(story),
+        ["seed", seed, plant] => number(seed).and_then(|seed| planted(seed, plant)),
+        ["long"] => Some(long(0, 10_000)),
+        ["long", count] => number(count).map(|count| long(0, count)),
+        ["long", first, count] => {
+            number(first).zip(number(count)).map(|(first, count)| long(first, count))
+        }
+        ["plants"] => Some(plants()),
+        ["matrix"] => Some(matrix()),
+        _ => None,
+    };
+    match done {
+        Some(true) => ExitCode::SUCCESS,
+        Some(false) => ExitCode::FAILURE,
+        None => {
+            println!(
+                "usage: sim seed N [PLANT] | sim long [[FIRST] COUNT] | sim plants | sim matrix"
+            );
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn tell(report: &Report) -> bool {
+    for line in &report.story {
+        println!("{line}");
+    }
+    println!(
+        "seed {}: hash {:016x}, {} calls, {} commands, {} with an effect, {:?} simulated",
+        report.seed, report.hash, report.calls, report.commands, report.effective, report.lasted
+    );
+    for violation in &report.violations {
+        println!("VIOLATION {violation}");
+    }
+    report.violations.is_empty()
+}
+
+fn story(seed: u64) -> bool {
+    tell(&run(&Plan { story: true, ..Plan::storm(seed) }))
+}
+
+fn planted(seed: u64, name: &str) -> Option<bool> {
+    let plant = Plant::ALL.iter().find(|plant| plant.to_string() == name)?;
+    Some(tell(&run(&Plan { story: true, plant: Some(*plant), ..Plan::storm(seed) })))
+}
+
+fn long(first: u64, count: u64) -> bool {
+    let began = tokio::time::Instant::now();
+    let sum = run_all(first..first + count, Plan::storm, |_| false);
+    let took = began.elapsed();
+    println!("{}", sum.coverage);
+    let each = took.checked_div(u32::try_from(sum.runs).unwrap_or(1)).unwrap_or_default();
+    println!(
+        "{} seeds in {took:.1?} on {THREADS} threads: {:.1?} of one core a seed, {} calls a seed",
+        sum.runs,
+        each * u32::try_from(THREADS).unwrap_or(1),
+        sum.calls.checked_div(sum.runs).unwrap_or_default()
+    );
+    failures(&sum)
+}
+
+fn failures(sum: &Sum) -> bool {
+    for report in sum.failed.iter().take(40) {
+        for violation in &report.violations {
+            println!("seed {}: {violation}", report.seed);
+        }
+    }
+    println!("{} seeds failed", sum.failed.len());
+    sum.failed.is_empty()
+}
+
+fn plants() -> bool {
+    let mut all = true;
+    for plant in Plant::ALL {
+        let plan = |seed| Plan { plant: Some(*plant), ..Plan::storm(seed) };
+        let sum = run_all(0..CAUGHT_WITHIN, plan, |sum| !sum.failed.is_empty());
+        match sum.failed.first().and_then(|report| Some((report.seed, report.violations.first()?)))
+        {
+            Some((seed, violation)) => println!("{plant}: seed {seed}: {violation}"),
+            None => {
+                all = false;
+                println!("{plant}: NOT CAUGHT ({})", plant.sentence());
+            }
+        }
+    }
+    all
+}
+
+fn matrix() -> bool {
+    let mut all = true;
+    let mut sprung = 0;
+    let mut took = Duration::ZERO;
+    for cell in sim::matrix::cells() {
+        let report = cell.run(false);
+        took += report.lasted;
+        sprung += u64::from(report.traps_left == 0);
+        if !report.violations.is_empty() || report.traps_left > 0 {
+            println!("{cell:?}: {} traps left, {:?}", report.traps_left, report.violations);
+            all = all && report.violations.is_empty();
+        }
+    }
+    println!("{sprung} cells sprung");
+    all
+}

@@ -1,0 +1,61 @@
+//! Careless agents.
+
+use common::id::Epoch;
+use common::port::Nodes as _;
+use common::port::container::{Container, ContainerSpec, ContainerState};
+use common::port::nodes::{Agent, Error, Issuer, Removal};
+use testkit::MemoryNodes;
+
+use super::now_and_then;
+use crate::gate::Gate;
+use crate::plant::Plant;
+
+/// The epoch that the agent would rather hear.
+fn flattered(gate: &Gate, nodes: &MemoryNodes, agent: &Agent, issuer: Issuer) -> Issuer {
+    if !gate.world.has(Plant::NodesTakeStaleEpochs) {
+        return issuer;
+    }
+    let seen = nodes.seen_epoch(&agent.node, issuer.service).unwrap_or(Epoch(0));
+    Issuer { epoch: issuer.epoch.max(seen), ..issuer }
+}
+
+pub(in crate::port) async fn ensure(
+    gate: &Gate,
+    agent: &Agent,
+    issuer: Issuer,
+    spec: &ContainerSpec,
+) -> Result<Container, Error> {
+    let nodes = &gate.world.truth.nodes;
+    if gate.world.has(Plant::NodesAdoptByName) {
+        let runs = |one: &Container| matches!(one.state, ContainerState::Running { .. });
+        let held = nodes.containers(&agent.node).into_iter();
+        let mut same = held.filter(|one| one.name == spec.name() && runs(one));
+        if let Some(found) = same.next() {
+            nodes.announce(agent, issuer).await?;
+            return Ok(found);
+        }
+    }
+    nodes.ensure(agent, flattered(gate, nodes, agent, issuer), spec).await
+}
+
+pub(in crate::port) async fn remove(
+    gate: &Gate,
+    agent: &Agent,
+    issuer: Issuer,
+    removal: &Removal,
+) -> Result<(), Error> {
+    let nodes = &gate.world.truth.nodes;
+    if gate.world.has(Plant::NodesRemoveNothing) && agent.node.as_str().ends_with('2') {
+        return Ok(());
+    }
+    nodes.remove(agent, flattered(gate, nodes, agent, issuer), removal).await
+}
+
+pub(in crate::port) fn listed(gate: &Gate, mut containers: Vec<Container>) -> Vec<Container> {
+    if gate.world.has(Plant::NodesHideOrphans) {
+        let newest = containers.iter().max_by_key(|one| one.epoch).map(|one| one.epoch);
+        let half = now_and_then(gate, 2);
+        containers.retain(|one| Some(one.epoch) == newest && half);
+    }
+    containers
+}

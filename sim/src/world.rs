@@ -1,0 +1,346 @@
+//! The simulated world: what is really there, who lives in it, what goes wrong in it now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use app_manager::Door;
+use common::digest::ImageRef;
+use common::id::{Epoch, Generation};
+use common::name::NodeName;
+use common::port::Routes;
+use common::port::bus::Record;
+use common::port::container::{Container, ContainerState};
+use common::port::nodes::Agent;
+use common::service::ServiceName;
+use common::topic::TopicName;
+use testkit::nodes::Reach;
+use testkit::{ManualClock, MemoryBlobs, MemoryBus, MemoryEdge, MemoryNodes, MemoryStore};
+
+use crate::call::{CallKind, Fault};
+use crate::chaos;
+use crate::checker::Checker;
+use crate::dice::Dice;
+use crate::fault::{Draw, Faults, Point, Victim};
+use crate::plant::Plant;
+use crate::services;
+use crate::settings::{Configs, Settings};
+use crate::stage::{Owner, Stage};
+use crate::step::Step;
+use crate::trace::{Essence, Trace};
+
+/// What is really there, whatever anybody believes.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    pub(crate) store: MemoryStore,
+    pub(crate) bus: MemoryBus,
+    pub(crate) nodes: MemoryNodes,
+    pub(crate) agents: Vec<Agent>,
+    pub(crate) edge: MemoryEdge,
+    pub(crate) blobs: MemoryBlobs,
+    /// Each service's own clock.
+    pub(crate) clocks: BTreeMap<ServiceName, Arc<ManualClock>>,
+    /// Images whose containers end as soon as they run.
+    pub(crate) crashing: Mutex<BTreeSet<ImageRef>>,
+    /// Nodes that never come back.
+    pub(crate) lost: Mutex<BTreeSet<NodeName>>,
+}
+
+/// One life of a service: from its start to its crash.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) number: Owner,
+    pub(crate) service: ServiceName,
+    /// `deployment-manager 3`.
+    pub(crate) label: String,
+    /// Its connection to the store.
+    pub(crate) session: MemoryStore,
+    dead: AtomicBool,
+    deaf: AtomicBool,
+}
+
+impl Life {
+    pub(crate) fn new(number: Owner, service: ServiceName, session: MemoryStore) -> Self {
+        let label = format!("{service} {number}");
+        let (dead, deaf) = (AtomicBool::new(false), AtomicBool::new(false));
+        Life { number, service, label, session, dead, deaf }
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Whether the store's hints do not reach it.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_deaf(&self, deaf: bool) {
+        self.deaf.store(deaf, Ordering::Relaxed);
+    }
+}
+
+/// The lives there are.
+#[derive(Debug, Default)]
+pub(crate) struct Lives {
+    pub(crate) made: Owner,
+    /// The one of each service that others reach.
+    pub(crate) current: BTreeMap<ServiceName, Arc<Life>>,
+    /// Those that were replaced while they lived.
+    pub(crate) others: Vec<Arc<Life>>,
+    pub(crate) door: Option<Door>,
+    pub(crate) routes: Option<Arc<dyn Routes>>,
+    /// Whether who ends is started again.
+    pub(crate) supervised: bool,
+}
+
+/// The world of one run.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) stage: Arc<Stage>,
+    pub(crate) truth: Truth,
+    pub(crate) settings: Settings,
+    pub(crate) configs: Configs,
+    pub(crate) plant: Option<Plant>,
+    dice: Mutex<Dice>,
+    trace: Mutex<Trace>,
+    checker: Mutex<Checker>,
+    faults: Mutex<Faults>,
+    lives: Mutex<Lives>,
+    mischief: Mutex<Mischief>,
+}
+
+/// What planted bugs have to remember.
+#[derive(Debug, Default)]
+pub(crate) struct Mischief {
+    /// The table that the edge claims to serve.
+    pub(crate) claimed: Option<(Epoch, Generation)>,
+    /// The message that another one overtakes.
+    pub(crate) kept_back: Option<(TopicName, Record)>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl World {
+    pub(crate) fn new(
+        truth: Truth,
+        (settings, configs): (Settings, Configs),
+        dice: Dice,
+        trace: Trace,
+        plant: Option<Plant>,
+    ) -> Arc<Self> {
+        Arc::new(World {
+            stage: Stage::new(),
+            checker: Mutex::new(Checker::new(&truth, &settings)),
+            truth,
+            settings,
+            configs,
+            plant,
+            dice: Mutex::new(dice),
+            trace: Mutex::new(trace),
+            faults: Mutex::default(),
+            lives: Mutex::default(),
+            mischief: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn has(&self, plant: Plant) -> bool {
+        self.plant == Some(plant)
+    }
+
+    pub(crate) fn trace(&self) -> MutexGuard<'_, Trace> {
+        lock(&self.trace)
+    }
+
+    pub(crate) fn checker(&self) -> MutexGuard<'_, Checker> {
+        lock(&self.checker)
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        lock(&self.faults)
+    }
+
+    pub(crate) fn dice(&self) -> MutexGuard<'_, Dice> {
+        lock(&self.dice)
+    }
+
+    pub(crate) fn mischief(&self) -> MutexGuard<'_, Mischief> {
+        lock(&self.mischief)
+    }
+
+    pub(crate) fn lives(&self) -> MutexGuard<'_, Lives> {
+        lock(&self.lives)
+    }
+
+    pub(crate) fn life(&self, service: ServiceName) -> Option<Arc<Life>> {
+        self.lives().current.get(&service).cloned()
+    }
+
+    pub(crate) fn essence(&self, what: fmt::Arguments<'_>) -> Essence {
+        self.trace().essence(what)
+    }
+
+    /// Something happened to the world.
+    pub(crate) fn tell(&self, what: fmt::Arguments<'_>) {
+        self.trace().event(self.stage.now(), what);
+    }
+
+    /// What becomes of a call.
+    pub(crate) fn draw(&self, kind: CallKind, by: Owner) -> Draw {
+        let draw = self.faults().draw(&mut self.dice(), kind, by);
+        self.trace().meets(kind, draw.fault);
+        if draw.late {
+            self.trace().meets(kind, Fault::Late);
+        }
+        draw
+    }
+
+    pub(crate) fn node(&self, number: usize) -> Option<&NodeName> {
+        self.truth.agents.get(number).map(|agent| &agent.node)
+    }
+
+    /// Somebody may have changed something: it is checked at once.
+    pub(crate) fn observe(&self) {
+        let now = self.stage.now();
+        let found = self.checker().observe(&self.truth, now);
+        for violation in found {
+            self.tell(format_args!("VIOLATION {violation}"));
+        }
+    }
+
+    /// Whether a trap springs at this call; it ends its victim.
+    pub(crate) fn springs(
+        self: &Arc<Self>,
+        caller: &Life,
+        kind: CallKind,
+        step: Option<Step>,
+        point: Point,
+    ) -> bool {
+        if caller.is_dead() {
+            return true;
+        }
+        let Some(victim) = self.spring(caller, kind, step, point) else { return false };
+        match victim {
+            Victim::Service(service) => {
+                let met =
+                    if point == Point::Before { Fault::CrashBefore } else { Fault::CrashAfter };
+                self.trace().meets(kind, met);
+                match self.life(service) {
+                    Some(life) if service != caller.service => self.end(&life, "it crashes"),
+                    Some(_) | None if service == caller.service => self.end(caller, "it crashes"),
+                    Some(_) | None => {}
+                }
+            }
+            Victim::Agents => self.power_cut(),
+        }
+        caller.is_dead()
+    }
+
+    fn spring(
+        &self,
+        caller: &Life,
+        kind: CallKind,
+        step: Option<Step>,
+        point: Point,
+    ) -> Option<Victim> {
+        use crate::fault::Bait;
+        let mut faults = self.faults();
+        let meets = |bait: Bait| match bait {
+            Bait::Effect => kind.has_effect(),
+            Bait::Step(wanted) => step == Some(wanted),
+        };
+        let mut sprung = None;
+        faults.traps.retain_mut(|trap| {
+            let fits = trap.point == point
+                && trap.caller.is_none_or(|wanted| wanted == caller.service)
+                && meets(trap.bait);
+            if !fits || sprung.is_some() {
+                return true;
+            }
+            if trap.left > 0 {
+                trap.left -= 1;
+                return true;
+            }
+            sprung = Some(trap.victim);
+            false
+        });
+        sprung
+    }
+
+    /// Ends a life at once: as if the power of its process were cut.
+    pub(crate) fn end(self: &Arc<Self>, life: &Life, why: &str) {
+        if life.dead.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.tell(format_args!("{}: {why}", life.label));
+        self.stage.end(life.number);
+        let mut lives = self.lives();
+        lives.others.retain(|other| other.number != life.number);
+        if lives.current.get(&life.service).is_some_and(|one| one.number == life.number) {
+            lives.current.remove(&life.service);
+            let supervised = lives.supervised;
+            match life.service {
+                ServiceName::AppManager => lives.door = None,
+                ServiceName::LoadBalancer => lives.routes = None,
+                ServiceName::DeploymentManager
+                | ServiceName::NodeManager
+                | ServiceName::NodeAgent => {}
+            }
+            drop(lives);
+            if supervised {
+                services::start_later(self, life.service);
+            }
+        }
+    }
+}
+
+impl World {
+    /// Every node loses its power and gets it back after a moment.
+    pub(crate) fn power_cut(self: &Arc<Self>) {
+        self.tell(format_args!("every node loses its power"));
+        for agent in &self.truth.agents {
+            let (world, node) = (Arc::clone(self), agent.node.clone());
+            self.stage.spawn(0, async move {
+                chaos::set_reach(&world, &node, Reach::Dead).await;
+                world.stage.sleep(Duration::from_millis(800)).await;
+                chaos::set_reach(&world, &node, Reach::Up).await;
+            });
+        }
+    }
+
+    /// What a visitor gets at a front port: what really listens behind it answers, else the edge does.
+    pub(crate) fn answer_at(&self, front_port: u16) -> Option<u16> {
+        let (_, address) = self.truth.edge.begin_request(front_port)?;
+        self.truth.edge.end_request(address);
+        let found = self.truth.listener(address);
+        Some(if found.is_some() { 200 } else { 502 })
+    }
+}
+
+impl Truth {
+    pub(crate) fn crashes(&self, image: &ImageRef) -> bool {
+        lock(&self.crashing).contains(image)
+    }
+
+    pub(crate) fn is_lost(&self, node: &NodeName) -> bool {
+        lock(&self.lost).contains(node)
+    }
+
+    /// The running container behind an address, if its node can be reached by the edge.
+    pub(crate) fn listener(&self, address: SocketAddr) -> Option<Container> {
+        let agent = self.agents.iter().find(|agent| agent.address.ip() == address.ip())?;
+        let containers = self.nodes.containers(&agent.node).into_iter();
+        let mut listening = containers.filter(|one| one.host_port == address.port() && runs(one));
+        listening.next()
+    }
+}
+
+/// Whether a container's process runs.
+pub(crate) fn runs(container: &Container) -> bool {
+    matches!(container.state, ContainerState::Running { .. })
+}

@@ -1,0 +1,9 @@
+//! The simulation as a test: its own determinism, the platform under a thousand seeds, and the proof that
+//! the checker sees what is wrong.
+
+mod calm;
+mod laws;
+mod matrix;
+mod plants;
+mod replay;
+mod seeds;
