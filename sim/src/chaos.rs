@@ -136,7 +136,7 @@ async fn fall(world: &Arc<World>, blow: Blow, lasts: Duration) {
             if let Some(clock) = world.truth.clocks.get(&service) {
                 clock.advance(SignedDuration::from_secs(seconds));
             }
-            world.checker().clock_jumped();
+            world.checker().clock_jumped(world.stage.now());
         }
         Blow::Pause(_)
         | Blow::CutPort(..)

@@ -119,6 +119,8 @@ pub(crate) struct Checker {
     struck: BTreeMap<NodeName, u64>,
     /// When ports were released, and by whom they had been leased.
     released: BTreeMap<Path, (u64, LegacyName)>,
+    /// When a clock jumped last.
+    jumped: Option<u64>,
     /// The newest stop of each instance.
     stops: BTreeMap<LegacyName, Generation>,
     /// Since when each instance's newest generation is under way.
@@ -149,6 +151,7 @@ impl Checker {
             doubled: BTreeSet::new(),
             struck: BTreeMap::new(),
             released: BTreeMap::new(),
+            jumped: None,
             stops: BTreeMap::new(),
             began: BTreeMap::new(),
             sent: BTreeMap::new(),
@@ -243,8 +246,9 @@ impl Checker {
     }
 
     /// The clock of a service jumped: quarantines that it measures say nothing any more.
-    pub(crate) fn clock_jumped(&mut self) {
+    pub(crate) fn clock_jumped(&mut self, now: u64) {
         self.released.clear();
+        self.jumped = Some(now);
     }
 }
 

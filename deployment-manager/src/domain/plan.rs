@@ -189,7 +189,9 @@ impl Plan<'_> {
             }
             State::Stopping => deployment.slots.is_empty().then_some(Step::Stopped),
             State::Stopped => Some(Step::Bury),
-            State::Removed => (self.now >= self.forgotten_at()).then_some(Step::Forget),
+            State::Removed => {
+                self.forgotten_at().is_some_and(|at| self.now >= at).then_some(Step::Forget)
+            }
             State::Accepted
             | State::Placing
             | State::Building
@@ -200,8 +202,10 @@ impl Plan<'_> {
         }
     }
 
-    fn forgotten_at(&self) -> Timestamp {
-        self.deployment.updated_at + self.patience.tombstone
+    /// What is owed to others, as while the bus is away, would be forgotten with the record.
+    fn forgotten_at(&self) -> Option<Timestamp> {
+        let Deployment { owed, updated_at, .. } = self.deployment;
+        owed.is_empty().then(|| *updated_at + self.patience.tombstone)
     }
 
     /// What runs is what was started, and the edge serves what it was told.
@@ -250,7 +254,8 @@ impl Plan<'_> {
             .into_iter()
             .filter_map(|one| self.gathered_until(one));
         let deadline = is_in_progress(self.deployment).then_some(self.deployment.deadline);
-        let grave = (self.deployment.state == State::Removed).then(|| self.forgotten_at());
+        let removed = self.deployment.state == State::Removed;
+        let grave = if removed { self.forgotten_at() } else { None };
         Step::Rest { until: asked.chain(gathered).chain(deadline).chain(grave).min() }
     }
 

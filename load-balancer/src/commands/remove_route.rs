@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{ATTEMPTS, Error};
 use crate::domain::route;
-use crate::records::{commit, route as load_route};
+use crate::records::{commit, deployment, route as load_route};
 use crate::shared::Shared;
 
 /// Records that the route should go, then waits until it is out of the table, drained and gone.
@@ -48,6 +48,11 @@ async fn try_record(
     let Some(stored) = load_route(&*shared.ports.store, instance).await? else { return Ok(()) };
     if stored.record.generation > generation {
         return Err(Error::Stale(stored.record.generation));
+    }
+    // A call may arrive after what took its place.
+    let known = deployment(&*shared.ports.store, instance).await?;
+    if let Some(known) = known.filter(route::is_to_be_served) {
+        return Err(Error::Stale(known.generation));
     }
     if stored.record.goal == RouteGoal::Served {
         let leaving = route::remove(&stored.record, generation);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use common::id::Generation;
 use common::port::edge::Upstream;
 use common::port::routes::WantedRoute;
-use common::record::deployment::{Deployment, Slot, SlotState, State};
+use common::record::deployment::{Deployment, Goal, Slot, SlotState, State};
 use common::record::route::{Route, RouteGoal};
 
 /// A route may have this many replicas.
@@ -74,6 +74,11 @@ pub(crate) fn is_past(wanted: &WantedRoute, deployment: Option<&Deployment>) -> 
             && is_given_up
             && deployment.serving.is_none())
         || !wanted.upstreams.iter().all(in_service)
+}
+
+/// Whether a deployment should have a route, whatever is on its way.
+pub(crate) fn is_to_be_served(deployment: &Deployment) -> bool {
+    deployment.goal == Goal::Running && deployment.serving.is_some()
 }
 
 fn may_serve(slot: &Slot, upstream: &Upstream) -> bool {

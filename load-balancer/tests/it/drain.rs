@@ -167,7 +167,10 @@ async fn a_wish_that_arrives_after_what_took_its_place_brings_no_route_back() {
             world.deploy_again(5, "shop", Goal::Running, State::Running);
             let gone = api.set(&wanted("shop", 5, &[29999])).await;
             assert_eq!((gone.status, gone.code()), (409, "STALE_GENERATION"), "no such replica");
-            assert!(world.routes().is_empty());
+            assert_eq!(api.set(&wanted("shop", 5, &[20000])).await.status, 200);
+            let late = api.remove("shop", 5).await;
+            assert_eq!((late.status, late.code()), (409, "STALE_GENERATION"), "it is served");
+            assert_eq!(world.routes().len(), 1);
         })
         .await;
 }

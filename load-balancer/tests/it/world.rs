@@ -164,6 +164,11 @@ impl World {
             "state": state,
             "request": Uuid::from_u128(77),
             "deadline": "2026-01-01T00:00:00Z",
+            "serving": (state == State::Running).then(|| json!({
+                "generation": generation,
+                "release": 1,
+                "image": format!("registry.example.org/apps/shop@sha256:{:064}", 1),
+            })),
             "slots": (1..=4).map(slot).collect::<Vec<_>>(),
             "updated_at": "2026-01-01T00:00:00Z",
         });

@@ -14,6 +14,9 @@ const FRONT_QUARANTINE: Duration = Duration::from_mins(1);
 /// A release says when it was decided, which is a slow call before it is written.
 const SLACK: Duration = Duration::from_millis(2500);
 
+/// A release that is written may have been decided so many microseconds ago, by a clock that jumped since.
+const MOST_ON_ITS_WAY: u64 = 5_000_000;
+
 /// What both kinds of leases say.
 struct Lease {
     owner: LegacyName,
@@ -50,7 +53,9 @@ impl Checker {
         let quarantine = quarantine.saturating_sub(SLACK);
         match after {
             Some(after) if after.released => {
-                if before.is_none_or(|before| !before.released) {
+                let decided = now.saturating_sub(MOST_ON_ITS_WAY);
+                let before_a_jump = self.jumped.is_some_and(|at| decided < at);
+                if before.is_none_or(|before| !before.released) && !before_a_jump {
                     self.released.insert(path.clone(), (now, after.owner));
                 }
             }

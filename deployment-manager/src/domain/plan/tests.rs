@@ -240,6 +240,8 @@ fn stopping_goes_from_the_outside_in() {
     "]]);
     world.assert_settled();
     world.wait(3600);
+    assert!(!world.step(), "what is owed is not forgotten");
+    world.deployment.as_mut().unwrap().owed.clear();
     world.expect_steps(&expect![[r"
         forget the deployment
     "]]);
