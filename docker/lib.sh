@@ -70,7 +70,7 @@ containers() {
   docker ps -a -q --filter label=com.docker.compose.project=avishkar ${1:+--filter label=com.docker.compose.service=$1}
 }
 
-# Ids of the containers of a platform in one process: its edge and its apps.
+# Ids of the containers of a platform in one process.
 containers_of_up() {
-  for part in edge app; do docker ps -a -q --filter "label=avishkar.platform=$part"; done
+  for part in edge app firewall; do docker ps -a -q --filter "label=avishkar.platform=$part"; done
 }

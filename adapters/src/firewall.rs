@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+pub(crate) use container::FIREWALL;
 pub use container::{ContainerError, ContainerFirewall};
 
 /// The bridges of apps and of builds, as [`crate::docker`] calls them.
@@ -52,9 +53,14 @@ pub struct Rules {
     pub resolvers: Vec<IpAddr>,
 }
 
-/// Makes exactly these rules hold, whatever held before.
+/// Makes exactly these rules hold, whatever held before. Where they hold already, it only looks: that
+/// is one short process, where setting them makes the kernel wait several times as long.
 pub async fn apply(rules: &Rules) -> Result<(), Error> {
-    run("iptables-restore", &["--noflush", "--wait", LOCK_SECONDS], &render(rules)).await?;
+    let wanted = render(rules);
+    if run("iptables-save", &["-t", "filter"], "").await.is_ok_and(|saved| holds(&wanted, &saved)) {
+        return Ok(());
+    }
+    run("iptables-restore", &["--noflush", "--wait", LOCK_SECONDS], &wanted).await?;
     for jump in JUMPS {
         if run("iptables", &with_verb("-C", &jump), "").await.is_err() {
             run("iptables", &with_verb("-I", &jump), "").await?;
@@ -63,19 +69,18 @@ pub async fn apply(rules: &Rules) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes down what [`apply`] put up.
+/// Takes down what [`apply`] put up; may be repeated.
 pub async fn remove() -> Result<(), Error> {
     for jump in JUMPS {
         while run("iptables", &with_verb("-C", &jump), "").await.is_ok() {
             run("iptables", &with_verb("-D", &jump), "").await?;
         }
     }
-    for chain in [FORWARD, INPUT] {
-        for verb in ["-F", "-X"] {
-            run("iptables", &["-w", LOCK_SECONDS, verb, chain], "").await?;
-        }
-    }
-    Ok(())
+    // Whether they are there or not.
+    let named = [FORWARD, INPUT].map(|chain| format!(":{chain} - [0:0]\n")).concat();
+    let removed = [FORWARD, INPUT].map(|chain| format!("-X {chain}\n")).concat();
+    let gone = format!("*filter\n{named}{removed}COMMIT\n");
+    run("iptables-restore", &["--noflush", "--wait", LOCK_SECONDS], &gone).await.map(drop)
 }
 
 const fn jump(from: &'static str, to: &'static str) -> [&'static str; 5] {
@@ -107,6 +112,22 @@ fn render(rules: &Rules) -> String {
     text
 }
 
+/// Whether a table, as `iptables-save` writes it, has both chains exactly so and the jumps to them. A
+/// range that iptables writes in another way than its owner never does, and is set every time.
+fn holds(wanted: &str, saved: &str) -> bool {
+    let rules = |text, chain| rules_of(text, chain).collect::<Vec<_>>();
+    [FORWARD, INPUT].iter().all(|chain| rules(wanted, chain) == rules(saved, chain))
+        && JUMPS.iter().all(|[from, rest @ ..]| {
+            let jump = rest.join(" ");
+            rules_of(saved, from).any(|rule| rule == jump)
+        })
+}
+
+fn rules_of<'a>(table: &'a str, chain: &str) -> impl Iterator<Item = &'a str> {
+    let appended = format!("-A {chain} ");
+    table.lines().filter_map(move |line| line.strip_prefix(&appended)).map(str::trim_end)
+}
+
 /// Apps' networks have no addresses of the newer protocol.
 fn as_v4(address: &IpAddr) -> Option<Ipv4Addr> {
     match address {
@@ -115,13 +136,14 @@ fn as_v4(address: &IpAddr) -> Option<Ipv4Addr> {
     }
 }
 
+/// What it wrote.
 #[expect(clippy::disallowed_methods, reason = "an adapter starts programs")]
-async fn run(program: &'static str, arguments: &[&str], input: &str) -> Result<(), Error> {
+async fn run(program: &'static str, arguments: &[&str], input: &str) -> Result<String, Error> {
     let failed = |source| Error::Run { program, source };
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -135,7 +157,7 @@ async fn run(program: &'static str, arguments: &[&str], input: &str) -> Result<(
     let ended = tokio::time::timeout(DEADLINE, told).await;
     let output = ended.map_err(|_| Error::TimedOut { program })?.map_err(failed)?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let message = String::from_utf8_lossy(&output.stderr);
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -170,6 +192,40 @@ mod tests {
 COMMIT
 ";
         assert_eq!(render(&rules), expected);
+    }
+
+    /// As iptables 1.8 writes it, beside what others have there.
+    fn saved(rules: &Rules) -> String {
+        let rendered = render(rules).replace("*filter\n", "").replace("COMMIT\n", "");
+        let (chains, rules): (Vec<_>, Vec<_>) =
+            rendered.lines().partition(|line| line.starts_with(':'));
+        format!(
+            "# Generated\n*filter\n:INPUT ACCEPT [7:420]\n:DOCKER-USER - [0:0]\n{}\n\
+             -A INPUT -i avk+ -j AVISHKAR-INPUT\n-A DOCKER-USER -i avk+ -j AVISHKAR\n\
+             -A DOCKER-USER -j RETURN\n{}\nCOMMIT\n# Completed\n",
+            chains.join("\n"),
+            rules.join("\n"),
+        )
+    }
+
+    #[test]
+    fn rules_hold_only_when_all_are_there_in_their_order_and_reached() {
+        let rules = Rules {
+            deny: vec!["169.254.0.0/16".to_owned()],
+            resolvers: vec!["192.0.2.53".parse().unwrap()],
+        };
+        let (wanted, saved) = (render(&rules), saved(&rules));
+        assert!(holds(&wanted, &saved), "{saved}");
+        for line in saved.lines().filter(|line| line.contains("AVISHKAR") && !line.starts_with(':'))
+        {
+            let line = format!("{line}\n");
+            assert!(!holds(&wanted, &saved.replace(&line, "")), "without {line}");
+        }
+        let first = "-A AVISHKAR -d 192.0.2.1/32 -j RETURN\n-A AVISHKAR -m conntrack";
+        assert!(!holds(&wanted, &saved.replacen("-A AVISHKAR -m conntrack", first, 1)));
+        let none = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n";
+        assert!(!holds(&wanted, none));
+        assert!(!holds(&render(&Rules::default()), &saved), "others");
     }
 
     #[test]

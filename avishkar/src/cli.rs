@@ -78,7 +78,7 @@ pub(crate) struct Deploy {
     #[arg(long)]
     pub(crate) name: Option<AppName>,
     /// How many replicas.
-    #[arg(long)]
+    #[arg(long, value_parser = replicas)]
     pub(crate) replicas: Option<u32>,
     /// Return as soon as the request is accepted.
     #[arg(long)]
@@ -112,6 +112,7 @@ pub(crate) struct Logs {
 #[derive(Debug, Args)]
 pub(crate) struct Scale {
     pub(crate) name: LegacyName,
+    #[arg(value_parser = replicas)]
     pub(crate) replicas: u32,
     /// Return as soon as the request is accepted.
     #[arg(long)]
@@ -229,6 +230,14 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
+fn replicas(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) => Err("an instance has one replica at least; `avishkar stop` ends it".to_owned()),
+        Ok(replicas) => Ok(replicas),
+        Err(_) => Err("write a number, from 1 on".to_owned()),
+    }
+}
+
 fn node(text: &str) -> Result<(NodeName, IpAddr), String> {
     let (name, ip) = text.split_once('=').ok_or("write it as name=ip")?;
     let name = name.parse().map_err(|err: common::name::Error| err.to_string())?;
@@ -245,6 +254,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_instance_has_one_replica_at_least() {
+        assert_eq!((replicas("1"), replicas("20")), (Ok(1), Ok(20)));
+        assert!(replicas("0").unwrap_err().contains("avishkar stop"));
+        assert!(replicas("-1").is_err() && replicas("abc").is_err());
     }
 
     #[test]

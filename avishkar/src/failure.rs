@@ -28,11 +28,18 @@ const TIMED_OUT: u8 = 7;
 /// `doctor`, or `status` of the platform, found something that fails.
 const UNFIT: u8 = 8;
 
+/// What to do where nobody answers.
+pub(crate) const IS_IT_RUNNING: &str =
+    "is the platform running? `avishkar up` or `make cluster` starts it; --server names another";
+
 /// A failure that has an exit code of its own.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("{0}")]
     Usage(String),
+    /// The words of a command line make no command.
+    #[error("{sentence}")]
+    Typed { sentence: String, hint: String },
     #[error("the platform at {server} cannot be reached")]
     Unreachable {
         server: String,
@@ -55,7 +62,7 @@ pub(crate) enum Failure {
     #[error("{what} is not done yet")]
     TimedOut { what: String, hint: String },
     #[error("{failing} of {checks} checks failed")]
-    Unfit { failing: usize, checks: usize },
+    Unfit { failing: usize, checks: usize, hint: Option<&'static str> },
     /// The platform cannot start on this machine as it is.
     #[error("{}: {sentence}", .obstacle.code())]
     Obstacle { obstacle: Obstacle, sentence: String, advice: String, source: Option<Cause> },
@@ -92,7 +99,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Failure::NobodyReads => 0,
-            Failure::Usage(_) => USAGE,
+            Failure::Usage(_) | Failure::Typed { .. } => USAGE,
             Failure::Unreachable { .. } | Failure::BusUnreachable { .. } => UNREACHABLE,
             Failure::SignedOut => FORBIDDEN,
             Failure::Refused(problem) => match problem.status {
@@ -116,16 +123,13 @@ impl Failure {
         match self {
             Failure::Usage(_)
             | Failure::NobodyReads
-            | Failure::Unfit { .. }
             | Failure::Folder(_)
             | Failure::Engine(_)
             | Failure::Ended { .. }
             | Failure::Listener(_) => None,
+            Failure::Unfit { hint, .. } => hint.map(str::to_owned),
             Failure::EdgeImage { .. } => Some("`make images` makes it".to_owned()),
-            Failure::Unreachable { .. } => Some(
-                "is the platform running? `avishkar up` or `make cluster` starts it; --server names another"
-                    .to_owned(),
-            ),
+            Failure::Unreachable { .. } => Some(IS_IT_RUNNING.to_owned()),
             Failure::BusUnreachable { .. } => Some(
                 "is Kafka running? `make cluster` starts it; --brokers names others".to_owned(),
             ),
@@ -135,7 +139,7 @@ impl Failure {
             }
             Failure::Refused(problem) => problem.hint.clone(),
             Failure::Request { hint, .. } => hint.clone(),
-            Failure::TimedOut { hint, .. } => Some(hint.clone()),
+            Failure::Typed { hint, .. } | Failure::TimedOut { hint, .. } => Some(hint.clone()),
             Failure::Obstacle { advice, .. } => Some(advice.clone()),
         }
     }
@@ -147,6 +151,7 @@ impl Failure {
             Failure::Request { code, output, .. } => (Some(code), output),
             Failure::Obstacle { obstacle, .. } => (Some(obstacle.code()), &[]),
             Failure::Usage(_)
+            | Failure::Typed { .. }
             | Failure::Unreachable { .. }
             | Failure::BusUnreachable { .. }
             | Failure::SignedOut

@@ -9,6 +9,7 @@ mod failure;
 mod notify;
 mod output;
 mod terminal;
+mod typed;
 mod unit;
 mod wiring;
 
@@ -22,9 +23,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(err) => {
             // Help and version are answers, not errors: clap knows which goes where.
-            let code = if err.use_stderr() { failure::USAGE } else { 0 };
+            let is_wrong = err.use_stderr();
+            if is_wrong && typed::asks_for_json(std::env::args_os()) {
+                return failure::report(&typed::wrong(&err).into(), true);
+            }
             drop(err.print());
-            return ExitCode::from(code);
+            return ExitCode::from(if is_wrong { failure::USAGE } else { 0 });
         }
     };
     let json = cli.json;

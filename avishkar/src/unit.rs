@@ -80,6 +80,11 @@ pub(crate) async fn uninstall() -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(place.file))
 }
 
+/// Whether a unit of this user is installed.
+pub(crate) fn is_installed() -> bool {
+    here().is_ok_and(|(place, _)| place.file.exists())
+}
+
 /// systemd starts nothing whose folder is not there, where it may write to that folder only.
 fn make(folder: &Path) -> anyhow::Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);

@@ -2,7 +2,7 @@
 //! the consumer loop, the reconciler driver, de-duplication, owed messages, epochs.
 //!
 //! Owns how a service runs; never what it decides. Reading order: a service implements
-//! [`service::Service`]; [`process::run`] gives it listeners, signals and loops.
+//! [`service::Service`]; [`process::Process`] gives it listeners, signals and loops.
 
 pub mod blocking;
 pub mod config;

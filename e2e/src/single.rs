@@ -66,10 +66,27 @@ impl Single {
         self.run_in(folder, arguments).await
     }
 
+    /// Starts it in the background with a build of its own: a copy of the program.
+    pub async fn start_another_build(&self) -> anyhow::Result<Ran> {
+        let copy = self.home.path().join("avishkar");
+        fs::copy(binary()?, &copy)?;
+        let folder = self.folder.to_str().context("a folder's path is UTF-8")?;
+        self.run_by(&copy, folder, &["up", "--detach"]).await
+    }
+
     /// Runs a command on another folder.
-    #[expect(clippy::disallowed_methods, reason = "the command line is the thing under test")]
     pub async fn run_in(&self, folder: &str, arguments: &[&str]) -> anyhow::Result<Ran> {
-        let mut command = Command::new(binary()?);
+        self.run_by(&binary()?, folder, arguments).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the command line is the thing under test")]
+    async fn run_by(
+        &self,
+        program: &Path,
+        folder: &str,
+        arguments: &[&str],
+    ) -> anyhow::Result<Ran> {
+        let mut command = Command::new(program);
         command.args(arguments).args(["--data", folder]).stdin(Stdio::null()).kill_on_drop(true);
         command.env("XDG_CONFIG_HOME", self.home.path());
         let output = tokio::time::timeout(COMMAND_WITHIN, command.output())

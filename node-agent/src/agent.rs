@@ -125,11 +125,13 @@ impl Agent {
         spec: &ContainerSpec,
         epoch: Epoch,
     ) -> Result<Container, containers::Error> {
-        self.wall.stands()?;
+        self.wall.must_stand().await?;
         let containers = &self.ports.containers;
         match containers.ensure_running(spec, epoch).await {
             Err(containers::Error::ImageUnavailable { .. }) => {
                 containers.pull(&spec.image).await?;
+                // A pull may take minutes.
+                self.wall.must_stand().await?;
                 containers.ensure_running(spec, epoch).await
             }
             made => made,
@@ -171,7 +173,7 @@ impl Agent {
     /// Builds an image and pushes it. Its steps run what strangers wrote, as an app does.
     pub(crate) async fn build(&self, repository: &str, context: Bytes) -> Result<ImageRef, Error> {
         let _turn = self.builds.acquire().await;
-        self.wall.stands().map_err(Error::Build)?;
+        self.wall.must_stand().await.map_err(Error::Build)?;
         let containers = &self.ports.containers;
         containers.build(repository, context).await.map_err(Error::Build)?;
         containers.push(repository).await.map_err(Error::Build)

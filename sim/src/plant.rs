@@ -53,7 +53,7 @@ plants! {
     EdgeSwapsUpstreams: "the edge mixes up the replicas of two instances",
     RoutesLie: "a route is said to be served before it is",
     RoutesNeverGo: "a route is said to be gone, and is served",
-    RoutesMissTheirPort: "a route names the port beside the replica's",
+    EdgeMissesPorts: "the edge asks at the port beside the replica's",
     NoQuarantine: "a released port is given out at once",
     NobodyDies: "a silent node is taken for a living one",
     DoorAnswersFirst: "a request is answered before it is recorded",

@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, HostConfig, HostConfigLogConfig, Mount,
+    MountType, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
@@ -22,11 +23,13 @@ use common::port::containers::Error;
 use super::failure::{attempt, classify, is_missing, within};
 use super::{QUICK, START};
 
-const NAME: &str = "avishkar-edge";
+pub(super) const NAME: &str = "avishkar-edge";
 /// What kind of thing of the platform's it is.
 pub(super) const EDGE: &str = "edge";
 /// What it is made of; a container without this label is not ours.
-const LABEL: &str = "avishkar.edge";
+pub(super) const LABEL: &str = "avishkar.edge";
+/// Where it has the folder `edge/table` of its platform.
+pub(super) const TABLE_FOLDER: &str = "/var/lib/avishkar/edge";
 const MEMORY: i64 = 512 * 1024 * 1024;
 /// Requests under way get as long when it is replaced.
 const STOP_SECONDS: i32 = 20;
@@ -66,27 +69,32 @@ impl EdgeContainer {
         &self.settings.image
     }
 
-    /// Makes it run as it should, from the image as it is now. Says whether it was made anew.
+    /// Makes it run as it should, from the image as it is now. Says whether it did not before.
     pub async fn ensure(&self) -> Result<bool, Error> {
         let wanted = self.fingerprint().await?;
         match self.look().await? {
-            Some(Found { ours: true, running: true, made_of }) if made_of == wanted => {
+            Some(Found { ours: true, state: State::Running, made_of }) if made_of == wanted => {
                 return Ok(false);
+            }
+            Some(Found { ours: true, state: State::Paused, made_of }) if made_of == wanted => {
+                within(QUICK, self.docker.unpause_container(NAME)).await?;
+                return Ok(true);
             }
             Some(Found { ours: false, .. }) => return Err(foreign()),
             Some(_) => self.remove().await?,
             None => {}
         }
         let options = CreateContainerOptionsBuilder::new().name(NAME).build();
-        let made = self.docker.create_container(Some(options), self.body(&wanted));
+        let made = self.docker.create_container(Some(options), self.settings.body(&wanted));
         within(START, made).await?;
         within(START, self.docker.start_container(NAME, None::<StartContainerOptions>)).await?;
         Ok(true)
     }
 
-    /// Whether it runs; of what it was made is not looked at.
+    /// Whether it runs, and is not paused; of what it was made is not looked at.
     pub async fn is_running(&self) -> Result<bool, Error> {
-        Ok(self.look().await?.is_some_and(|found| found.ours && found.running))
+        let found = self.look().await?;
+        Ok(found.is_some_and(|found| found.ours && found.state == State::Running))
     }
 
     /// Makes sure that it is gone; requests under way end first, within a bound.
@@ -123,30 +131,26 @@ impl EdgeContainer {
 
     async fn look(&self) -> Result<Option<Found>, Error> {
         let inspected = self.docker.inspect_container(NAME, None::<InspectContainerOptions>);
-        let found = match attempt(QUICK, inspected).await? {
-            Ok(found) => found,
-            Err(err) if is_missing(&err) => return Ok(None),
-            Err(err) => return Err(classify(err)),
-        };
-        let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
-        let made_of = labels.get(LABEL).cloned();
-        let running = found.state.and_then(|state| state.running).unwrap_or_default();
-        let ours = made_of.is_some();
-        Ok(Some(Found { ours, running, made_of: made_of.unwrap_or_default() }))
+        match attempt(QUICK, inspected).await? {
+            Ok(found) => Ok(Some(Found::of(found))),
+            Err(err) if is_missing(&err) => Ok(None),
+            Err(err) => Err(classify(err)),
+        }
     }
+}
 
+impl EdgeContainerSettings {
     fn body(&self, fingerprint: &str) -> ContainerCreateBody {
-        let EdgeContainerSettings { image, bind, table_folder, run_folder, owner, .. } =
-            &self.settings;
+        let EdgeContainerSettings { image, bind, table_folder, run_folder, owner, .. } = self;
         let (user, group) = owner;
         let log = [("max-size", "10m"), ("max-file", "3")];
         let log = log.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
         let always = RestartPolicyNameEnum::UNLESS_STOPPED;
         let host = HostConfig {
             network_mode: Some("host".to_owned()),
-            binds: Some(vec![
-                format!("{}:/var/lib/avishkar/edge", table_folder.display()),
-                format!("{}:/run/avishkar/edge", run_folder.display()),
+            mounts: Some(vec![
+                mount(table_folder, TABLE_FOLDER),
+                mount(run_folder, "/run/avishkar/edge"),
             ]),
             readonly_rootfs: Some(true),
             tmpfs: Some(HashMap::from([("/tmp".to_owned(), "size=64m,mode=1777".to_owned())])),
@@ -175,13 +179,102 @@ impl EdgeContainer {
     }
 }
 
-#[derive(Debug)]
+/// A folder of this machine, as the edge sees it. In the short form a colon in its path would end it.
+fn mount(folder: &Path, target: &str) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(folder.display().to_string()),
+        target: Some(target.to_owned()),
+        ..Mount::default()
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
 struct Found {
     ours: bool,
-    running: bool,
+    state: State,
     made_of: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    /// Its processes are there and do nothing.
+    Paused,
+    Ended,
+}
+
+impl Found {
+    fn of(found: ContainerInspectResponse) -> Self {
+        let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
+        let made_of = labels.get(LABEL).cloned();
+        // A paused container is called running, too.
+        let state = found.state.unwrap_or_default();
+        let state = match (state.running.unwrap_or_default(), state.paused.unwrap_or_default()) {
+            (_, true) => State::Paused,
+            (true, false) => State::Running,
+            (false, false) => State::Ended,
+        };
+        Found { ours: made_of.is_some(), state, made_of: made_of.unwrap_or_default() }
+    }
 }
 
 fn foreign() -> Error {
     Error::Refused(format!("the name {NAME} belongs to a container that is not the platform's"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::{ContainerConfig, ContainerState};
+
+    use super::*;
+
+    fn inspected(running: bool, paused: bool, label: &str) -> ContainerInspectResponse {
+        let labels = HashMap::from([(label.to_owned(), "f".to_owned())]);
+        ContainerInspectResponse {
+            config: Some(ContainerConfig { labels: Some(labels), ..ContainerConfig::default() }),
+            state: Some(ContainerState {
+                running: Some(running),
+                paused: Some(paused),
+                ..ContainerState::default()
+            }),
+            ..ContainerInspectResponse::default()
+        }
+    }
+
+    #[test]
+    fn a_paused_container_does_not_run() {
+        let state = |running, paused| Found::of(inspected(running, paused, LABEL)).state;
+        assert_eq!(state(true, false), State::Running);
+        assert_eq!(state(true, true), State::Paused);
+        assert_eq!(state(false, false), State::Ended);
+    }
+
+    #[test]
+    fn a_container_without_the_label_is_not_ours() {
+        assert!(Found::of(inspected(true, false, LABEL)).ours);
+        assert!(!Found::of(inspected(true, false, "shop")).ours);
+    }
+
+    #[test]
+    fn a_folder_may_have_a_colon_in_its_path() {
+        let settings = EdgeContainerSettings {
+            socket: "/run/docker.sock".into(),
+            image: "avishkar/edge:dev".to_owned(),
+            bind: IpAddr::from([127, 0, 0, 1]),
+            table_folder: "/state/a:b/table".into(),
+            run_folder: "/state/a:b/run".into(),
+            owner: (1, 1),
+        };
+        let host = settings.body("f").host_config.unwrap();
+        assert_eq!(host.binds, None);
+        let mounts = host.mounts.unwrap();
+        let pairs: Vec<(&str, &str)> = mounts
+            .iter()
+            .map(|mount| (mount.source.as_deref().unwrap(), mount.target.as_deref().unwrap()))
+            .collect();
+        let table = ("/state/a:b/table", "/var/lib/avishkar/edge");
+        assert_eq!(pairs, [table, ("/state/a:b/run", "/run/avishkar/edge")]);
+        assert!(mounts.iter().all(|mount| mount.typ == Some(MountType::BIND)));
+    }
 }

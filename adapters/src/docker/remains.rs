@@ -2,7 +2,7 @@
 //! platform's label is not touched; images stay.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -14,9 +14,10 @@ use common::port::containers::Error;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::body::{APP, NETWORK};
-use super::edge::EDGE;
+use super::edge::{EDGE, TABLE_FOLDER};
 use super::failure::{attempt, classify, is_missing, within};
 use super::{QUICK, START};
+use crate::firewall::FIREWALL;
 
 /// How many containers are stopped at once.
 const AT_ONCE: usize = 8;
@@ -42,12 +43,24 @@ impl Remains {
     pub async fn remove(&self) -> Result<usize, Error> {
         let apps = self.remove_containers(APP).await?;
         self.remove_containers(EDGE).await?;
+        self.remove_containers(FIREWALL).await?;
         let options = ListNetworksOptionsBuilder::new().filters(&of_kind(NETWORK)).build();
         for network in within(QUICK, self.docker.list_networks(Some(options))).await? {
             let id = network.id.unwrap_or_default();
             gone(attempt(START, self.docker.remove_network(&id)).await?)?;
         }
         Ok(apps)
+    }
+
+    /// The folder of the platform that has an edge on this engine, running or not; none where it is not known.
+    pub async fn home(&self) -> Result<Option<PathBuf>, Error> {
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&of_kind(EDGE)).build();
+        let found = within(QUICK, self.docker.list_containers(Some(options))).await?;
+        let mounts = found.into_iter().filter_map(|container| container.mounts).flatten();
+        let table = mounts
+            .filter(|mount| mount.destination.as_deref() == Some(TABLE_FOLDER))
+            .find_map(|mount| mount.source);
+        Ok(table.and_then(|table| table.strip_suffix("/edge/table").map(PathBuf::from)))
     }
 
     async fn remove_containers(&self, kind: &str) -> Result<usize, Error> {

@@ -1,15 +1,19 @@
 //! What can be seen of an engine without changing anything: for those who ask whether it can be used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::ListContainersOptionsBuilder;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use common::port::Cause;
 use jiff::Timestamp;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
+
+use super::edge;
 
 /// How long each answer may take. A busy engine takes a while to list what it runs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -26,6 +30,8 @@ pub struct Survey {
     pub time: Option<Timestamp>,
     /// What runs, whosever it is.
     pub running: Vec<Running>,
+    /// The name of the platform's edge, if a container has it that is not the platform's, running or not.
+    pub edge_name_taken: Option<String>,
 }
 
 /// A container that runs.
@@ -69,16 +75,20 @@ pub async fn survey(socket: &Path) -> Result<Survey, Unusable> {
     let path = socket.to_string_lossy();
     let docker = Docker::connect_with_unix(&path, ANSWER_WITHIN.as_secs(), API_DEFAULT_VERSION);
     let docker = docker.map_err(|err| silent(err.into()))?;
-    let looking =
-        async { tokio::try_join!(docker.version(), docker.info(), docker.list_containers(None)) };
+    let named = HashMap::from([("name", vec![edge::NAME.to_owned()])]);
+    let named = ListContainersOptionsBuilder::new().all(true).filters(&named).build();
+    let looking = async {
+        tokio::try_join!(
+            docker.version(),
+            docker.info(),
+            docker.list_containers(None),
+            docker.list_containers(Some(named)),
+        )
+    };
     let looked = timeout(ANSWER_WITHIN * 2, looking).await;
-    let (version, state, containers) =
+    let (version, state, containers, named) =
         looked.map_err(|late| silent(late.into()))?.map_err(|err| silent(err.into()))?;
-    let running = containers.into_iter().map(|container| Running {
-        name: name(container.names),
-        labels: container.labels.unwrap_or_default().into_iter().collect(),
-    });
-    let mut running: Vec<Running> = running.collect();
+    let mut running: Vec<Running> = containers.into_iter().map(Running::of).collect();
     running.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Survey {
         version: version.version.unwrap_or_default(),
@@ -86,7 +96,22 @@ pub async fn survey(socket: &Path) -> Result<Survey, Unusable> {
         root: state.docker_root_dir.unwrap_or_default().into(),
         time: state.system_time.and_then(|time| time.parse().ok()),
         running,
+        edge_name_taken: edge_name_taken(named.into_iter().map(Running::of)),
     })
+}
+
+impl Running {
+    fn of(container: ContainerSummary) -> Self {
+        let labels = container.labels.unwrap_or_default().into_iter().collect();
+        Running { name: name(container.names), labels }
+    }
+}
+
+/// The engine gives containers whose names only contain the one that is asked for, too.
+fn edge_name_taken(mut named: impl Iterator<Item = Running>) -> Option<String> {
+    let taken =
+        named.find(|found| found.name == edge::NAME && !found.labels.contains_key(edge::LABEL));
+    taken.map(|found| found.name)
 }
 
 /// The engine writes a slash before a name, and more than one name where containers are linked.
@@ -107,5 +132,21 @@ fn refused(socket: &Path, source: io::Error) -> Unusable {
         Unusable::Absent { socket, source }
     } else {
         Unusable::Silent { socket, source: source.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_of_somebody_else_has_the_name_of_the_edge() {
+        let found = |name: &str, label: &str| {
+            let labels = BTreeMap::from([(label.to_owned(), String::new())]);
+            edge_name_taken([Running { name: name.to_owned(), labels }].into_iter())
+        };
+        assert_eq!(found(edge::NAME, "shop").as_deref(), Some(edge::NAME));
+        assert_eq!(found(edge::NAME, edge::LABEL), None);
+        assert_eq!(found("my-avishkar-edge-2", "shop"), None);
     }
 }

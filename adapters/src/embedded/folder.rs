@@ -1,8 +1,8 @@
 //! The folder of the databases: who uses it, and the format of what is in it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ use super::failure::{self, Error};
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "format";
 pub(super) const LOCK_FILE: &str = "lock";
+/// For this user alone.
+const PRIVATE: u32 = 0o700;
 
 /// A folder that this process uses alone, until the last clone and all that was opened in it are
 /// gone.
@@ -31,12 +33,22 @@ impl Folder {
     /// Takes the folder, which is made if it is missing, for this user alone. Blocks.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let refused = |err| failure::of_io(path, err);
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(refused)?;
+        DirBuilder::new().recursive(true).mode(PRIVATE).create(path).map_err(refused)?;
         let lock = lock(path)?;
+        sign(&lock, Some(std::process::id())).map_err(refused)?;
+        // One that was there before may be open to all: what is kept in it is not for all.
+        fs::set_permissions(path, Permissions::from_mode(PRIVATE)).map_err(refused)?;
         if known_format(path)?.is_none() {
             write_format(path).map_err(refused)?;
         }
-        sign(&lock).map_err(refused)?;
+        Ok(Folder { held: Arc::new(Held { path: path.to_owned(), _lock: lock }) })
+    }
+
+    /// Takes a folder that is there, so that nobody else does, and changes nothing in it. Who finds it in
+    /// use is not told by whom. Blocks.
+    pub fn hold(path: &Path) -> Result<Self, Error> {
+        let lock = lock(path)?;
+        sign(&lock, None).map_err(|err| failure::of_io(path, err))?;
         Ok(Folder { held: Arc::new(Held { path: path.to_owned(), _lock: lock }) })
     }
 
@@ -69,9 +81,12 @@ fn lock(folder: &Path) -> Result<File, Error> {
 }
 
 /// Tells those who find the folder in use by whom.
-fn sign(mut lock: &File) -> io::Result<()> {
+fn sign(mut lock: &File, process: Option<u32>) -> io::Result<()> {
     lock.set_len(0)?;
-    writeln!(lock, "{}", std::process::id())
+    match process {
+        Some(process) => writeln!(lock, "{process}"),
+        None => Ok(()),
+    }
 }
 
 /// Who has the lock, as [`sign`] wrote it.
@@ -81,7 +96,7 @@ pub(super) fn signature(mut lock: &File) -> Option<u32> {
     signature.trim().parse().ok()
 }
 
-/// As [`format`], of a version that this one can read.
+/// As [`format()`], of a version that this one can read.
 pub(super) fn known_format(folder: &Path) -> Result<Option<u32>, Error> {
     match format(folder)? {
         Some(found) if found > FORMAT => {
@@ -132,6 +147,25 @@ mod tests {
         assert!(matches!(Folder::open(&path), Err(Error::InUse { .. })));
         drop(clone);
         Folder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_for_its_user_alone_also_one_that_was_open_to_all() {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
+        drop(Folder::open(place.path()).unwrap());
+        assert_eq!(fs::metadata(place.path()).unwrap().permissions().mode() & 0o777, PRIVATE);
+    }
+
+    #[test]
+    fn who_holds_a_folder_is_not_taken_for_who_uses_it() {
+        let place = tempfile::tempdir().unwrap();
+        drop(Folder::open(place.path()).unwrap());
+        let held = Folder::hold(place.path()).unwrap();
+        let refused = Folder::open(place.path()).unwrap_err();
+        assert!(matches!(refused, Error::InUse { by: None, .. }), "{refused}");
+        drop(held);
+        Folder::open(place.path()).unwrap();
     }
 
     #[test]

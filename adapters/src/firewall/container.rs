@@ -1,10 +1,19 @@
 //! [`ContainerFirewall`]: the same rules, set by a short container on the machine's network, for a
 //! platform that is not root but may use the container engine.
 //!
-//! Making a container costs more than a look at the rules, so that they are set again only now and
-//! then: whoever removes them in between is root.
+//! Only such a container could look at the rules, and running one costs more than starting an app may
+//! wait for. So they are set again as soon as the engine shows that they may be gone, which two short
+//! questions tell:
+//! - The container that set them stays, ended, for as long as nobody else sets or removes rules, which
+//!   takes its name first. `down` of any user who is not root does so, and so does a removal of all
+//!   containers.
+//! - A network of the engine's is gone: somebody removed them, as `down` does, or the engine was started
+//!   again, which makes its default one anew.
+//!
+//! What shows neither, as root's `iptables -F`, is mended within a minute and the time to the next call;
+//! until then what is started runs without the rules.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -12,8 +21,9 @@ use std::time::Duration;
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions, UploadToContainerOptionsBuilder, WaitContainerOptions,
+    CreateContainerOptionsBuilder, InspectContainerOptions, ListNetworksOptions,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    UploadToContainerOptionsBuilder, WaitContainerOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker, body_full};
 use common::port::container::label;
@@ -25,12 +35,14 @@ use super::{JUMPS, Rules, render};
 
 const NAME: &str = "avishkar-firewall";
 /// What kind of thing of the platform's it is.
-const FIREWALL: &str = "firewall";
+pub(crate) const FIREWALL: &str = "firewall";
 const APPLY: &str = "/usr/lib/firewall/apply.sh";
 const REMOVE: &str = "/usr/lib/firewall/remove.sh";
-const EVERY: Duration = Duration::from_mins(5);
-/// A container is made, runs two programs, and is removed.
+const EVERY: Duration = Duration::from_mins(1);
+/// A container is made, and runs two programs.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// What only asks the engine.
+const QUICK: Duration = Duration::from_secs(5);
 const MEMORY: i64 = 64 * 1024 * 1024;
 
 /// Why the rules do not hold.
@@ -51,8 +63,18 @@ pub enum ContainerError {
 pub struct ContainerFirewall {
     docker: Docker,
     image: String,
-    /// What was set last, and when.
-    stands: Mutex<Option<(Rules, Instant)>>,
+    /// What was set last; none if it is known to be gone.
+    set: Mutex<Option<Set>>,
+}
+
+#[derive(Debug)]
+struct Set {
+    rules: Rules,
+    at: Instant,
+    /// The container that did it.
+    by: String,
+    /// The engine's networks of that time, and those made since.
+    networks: BTreeSet<String>,
 }
 
 impl ContainerFirewall {
@@ -60,47 +82,66 @@ impl ContainerFirewall {
     pub fn new(socket: &Path, image: impl Into<String>) -> Result<Self, ContainerError> {
         let socket = socket.to_string_lossy();
         let docker = Docker::connect_with_unix(&socket, DEADLINE.as_secs(), API_DEFAULT_VERSION)?;
-        Ok(ContainerFirewall { docker, image: image.into(), stands: Mutex::default() })
+        Ok(ContainerFirewall { docker, image: image.into(), set: Mutex::default() })
     }
 
     /// Makes exactly these rules hold, whatever held before.
     pub async fn apply(&self, rules: &Rules) -> Result<(), ContainerError> {
-        let mut stands = self.stands.lock().await;
-        if stands.as_ref().is_some_and(|(last, at)| last == rules && at.elapsed() < EVERY) {
+        let mut set = self.set.lock().await;
+        // Asked before they are set: what goes in between is found missing next time.
+        let networks = within(QUICK, self.networks()).await?;
+        if let Some(last) = &mut *set
+            && last.rules == *rules
+            && last.at.elapsed() < EVERY
+            && last.networks.is_subset(&networks)
+            && within(QUICK, self.is_there(&last.by)).await?
+        {
+            last.networks = networks;
             return Ok(());
         }
-        *stands = None;
-        self.run(APPLY, &render(rules)).await?;
-        *stands = Some((rules.clone(), Instant::now()));
+        *set = None;
+        let ran = within(DEADLINE, self.run_to_its_end(APPLY, &render(rules))).await;
+        if ran.is_err() {
+            drop(within(DEADLINE, self.clear()).await);
+        }
+        *set = Some(Set { rules: rules.clone(), at: Instant::now(), by: ran?, networks });
         Ok(())
     }
 
     /// Takes down what [`apply`](Self::apply) put up.
     pub async fn remove(&self) -> Result<(), ContainerError> {
-        let mut stands = self.stands.lock().await;
-        *stands = None;
-        self.run(REMOVE, "").await
+        let mut set = self.set.lock().await;
+        *set = None;
+        let ran = within(DEADLINE, self.run_to_its_end(REMOVE, "")).await;
+        let cleared = within(DEADLINE, self.clear()).await;
+        ran.and(cleared)
     }
 
-    async fn run(&self, program: &str, rules: &str) -> Result<(), ContainerError> {
-        let ran = timeout(DEADLINE, self.run_to_its_end(program, rules)).await;
-        let ran = ran.unwrap_or(Err(ContainerError::TimedOut));
-        let cleaned = timeout(DEADLINE, self.clear()).await;
-        ran.and_then(|()| cleaned.unwrap_or(Err(ContainerError::TimedOut)))
+    async fn networks(&self) -> Result<BTreeSet<String>, ContainerError> {
+        let networks = self.docker.list_networks(None::<ListNetworksOptions>).await?;
+        Ok(networks.into_iter().filter_map(|network| network.id).collect())
     }
 
-    async fn run_to_its_end(&self, program: &str, rules: &str) -> Result<(), ContainerError> {
-        // One that was left behind by a process that was killed.
+    async fn is_there(&self, id: &str) -> Result<bool, ContainerError> {
+        match self.docker.inspect_container(id, None::<InspectContainerOptions>).await {
+            Ok(_) => Ok(true),
+            Err(err) if is_missing(&err) => Ok(false),
+            Err(err) => Err(err.into()),
+        }
+    }
+
+    /// Leaves the container there, and gives its id.
+    async fn run_to_its_end(&self, program: &str, rules: &str) -> Result<String, ContainerError> {
         self.clear().await?;
         let options = CreateContainerOptionsBuilder::new().name(NAME).build();
-        self.docker.create_container(Some(options), self.body(program)).await?;
+        let made = self.docker.create_container(Some(options), self.body(program)).await?;
         let files = archive(rules).map_err(ContainerError::Archive)?;
         let options = UploadToContainerOptionsBuilder::new().path("/").build();
         self.docker.upload_to_container(NAME, Some(options), body_full(files.into())).await?;
         let mut ended = self.docker.wait_container(NAME, None::<WaitContainerOptions>);
         self.docker.start_container(NAME, None::<StartContainerOptions>).await?;
         match ended.next().await {
-            Some(Ok(_)) => Ok(()),
+            Some(Ok(_)) => Ok(made.id),
             _ => Err(ContainerError::Refused(self.last_words().await?)),
         }
     }
@@ -108,8 +149,8 @@ impl ContainerFirewall {
     async fn clear(&self) -> Result<(), ContainerError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).build();
         match self.docker.remove_container(NAME, Some(options)).await {
-            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. })
-            | Ok(()) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(err) if is_missing(&err) => Ok(()),
             Err(err) => Err(err.into()),
         }
     }
@@ -141,6 +182,17 @@ impl ContainerFirewall {
             ..ContainerCreateBody::default()
         }
     }
+}
+
+async fn within<T>(
+    limit: Duration,
+    asked: impl Future<Output = Result<T, ContainerError>>,
+) -> Result<T, ContainerError> {
+    timeout(limit, asked).await.unwrap_or(Err(ContainerError::TimedOut))
+}
+
+fn is_missing(err: &bollard::errors::Error) -> bool {
+    matches!(err, bollard::errors::Error::DockerResponseServerError { status_code: 404, .. })
 }
 
 /// What the programs read: `rules` and `jumps`.

@@ -67,6 +67,14 @@ fn config(data: &Path) -> Config {
 
 /// Serves an agent of this engine while `ask` asks it.
 pub(crate) async fn while_serving(containers: Arc<dyn Containers>, ask: impl AsyncFnOnce(&Served)) {
+    while_serving_behind(Arc::new(NoFirewall), containers, ask).await;
+}
+
+pub(crate) async fn while_serving_behind(
+    firewall: Arc<dyn Firewall>,
+    containers: Arc<dyn Containers>,
+    ask: impl AsyncFnOnce(&Served),
+) {
     install_cryptography();
     let pki = pki::folder(&[
         ServiceName::NodeAgent,
@@ -75,7 +83,7 @@ pub(crate) async fn while_serving(containers: Arc<dyn Containers>, ask: impl Asy
     ]);
     let data = tempfile::tempdir().unwrap();
     let clock = Arc::new(SystemClock);
-    let ports = Ports { containers, firewall: Arc::new(NoFirewall), clock };
+    let ports = Ports { containers, firewall, clock };
     let service: Arc<dyn Service> = Arc::new(NodeAgent::open(ports, config(data.path())).unwrap());
     let listeners = http::Config {
         address: None,

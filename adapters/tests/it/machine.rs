@@ -2,24 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapters::firewall;
+use adapters::firewall::{self, ContainerFirewall};
+use async_trait::async_trait;
 use bollard::query_parameters::ListImagesOptionsBuilder;
 use common::digest::{Digest, ImageRef};
 use common::failure::FailureCode;
 use common::id::Epoch;
 use common::port::container::{ContainerSpec, ContainerState, label};
 use common::port::nodes::{self, ContainerUse, Issuer, Probe, Sample};
-use common::port::{Containers as _, Nodes as _};
+use common::port::{Cause, Containers as _, Nodes as _};
 use common::service::ServiceName;
 use futures::StreamExt as _;
+use node_agent::ports::{Firewall, Rules};
 use testkit::contract::containers::World as _;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::agent::{Served, while_serving};
+use crate::agent::{Served, while_serving, while_serving_behind};
 use crate::engine::{BASE, Engine, LOOPBACK, PATIENCE, dockerfile, with_engine};
 
 const ISSUER: Issuer = Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(1) };
@@ -245,8 +249,12 @@ fn denying(range: String) -> firewall::Rules {
     firewall::Rules { deny: vec![range], resolvers: vec!["192.0.2.53".parse().unwrap()] }
 }
 
+/// The machine has one packet filter.
+static FILTER: Mutex<()> = Mutex::const_new(());
+
 #[tokio::test]
 async fn neither_an_app_nor_a_build_reaches_the_machine_or_what_is_denied() {
+    let _filter = FILTER.lock().await;
     with_engine(SCAN, async |engine| {
         // A platform that was killed leaves its wall.
         firewall::remove().await.unwrap();
@@ -269,6 +277,90 @@ async fn neither_an_app_nor_a_build_reaches_the_machine_or_what_is_denied() {
         assert_eq!(scanner.answers().await, (2, 2), "the wall can be taken down");
     })
     .await;
+}
+
+#[derive(Debug)]
+struct Iptables;
+
+#[async_trait]
+impl Firewall for Iptables {
+    async fn apply(&self, _: &Rules) -> Result<(), Cause> {
+        Ok(firewall::apply(&firewall::Rules::default()).await?)
+    }
+}
+
+/// What sets the rules for who is not root.
+#[derive(Debug)]
+struct InContainer(ContainerFirewall);
+
+impl InContainer {
+    fn new() -> Self {
+        let socket = Path::new("/var/run/docker.sock");
+        InContainer(ContainerFirewall::new(socket, "avishkar/firewall:dev").unwrap())
+    }
+}
+
+#[async_trait]
+impl Firewall for InContainer {
+    async fn apply(&self, _: &Rules) -> Result<(), Cause> {
+        Ok(self.0.apply(&firewall::Rules::default()).await?)
+    }
+}
+
+/// Whether the machine answers an app that an agent behind this wall starts at once after `take_down`.
+async fn reaches_machine(wall: impl Firewall + 'static, take_down: impl AsyncFnOnce()) -> bool {
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut reached = None;
+    with_engine(&format!("{SCAN}; exec sleep 600"), async |engine| {
+        let containers = Arc::new(engine.containers.clone());
+        while_serving_behind(Arc::new(wall), containers, async |served| {
+            let scan = || spec(engine, &[("HOST_PORT", &port), ("OTHER", "127.0.0.1:1")]);
+            served.client.ensure(&served.agent, ISSUER, &scan()).await.unwrap();
+            take_down().await;
+            let second = scan();
+            served.client.ensure(&served.agent, ISSUER, &second).await.unwrap();
+            let scanned = async {
+                loop {
+                    let output = engine.output_of(&second.name()).await;
+                    if output.lines().count() == 2 {
+                        return output;
+                    }
+                }
+            };
+            let output = tokio::time::timeout(PATIENCE, scanned).await.unwrap();
+            reached = Some(output.contains(" answers"));
+        })
+        .await;
+    })
+    .await;
+    reached.unwrap()
+}
+
+#[tokio::test]
+async fn an_app_started_after_the_rules_were_flushed_is_behind_them() {
+    let _filter = FILTER.lock().await;
+    let reached = reaches_machine(Iptables, async || flush()).await;
+    firewall::remove().await.unwrap();
+    assert!(!reached);
+}
+
+#[expect(clippy::disallowed_methods, reason = "somebody else does it")]
+fn flush() {
+    for chain in ["AVISHKAR", "AVISHKAR-INPUT"] {
+        let flushed = Command::new("iptables").args(["-w", "5", "-F", chain]).status();
+        assert!(flushed.unwrap().success(), "{chain}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_started_after_another_user_removed_the_rules_is_behind_them() {
+    let _filter = FILTER.lock().await;
+    let other = InContainer::new().0;
+    let take_down = async || other.remove().await.unwrap();
+    let reached = reaches_machine(InContainer::new(), take_down).await;
+    other.remove().await.unwrap();
+    assert!(!reached);
 }
 
 #[tokio::test]

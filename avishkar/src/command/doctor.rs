@@ -21,7 +21,7 @@ pub(crate) async fn run(args: Doctor, output: Output) -> anyhow::Result<()> {
     let fails = |check: &&Check| matches!(check.verdict, Verdict::Failure(_));
     match checks.iter().filter(fails).count() {
         0 => Ok(()),
-        failing => Err(Failure::Unfit { failing, checks: checks.len() }.into()),
+        failing => Err(Failure::Unfit { failing, checks: checks.len(), hint: None }.into()),
     }
 }
 

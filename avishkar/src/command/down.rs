@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use adapters::docker::Remains;
-use adapters::embedded::{self, Folder};
+use adapters::embedded::{self, Folder, Look};
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use super::up::settings::{From, Settings};
 use crate::cli::Down;
 use crate::doctor;
-use crate::failure::Failure;
+use crate::failure::{Failure, Obstacle};
 use crate::output::Output;
 use crate::unit;
 use crate::wiring::node_agent;
@@ -32,39 +32,71 @@ pub(crate) async fn run(args: Down, output: Output) -> anyhow::Result<()> {
         Some(data) => std::path::absolute(data)?,
         None => doctor::default_folder()?,
     };
-    let unit = if args.uninstall { unit::uninstall().await? } else { None };
-    let ended = end_process(&data, output).await?;
-    // Nobody starts it again in the middle.
-    let held = if data.exists() { Some(Folder::open(&data).map_err(Failure::from)?) } else { None };
     let from = From { data: &data, files: None, overrides: &[] };
     let settings = Settings::read(from).map_err(|err| Failure::usage(&err))?;
     let socket = &settings.node_agent.meant.socket;
+    check_home(socket, &data).await?;
+    let unit = if args.uninstall { unit::uninstall().await? } else { None };
+    let ended = end_process(&data, output).await?;
+    // Nobody starts it again in the middle. A folder without a format is nobody's, or somebody else's.
+    let is_platforms = embedded::look(&data).map_err(Failure::from)? != Look::New;
+    let held = if is_platforms { Some(Folder::hold(&data).map_err(Failure::from)?) } else { None };
     output.progress("removing its containers and networks");
     let remains = Remains::new(socket).map_err(Failure::Engine)?;
     let removed = remains.remove().await.map_err(Failure::Engine)?;
     // Without the right to it, or without the program, there are no rules of ours either.
     drop(node_agent::remove_firewall(socket, &settings.firewall.image).await);
-    if args.purge {
-        remove_folder(&data)?;
-    }
+    let kept = match (is_platforms, args.purge) {
+        (true, true) => {
+            remove_folder(&data)?;
+            "nothing is kept".to_owned()
+        }
+        (true, false) => "`avishkar up` brings its apps back".to_owned(),
+        (false, _) => format!("{} holds no platform, and is left as it is", data.display()),
+    };
     drop(held);
-    let kept = if args.purge { "nothing is kept" } else { "`avishkar up` brings its apps back" };
-    let said =
-        json!({ "process": ended, "containers": removed, "purged": args.purge, "unit": unit });
+    let purged = is_platforms && args.purge;
+    let said = json!({ "process": ended, "containers": removed, "purged": purged, "unit": unit });
     output.answer(&said, &format!("Avishkar is down: {removed} containers of apps removed; {kept}"))
 }
 
+/// The containers of this machine are those of the platform of this folder, if they are anybody's. An engine
+/// that does not answer says nothing of it.
+pub(super) async fn check_home(socket: &Path, data: &Path) -> Result<(), Failure> {
+    let Ok(remains) = Remains::new(socket) else { return Ok(()) };
+    let Ok(Some(home)) = remains.home().await else { return Ok(()) };
+    let same = home == data
+        || fs::canonicalize(&home)
+            .ok()
+            .is_some_and(|home| fs::canonicalize(data).ok() == Some(home));
+    if same {
+        return Ok(());
+    }
+    let home = home.display();
+    let sentence = format!("the platform on this machine keeps everything in {home}");
+    let advice = format!("name it: --data {home}; `avishkar down --data {home}` removes it");
+    Err(Obstacle::PlatformElsewhere.failure(sentence, advice))
+}
+
 /// Asks the process that has the folder to end, and waits for it. Returns its id.
-async fn end_process(data: &Path, output: Output) -> anyhow::Result<Option<u32>> {
+pub(super) async fn end_process(data: &Path, output: Output) -> anyhow::Result<Option<u32>> {
     let Err(embedded::Error::InUse { by, .. }) = embedded::look(data) else { return Ok(None) };
-    let pid = by.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let pid = pid.context("the folder is in use, and does not say by whom")?;
-    output.progress(&format!("ending process {}", pid.as_raw_nonzero()));
-    kill_process(pid, Signal::TERM).context("the process cannot be ended")?;
+    // Who holds it without a name takes it down already.
+    let who = match by.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+        Some(pid) => {
+            output.progress(&format!("ending process {}", pid.as_raw_nonzero()));
+            kill_process(pid, Signal::TERM).context("the process cannot be ended")?;
+            format!("process {}", pid.as_raw_nonzero())
+        }
+        None => {
+            output.progress("waiting for another `avishkar down`");
+            "another `avishkar down`".to_owned()
+        }
+    };
     let deadline = Instant::now() + ENDS_WITHIN;
     while matches!(embedded::look(data), Err(embedded::Error::InUse { .. })) {
         if Instant::now() > deadline {
-            let hint = format!("see what process {} does", pid.as_raw_nonzero());
+            let hint = format!("see what {who} does");
             return Err(
                 Failure::TimedOut { what: "the end of the process".to_owned(), hint }.into()
             );
@@ -76,9 +108,9 @@ async fn end_process(data: &Path, output: Output) -> anyhow::Result<Option<u32>>
 
 fn remove_folder(data: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(data) {
-        Err(err) if err.kind() != ErrorKind::NotFound => {
-            Err(err).with_context(|| format!("{} cannot be removed", data.display()))
-        }
-        _ => Ok(()),
+        // Where a disk is mounted, the folder itself stays.
+        Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::ResourceBusy) => Ok(()),
+        Err(err) => Err(err).with_context(|| format!("{} cannot be removed", data.display())),
+        Ok(()) => Ok(()),
     }
 }

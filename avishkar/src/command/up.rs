@@ -20,6 +20,7 @@ use chassis::telemetry;
 use common::port::Nodes;
 use serde_json::json;
 
+use super::down;
 use crate::cli::Up;
 use crate::doctor;
 use crate::failure::Failure;
@@ -38,16 +39,21 @@ pub(crate) async fn run(args: Up, output: Output) -> anyhow::Result<()> {
         None => doctor::default_folder()?,
     };
     let from = From { data: &data, files: args.config.as_deref(), overrides: &args.overrides };
-    let settings = Settings::read(from).map_err(|err| Failure::usage(&err))?;
+    let mut settings = Settings::read(from).map_err(|err| Failure::usage(&err))?;
+    if output.is_json() {
+        // Standard output is for the one answer; the file has the logs.
+        settings.telemetry.format = telemetry::Format::None;
+    }
     if args.install {
         return install(&args, data, output).await;
     }
     if args.detach {
-        return detached::start(&args, &data, output).await;
+        return detached::start(&args, &data, &needs(&settings, &data), output).await;
     }
     for warning in doctor::preflight(&needs(&settings, &data)).await? {
         output.progress(&warning.to_string());
     }
+    down::check_home(&settings.node_agent.meant.socket, &data).await?;
     let within = Within::open(&data).map_err(Failure::from)?;
     let log_file = telemetry::start(&settings.telemetry, LOG_FILE)?;
     let lived = Box::pin(live(settings, &data, &within, log_file, output)).await;

@@ -1,5 +1,5 @@
-//! The container engine: is it there, may it be used, is it new enough, has it room; and does it run
-//! the cluster, which has the same ports.
+//! The container engine: is it there, may it be used, is it new enough, has it room, is the name of the
+//! edge free; and does it run the cluster, which has the same ports.
 
 use std::path::Path;
 
@@ -33,6 +33,7 @@ pub(super) fn checks(settings: &Settings, observed: &Observed) -> Vec<Check> {
         Err(failure) => return vec![failure.clone()],
     };
     let mut checks = vec![answers(&settings.socket, survey), cluster(survey)];
+    checks.extend(edge(survey));
     if let Some(free) = observed.engine_room {
         checks.push(room(survey, free));
     }
@@ -82,6 +83,14 @@ fn cluster(survey: &Survey) -> Check {
     Check::failing("cluster", Obstacle::ClusterRuns.failure(sentence, advice))
 }
 
+/// Only said where it fails.
+fn edge(survey: &Survey) -> Option<Check> {
+    let name = survey.edge_name_taken.as_ref()?;
+    let sentence = format!("the name {name} belongs to a container that is not the platform's");
+    let advice = format!("rename it or remove it: docker rm {name}");
+    Some(Check::failing("edge", Obstacle::EdgeNameTaken.failure(sentence, advice)))
+}
+
 fn has(container: &Running, (name, value): (&str, &str)) -> bool {
     container.labels.get(name).is_some_and(|found| found == value)
 }
@@ -113,6 +122,7 @@ mod tests {
             root: "/var/lib/docker".into(),
             time: None,
             running: Vec::new(),
+            edge_name_taken: None,
         }
     }
 
@@ -157,6 +167,17 @@ mod tests {
         survey.running.push(container(EDGE.0, EDGE.1));
         assert!(runs_edge(Some(&survey)));
         assert!(!runs_edge(None));
+    }
+
+    #[test]
+    fn somebody_elses_container_with_the_name_of_the_edge_is_named() {
+        let mut survey = survey("28.0.4", "1.48");
+        assert_eq!(edge(&survey), None);
+        survey.edge_name_taken = Some("avishkar-edge".to_owned());
+        let check = edge(&survey).unwrap();
+        assert_eq!(check.verdict, Verdict::Failure(Obstacle::EdgeNameTaken));
+        let advice = check.advice.unwrap();
+        assert_eq!(advice, "rename it or remove it: docker rm avishkar-edge");
     }
 
     #[test]

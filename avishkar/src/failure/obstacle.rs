@@ -25,11 +25,13 @@ pub(crate) enum Obstacle {
     FolderDiskFull,
     ClusterRuns,
     SystemdAbsent,
+    PlatformElsewhere,
+    EdgeNameTaken,
 }
 
 impl Obstacle {
     #[cfg(test)]
-    pub(crate) const ALL: [Obstacle; 12] = [
+    pub(crate) const ALL: [Obstacle; 14] = [
         Obstacle::DockerAbsent,
         Obstacle::DockerForbidden,
         Obstacle::DockerTooOld,
@@ -42,6 +44,8 @@ impl Obstacle {
         Obstacle::FolderDiskFull,
         Obstacle::ClusterRuns,
         Obstacle::SystemdAbsent,
+        Obstacle::PlatformElsewhere,
+        Obstacle::EdgeNameTaken,
     ];
 
     /// Stable, as the table in `docs/exit-codes.md` has it.
@@ -59,6 +63,8 @@ impl Obstacle {
             Obstacle::FolderDiskFull => 19,
             Obstacle::ClusterRuns => 20,
             Obstacle::SystemdAbsent => 21,
+            Obstacle::PlatformElsewhere => 22,
+            Obstacle::EdgeNameTaken => 23,
         }
     }
 
@@ -76,6 +82,8 @@ impl Obstacle {
             Obstacle::FolderDiskFull => "FOLDER_DISK_FULL",
             Obstacle::ClusterRuns => "CLUSTER_RUNS",
             Obstacle::SystemdAbsent => "SYSTEMD_ABSENT",
+            Obstacle::PlatformElsewhere => "PLATFORM_ELSEWHERE",
+            Obstacle::EdgeNameTaken => "EDGE_NAME_TAKEN",
         }
     }
 

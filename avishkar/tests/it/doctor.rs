@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{avishkar, said};
 
 /// An engine that knows its version and what runs. It serves until the test process ends.
-fn engine(place: &Path, version: (&str, &str), running: Value) -> PathBuf {
+pub(crate) fn engine(place: &Path, version: (&str, &str), running: Value) -> PathBuf {
     let socket = place.join("docker.sock");
     let listener = UnixListener::bind(&socket).unwrap();
     let (engine, api) = (version.0.to_owned(), version.1.to_owned());
@@ -27,18 +27,27 @@ fn engine(place: &Path, version: (&str, &str), running: Value) -> PathBuf {
                 "/version" => json!({ "Version": engine, "ApiVersion": api }),
                 "/info" => json!({ "DockerRootDir": "/", "SystemTime": "2001-01-01T00:00:00Z" }),
                 path if path.starts_with("/containers/json") => running.clone(),
+                path if path.starts_with("/images/") => {
+                    let missing = json!({ "message": "No such image" }).to_string();
+                    answer(&mut stream, "404 Not Found", &missing);
+                    continue;
+                }
                 // Whoever only looks whether somebody listens.
                 _ => continue,
             };
-            let body = body.to_string();
-            let length = body.len();
-            drop(write!(
-                stream,
-                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-            ));
+            answer(&mut stream, "200 OK", &body.to_string());
         }
     });
     socket
+}
+
+fn answer(stream: &mut UnixStream, status: &str, body: &str) {
+    let length = body.len();
+    // Whoever asked and went away is no fault.
+    drop(write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    ));
 }
 
 /// What was found, by name, and the exit code.
@@ -116,6 +125,15 @@ fn a_platform_that_runs_has_its_folder_rightly_and_a_damaged_folder_is_named() {
     let (found, code) = examined(&socket, &data);
     assert_eq!((code, &found["folder"]["code"]), (Some(8), &json!("FOLDER_DAMAGED")));
     assert_eq!(fs::read_to_string(data.join("bus.redb")).unwrap(), "not a database");
+}
+
+#[test]
+fn somebody_elses_container_with_the_name_of_the_edge_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let stranger = json!({ "Names": ["/avishkar-edge"], "Labels": { "shop": "1" } });
+    let socket = engine(place.path(), ("28.0.4", "1.48"), json!([stranger]));
+    let (found, code) = examined(&socket, place.path());
+    assert_eq!((code, &found["edge"]["code"]), (Some(8), &json!("EDGE_NAME_TAKEN")));
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod fake_platform;
 mod setup;
 mod signing_in;
 mod talking;
+mod typing;
+mod up;
 
 use std::process::{Command, Output};
 

@@ -2,6 +2,7 @@
 //! two do not run side by side. `make test` sees to that.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,6 +48,14 @@ async fn an_app_outlives_the_platform_and_the_engine_and_is_never_started_twice(
     assert_eq!(container(&url).await.unwrap(), first, "it was adopted");
     assert_eq!(platform.containers_of("single").await.unwrap().len(), 1);
 
+    let running = platform.process().unwrap();
+    platform.start().await.unwrap();
+    assert_eq!(platform.process().unwrap(), running, "it is not started again for nothing");
+    let taken = platform.start_another_build().await.unwrap();
+    assert_eq!(taken.code, 0, "{taken:?}");
+    assert_ne!(platform.process().unwrap(), running, "another build takes over");
+    assert_eq!(container(&url).await.unwrap(), first, "and apps go on");
+
     // Where the engine is somebody's, this part is for the machines where it is not.
     let _killed: bool = platform.kill_engine().await.unwrap();
     let back = wait::until("the app answers again", BACK_WITHIN, async || container(&url).await);
@@ -77,13 +86,24 @@ async fn what_keeps_the_platform_from_starting_is_one_sentence_and_a_code_of_its
     let again = platform.run(&["up", "--detach"]).await.unwrap();
     assert_eq!(again.code, 0, "{again:?}");
 
-    // Another folder, and the ports of the first.
+    // Another folder, which is somebody's, and the ports of the first.
     let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("thesis"), "years").unwrap();
     let folder = other.path().to_str().unwrap();
     refused(&platform.run_in(folder, &["up"]).await.unwrap(), 14, "PORT_IN_USE");
+    let purge = platform.run_in(folder, &["down", "--purge"]).await.unwrap();
+    refused(&purge, 22, "PLATFORM_ELSEWHERE");
+    platform.kill().await.unwrap();
+    refused(&platform.run_in(folder, &["up"]).await.unwrap(), 22, "PLATFORM_ELSEWHERE");
+    platform.start().await.unwrap();
 
     let down = platform.run(&["down"]).await.unwrap();
     assert_eq!(down.code, 0, "{down:?}");
+    let purge = platform.run_in(folder, &["down", "--purge"]).await.unwrap();
+    assert_eq!(purge.code, 0, "{purge:?}");
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1, "what is not the platform's stays");
+    let mode = platform.folder().metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "what it keeps is not for all");
     let format = platform.folder().join("format");
     let was = fs::read(&format).unwrap();
     fs::write(&format, "99\n").unwrap();

@@ -58,9 +58,9 @@ impl Routes for SimRoutes {
             "route {instance} at generation {generation} to {count} replicas"
         ));
         let call = Call { kind: CallKind::RoutesSet, what, step: &|| None };
-        let (gate, mut route) = (self.gate.clone(), route.clone());
+        let (gate, route) = (self.gate.clone(), route.clone());
         let body = move |_| async move {
-            if let Some(lie) = mischief::set_route(&gate, &mut route) {
+            if let Some(lie) = mischief::set_route(&gate, &route) {
                 return Ok(lie);
             }
             let ask = |routes: Arc<dyn Routes>| async move { routes.set(&route).await };

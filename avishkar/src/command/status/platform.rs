@@ -9,7 +9,7 @@ use reqwest::{Client as Http, Url};
 use serde::Serialize;
 
 use crate::client::Client;
-use crate::failure::Failure;
+use crate::failure::{Failure, IS_IT_RUNNING};
 use crate::output::{Output, table};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -47,7 +47,9 @@ pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<()> {
     output.answer(&states, &table(&["SERVICE", "STATE", "WHY"], &rows))?;
     let failing = states.iter().filter(|state| state.state != "ready").count();
     if failing > 0 {
-        return Err(Failure::Unfit { failing, checks: states.len() }.into());
+        let is_silent = states.iter().all(|state| state.state == "silent");
+        let hint = is_silent.then_some(IS_IT_RUNNING);
+        return Err(Failure::Unfit { failing, checks: states.len(), hint }.into());
     }
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 mod listener;
 
-use std::fs::{self, File};
+use std::fs::{DirBuilder, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,8 +15,11 @@ use anyhow::Context as _;
 use tokio::time::{Instant, sleep};
 
 use crate::cli::Up;
+use crate::command::down;
+use crate::doctor;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::unit;
 use listener::Listener;
 
 /// After a crash every page of the bus and the store is looked at before anything else happens.
@@ -24,22 +28,39 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How much of what it wrote is shown when it fails.
 const LAST_WORDS: u64 = 4096;
 
-pub(super) async fn start(args: &Up, data: &Path, output: Output) -> anyhow::Result<()> {
-    if let Err(embedded::Error::InUse { by, .. }) = embedded::look(data) {
-        let said = serde_json::json!({ "ready": true, "process": by, "started": false });
-        return output.answer(&said, "Avishkar runs already");
+pub(super) async fn start(
+    args: &Up,
+    data: &Path,
+    needs: &doctor::Settings,
+    output: Output,
+) -> anyhow::Result<()> {
+    if let Err(embedded::Error::InUse { by: Some(process), .. }) = embedded::look(data) {
+        let said = serde_json::json!({ "process": process, "started": false });
+        if !is_another_build(process) {
+            return output.answer(&said, &format!("Avishkar runs already, as process {process}"));
+        }
+        if unit::is_installed() {
+            let text = "Avishkar runs already, of another build; this one is taken once its unit is restarted";
+            return output.answer(&said, text);
+        }
+        output.progress("another build of Avishkar runs: this one takes over, and apps go on");
+        down::end_process(data, output).await?;
+    }
+    for warning in doctor::preflight(needs).await? {
+        output.progress(&warning.to_string());
     }
     let logs = data.join("logs");
-    fs::create_dir_all(&logs).with_context(|| format!("{} cannot be made", logs.display()))?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&logs);
+    made.with_context(|| format!("{} cannot be made", logs.display()))?;
     let path = logs.join("up.out");
     let written =
         File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
-    let ready = Listener::bind(&logs)?;
+    let ready = Listener::bind()?;
     let mut child = spawn(args, data, &written, &ready)?;
     let deadline = Instant::now() + READY_WITHIN;
     loop {
         if ready.heard_ready()? {
-            let said = serde_json::json!({ "ready": true, "process": child.id(), "started": true });
+            let said = serde_json::json!({ "process": child.id(), "started": true });
             let text = format!(
                 "Avishkar runs in the background as process {}; its log: {}",
                 child.id(),
@@ -56,6 +77,14 @@ pub(super) async fn start(args: &Up, data: &Path, output: Output) -> anyhow::Res
         }
         sleep(LOOK_EVERY).await;
     }
+}
+
+/// Whether a process was started from another file than this one: also from one that was replaced since.
+fn is_another_build(process: u32) -> bool {
+    let file = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino()));
+    let its = file(Path::new(&format!("/proc/{process}/exe")));
+    let own = file(Path::new("/proc/self/exe"));
+    its.ok().zip(own.ok()).is_some_and(|(its, own)| its != own)
 }
 
 /// Away from this terminal: its signals are not for the platform.

@@ -57,7 +57,7 @@ pub(super) async fn keep(edge: &EdgeContainer) {
         tokio::time::sleep(LOOK_EVERY).await;
         match bring_back(edge).await {
             Ok(false) => {}
-            Ok(true) => tracing::warn!("the edge was gone and is started again"),
+            Ok(true) => tracing::warn!("the edge did not run and is started again"),
             Err(err) => tracing::warn!(
                 error = &err as &dyn std::error::Error,
                 "the edge cannot be looked after; trying again"

@@ -1,6 +1,8 @@
 //! What `avishkar up` runs with: the files of all services, each with what one process needs differently.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -71,9 +73,10 @@ pub(in crate::command) struct From<'a> {
 impl Settings {
     pub(in crate::command) fn read(from: From<'_>) -> Result<Self, Error> {
         let mut differences = differences(from.data);
+        let mut problems = from.strangers();
+        problems.extend(from.strange_files());
         let own = from.sources(OWN, &differences.remove(OWN).unwrap_or_default());
         let RawUp { edge, firewall, telemetry } = config::read("", &own)?;
-        let mut problems = from.strangers();
         let app_manager = place(from, &differences, &mut problems)?;
         let deployment_manager = place(from, &differences, &mut problems)?;
         let node_manager = place(from, &differences, &mut problems)?;
@@ -119,10 +122,7 @@ impl From<'_> {
 
     /// What is said of services that there are none of.
     fn strangers(self) -> Vec<Problem> {
-        let known = |key: &str| {
-            let name = key.split('.').next().unwrap_or_default();
-            name == OWN || name.parse::<ServiceName>().is_ok()
-        };
+        let known = |key: &str| is_known(key.split('.').next().unwrap_or_default());
         let unknown = self.overrides.iter().filter(|(key, _)| !known(key));
         let problem = |(key, _): &(String, String)| {
             Problem::new(
@@ -132,6 +132,46 @@ impl From<'_> {
         };
         unknown.map(problem).collect()
     }
+
+    /// What is said of a folder that cannot be read, or of its files that nobody would read.
+    fn strange_files(self) -> Vec<Problem> {
+        let Some(folder) = self.files else { return Vec::new() };
+        let names = match toml_files(folder) {
+            Ok(names) => names,
+            Err(err) => {
+                let sentence = format!("{} cannot be read as a folder: {err}", folder.display());
+                return vec![Problem::new("--config", sentence)];
+            }
+        };
+        let known = |name: &String| name.strip_suffix(".toml").is_some_and(is_known);
+        let services = ServiceName::ALL.map(ServiceName::as_str);
+        let problem = |name: String| {
+            let file = folder.join(name).display().to_string();
+            let read: Vec<String> =
+                [OWN].iter().chain(&services).map(|name| format!("{name}.toml")).collect();
+            Problem::new(&file, format!("nothing is called that: it is one of {}", read.join(", ")))
+        };
+        names.into_iter().filter(|name| !known(name)).map(problem).collect()
+    }
+}
+
+/// Whether settings of this name are read.
+fn is_known(name: &str) -> bool {
+    name == OWN || name.parse::<ServiceName>().is_ok()
+}
+
+/// The names of a folder's toml files, but for those that editors hide there.
+fn toml_files(folder: &Path) -> io::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let extension = Path::new(&name).extension();
+        let is_toml = extension.is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+        if is_toml && !name.starts_with('.') {
+            names.insert(name);
+        }
+    }
+    Ok(names)
 }
 
 /// What one process needs differently, by service.
@@ -237,5 +277,42 @@ mod tests {
         let data = Path::new("/state/up");
         let from = From { data, files: Some(files.path()), overrides: &[] };
         assert!(Settings::read(from).unwrap().edge.bind.is_unspecified());
+    }
+
+    #[test]
+    fn a_file_that_nobody_would_read_is_refused_by_its_name() {
+        let files = tempfile::tempdir().unwrap();
+        for fine in ["app-manager.toml", "README.md", ".#up.toml"] {
+            fs::write(files.path().join(fine), "").unwrap();
+        }
+        let data = Path::new("/state/up");
+        let from = From { data, files: Some(files.path()), overrides: &[] };
+        assert!(Settings::read(from).is_ok());
+        for wrong in ["app-manger.toml", "up.TOML"] {
+            fs::write(files.path().join(wrong), "").unwrap();
+            let Err(Error::Wrong(problems)) = Settings::read(from) else {
+                panic!("{wrong} is taken")
+            };
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].key.ends_with(wrong), "{problems:?}");
+            assert!(problems[0].message.contains("up.toml, app-manager.toml"), "{problems:?}");
+            fs::remove_file(files.path().join(wrong)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_of_files_must_be_there() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("up.toml");
+        fs::write(&file, "").unwrap();
+        let data = Path::new("/state/up");
+        for wrong in [place.path().join("nothing"), file] {
+            let from = From { data, files: Some(&wrong), overrides: &[] };
+            let Err(Error::Wrong(problems)) = Settings::read(from) else {
+                panic!("{wrong:?} is taken")
+            };
+            assert_eq!(problems[0].key, "--config", "{problems:?}");
+            assert!(problems[0].message.contains(&wrong.display().to_string()), "{problems:?}");
+        }
     }
 }

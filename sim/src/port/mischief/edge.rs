@@ -33,6 +33,11 @@ pub(in crate::port) async fn load(gate: &Gate, table: &Table) -> Result<(), Erro
     {
         std::mem::swap(&mut first.upstreams, &mut second.upstreams);
     }
+    if gate.world.has(Plant::EdgeMissesPorts) && now_and_then(gate, 6) {
+        for upstream in table.routes.iter_mut().flat_map(|row| &mut row.upstreams) {
+            upstream.port += 1;
+        }
+    }
     edge.load(&table).await
 }
 
@@ -46,12 +51,7 @@ pub(in crate::port) fn status(gate: &Gate, mut status: Status) -> Status {
 }
 
 /// What is answered instead of asking the load balancer.
-pub(in crate::port) fn set_route(gate: &Gate, route: &mut WantedRoute) -> Option<Routed> {
-    if gate.world.has(Plant::RoutesMissTheirPort) && now_and_then(gate, 6) {
-        for upstream in &mut route.upstreams {
-            upstream.port += 1;
-        }
-    }
+pub(in crate::port) fn set_route(gate: &Gate, route: &WantedRoute) -> Option<Routed> {
     if gate.world.has(Plant::RoutesLie) && now_and_then(gate, 3) {
         let endpoint: SocketAddr = ([192, 0, 2, 10], 2000).into();
         return Some(Routed { front_port: 2000, host: route.instance.host_label(), endpoint });

@@ -1,30 +1,29 @@
 //! The other end of a service manager's notifications: hears that the platform is ready.
 
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 const LONGEST: usize = 4096;
 
-/// A socket that a starting platform is told of as `NOTIFY_SOCKET`.
+/// A socket that a starting platform is told of as `NOTIFY_SOCKET`: in a folder of its own, as two may start at
+/// once, and the platform's folder may have a longer path than sockets can.
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: UnixDatagram,
     path: PathBuf,
+    _folder: TempDir,
 }
 
 impl Listener {
-    /// Listens in a folder that is there.
-    pub(super) fn bind(folder: &Path) -> io::Result<Self> {
-        let path = folder.join("ready.sock");
-        match fs::remove_file(&path) {
-            Err(err) if err.kind() != ErrorKind::NotFound => return Err(err),
-            _ => {}
-        }
+    pub(super) fn bind() -> io::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("ready");
         let socket = UnixDatagram::bind(&path)?;
         socket.set_nonblocking(true)?;
-        Ok(Listener { socket, path })
+        Ok(Listener { socket, path, _folder: folder })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -49,21 +48,13 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        // Another start removes what is left here.
-        drop(fs::remove_file(&self.path));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn readiness_is_heard_once_among_other_messages() {
-        let folder = tempfile::tempdir().unwrap();
-        let listener = Listener::bind(folder.path()).unwrap();
+        let listener = Listener::bind().unwrap();
         let platform = UnixDatagram::unbound().unwrap();
         assert!(!listener.heard_ready().unwrap());
         for told in ["STATUS=waiting", "MAINPID=7\nREADY=1\n"] {
@@ -74,9 +65,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_start_before_left_is_no_hindrance() {
-        let folder = tempfile::tempdir().unwrap();
-        std::mem::forget(Listener::bind(folder.path()).unwrap());
-        assert!(Listener::bind(folder.path()).is_ok());
+    fn two_that_start_at_once_are_told_apart() {
+        let (one, other) = (Listener::bind().unwrap(), Listener::bind().unwrap());
+        UnixDatagram::unbound().unwrap().send_to(b"READY=1", one.path()).unwrap();
+        assert!(!other.heard_ready().unwrap());
+        assert!(one.heard_ready().unwrap());
     }
 }

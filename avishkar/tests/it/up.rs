@@ -1,0 +1,86 @@
+//! `avishkar up` as far as it comes without a real engine.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::doctor::engine;
+use crate::{avishkar, said};
+
+/// Its edge runs, so that the ports of this machine do not matter, and there is no image of it.
+fn started(place: &Path, words: &[&str]) -> Output {
+    let edge = json!({ "Names": ["/avishkar-edge"], "Labels": { "avishkar.platform": "edge", "avishkar.edge": "" } });
+    let socket = engine(place, ("28.0.4", "1.48"), json!([edge]));
+    let home = tempfile::tempdir().unwrap();
+    let data = place.join("data");
+    let services = ["app-manager", "deployment-manager", "node-manager", "load-balancer"];
+    // All are held at once, so that no two are the same.
+    let listeners = services.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let addresses = listeners.map(|listener| listener.local_addr().unwrap());
+    let mut command = avishkar(words, &home);
+    command.arg("up").arg("--data").arg(data);
+    for (service, address) in services.iter().zip(addresses) {
+        command.arg("--set").arg(format!("{service}.http.address={address}"));
+    }
+    command.arg("--set").arg(format!("node-agent.docker.socket={}", socket.display()));
+    // The packet filter is this machine's own.
+    command.args(["--set", "node-agent.firewall.enabled=false"]);
+    command.output().unwrap()
+}
+
+#[test]
+fn for_programs_logs_are_in_the_file_and_not_on_standard_output() {
+    for (words, logs_on_output) in [(&["--json"][..], false), (&[][..], true)] {
+        let place = tempfile::tempdir().unwrap();
+        let output = started(place.path(), words);
+        let told = said(&output.stderr);
+        assert!(told.contains("there is no image"), "{told}");
+        assert_eq!(said(&output.stdout).contains("started"), logs_on_output, "{words:?}");
+        assert_eq!(output.stdout.is_empty(), !logs_on_output, "{}", said(&output.stdout));
+        let logs = place.path().join("data/logs/avishkar_logs.log");
+        assert!(fs::read_to_string(logs).unwrap().contains("started"), "{words:?}");
+    }
+}
+
+#[test]
+fn a_folder_of_settings_that_is_not_there_and_a_misspelled_file_are_typed_wrong() {
+    let place = tempfile::tempdir().unwrap();
+    let missing = place.path().join("nothing");
+    let settings = place.path().join("settings");
+    fs::create_dir(&settings).unwrap();
+    fs::write(settings.join("app-manger.toml"), "").unwrap();
+    for (folder, named) in [(&missing, "nothing"), (&settings, "app-manger.toml")] {
+        for command in ["up", "doctor"] {
+            let folder = folder.to_str().unwrap();
+            let words = [command, "--data", "state", "--config", folder];
+            let output = avishkar(&words, &place).current_dir(place.path()).output().unwrap();
+            let told = said(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{told}");
+            assert!(told.contains(named), "{told}");
+            assert_eq!(told.contains("up.toml, app-manager.toml"), named != "nothing", "{told}");
+        }
+    }
+    assert!(!place.path().join("state").exists());
+}
+
+#[test]
+fn somebody_elses_container_with_the_name_of_the_edge_is_in_the_way_and_named() {
+    let place = tempfile::tempdir().unwrap();
+    let stranger = json!({ "Names": ["/avishkar-edge"], "Labels": {} });
+    let socket = engine(place.path(), ("28.0.4", "1.48"), json!([stranger]));
+    let setting = format!("node-agent.docker.socket={}", socket.display());
+    let data = place.path().join("data");
+    let words = ["--json", "up", "--data", data.to_str().unwrap(), "--set", &setting];
+    let output = avishkar(&words, &place).output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), &told["code"]),
+        (Some(23), &json!("EDGE_NAME_TAKEN")),
+        "{told}"
+    );
+    assert!(told["hint"].as_str().unwrap().contains("docker rm avishkar-edge"), "{told}");
+    assert!(!data.exists());
+}
