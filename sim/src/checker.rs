@@ -125,6 +125,8 @@ pub(crate) struct Checker {
     stops: BTreeMap<LegacyName, Generation>,
     /// Since when each instance's newest generation is under way.
     pub(crate) began: BTreeMap<LegacyName, (Generation, u64)>,
+    /// When each instance was told to run for the first time.
+    pub(crate) deployed: BTreeMap<LegacyName, u64>,
     /// Requests that other programs put onto the bus, with the kind of their operation.
     pub(crate) sent: BTreeMap<RequestId, &'static str>,
     /// As they were written last.
@@ -154,6 +156,7 @@ impl Checker {
             jumped: None,
             stops: BTreeMap::new(),
             began: BTreeMap::new(),
+            deployed: BTreeMap::new(),
             sent: BTreeMap::new(),
             deployments: BTreeMap::new(),
             edges: BTreeSet::new(),
@@ -208,7 +211,7 @@ impl Checker {
         }
         self.check_writer(committed, None);
         match kind {
-            "instances" => self.check_instance(committed),
+            "instances" => self.check_instance(committed, now),
             "routes" => self.check_route(committed),
             "epochs" => self.check_epoch(committed),
             "alive" => self.check_verdict(committed),

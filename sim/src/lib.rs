@@ -5,6 +5,7 @@
 //! services on the ports of `port`, each behind a `gate` where delays, faults and crashes happen; the
 //! [`checker`] reads what is really there; [`plant`] holds the bugs that prove that it would see them.
 
+mod blast;
 mod call;
 mod chaos;
 pub mod checker;
@@ -27,6 +28,7 @@ mod trace;
 mod user;
 mod world;
 
+pub use blast::blast_radius;
 pub use call::{CallKind, Fault};
 pub use coverage::Coverage;
 pub use laws::{Operation, fail_every_step, repeat_every_step};

@@ -1,5 +1,6 @@
 //! One run: a world from a seed, its story, and what the checker found.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,6 +14,7 @@ use common::record::path;
 use testkit::nodes::Reach;
 use testkit::{ManualClock, MemoryBlobs, MemoryBus, MemoryEdge, MemoryNodes, MemoryStore};
 
+use crate::blast;
 use crate::call::Fault;
 use crate::chaos::{self, heal, strike};
 use crate::checker::{self, Violation};
@@ -59,6 +61,8 @@ pub struct Scenario {
     /// Whether the app never gets healthy: what was made is unmade.
     pub sick: bool,
     pub replicas: u32,
+    /// Whether another app does everything wrong meanwhile.
+    pub poisoned: bool,
 }
 
 impl Plan {
@@ -84,6 +88,8 @@ pub struct Report {
     pub traps_left: usize,
     /// Whether the one fault that was forced was met.
     pub forced_met: bool,
+    /// When each instance was told to run for the first time, in simulated time.
+    pub deployed: BTreeMap<LegacyName, Duration>,
 }
 
 /// Runs it, on a thread of its own time.
@@ -166,6 +172,11 @@ async fn play(plan: &Plan, folder: &Path) -> Report {
         story: trace.story().to_vec(),
         traps_left: world.faults().traps.len(),
         forced_met: tally.forced_met.load(Ordering::Relaxed),
+        deployed: checker
+            .deployed
+            .iter()
+            .map(|(name, at)| (name.clone(), Duration::from_micros(*at)))
+            .collect(),
     }
 }
 
@@ -215,6 +226,10 @@ async fn direct(plan: &Plan, world: &Arc<World>, tally: &Arc<Tally>, mut dice: D
                 let mut now = world.faults();
                 now.traps.clone_from(&faults.traps);
                 now.forced = faults.forced;
+            }
+            if faults.poisoned {
+                let poison = blast::poison(Arc::clone(world), &mut dice);
+                world.stage.spawn(0, poison);
             }
             script.play(Arc::clone(world), Arc::clone(tally)).await;
             world.stage.sleep(Duration::from_secs(10)).await;

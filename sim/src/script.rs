@@ -42,7 +42,7 @@ pub(crate) fn app(number: usize) -> AppName {
     format!("app-{number}").parse().expect("it is an app's name")
 }
 
-fn request(dice: &mut Dice) -> RequestId {
+pub(crate) fn request(dice: &mut Dice) -> RequestId {
     let bytes = u128::from(dice.draw()) << 64 | u128::from(dice.draw());
     RequestId(Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid())
 }

@@ -149,9 +149,12 @@ impl Checker {
         }
     }
 
-    pub(super) fn check_instance(&mut self, committed: &Committed) {
+    pub(super) fn check_instance(&mut self, committed: &Committed, now: u64) {
         let before: Option<Instance> = decoded(committed.before.as_ref());
         let after: Option<Instance> = decoded(committed.after.as_ref());
+        if let Some(after) = after.as_ref().filter(|after| after.state == Told::Deployed) {
+            self.deployed.entry(after.name.clone()).or_insert(now);
+        }
         let (Some(before), Some(after)) = (before, after) else { return };
         let (from, to) = (before.generation, after.generation);
         if to != from && to != from.next() {

@@ -1,6 +1,7 @@
 //! The simulation as a test: its own determinism, the platform under a thousand seeds, and the proof that
 //! the checker sees what is wrong.
 
+mod blast;
 mod calm;
 mod laws;
 mod matrix;
