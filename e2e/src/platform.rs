@@ -142,13 +142,12 @@ pub(crate) fn state_folder() -> Option<PathBuf> {
     folder.or_else(|| state().map(|state| state.join("avishkar")))
 }
 
-/// The binary that was built with this test.
+/// The binary that was built with this test, or with this program: beside it, or a folder above.
 pub(crate) fn binary() -> anyhow::Result<PathBuf> {
-    let test = env::current_exe()?;
-    let folder = test.parent().and_then(Path::parent).context("a test has a target folder")?;
-    let binary = folder.join("avishkar");
-    ensure!(binary.exists(), "{} is not built", binary.display());
-    Ok(binary)
+    let own = env::current_exe()?;
+    let mut places = own.ancestors().skip(1).take(2).map(|folder| folder.join("avishkar"));
+    let found = places.find(|place| place.is_file());
+    found.with_context(|| format!("there is no avishkar built beside {}", own.display()))
 }
 
 /// The folder of a sample app.
