@@ -25,6 +25,8 @@ docker/engine.sh up
 enter_docker_group "$@"
 scratch=$(mktemp -d /tmp/avishkar-test.XXXXXX)
 export TMPDIR=$scratch
+# A failure is told by its sentence and its line; a hundred frames of the runtime would bury both.
+export RUST_BACKTRACE=0
 if [ -n "$(containers)$(containers_of_up)" ]; then
   # A platform may be somebody's: only the machine of CI throws it away unasked.
   [ -n "${CI:-}" ] || fail "a platform runs here; the tests start one of their own" "make down, which removes it with all its apps"

@@ -59,6 +59,8 @@ impl Connection {
                     break;
                 }
                 sent.fetch_add(more.len(), Ordering::Relaxed);
+                // Or an answer would lie unread while the other side takes what comes.
+                tokio::task::yield_now().await;
             }
         };
         let listening = async {

@@ -31,8 +31,12 @@ impl Refusal {
     pub fn of_text(answer: &str, took: Duration) -> anyhow::Result<Self> {
         let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
         let status = status.with_context(|| format!("no answer: {answer:?}"))?.parse()?;
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        Ok(Refusal::read(status, body, took))
+        let (head, rest) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
+        // What follows is the answer to what was sent after the request.
+        let length =
+            |line: &str| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok();
+        let length = head.lines().find_map(length).unwrap_or(rest.len());
+        Ok(Refusal::read(status, rest.get(..length).unwrap_or(rest), took))
     }
 
     fn read(status: u16, body: &str, took: Duration) -> Self {
