@@ -8,10 +8,15 @@ local ERROR, exit, now, var = ngx.ERROR, ngx.exit, ngx.now, ngx.var
 local set_current_peer, set_more_tries = balancer.set_current_peer, balancer.set_more_tries
 local get_last_failure = balancer.get_last_failure
 
-local AVOID_SECONDS = 2   -- how long a replica that failed is passed over, unless all failed
+-- How long a replica that failed is passed over, unless all failed: longer than two of nginx's tries may take
+-- (proxy_connect_timeout), or the first would seem well again while the second is tried.
+local AVOID_SECONDS = 5
+-- Then one request tries it, and the others wait so long for what becomes of that.
+local TRIAL_SECONDS = 2.5
 
 local by_port, by_host = {}, {}   -- route by front port (a string, as nginx has it), route by host name
 local failed_until = {}           -- "ip:port" -> time
+local on_trial = {}               -- "ip:port" -> whether a request tries it
 local picked = {}                 -- "ip:port" -> picks since the last flush
 
 local M = {}
@@ -32,7 +37,7 @@ function M.use(table)
   by_port, by_host = ports, hosts
   local time = now()
   for name, till in pairs(failed_until) do
-    if till < time then failed_until[name] = nil end
+    if till < time - TRIAL_SECONDS then failed_until[name], on_trial[name] = nil, nil end
   end
 end
 
@@ -48,12 +53,29 @@ local function route_of_request()
   return by_port[port]
 end
 
--- Remembers the replica that was tried last; nginx lists its tries in upstream_addr.
+-- Remembers the replica that was tried last; nginx lists its tries in upstream_addr. Returns the names of all that this
+-- request tried.
 local function mark_last_tried()
-  local tried = var.upstream_addr
-  local last
-  for name in (tried or ""):gmatch("%d+%.%d+%.%d+%.%d+:%d+") do last = name end
-  if last then failed_until[last] = now() + AVOID_SECONDS end
+  local tried, last = {}, nil
+  for name in (var.upstream_addr or ""):gmatch("%d+%.%d+%.%d+%.%d+:%d+") do
+    tried[name] = true
+    last = name
+  end
+  if last then failed_until[last], on_trial[last] = now() + AVOID_SECONDS, nil end
+  return tried
+end
+
+-- Whether a request may be sent to a replica: to one that failed, the first after a while may, as a trial.
+local function is_open(name, time)
+  local till = failed_until[name]
+  if not till then return true end
+  if till >= time then return false end
+  if on_trial[name] then
+    failed_until[name], on_trial[name] = nil, nil   -- nobody found it failing again
+  else
+    failed_until[name], on_trial[name] = time + TRIAL_SECONDS, true
+  end
+  return true
 end
 
 local function next_peer(route)
@@ -65,22 +87,33 @@ local function next_peer(route)
   local time = now()
   for step = 0, count - 1 do
     local peer = peers[(turn + step) % count + 1]
-    local till = failed_until[peer.name]
-    if not till or till < time then
-      failed_until[peer.name] = nil
-      return peer
-    end
+    if is_open(peer.name, time) then return peer end
   end
   return first   -- all failed: any may have come back
+end
+
+-- For a request whose tries failed: a replica that it has not met yet, rather one that nobody found failing.
+local function another_peer(route, tried)
+  for _ = 1, route.count do
+    local peer = next_peer(route)
+    if not tried[peer.name] then return peer end
+  end
+  for _, peer in ipairs(route.peers) do
+    if not tried[peer.name] then return peer end
+  end
+  return next_peer(route)
 end
 
 function M.pick()
   local route = route_of_request()
   if not route or route.count == 0 then return exit(ERROR) end   -- 500 of nginx's own, then nobody()
-  if route.count > 1 then
-    if get_last_failure() then mark_last_tried() else set_more_tries(route.count < 3 and route.count - 1 or 2) end
+  local peer
+  if route.count > 1 and get_last_failure() then
+    peer = another_peer(route, mark_last_tried())
+  else
+    if route.count > 1 then set_more_tries(route.count < 3 and route.count - 1 or 2) end
+    peer = next_peer(route)
   end
-  local peer = next_peer(route)
   local name = peer.name
   picked[name] = (picked[name] or 0) + 1
   local chosen, mistake = set_current_peer(peer.ip, peer.port)
