@@ -54,7 +54,8 @@ impl RoutesClient {
                 .https_only(true)
                 .no_proxy()
                 .connect_timeout(CONNECT_WITHIN)
-                .redirect(reqwest::redirect::Policy::none())
+                // An instance that stands by sends its callers to the leader.
+                .redirect(reqwest::redirect::Policy::limited(2))
                 .build()
         };
         let http = client().map_err(InvalidSettings::Certificates)?;

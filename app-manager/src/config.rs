@@ -6,6 +6,7 @@ use std::time::Duration;
 use chassis::config::{Problem, SecretString};
 use chassis::http;
 use common::port::container::Limits;
+use common::record::leader::Advertised;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::settings::Bounds;
@@ -78,8 +79,8 @@ pub struct Config {
     pub(crate) check_within: Duration,
     pub(crate) bounds: Bounds,
     pub(crate) image_registries: Vec<String>,
-    /// `ip:port` of the plain listener, for document 001's registry.
-    pub(crate) advertised: String,
+    /// How others find this instance.
+    pub advertised: Advertised,
 }
 
 /// Where the secret that signs tokens comes from.
@@ -156,7 +157,7 @@ impl Raw {
                 check_within: Duration::from_secs(uploads.check_seconds),
                 bounds,
                 image_registries: apps.registries(),
-                advertised: http.advertised.clone(),
+                advertised: http.advertised(),
             }),
             Ok(_) | Err(_) => Err(problems),
         }

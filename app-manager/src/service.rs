@@ -6,7 +6,8 @@ use std::time::Duration;
 use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::consumer::ConsumerLoop;
-use chassis::lifecycle::Lifecycle;
+use chassis::leader::Election;
+use chassis::lifecycle::{Condition, Lifecycle};
 use chassis::readiness::watch_store;
 use chassis::reconcile::{Driver, Settings};
 use chassis::{registry, service};
@@ -49,11 +50,49 @@ impl Service {
         let context = self.context.as_ref();
         users::offer_first(context).await?;
         let (store, advertised) = (context.ports.store.as_ref(), &context.config.advertised);
-        registry::register(store, ServiceName::AppManager, advertised).await?;
+        registry::register(store, ServiceName::AppManager, &advertised.plain).await?;
         Ok(())
     }
 
-    async fn work(&self, lifecycle: &Lifecycle) {
+    /// Listens to `first_topic` whenever this instance leads.
+    async fn lead(&self, lifecycle: &Lifecycle) {
+        let ready = lifecycle.condition("lead");
+        let context = self.context.as_ref();
+        let election = Election {
+            store: context.ports.store.as_ref(),
+            service: ServiceName::AppManager,
+            advertised: &context.config.advertised,
+        };
+        while !lifecycle.is_stopping() {
+            let leadership = tokio::select! {
+                biased;
+                () = lifecycle.stopping() => return,
+                leadership = election.win(&ready, lifecycle) => leadership,
+            };
+            let led = leadership.during(self.listen(&ready, lifecycle)).await;
+            if led.is_err() {
+                // Nothing of what it knows depends on the lead: it stands by again.
+                ready.fails("the lead is lost");
+            }
+        }
+    }
+
+    async fn listen(&self, ready: &Condition, lifecycle: &Lifecycle) {
+        let starting = async {
+            while let Err(err) = self.start().await {
+                ready.fails(err.to_string());
+                tracing::warn!(
+                    error = &err as &dyn std::error::Error,
+                    "the app manager cannot start yet; trying again"
+                );
+                sleep(RETRY).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = lifecycle.stopping() => return,
+            () = starting => ready.holds(),
+        }
         let context = self.context.as_ref();
         let consumer = ConsumerLoop {
             bus: context.ports.bus.as_ref(),
@@ -61,16 +100,19 @@ impl Service {
             service: ServiceName::AppManager,
             topic: Topic::FirstTopic,
         };
-        let driver = Driver::new("publisher", prompt(), context.wake.clone());
-        let (hearing, publisher) = (Hearing(context), Publisher(context));
-        let until_stop = async {
-            futures::join!(consumer.run(&hearing, lifecycle), driver.run(&publisher, lifecycle),);
-        };
+        let hearing = Hearing(context);
         tokio::select! {
             biased;
-            () = until_stop => {}
+            () = consumer.run(&hearing, lifecycle) => {}
             () = collect::keep_house(context) => {}
         }
+    }
+
+    /// Publishes what records owe: those that this instance wrote, and at a scan those of others.
+    async fn publish(&self, lifecycle: &Lifecycle) {
+        let context = self.context.as_ref();
+        let driver = Driver::new("publisher", prompt(), context.wake.clone());
+        driver.run(&Publisher(context), lifecycle).await;
     }
 }
 
@@ -93,33 +135,27 @@ impl service::Service for Service {
         http::routes(&self.context, routes);
     }
 
+    fn any_instance_answers(&self) -> bool {
+        true
+    }
+
     fn metrics(&self) -> Registry {
         self.context.metrics.registry.clone()
     }
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), service::Error> {
         let condition = lifecycle.condition("store");
-        let starting = async {
-            while let Err(err) = self.start().await {
-                condition.fails(err.to_string());
-                tracing::warn!(
-                    error = &err as &dyn std::error::Error,
-                    "the app manager cannot start yet; trying again"
-                );
-                sleep(RETRY).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            () = lifecycle.stopping() => return Ok(()),
-            () = starting => {}
-        }
         let store = self.context.ports.store.as_ref();
         let ending = async {
             lifecycle.stopping().await;
             self.context.stopping.cancel();
         };
-        futures::join!(self.work(&lifecycle), watch_store(store, &condition, &lifecycle), ending);
+        futures::join!(
+            self.lead(&lifecycle),
+            self.publish(&lifecycle),
+            watch_store(store, &condition, &lifecycle),
+            ending,
+        );
         Ok(())
     }
 }

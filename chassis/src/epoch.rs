@@ -1,8 +1,8 @@
-//! Epochs: each start of a leader takes the next one, and every write of it checks that it is still the last.
+//! Epochs: each leadership takes the next one, and every write of it checks that it is still the last.
 
 use common::id::Epoch;
 use common::port::Store;
-use common::port::store::{Op, Path, Version};
+use common::port::store::{self, Done, Op, Path, Version};
 use common::record::epoch::EpochRecord;
 use common::record::path;
 use common::service::ServiceName;
@@ -18,21 +18,40 @@ pub struct Lead {
 }
 
 impl Lead {
-    /// The check that belongs into every transaction of this leader: it fails once another leads.
+    /// The check that belongs into every transaction of this leadership: it fails once another leads.
     pub fn check(&self) -> Op {
         Op::Check { path: self.path.clone(), version: self.version }
     }
 }
 
-/// Takes the next epoch of a service. There is one instance of each service so far: whoever starts leads.
-pub async fn lead(store: &dyn Store, service: ServiceName) -> Result<Lead, records::Error> {
+/// Takes the next epoch in the name of a candidate, whose record must still stand at that moment.
+pub(crate) async fn take(
+    store: &dyn Store,
+    service: ServiceName,
+    (candidate, standing): (&Path, Version),
+) -> Result<Lead, records::Error> {
     let path = path::epoch(service);
     let stored = records::load::<EpochRecord>(store, &path).await?;
-    let (epoch, version) = match stored {
+    let (epoch, before) = match stored {
         Some(Stored { record, version }) => (record.epoch.next(), Some(version)),
         None => (Epoch(1), None),
     };
-    let record = EpochRecord { schema: 1, epoch };
-    let version = records::save(store, &path, &record, version).await?;
+    let record = EpochRecord { schema: 1, epoch, taken_by: candidate.name().to_owned() };
+    let still_stands = Op::Check { path: candidate.clone(), version: standing };
+    let put = records::put(path.clone(), &record, before);
+    let version = match store.commit(vec![put, still_stands]).await {
+        Ok(done) => match done.first() {
+            Some(Done::Written { version, .. }) => *version,
+            Some(Done::Deleted | Done::Checked) | None => return Err(records::Error::Changed),
+        },
+        Err(store::Error::Conflict { .. }) => return Err(records::Error::Changed),
+        Err(store::Error::OutcomeUnknown(_)) => {
+            store.sync().await?;
+            let stored = records::load::<EpochRecord>(store, &path).await?;
+            let taken = stored.filter(|stored| stored.record == record);
+            taken.ok_or(records::Error::Changed)?.version
+        }
+        Err(err) => return Err(err.into()),
+    };
     Ok(Lead { epoch, path, version })
 }

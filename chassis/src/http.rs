@@ -11,6 +11,7 @@ mod endpoint;
 mod logs;
 mod refusal;
 mod server;
+mod standby;
 mod unread;
 
 pub use caller::Caller;

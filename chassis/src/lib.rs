@@ -1,5 +1,5 @@
 //! What every service process is made of: start and stop, configuration, telemetry, HTTP listeners,
-//! the consumer loop, the reconciler driver, de-duplication, owed messages, epochs.
+//! the consumer loop, the reconciler driver, de-duplication, owed messages, leadership.
 //!
 //! Owns how a service runs; never what it decides. Reading order: a service implements
 //! [`service::Service`]; [`process::Process`] gives it listeners, signals and loops.
@@ -9,6 +9,7 @@ pub mod config;
 pub mod consumer;
 pub mod epoch;
 pub mod http;
+pub mod leader;
 pub mod lifecycle;
 pub mod metrics;
 pub mod operations;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use common::record::leader::Advertised;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,17 @@ pub struct Lifecycle {
 struct Told {
     conditions: BTreeMap<&'static str, Result<(), String>>,
     beats: BTreeMap<&'static str, Instant>,
+    role: Role,
+}
+
+/// Whether an instance of a service does its work, or waits for its turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Role {
+    /// It leads, or its service has no leader.
+    #[default]
+    Leads,
+    /// Another instance leads, or nobody that is known.
+    StandsBy { leader: Option<Advertised> },
 }
 
 impl Lifecycle {
@@ -45,6 +57,20 @@ impl Lifecycle {
     pub fn condition(&self, name: &'static str) -> Condition {
         self.with(|told| told.conditions.insert(name, Err("not yet".to_owned())));
         Condition { name, lifecycle: self.clone() }
+    }
+
+    /// This instance leads from now on.
+    pub fn leads(&self) {
+        self.with(|told| told.role = Role::Leads);
+    }
+
+    /// Another instance leads from now on, if it is known which.
+    pub fn stands_by(&self, leader: Option<Advertised>) {
+        self.with(|told| told.role = Role::StandsBy { leader });
+    }
+
+    pub fn role(&self) -> Role {
+        self.with(|told| told.role.clone())
     }
 
     /// Registers a loop that must beat at least every 30 s.
@@ -77,8 +103,8 @@ impl Lifecycle {
     }
 }
 
-/// One condition of readiness.
-#[derive(Debug, Clone)]
+/// One condition of readiness, for as long as somebody says whether it holds.
+#[derive(Debug)]
 pub struct Condition {
     name: &'static str,
     lifecycle: Lifecycle,
@@ -95,8 +121,14 @@ impl Condition {
     }
 }
 
-/// A loop's sign of life.
-#[derive(Debug, Clone)]
+impl Drop for Condition {
+    fn drop(&mut self) {
+        self.lifecycle.with(|told| told.conditions.remove(self.name));
+    }
+}
+
+/// A loop's sign of life, for as long as the loop runs.
+#[derive(Debug)]
 pub struct Beat {
     name: &'static str,
     lifecycle: Lifecycle,
@@ -105,6 +137,12 @@ pub struct Beat {
 impl Beat {
     pub fn now(&self) {
         self.lifecycle.with(|told| told.beats.insert(self.name, Instant::now()));
+    }
+}
+
+impl Drop for Beat {
+    fn drop(&mut self) {
+        self.lifecycle.with(|told| told.beats.remove(self.name));
     }
 }
 
@@ -122,6 +160,16 @@ mod tests {
         assert_eq!(lifecycle.silent_loops(), ["consumer"]);
         beat.now();
         assert!(lifecycle.silent_loops().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_is_over_is_not_silent() {
+        let lifecycle = Lifecycle::new();
+        drop(lifecycle.beat("consumer"));
+        drop(lifecycle.condition("bus"));
+        tokio::time::advance(SILENCE * 2).await;
+        assert!(lifecycle.silent_loops().is_empty());
+        assert!(lifecycle.is_ready());
     }
 
     #[test]

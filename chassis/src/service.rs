@@ -28,12 +28,17 @@ pub trait Service: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Whether an instance that stands by answers requests itself; else it sends them to the leader.
+    fn any_instance_answers(&self) -> bool {
+        false
+    }
+
     /// The service's own metrics, shown at `/metrics` beside those of the process.
     fn metrics(&self) -> Registry {
         Registry::new()
     }
 
-    /// Runs the loops until `lifecycle` says stop. One tree of futures: dropping it is a crash.
+    /// Runs the loops of the leader, once this instance leads, until `lifecycle` says stop. One tree of futures: dropping it is a crash.
     /// Conditions of readiness are registered before the first wait.
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error>;
 }

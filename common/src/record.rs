@@ -6,6 +6,7 @@
 pub mod deployment;
 pub mod epoch;
 pub mod instance;
+pub mod leader;
 pub mod node;
 pub mod operation;
 pub mod owed;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chassis::config::Problem;
 use chassis::http;
+use common::record::leader::Advertised;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -74,8 +75,8 @@ pub struct Config {
     /// How many bytes of files a build context may have.
     pub most_unpacked: u64,
     pub images: Images,
-    /// `ip:port` of the plain listener, for document 001's registry.
-    pub advertised: String,
+    /// How others find this instance.
+    pub advertised: Advertised,
 }
 
 impl Raw {
@@ -178,7 +179,7 @@ fn meant(deployment: &RawDeployment, build: RawBuild, http: &http::Config) -> Co
             node: build.node,
             static_site: build.static_site,
         },
-        advertised: http.advertised.clone(),
+        advertised: http.advertised(),
     }
 }
 

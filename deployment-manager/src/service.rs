@@ -1,4 +1,4 @@
-//! The service: takes the lead, says so to every agent, then runs its loops as one tree of futures.
+//! The service: stands for the lead, says so to every agent once it has it, then runs its loops as one tree of futures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::consumer::ConsumerLoop;
-use chassis::epoch;
 use chassis::http::callers;
+use chassis::leader::Election;
 use chassis::lifecycle::{Condition, Lifecycle};
 use chassis::operations;
 use chassis::readiness::watch_store;
@@ -51,9 +51,9 @@ impl DeploymentManager {
         DeploymentManager { shared: Shared::new(ports, config) }
     }
 
-    /// Takes the lead, and says so before anything else is done.
+    /// Says who leads, before anything else is done.
     async fn prepare(&self, store: &Condition) {
-        while let Err(err) = self.lead().await {
+        while let Err(err) = self.start().await {
             store.fails(err.to_string());
             tracing::warn!(
                 error = &err as &dyn std::error::Error,
@@ -74,17 +74,22 @@ impl DeploymentManager {
         }
     }
 
-    async fn lead(&self) -> Result<(), records::Error> {
+    async fn start(&self) -> Result<(), records::Error> {
         let shared = &self.shared;
-        let store = shared.ports.store.as_ref();
-        if shared.lead().is_none() {
-            let lead = epoch::lead(store, ServiceName::DeploymentManager).await?;
-            tracing::info!(epoch = %lead.epoch, "leading");
-            shared.take_lead(lead);
-        }
-        registry::register(store, ServiceName::DeploymentManager, &shared.config.advertised)
-            .await?;
+        let (store, advertised) = (shared.ports.store.as_ref(), &shared.config.advertised.plain);
+        registry::register(store, ServiceName::DeploymentManager, advertised).await?;
         watches::refresh(shared).await
+    }
+
+    /// What the leader does.
+    async fn lead(&self, condition: &Condition, lifecycle: &Lifecycle) {
+        tokio::select! {
+            biased;
+            () = lifecycle.stopping() => return,
+            () = self.prepare(condition) => {}
+        }
+        let store = self.shared.ports.store.as_ref();
+        futures::join!(self.work(lifecycle), watch_store(store, condition, lifecycle));
     }
 
     async fn work(&self, lifecycle: &Lifecycle) {
@@ -158,19 +163,22 @@ impl Service for DeploymentManager {
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error> {
         let condition = lifecycle.condition("store");
-        tokio::select! {
+        let shared = &self.shared;
+        let election = Election {
+            store: shared.ports.store.as_ref(),
+            service: ServiceName::DeploymentManager,
+            advertised: &shared.config.advertised,
+        };
+        let leadership = tokio::select! {
             biased;
             () = lifecycle.stopping() => return Ok(()),
-            () = self.prepare(&condition) => {}
-        }
-        let store = self.shared.ports.store.as_ref();
-        let working = async {
-            futures::join!(self.work(&lifecycle), watch_store(store, &condition, &lifecycle))
+            leadership = election.win(&condition, &lifecycle) => leadership,
         };
+        shared.take_lead(leadership.lead().clone());
         tokio::select! {
             biased;
-            _ = working => Ok(()),
-            () = self.shared.deposed.notified() => Err(Deposed.into()),
+            () = shared.deposed.notified() => Err(Deposed.into()),
+            led = leadership.during(self.lead(&condition, &lifecycle)) => Ok(led?),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chassis::config::Problem;
 use chassis::http;
+use common::record::leader::Advertised;
 use serde::{Deserialize, Serialize};
 
 /// The service's own sections as they are written.
@@ -65,8 +66,8 @@ pub struct Config {
     pub first_host_port: u16,
     /// Whether `/registerApp` and `/deregisterApp` exist.
     pub document_001_gets: bool,
-    /// `ip:port` of the plain listener, for document 001's registry.
-    pub advertised: String,
+    /// How others find this instance.
+    pub advertised: Advertised,
 }
 
 impl Raw {
@@ -105,7 +106,7 @@ impl Raw {
                 exports: (!exports.folder.is_empty()).then(|| exports.folder.into()),
                 first_host_port: exports.first_host_port,
                 document_001_gets: http.document_001_gets,
-                advertised: http.advertised.clone(),
+                advertised: http.advertised(),
             }),
             Ok(_) | Err(_) => Err(problems),
         }

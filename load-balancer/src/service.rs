@@ -7,11 +7,12 @@ use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::consumer::ConsumerLoop;
 use chassis::http::callers;
+use chassis::leader::Election;
 use chassis::lifecycle::{Condition, Lifecycle};
 use chassis::readiness::watch_store;
 use chassis::reconcile::{Driver, Settings};
 use chassis::service::{Error, Service};
-use chassis::{epoch, operations, registry};
+use chassis::{operations, registry};
 use common::port::Routes;
 use common::service::ServiceName;
 use common::topic::Topic;
@@ -50,33 +51,22 @@ impl LoadBalancer {
         Arc::new(LocalRoutes(Arc::clone(&self.shared)))
     }
 
-    /// Registers itself and takes the next epoch; waits for the store as long as it takes.
-    async fn lead(&self, condition: &Condition) {
+    /// Appears in document 001's registry; waits for the store as long as it takes.
+    async fn register(&self, condition: &Condition) {
+        let store = &*self.shared.ports.store;
+        let advertised = &self.shared.config.advertised.plain;
         let mut retry = FIRST_RETRY;
-        loop {
-            match self.try_lead().await {
-                Ok(()) => return condition.holds(),
-                Err(err) => {
-                    condition.fails(err.to_string());
-                    tracing::warn!(
-                        error = &*err as &dyn std::error::Error,
-                        "the lead cannot be taken; trying again"
-                    );
-                }
-            }
+        while let Err(err) = registry::register(store, ServiceName::LoadBalancer, advertised).await
+        {
+            condition.fails(err.to_string());
+            tracing::warn!(
+                error = &err as &dyn std::error::Error,
+                "the registry cannot be written; trying again"
+            );
             tokio::time::sleep(retry).await;
             retry = (retry * 2).min(LAST_RETRY);
         }
-    }
-
-    async fn try_lead(&self) -> Result<(), Error> {
-        let store = &*self.shared.ports.store;
-        let advertised = &self.shared.config.advertised;
-        registry::register(store, ServiceName::LoadBalancer, advertised).await?;
-        let lead = epoch::lead(store, ServiceName::LoadBalancer).await?;
-        tracing::info!(epoch = %lead.epoch, "leading");
-        self.shared.take_lead(lead);
-        Ok(())
+        condition.holds();
     }
 
     async fn work(&self, lifecycle: &Lifecycle, edge: Condition) {
@@ -162,17 +152,37 @@ impl Service for LoadBalancer {
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error> {
         let leading = lifecycle.condition("store");
         let edge = lifecycle.condition("edge");
-        let work = async {
-            self.lead(&leading).await;
-            let store = self.shared.ports.store.as_ref();
-            let watching = watch_store(store, &leading, &lifecycle);
-            futures::join!(self.work(&lifecycle, edge), watching);
+        let store = self.shared.ports.store.as_ref();
+        let election = Election {
+            store,
+            service: ServiceName::LoadBalancer,
+            advertised: &self.shared.config.advertised,
+        };
+        let lead = async {
+            let leadership = tokio::select! {
+                biased;
+                () = lifecycle.stopping() => return Ok(()),
+                leadership = election.win(&leading, &lifecycle) => leadership,
+            };
+            self.shared.take_lead(leadership.lead().clone());
+            let work = async {
+                self.register(&leading).await;
+                let watching = watch_store(store, &leading, &lifecycle);
+                futures::join!(self.work(&lifecycle, edge), watching);
+            };
+            let until_stop = async {
+                tokio::select! {
+                    biased;
+                    () = lifecycle.stopping() => {}
+                    () = work => {}
+                }
+            };
+            leadership.during(Box::pin(until_stop)).await
         };
         let result = tokio::select! {
             biased;
             () = self.shared.deposed.cancelled() => Err("another load balancer leads".into()),
-            () = lifecycle.stopping() => Ok(()),
-            () = work => Ok(()),
+            led = lead => led.map_err(Error::from),
         };
         self.shared.ended.cancel();
         result

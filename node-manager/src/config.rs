@@ -7,6 +7,7 @@ use std::time::Duration;
 use chassis::config::Problem;
 use chassis::http;
 use common::name::NodeName;
+use common::record::leader::Advertised;
 use common::record::node::Node;
 use serde::{Deserialize, Serialize};
 
@@ -86,8 +87,8 @@ pub struct Config {
     pub alert_percent: f64,
     /// Whether `GET /nodemgr/log` exists.
     pub document_001_gets: bool,
-    /// `ip:port` of the plain listener, for document 001's registry.
-    pub advertised: String,
+    /// How others find this instance.
+    pub advertised: Advertised,
 }
 
 impl Raw {
@@ -125,7 +126,7 @@ impl Raw {
             hold_down: Duration::from_secs(section.hold_down_seconds),
             alert_percent: section.alert_percent,
             document_001_gets: http.document_001_gets,
-            advertised: http.advertised.clone(),
+            advertised: http.advertised(),
         })
     }
 }

@@ -7,11 +7,11 @@ use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::consumer::ConsumerLoop;
 use chassis::http::callers;
-use chassis::lifecycle::Lifecycle;
+use chassis::leader::Election;
+use chassis::lifecycle::{Condition, Lifecycle};
 use chassis::readiness::watch_store;
 use chassis::reconcile::{Driver, Settings};
-use chassis::service;
-use chassis::{epoch, registry};
+use chassis::{registry, service};
 use common::service::ServiceName;
 use common::topic::Topic;
 use prometheus::Registry;
@@ -38,16 +38,34 @@ impl Service {
         Service { shared: Shared::new(ports, config) }
     }
 
-    /// Takes the lead, writes what the configuration says, and appears in document 001's registry.
+    /// Writes what the configuration says, and appears in document 001's registry.
     async fn start(&self) -> Result<(), Error> {
         let shared = self.shared.as_ref();
-        let store = shared.ports.store.as_ref();
-        if shared.lead().is_none() {
-            shared.take_lead(epoch::lead(store, ServiceName::NodeManager).await?);
-        }
         enrolment::enrol(shared).await?;
-        registry::register(store, ServiceName::NodeManager, &shared.config.advertised).await?;
+        let (store, advertised) = (shared.ports.store.as_ref(), &shared.config.advertised.plain);
+        registry::register(store, ServiceName::NodeManager, advertised).await?;
         Ok(())
+    }
+
+    /// What the leader does.
+    async fn lead(&self, led: &Condition, lifecycle: &Lifecycle) {
+        let starting = async {
+            while let Err(err) = self.start().await {
+                led.fails(err.to_string());
+                tracing::warn!(
+                    error = &err as &dyn std::error::Error,
+                    "the node manager cannot start yet; trying again"
+                );
+                sleep(RETRY).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = lifecycle.stopping() => return,
+            () = starting => {}
+        }
+        let store = self.shared.ports.store.as_ref();
+        futures::join!(self.work(lifecycle), watch_store(store, led, lifecycle));
     }
 
     async fn work(&self, lifecycle: &Lifecycle) {
@@ -113,28 +131,22 @@ impl service::Service for Service {
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), service::Error> {
         let led = lifecycle.condition("store");
-        let starting = async {
-            while let Err(err) = self.start().await {
-                led.fails(err.to_string());
-                tracing::warn!(
-                    error = &err as &dyn std::error::Error,
-                    "the node manager cannot start yet; trying again"
-                );
-                sleep(RETRY).await;
-            }
+        let shared = self.shared.as_ref();
+        let election = Election {
+            store: shared.ports.store.as_ref(),
+            service: ServiceName::NodeManager,
+            advertised: &shared.config.advertised,
         };
-        tokio::select! {
+        let leadership = tokio::select! {
             biased;
             () = lifecycle.stopping() => return Ok(()),
-            () = starting => {}
-        }
-        let store = self.shared.ports.store.as_ref();
-        let working =
-            async { futures::join!(self.work(&lifecycle), watch_store(store, &led, &lifecycle)) };
+            leadership = election.win(&led, &lifecycle) => leadership,
+        };
+        shared.take_lead(leadership.lead().clone());
         tokio::select! {
             biased;
-            () = self.shared.deposed() => Err(Error::Deposed.into()),
-            _ = working => Ok(()),
+            () = shared.deposed() => Err(Error::Deposed.into()),
+            led = leadership.during(self.lead(&led, &lifecycle)) => Ok(led?),
         }
     }
 }

@@ -12,7 +12,7 @@ use testkit::nodes::Reach;
 
 use crate::dice::Dice;
 use crate::fault::{Bait, Point, Port, Trap, Victim};
-use crate::services::{SERVICES, start};
+use crate::services::{SERVICES, stand_by, start};
 use crate::stage::Sleep;
 use crate::world::World;
 
@@ -28,6 +28,8 @@ pub(crate) enum Blow {
     SecondLeader(ServiceName),
     /// The same, and the old one's orders are on their way for long.
     LaggingLeader(ServiceName),
+    /// An instance on another machine waits for its turn.
+    Standby(ServiceName),
     CutPort(ServiceName, Port),
     SessionExpires(ServiceName),
     StaleReads(ServiceName),
@@ -58,14 +60,15 @@ fn drawn(world: &World, dice: &mut Dice) -> Blow {
         0..10 => Blow::Crash(service),
         10..26 => Blow::CrashAtCall(service, point, dice.below(20)),
         26..31 => Blow::Pause(service),
-        31..34 => Blow::SecondLeader(service),
-        34..37 => Blow::LaggingLeader(service),
-        37..44 => {
+        31..33 => Blow::SecondLeader(service),
+        33..36 => Blow::LaggingLeader(service),
+        36..40 => Blow::Standby(service),
+        40..45 => {
             let port =
                 *dice.one_of(&[Port::Store, Port::Bus, Port::Nodes, Port::Edge, Port::Routes]);
             Blow::CutPort(service, port)
         }
-        44..49 => Blow::SessionExpires(service),
+        45..49 => Blow::SessionExpires(service),
         49..54 => Blow::StaleReads(service),
         54..58 => Blow::LostWatches(service),
         58..62 => Blow::BusAway,
@@ -122,6 +125,7 @@ async fn fall(world: &Arc<World>, blow: Blow, lasts: Duration) {
             world.stage.sleep(Duration::from_millis(600)).await;
             start(world, &world.configs, service);
         }
+        Blow::Standby(service) => stand_by(world, service),
         Blow::RecordsTwice => {
             world.truth.bus.duplicate_next_publishes(5);
             world.truth.bus.repeat_next_deliveries(5);
@@ -202,6 +206,7 @@ async fn fall_for(world: &Arc<World>, blow: Blow, lasts: Duration) {
         | Blow::CrashAtCall(..)
         | Blow::SecondLeader(_)
         | Blow::LaggingLeader(_)
+        | Blow::Standby(_)
         | Blow::RecordsTwice
         | Blow::EdgeLosesItsDisk
         | Blow::SessionExpires(_)
@@ -260,6 +265,7 @@ async fn hurt_node(world: &Arc<World>, blow: Blow, lasts: Duration) {
         | Blow::Pause(_)
         | Blow::SecondLeader(_)
         | Blow::LaggingLeader(_)
+        | Blow::Standby(_)
         | Blow::CutPort(..)
         | Blow::SessionExpires(_)
         | Blow::StaleReads(_)
@@ -313,7 +319,11 @@ pub(crate) async fn heal(world: &Arc<World>) {
         *faults = crate::fault::Faults::default();
         faults.rates.instant = instant;
     }
-    let others = std::mem::take(&mut world.lives().others);
+    let others: Vec<_> = {
+        let mut lives = world.lives();
+        let others = std::mem::take(&mut lives.others);
+        others.into_iter().chain(std::mem::take(&mut lives.standbys).into_values()).collect()
+    };
     for life in others {
         world.stage.resume(life.number);
         world.end(&life, "it is taken away");

@@ -157,6 +157,7 @@ async fn play(plan: &Plan, folder: &Path) -> Report {
     world.stage.spawn(0, direction);
     let has_failed = || !world.checker().violations.is_empty();
     world.stage.run(|| done.load(Ordering::Relaxed) || has_failed()).await;
+    world.part();
     let coverage = Coverage::of(&world);
     let checker = world.checker();
     let trace = world.trace();

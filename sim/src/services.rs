@@ -65,19 +65,40 @@ impl Ports {
 
 /// Starts a life of a service. One that lives already goes on beside it: two leaders.
 pub(crate) fn start(world: &Arc<World>, configs: &Configs, service: ServiceName) {
-    let seed = world.dice().draw();
     let life = {
         let mut lives = world.lives();
-        lives.made += 1;
-        let life = Arc::new(Life::new(lives.made, service, world.truth.store.session()));
+        let life = lives.begin(service, world.truth.store.session());
         if let Some(older) = lives.current.insert(service, Arc::clone(&life)) {
             lives.others.push(older);
             world.checker().doubled.insert(service);
         }
         life
     };
-    world.checker().begins(&life);
     world.tell(format_args!("{} starts", life.label));
+    live(world, configs, life);
+}
+
+/// Starts a life of a service at an address of its own, unless one stands by already: it leads when the
+/// others do not any more.
+pub(crate) fn stand_by(world: &Arc<World>, service: ServiceName) {
+    let life = {
+        let mut lives = world.lives();
+        if lives.standbys.contains_key(&service) {
+            return;
+        }
+        let life = lives.begin(service, world.truth.store.session());
+        lives.standbys.insert(service, Arc::clone(&life));
+        world.checker().doubled.insert(service);
+        life
+    };
+    world.tell(format_args!("{} stands by", life.label));
+    live(world, &world.configs.of_another_machine(life.number), life);
+}
+
+fn live(world: &Arc<World>, configs: &Configs, life: Arc<Life>) {
+    let seed = world.dice().draw();
+    let service = life.service;
+    world.checker().begins(&life);
     let clock = world.truth.clocks.get(&service).cloned().expect("every service has a clock");
     let gate = Gate { world: Arc::clone(world), life: Arc::clone(&life) };
     let made = make(&Ports { gate, clock, seed }, configs);
@@ -95,7 +116,6 @@ pub(crate) fn start(world: &Arc<World>, configs: &Configs, service: ServiceName)
 }
 
 fn make(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {
-    let world = &ports.gate.world;
     match ports.gate.life.service {
         ServiceName::AppManager => {
             let own = app_manager::Ports {
@@ -109,7 +129,7 @@ fn make(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {
             let service = app_manager::Service::new(own, configs.app_manager.clone())
                 .expect("the folder of a run can be written");
             let admin = ADMIN.parse().expect("it is a user's name");
-            world.lives().door = Some(service.door(admin));
+            ports.gate.life.entrances().door = Some(service.door(admin));
             Arc::new(service)
         }
         ServiceName::DeploymentManager => {
@@ -143,7 +163,7 @@ fn make(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {
                 clock: Arc::clone(&ports.clock),
             };
             let service = load_balancer::LoadBalancer::new(own, configs.load_balancer.clone());
-            world.lives().routes = Some(service.local_routes());
+            ports.gate.life.entrances().routes = Some(service.local_routes());
             Arc::new(service)
         }
     }

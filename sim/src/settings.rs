@@ -8,12 +8,14 @@ use app_manager::config::{RawApps, RawAuth, RawStorage, RawUploads};
 use chassis::config::{SecretString, Sources};
 use chassis::http;
 use common::port::nodes::Agent;
+use common::record::leader::Advertised;
 use common::record::node::Node;
 use deployment_manager::config::{RawBuild, RawDeployment};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::plant::Plant;
+use crate::stage::Owner;
 
 /// The numbers that the checker needs too.
 #[derive(Debug, Clone)]
@@ -65,6 +67,19 @@ impl Configs {
             node_manager: node_manager(settings, agents, plant),
             load_balancer: load_balancer(settings),
         }
+    }
+}
+
+impl Configs {
+    /// For an instance of the services on a machine of its own.
+    pub(crate) fn of_another_machine(&self, number: Owner) -> Self {
+        let at = |port: u16| Advertised::plain(format!("198.51.100.{}:{port}", number % 250));
+        let mut own = self.clone();
+        own.app_manager.advertised = at(8010);
+        own.deployment_manager.advertised = at(8030);
+        own.node_manager.advertised = at(8040);
+        own.load_balancer.advertised = at(8050);
+        own
     }
 }
 
@@ -142,7 +157,7 @@ fn node_manager(
         hold_down: Duration::from_secs(15),
         alert_percent: 90.0,
         document_001_gets: false,
-        advertised: "192.0.2.10:8040".to_owned(),
+        advertised: Advertised::plain("192.0.2.10:8040"),
     }
 }
 
@@ -158,6 +173,6 @@ fn load_balancer(settings: &Settings) -> load_balancer::Config {
         exports: None,
         first_host_port: 20_000,
         document_001_gets: false,
-        advertised: "192.0.2.10:8050".to_owned(),
+        advertised: Advertised::plain("192.0.2.10:8050"),
     }
 }

@@ -97,8 +97,8 @@ pub(crate) async fn insist(world: &Arc<World>, wish: Wish, id: RequestId) -> Ans
     loop {
         let living = {
             let lives = world.lives();
-            let owner = lives.current.get(&ServiceName::AppManager).map(|life| life.number);
-            owner.zip(lives.door.clone())
+            let life = lives.current.get(&ServiceName::AppManager);
+            life.and_then(|life| Some((life.number, life.entrances().door.clone()?)))
         };
         if let Some((owner, door)) = living {
             if world.has(Plant::DoorAnswersFirst) && world.dice().below(10) == 0 {

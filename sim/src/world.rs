@@ -58,6 +58,7 @@ pub(crate) struct Life {
     pub(crate) label: String,
     /// Its connection to the store.
     pub(crate) session: MemoryStore,
+    entrances: Mutex<Entrances>,
     dead: AtomicBool,
     deaf: AtomicBool,
 }
@@ -66,7 +67,11 @@ impl Life {
     pub(crate) fn new(number: Owner, service: ServiceName, session: MemoryStore) -> Self {
         let label = format!("{service} {number}");
         let (dead, deaf) = (AtomicBool::new(false), AtomicBool::new(false));
-        Life { number, service, label, session, dead, deaf }
+        Life { number, service, label, session, entrances: Mutex::default(), dead, deaf }
+    }
+
+    pub(crate) fn entrances(&self) -> MutexGuard<'_, Entrances> {
+        lock(&self.entrances)
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -83,6 +88,15 @@ impl Life {
     }
 }
 
+/// Where others ask a life. What is behind them keeps the life: they go when it ends.
+#[derive(Debug, Default)]
+pub(crate) struct Entrances {
+    /// For users, of an app manager.
+    pub(crate) door: Option<Door>,
+    /// For deployment managers, of a load balancer.
+    pub(crate) routes: Option<Arc<dyn Routes>>,
+}
+
 /// The lives there are.
 #[derive(Debug, Default)]
 pub(crate) struct Lives {
@@ -91,10 +105,17 @@ pub(crate) struct Lives {
     pub(crate) current: BTreeMap<ServiceName, Arc<Life>>,
     /// Those that were replaced while they lived.
     pub(crate) others: Vec<Arc<Life>>,
-    pub(crate) door: Option<Door>,
-    pub(crate) routes: Option<Arc<dyn Routes>>,
+    /// Those that wait for their turn, at addresses of their own.
+    pub(crate) standbys: BTreeMap<ServiceName, Arc<Life>>,
     /// Whether who ends is started again.
     pub(crate) supervised: bool,
+}
+
+impl Lives {
+    pub(crate) fn begin(&mut self, service: ServiceName, session: MemoryStore) -> Arc<Life> {
+        self.made += 1;
+        Arc::new(Life::new(self.made, service, session))
+    }
 }
 
 /// The world of one run.
@@ -279,27 +300,44 @@ impl World {
         }
         self.tell(format_args!("{}: {why}", life.label));
         self.stage.end(life.number);
+        *life.entrances() = Entrances::default();
+        self.end_later(life.session.clone());
         let mut lives = self.lives();
-        lives.others.retain(|other| other.number != life.number);
-        if lives.current.get(&life.service).is_some_and(|one| one.number == life.number) {
+        let is_it = |one: &Arc<Life>| one.number == life.number;
+        lives.others.retain(|other| !is_it(other));
+        if lives.standbys.get(&life.service).is_some_and(is_it) {
+            lives.standbys.remove(&life.service);
+        }
+        if lives.current.get(&life.service).is_some_and(is_it) {
             lives.current.remove(&life.service);
-            let supervised = lives.supervised;
-            match life.service {
-                ServiceName::AppManager => lives.door = None,
-                ServiceName::LoadBalancer => lives.routes = None,
-                ServiceName::DeploymentManager
-                | ServiceName::NodeManager
-                | ServiceName::NodeAgent => {}
-            }
-            drop(lives);
-            if supervised {
+            if let Some(next) = lives.standbys.remove(&life.service) {
+                lives.current.insert(life.service, next);
+            } else if lives.supervised {
+                drop(lives);
                 services::start_later(self, life.service);
             }
         }
     }
+
+    /// The store notices only after a while that nobody is behind a session any more.
+    fn end_later(&self, session: MemoryStore) {
+        let (stage, span) = (Arc::clone(&self.stage), self.dice().millis(0, 6000));
+        self.stage.spawn(0, async move {
+            stage.sleep(span).await;
+            session.expire();
+        });
+    }
 }
 
 impl World {
+    /// Lets go of the lives, which hold the world that holds them.
+    pub(crate) fn part(&self) {
+        let Lives { current, others, standbys, .. } = std::mem::take(&mut *self.lives());
+        for life in current.into_values().chain(others).chain(standbys.into_values()) {
+            *life.entrances() = Entrances::default();
+        }
+    }
+
     /// Every node loses its power and gets it back after a moment.
     pub(crate) fn power_cut(self: &Arc<Self>) {
         self.tell(format_args!("every node loses its power"));

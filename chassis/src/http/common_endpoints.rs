@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::endpoint::{Access, Endpoint, Listener, mount};
 use super::logs;
 use super::refusal::{Refusal, text};
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, Role};
 
 /// What the common endpoints tell about.
 #[derive(Debug, Clone)]
@@ -24,6 +24,7 @@ pub(super) struct About {
     pub(super) lifecycle: Lifecycle,
     pub(super) log_file: Option<PathBuf>,
     pub(super) metrics: Registry,
+    pub(super) any_instance_answers: bool,
 }
 
 const GET: Method = Method::GET;
@@ -84,6 +85,10 @@ async fn readyz(about: Data<Arc<About>>, request: HttpRequest) -> HttpResponse {
         .split('&')
         .any(|part| part == "verbose" || part.starts_with("verbose="))
     {
+        if let Role::StandsBy { leader } = about.lifecycle.role() {
+            let leader = leader.map_or_else(|| "nobody".to_owned(), |leader| leader.plain);
+            body.push_str(&format!("[ ] standing by: {leader} leads\n"));
+        }
         for (name, state) in about.lifecycle.readiness() {
             match state {
                 Ok(()) => body.push_str(&format!("[+] {name}\n")),

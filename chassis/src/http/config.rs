@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use common::record::leader::Advertised;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Problem;
@@ -37,6 +38,16 @@ pub struct Config {
     pub workers: usize,
     pub cors_origins: Vec<String>,
     pub document_001_gets: bool,
+}
+
+impl Config {
+    /// How others find this instance: the mutual-TLS listener has the same host.
+    pub fn advertised(&self) -> Advertised {
+        let host =
+            self.advertised.rsplit_once(':').map_or(self.advertised.as_str(), |(host, _)| host);
+        let internal = self.internal_address.map(|address| format!("{host}:{}", address.port()));
+        Advertised { plain: self.advertised.clone(), internal }
+    }
 }
 
 impl Raw {

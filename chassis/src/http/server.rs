@@ -15,7 +15,7 @@ use actix_web::{App, HttpServer};
 use super::access::{self, Callers};
 use super::common_endpoints::{self, About};
 use super::refusal::route_unknown;
-use super::{Config, caller, json_config, path_config, query_config, unread};
+use super::{Config, caller, json_config, path_config, query_config, standby, unread};
 use crate::lifecycle::Lifecycle;
 use crate::service::Service;
 use crate::tls;
@@ -59,6 +59,7 @@ pub fn bind(
         lifecycle: lifecycle.clone(),
         log_file,
         metrics: service.metrics(),
+        any_instance_answers: service.any_instance_answers(),
     });
     let mut listeners = Listeners { servers: Vec::new(), plain: None, internal: None };
     if let Some(address) = config.address {
@@ -89,6 +90,7 @@ fn plain(
             .app_data(path_config())
             .app_data(query_config())
             .app_data(Data::new(Arc::clone(&about)))
+            .wrap(from_fn(standby::send_to_leader))
             .wrap(from_fn(unread::close))
             .wrap(cors(&origins))
             .wrap(from_fn(access::trace))
@@ -126,6 +128,7 @@ fn internal(
             .app_data(query_config())
             .app_data(Data::new(Arc::clone(&about)))
             .app_data(callers.clone())
+            .wrap(from_fn(standby::send_to_leader))
             .wrap(from_fn(access::identify))
             .wrap(from_fn(access::trace))
             .configure(common_endpoints::routes)

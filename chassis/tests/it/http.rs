@@ -11,6 +11,7 @@ use chassis::http::{self, Access, Caller, Endpoint, Listener, Refusal, callers, 
 use chassis::lifecycle::Lifecycle;
 use chassis::service::{self, Service};
 use common::problem::Problem;
+use common::record::leader::Advertised;
 use common::service::ServiceName;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
@@ -259,4 +260,38 @@ async fn only_named_callers_with_a_certificate_of_the_platform_come_in() {
         assert!(nameless.post(&url).send().await.is_err());
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_stands_by_sends_to_the_leader_and_answers_for_itself() {
+    let pki = pki(&[ServiceName::LoadBalancer]);
+    chassis::tls::install_cryptography();
+    let lifecycle = Lifecycle::new();
+    let service: Arc<dyn Service> = Arc::new(Echo(ServiceName::LoadBalancer));
+    let listeners = http::bind(&config(pki.path()), &service, &lifecycle, None).unwrap();
+    let base = format!("http://{}", listeners.plain.unwrap());
+    let policy = reqwest::redirect::Policy::none();
+    let client = reqwest::Client::builder().redirect(policy).build().unwrap();
+    let post = async |path: &str| {
+        let sent = client.post(format!("{base}{path}")).json(&serde_json::json!({"name": "x"}));
+        sent.send().await.unwrap()
+    };
+    let asking = async {
+        assert_eq!(post("/echo").await.status(), 200);
+        lifecycle.stands_by(Some(Advertised::plain("192.0.2.7:8050")));
+        let sent = post("/echo?a=b").await;
+        assert_eq!(sent.status(), 307);
+        assert_eq!(sent.headers()["location"], "http://192.0.2.7:8050/echo?a=b");
+        assert_eq!(client.get(format!("{base}/health")).send().await.unwrap().status(), 200);
+        let ready = client.get(format!("{base}/readyz?verbose")).send().await.unwrap();
+        let text = ready.text().await.unwrap();
+        assert!(text.contains("standing by: 192.0.2.7:8050 leads"), "{text}");
+        lifecycle.stands_by(None);
+        assert_eq!(post("/echo").await.status(), 200, "nobody to send it to");
+        lifecycle.leads();
+        assert_eq!(post("/echo").await.status(), 200);
+        lifecycle.stop();
+    };
+    let (served, ()) = futures::join!(listeners.serve(&lifecycle), asking);
+    served.unwrap();
 }

@@ -3,6 +3,7 @@
 
 mod consumer;
 mod http;
+mod leader;
 mod operations;
 mod readiness;
 mod reconcile;

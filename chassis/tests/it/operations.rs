@@ -1,8 +1,11 @@
+use chassis::leader::Election;
+use chassis::lifecycle::Lifecycle;
 use chassis::operations::{self, Acceptance, Request};
-use chassis::{epoch, records};
+use chassis::records;
 use common::id::RequestId;
 use common::port::Store as _;
 use common::port::store::{Op, Path, Precondition};
+use common::record::leader::Advertised;
 use common::record::operation::{Outcome, fingerprint};
 use common::service::ServiceName;
 use common::topic::Topic;
@@ -78,9 +81,14 @@ async fn operations_are_forgotten_after_eight_days_and_only_ours() {
 #[tokio::test]
 async fn an_earlier_leader_cannot_write_any_more() {
     let store = MemoryStore::new();
-    let first = epoch::lead(&store, ServiceName::LoadBalancer).await.unwrap();
+    let advertised = Advertised::plain("192.0.2.1:8050");
+    let lifecycle = Lifecycle::new();
+    let condition = lifecycle.condition("store");
+    let service = ServiceName::LoadBalancer;
+    let election = Election { store: &store, service, advertised: &advertised };
+    let first = election.win(&condition, &lifecycle).await.lead().clone();
     store.commit(vec![first.check(), change("/x/1")]).await.unwrap();
-    let second = epoch::lead(&store, ServiceName::LoadBalancer).await.unwrap();
+    let second = election.win(&condition, &lifecycle).await.lead().clone();
     assert!(second.epoch > first.epoch);
     assert!(store.commit(vec![first.check(), change("/x/2")]).await.is_err());
     store.commit(vec![second.check(), change("/x/2")]).await.unwrap();

@@ -5,8 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::id::Epoch;
 
 /// The epoch of a service's leadership.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpochRecord {
     pub schema: u32,
     pub epoch: Epoch,
+    /// The name of the candidate that took it: two that take the next epoch at once write different
+    /// records, so each can tell whether it was its own that was kept.
+    #[serde(default)]
+    pub taken_by: String,
 }

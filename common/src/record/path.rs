@@ -72,6 +72,16 @@ pub fn edge_port(port: u16) -> Path {
     path(format!("/avishkar/ports/edge/{port}"))
 }
 
+/// The folder of a service's candidates.
+pub fn leaders(service: ServiceName) -> Path {
+    path(format!("/avishkar/leaders/{service}"))
+}
+
+/// What the store completes with a number.
+pub fn candidate(service: ServiceName) -> Path {
+    path(format!("/avishkar/leaders/{service}/candidate-"))
+}
+
 pub fn epoch(service: ServiceName) -> Path {
     path(format!("/avishkar/epochs/{service}"))
 }

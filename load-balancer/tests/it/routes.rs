@@ -279,7 +279,8 @@ async fn a_second_load_balancer_ends_the_first() {
         ended = run => ended,
         () = second => unreachable!(),
     };
-    assert_eq!(ended.unwrap_err().to_string(), "another load balancer leads");
+    let why = ended.unwrap_err().to_string();
+    assert!(why.contains("another"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,6 +25,7 @@ use common::port::edge::Upstream;
 use common::port::routes::WantedRoute;
 use common::port::store::Path;
 use common::record::deployment::{Goal, SlotState, State};
+use common::record::leader::Advertised;
 use common::record::path;
 use common::record::route::{FrontPortLease, Route};
 use common::service::ServiceName;
@@ -70,7 +71,7 @@ impl World {
                 exports: None,
                 first_host_port: 20000,
                 document_001_gets: true,
-                advertised: "192.0.2.10:8050".to_owned(),
+                advertised: Advertised::plain("192.0.2.10:8050"),
             },
         }
     }

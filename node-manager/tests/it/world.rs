@@ -13,6 +13,7 @@ use common::port::bus::{Bus as _, Record};
 use common::port::container::Limits;
 use common::port::nodes::Agent;
 use common::port::store::Path;
+use common::record::leader::Advertised;
 use common::record::node::{Alive, Node, PortLease, Verdict};
 use common::record::{self, path};
 use common::topic::Topic;
@@ -224,6 +225,6 @@ fn config(nodes: Vec<Node>, data_folder: std::path::PathBuf) -> Config {
         hold_down: Duration::from_mins(1),
         alert_percent: 90.0,
         document_001_gets: false,
-        advertised: "127.0.0.1:8040".to_owned(),
+        advertised: Advertised::plain("127.0.0.1:8040"),
     }
 }

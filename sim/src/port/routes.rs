@@ -39,8 +39,8 @@ where
 {
     let living = {
         let lives = world.lives();
-        let owner = lives.current.get(&ServiceName::LoadBalancer).map(|life| life.number);
-        owner.zip(lives.routes.clone())
+        let life = lives.current.get(&ServiceName::LoadBalancer);
+        life.and_then(|life| Some((life.number, life.entrances().routes.clone()?)))
     };
     let Some((owner, routes)) = living else {
         return Err(Error::Unavailable("connection refused".into()));
