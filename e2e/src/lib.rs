@@ -19,4 +19,5 @@ pub mod raw_http;
 pub mod refusal;
 pub mod single;
 pub mod truth;
+pub mod twin;
 pub mod wait;

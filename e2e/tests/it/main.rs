@@ -11,6 +11,7 @@ mod a_first_deployment;
 mod b_messages;
 mod b_order;
 mod b_replays;
+mod b_twins;
 mod c_access;
 mod c_archives;
 mod c_hostile_apps;
