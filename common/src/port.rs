@@ -9,9 +9,13 @@ pub mod container;
 pub mod containers;
 pub mod edge;
 pub mod entropy;
+pub mod host;
+pub mod machines;
 pub mod nodes;
+pub mod probes;
 pub mod routes;
 pub mod store;
+pub mod webhooks;
 
 pub use blobs::Blobs;
 pub use bus::Bus;
@@ -19,9 +23,13 @@ pub use clock::Clock;
 pub use containers::Containers;
 pub use edge::Edge;
 pub use entropy::Entropy;
+pub use host::{Host, Hosts};
+pub use machines::Machines;
 pub use nodes::Nodes;
+pub use probes::Probes;
 pub use routes::Routes;
 pub use store::Store;
+pub use webhooks::Webhooks;
 
 /// What a technology said when it failed; kept as the source of a port's error.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;

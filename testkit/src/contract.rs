@@ -6,7 +6,10 @@ pub mod blobs;
 pub mod bus;
 pub mod containers;
 pub mod edge;
+pub mod hosts;
+pub mod machines;
 pub mod nodes;
+pub mod probes;
 pub mod store;
 
 pub use clause::{Broken, Clause};

@@ -2,6 +2,8 @@
 //! least one fake that breaks it, and that the suite finds at that clause and says why.
 
 mod bus;
+mod hosts;
+mod machines;
 mod quiet;
 mod store;
 
