@@ -8,14 +8,14 @@
 #   kill, start  ends one without warning, as a power cut would, and starts it again: a killed one stays down
 set -eu
 . "$(dirname "$0")/lib.sh"
-services='zookeeper kafka registry edge node-1 node-2 node-manager load-balancer deployment-manager app-manager'
+services='zookeeper kafka registry edge node-1 node-2 node-manager load-balancer deployment-manager app-manager monitoring'
 log=$state_dir/compose.log
 
 # One sentence for a taken port beats a half-started cluster.
 check_ports() {
   [ -z "$(containers)" ] || return 0
   busy=$("$root/docker/edge/ports.sh")
-  for port in 2181 5000 8010 8030 8040 8050 8088 9092; do
+  for port in 2181 5000 8010 8030 8040 8050 8070 8088 9092; do
     if echo "$busy" | grep -qx "$port"; then
       fail "port $port of this machine is taken by another program" "find it with: ss -ltnp 'sport = :$port'"
     fi

@@ -46,6 +46,12 @@ pub fn supervisor_variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
+/// A secret that the configuration names by its variable.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+pub fn secret_variable(name: &str) -> Option<SecretString> {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).map(SecretString)
+}
+
 /// One thing that is wrong with a configuration: a key and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

@@ -15,15 +15,17 @@ pub enum ServiceName {
     DeploymentManager,
     NodeManager,
     LoadBalancer,
+    Monitoring,
     NodeAgent,
 }
 
 impl ServiceName {
-    pub const ALL: [ServiceName; 5] = [
+    pub const ALL: [ServiceName; 6] = [
         ServiceName::AppManager,
         ServiceName::DeploymentManager,
         ServiceName::NodeManager,
         ServiceName::LoadBalancer,
+        ServiceName::Monitoring,
         ServiceName::NodeAgent,
     ];
 
@@ -34,6 +36,7 @@ impl ServiceName {
             ServiceName::DeploymentManager => "deployment-manager",
             ServiceName::NodeManager => "node-manager",
             ServiceName::LoadBalancer => "load-balancer",
+            ServiceName::Monitoring => "monitoring",
             ServiceName::NodeAgent => "node-agent",
         }
     }
@@ -45,6 +48,7 @@ impl ServiceName {
             ServiceName::DeploymentManager => "deployment_manager",
             ServiceName::NodeManager => "node_manager",
             ServiceName::LoadBalancer => "load_balancer",
+            ServiceName::Monitoring => "monitoring",
             ServiceName::NodeAgent => "node_agent",
         }
     }
@@ -56,6 +60,7 @@ impl ServiceName {
             ServiceName::DeploymentManager => "DeploymentManager",
             ServiceName::NodeManager => "NodeManager",
             ServiceName::LoadBalancer => "LoadBalancer",
+            ServiceName::Monitoring => "Monitoring",
             ServiceName::NodeAgent => "NodeAgent",
         }
     }
@@ -67,6 +72,7 @@ impl ServiceName {
             ServiceName::DeploymentManager => "depmgr_logs.log",
             ServiceName::NodeManager => "nodemgr_logs.log",
             ServiceName::LoadBalancer => "lb_logs.log",
+            ServiceName::Monitoring => "fault_logs.log",
             ServiceName::NodeAgent => "nodeagent_logs.log",
         }
     }
@@ -78,18 +84,25 @@ impl ServiceName {
             ServiceName::AppManager
             | ServiceName::DeploymentManager
             | ServiceName::NodeManager
+            | ServiceName::Monitoring
             | ServiceName::NodeAgent => 10,
         }
     }
 
-    /// The topic this service reads, if it reads one.
+    /// Whether this service reads a topic: the app manager is document 001's scheduler, too.
+    pub fn reads(self, topic: Topic) -> bool {
+        let schedules = self == ServiceName::AppManager && topic == Topic::Scheduler;
+        schedules || self.topic() == Some(topic)
+    }
+
+    /// The topic this service reads first of all, if it reads one.
     pub fn topic(self) -> Option<Topic> {
         match self {
             ServiceName::AppManager => Some(Topic::FirstTopic),
             ServiceName::DeploymentManager => Some(Topic::DeploymentManager),
             ServiceName::NodeManager => Some(Topic::NodeManager),
             ServiceName::LoadBalancer => Some(Topic::LoadBalancer),
-            ServiceName::NodeAgent => None,
+            ServiceName::Monitoring | ServiceName::NodeAgent => None,
         }
     }
 }

@@ -18,6 +18,8 @@ const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 const ANYONE: Access = Access::Anyone;
 const DEPLOYER: Access = Access::Services(&[ServiceName::DeploymentManager]);
+/// Who may ask an app through its front door.
+const ASKERS: Access = Access::Services(&[ServiceName::DeploymentManager, ServiceName::Monitoring]);
 
 /// Every route of the service besides those that all services have.
 pub const ENDPOINTS: &[Endpoint] = &[
@@ -40,7 +42,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(GET, "/api/v1/routes", DEPLOYER, &[38, 39], || to(routes::list)),
     Endpoint::new(POST, "/api/v1/routes", DEPLOYER, &[37, 39], || to(routes::set)),
     Endpoint::new(DELETE, "/api/v1/routes/{instance}", DEPLOYER, &[37, 39], || to(routes::remove)),
-    Endpoint::new(POST, "/api/v1/routes/{instance}/probe", DEPLOYER, &[33], || to(routes::probe)),
+    Endpoint::new(POST, "/api/v1/routes/{instance}/probe", ASKERS, &[14, 33], || to(routes::probe)),
 ];
 
 /// For people, probes and document 001's callers.
@@ -50,7 +52,7 @@ pub(crate) fn public(shared: &Arc<Shared>, routes: &mut ServiceConfig) {
     mount(ENDPOINTS, Listener::Plain { document_001_gets }, routes);
 }
 
-/// For the deployment manager.
+/// For other services.
 pub(crate) fn internal(shared: &Arc<Shared>, routes: &mut ServiceConfig) {
     routes.app_data(Data::from(Arc::clone(shared)));
     mount(ENDPOINTS, Listener::MutualTls, routes);

@@ -144,7 +144,7 @@ fn make(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {
             let config = configs.deployment_manager.clone();
             Arc::new(deployment_manager::DeploymentManager::new(own, config))
         }
-        ServiceName::NodeManager | ServiceName::NodeAgent => {
+        ServiceName::NodeManager | ServiceName::Monitoring | ServiceName::NodeAgent => {
             let own = node_manager::Ports {
                 bus: ports.bus(),
                 store: ports.store(),

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use uuid::Uuid;
+
 use super::text::{self, Excerpt, malformed};
 use super::{TextError, on_topic};
 use crate::name::LegacyName;
@@ -36,6 +38,11 @@ pub enum Event {
     Done { verb: String, text: String },
     /// `not done <verb>$<text> Error - <error>`. The text holds no ` Error - ` itself.
     NotDone { verb: String, text: String, error: String },
+    /// `alert$<incident>`: something is wrong; what, is in the header `details` alone. The names in it would
+    /// make document 001's programs, which look for words anywhere in the text, hear what was never said.
+    Alert { incident: Uuid },
+    /// `alert over$<incident>`: it is well again.
+    AlertOver { incident: Uuid },
 }
 
 /// How starting or stopping the platform ended.
@@ -74,6 +81,8 @@ impl Event {
             Event::NotDone { verb, text, error } => {
                 format!("not done {verb}${text} Error - {error}")
             }
+            Event::Alert { incident } => format!("alert${incident}"),
+            Event::AlertOver { incident } => format!("alert over${incident}"),
         }
     }
 
@@ -92,6 +101,10 @@ impl Event {
             Ok(Event::ItsTime { instance: text::instance(rest)? })
         } else if let Some(rest) = text.strip_prefix("its end time$") {
             Ok(Event::ItsEndTime { instance: text::instance(rest)? })
+        } else if let Some(rest) = text.strip_prefix("alert$") {
+            Ok(Event::Alert { incident: incident(rest)? })
+        } else if let Some(rest) = text.strip_prefix("alert over$") {
+            Ok(Event::AlertOver { incident: incident(rest)? })
         } else {
             Err(TextError::UnknownKind)
         }
@@ -112,6 +125,8 @@ impl Event {
             Event::ScheduledDeployed { .. } => "scheduled-deployed",
             Event::Done { .. } => "done",
             Event::NotDone { .. } => "not-done",
+            Event::Alert { .. } => "alert",
+            Event::AlertOver { .. } => "alert-over",
         }
     }
 }
@@ -184,6 +199,12 @@ fn not_done(rest: &str) -> Result<Event, TextError> {
     let (text, error) =
         payload.split_once(" Error - ").ok_or_else(|| malformed("it does not say why not"))?;
     Ok(Event::NotDone { verb, text: text.to_owned(), error: error.to_owned() })
+}
+
+/// Only the hyphenated form, in lower case: there is one way to write it.
+fn incident(text: &str) -> Result<Uuid, TextError> {
+    let parsed = Uuid::parse_str(text).ok().filter(|id| id.hyphenated().to_string() == text);
+    parsed.ok_or_else(|| malformed(format!("{:?} is no incident", Excerpt(text))))
 }
 
 fn own_verb(text: &str) -> Result<String, TextError> {

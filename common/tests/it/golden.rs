@@ -105,6 +105,7 @@ fn own_verbs() -> Vec<Case> {
     let balance = |command: LoadBalancerCommand| command.envelope(Topic::FirstTopic, id());
     let lifecycle = |command: LifecycleCommand, from: Topic| command.envelope(from, id());
     let event = |event: Event| event.envelope(Topic::LoadBalancer, id());
+    let alert = |event: Event| event.envelope(Topic::FirstTopic, id());
     let (verb, text) = ("scale app".to_owned(), "shop$3".to_owned());
     let error = "UNKNOWN_INSTANCE: the instance is not deployed".to_owned();
     let done = Event::Done { verb: verb.clone(), text: text.clone() };
@@ -125,6 +126,8 @@ fn own_verbs() -> Vec<Case> {
         ("24-verdict", lifecycle(LifecycleCommand::Verdict { json }, Topic::NodeManager)),
         ("25-done", event(done)),
         ("26-not-done", event(Event::NotDone { verb, text, error })),
+        ("27-alert", alert(Event::Alert { incident: id().0 })),
+        ("28-alert-over", alert(Event::AlertOver { incident: id().0 })),
     ]
 }
 

@@ -85,6 +85,8 @@ fn event() -> impl Strategy<Value = Event> {
             text,
             error
         }),
+        any::<u128>().prop_map(|id| Event::Alert { incident: Uuid::from_u128(id) }),
+        any::<u128>().prop_map(|id| Event::AlertOver { incident: Uuid::from_u128(id) }),
     ]
 }
 

@@ -11,6 +11,7 @@ pub(in crate::command) fn needs(settings: &Settings, data: &Path) -> doctor::Set
         &settings.deployment_manager.frame,
         &settings.node_manager.frame,
         &settings.load_balancer.frame,
+        &settings.monitoring.frame,
         &settings.node_agent.frame,
     ];
     let addresses = frames.map(|frame| [frame.http.address, frame.http.internal_address]);

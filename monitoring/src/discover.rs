@@ -1,0 +1,138 @@
+//! What there is to look at: services as document 001's registry has them, nodes, apps with a route.
+
+use std::collections::BTreeMap;
+
+use chassis::records::{self, Stored};
+use common::id::Generation;
+use common::name::{LegacyName, NodeName};
+use common::port::store::Path;
+use common::record::deployment::Deployment;
+use common::record::node::{Alive, Verdict};
+use common::record::path;
+use common::record::release::Release;
+use common::record::route::{Route, RouteGoal};
+
+use crate::domain::target::Target;
+use crate::shared::Shared;
+
+/// Where an app is asked that does not say where it wants to be.
+const ROOT: &str = "/";
+
+/// Everything there is.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Each with its address, as it stands in the registry.
+    pub(crate) services: BTreeMap<Target, String>,
+    /// Each with what the node manager says of it.
+    pub(crate) nodes: BTreeMap<Target, Option<Verdict>>,
+    /// Each with the path it is asked at.
+    pub(crate) apps: BTreeMap<LegacyName, String>,
+}
+
+/// The paths at which apps are asked: they change with a deployment only.
+#[derive(Debug, Default)]
+pub(crate) struct HealthPaths(BTreeMap<LegacyName, (Generation, String)>);
+
+/// One entry of the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name: LegacyName,
+    pub(crate) instance: LegacyName,
+    /// `ip:port` as it stands there.
+    pub(crate) address: String,
+}
+
+pub(crate) async fn all(shared: &Shared, paths: &mut HealthPaths) -> Result<Found, records::Error> {
+    let services = registry(shared, "/services").await?.into_iter().map(|entry| {
+        let Entry { name, instance, address } = entry;
+        (Target::Service { name, instance }, address)
+    });
+    Ok(Found {
+        services: services.collect(),
+        nodes: nodes(shared).await?,
+        apps: apps(shared, paths).await?,
+    })
+}
+
+/// The entries below `/services` or `/apps`. Names that are none of document 001's are left out.
+pub(crate) async fn registry(shared: &Shared, root: &str) -> Result<Vec<Entry>, records::Error> {
+    let store = shared.ports.store.as_ref();
+    let root: Path = root.parse().expect("a constant path is one");
+    let mut entries = Vec::new();
+    for (folder, name) in below(&root, store.children(&root).await?) {
+        for (path, instance) in below(&folder, store.children(&folder).await?) {
+            let Some(entry) = store.get(&path).await? else { continue };
+            let Ok(address) = std::str::from_utf8(&entry.value) else { continue };
+            let (name, address) = (name.clone(), address.trim().to_owned());
+            entries.push(Entry { name, instance, address });
+        }
+    }
+    Ok(entries)
+}
+
+fn below(folder: &Path, names: Vec<String>) -> Vec<(Path, LegacyName)> {
+    let named = |name: String| Some((folder.join(&name).ok()?, name.parse().ok()?));
+    names.into_iter().filter_map(named).collect()
+}
+
+/// Only enrolled nodes: of a dismissed one the last verdict stays.
+async fn nodes(shared: &Shared) -> Result<BTreeMap<Target, Option<Verdict>>, records::Error> {
+    let store = shared.ports.store.as_ref();
+    let mut nodes = BTreeMap::new();
+    for name in store.children(&path::folder("nodes")).await? {
+        let Ok(name) = name.parse::<NodeName>() else { continue };
+        let alive = records::readable(records::load::<Alive>(store, &path::alive(&name)).await)?;
+        nodes.insert(Target::Node { name }, alive.map(|stored| stored.record.verdict));
+    }
+    Ok(nodes)
+}
+
+/// An app without a route that is served was stopped, or is not deployed yet: that is no failure.
+async fn apps(
+    shared: &Shared,
+    paths: &mut HealthPaths,
+) -> Result<BTreeMap<LegacyName, String>, records::Error> {
+    let store = shared.ports.store.as_ref();
+    let mut apps = BTreeMap::new();
+    for name in store.children(&path::folder("routes")).await? {
+        let Ok(name) = name.parse::<LegacyName>() else { continue };
+        let route = records::readable(records::load::<Route>(store, &path::route(&name)).await)?;
+        let Some(Stored { record, .. }) = route else { continue };
+        if record.goal == RouteGoal::Served {
+            let path = paths.of(shared, &name, record.generation).await?;
+            apps.insert(name, path);
+        }
+    }
+    paths.0.retain(|name, _| apps.contains_key(name));
+    Ok(apps)
+}
+
+impl HealthPaths {
+    async fn of(
+        &mut self,
+        shared: &Shared,
+        name: &LegacyName,
+        generation: Generation,
+    ) -> Result<String, records::Error> {
+        if let Some((known, path)) = self.0.get(name)
+            && *known == generation
+        {
+            return Ok(path.clone());
+        }
+        let path = health_path(shared, name).await?.unwrap_or_else(|| ROOT.to_owned());
+        self.0.insert(name.clone(), (generation, path.clone()));
+        Ok(path)
+    }
+}
+
+/// As the release says that is served; none for what another program registered.
+async fn health_path(shared: &Shared, name: &LegacyName) -> Result<Option<String>, records::Error> {
+    let store = shared.ports.store.as_ref();
+    let at = path::deployment(name);
+    let deployment = records::readable(records::load::<Deployment>(store, &at).await)?;
+    let Some(Stored { record, .. }) = deployment else { return Ok(None) };
+    let number = record.serving.map_or(record.release, |serving| serving.release);
+    let at = path::release(&record.app, number);
+    let release = records::readable(records::load::<Release>(store, &at).await)?;
+    Ok(release.and_then(|stored| stored.record.health_path))
+}

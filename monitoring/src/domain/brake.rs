@@ -1,0 +1,130 @@
+//! The brake: too many targets of a kind look down at once. Then it is likelier that who looks is cut off, or
+//! that one cause is behind all of it, than that each needs a restart.
+
+/// When the brake is put on and off.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule {
+    /// Above this share of the known targets.
+    pub(crate) percent: usize,
+    /// After so many rounds in a row with fewer it is off again.
+    pub(crate) rounds: usize,
+}
+
+/// One target alone is never too many.
+const AT_LEAST: usize = 2;
+
+/// How many targets of a kind look down, of those of which something is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) bad: usize,
+    pub(crate) known: usize,
+}
+
+impl Count {
+    fn is_too_many(self, rule: &Rule) -> bool {
+        self.bad >= AT_LEAST && self.bad * 100 > self.known * rule.percent
+    }
+}
+
+/// The brake of one kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Brake {
+    holds: bool,
+    fine_rounds: usize,
+    count: Count,
+}
+
+impl Brake {
+    pub(crate) fn holding() -> Self {
+        Brake { holds: true, ..Brake::default() }
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.holds
+    }
+
+    /// What put it on, or what was counted last.
+    pub(crate) fn count(&self) -> Count {
+        self.count
+    }
+
+    /// A round is over. One in which nothing became known says nothing.
+    pub(crate) fn note(&mut self, count: Count, rule: &Rule) {
+        if count.known == 0 {
+            return;
+        }
+        if count.is_too_many(rule) {
+            *self = Brake { holds: true, fine_rounds: 0, count };
+            return;
+        }
+        self.count = count;
+        self.fine_rounds += 1;
+        if self.fine_rounds >= rule.rounds {
+            self.holds = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULE: Rule = Rule { percent: 30, rounds: 2 };
+
+    #[test]
+    fn more_than_thirty_percent_put_it_on_at_once() {
+        for (bad, known, holds) in [
+            (0, 10, false),
+            (3, 10, false),
+            (4, 10, true),
+            (1, 1, false),
+            (1, 2, false),
+            (2, 2, true),
+            (2, 6, true),
+            (2, 7, false),
+            (100, 100, true),
+        ] {
+            let mut brake = Brake::default();
+            brake.note(Count { bad, known }, &RULE);
+            assert_eq!(brake.holds(), holds, "{bad} of {known}");
+        }
+    }
+
+    #[test]
+    fn it_is_off_after_two_rounds_with_fewer() {
+        let mut brake = Brake::holding();
+        let (many, few) = (Count { bad: 5, known: 10 }, Count { bad: 3, known: 10 });
+        for (count, holds) in [(few, true), (many, true), (few, true), (few, false)] {
+            brake.note(count, &RULE);
+            assert_eq!(brake.holds(), holds);
+        }
+    }
+
+    #[test]
+    fn a_round_without_knowledge_changes_nothing() {
+        for mut brake in [Brake::default(), Brake::holding()] {
+            let before = brake.holds();
+            for _ in 0..10 {
+                brake.note(Count { bad: 0, known: 0 }, &RULE);
+            }
+            assert_eq!(brake.holds(), before);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_came_before_too_many_put_it_on(
+            before in prop::collection::vec((0usize..10, 0usize..10), 0..20),
+            known in 2usize..1000,
+        ) {
+            let mut brake = Brake::default();
+            for (bad, more) in before {
+                brake.note(Count { bad, known: bad + more }, &RULE);
+            }
+            brake.note(Count { bad: known, known }, &RULE);
+            prop_assert!(brake.holds());
+        }
+    }
+}

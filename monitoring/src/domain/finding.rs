@@ -1,0 +1,53 @@
+//! What one look at a target found.
+
+use std::fmt;
+
+use common::port::probes::Ill;
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finding {
+    Well,
+    Bad(Complaint),
+    /// Nothing was learned: neither well nor down follows from it.
+    Unknown,
+}
+
+/// What was wrong. It never says where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Complaint {
+    /// Of a service, asked directly.
+    Service(Ill),
+    /// The node manager says so.
+    NodeDead,
+    /// The edge took the request and reached no replica.
+    NoReplica(u16),
+    /// The edge itself did not take the request.
+    NoEdge,
+    /// Too many targets of a kind at once.
+    Many { bad: usize, known: usize },
+}
+
+impl Complaint {
+    /// Whether restarting the target could help at all.
+    pub(crate) fn is_its_own(self) -> bool {
+        match self {
+            Complaint::Service(_) | Complaint::NodeDead | Complaint::NoReplica(_) => true,
+            Complaint::NoEdge | Complaint::Many { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Complaint::Service(ill) => ill.fmt(f),
+            Complaint::NodeDead => f.write_str("no sample of it comes"),
+            Complaint::NoReplica(status) => write!(f, "its front door answered {status}"),
+            Complaint::NoEdge => f.write_str("its front door did not answer"),
+            Complaint::Many { bad, known } => {
+                write!(f, "{bad} of {known} look down at once, so nothing is restarted")
+            }
+        }
+    }
+}
