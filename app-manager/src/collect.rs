@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chassis::operations;
-use common::port::store::{self, Op};
+use common::name::LegacyName;
+use common::port::store::{self, Op, Path, Version};
 use common::record::instance::State;
 use common::record::path;
 use common::service::ServiceName;
@@ -12,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::commands::Error;
 use crate::context::Context;
-use crate::records::{instances, requests};
+use crate::records::{instances, requests, schedules};
 
 const EVERY: Duration = Duration::from_mins(10);
 /// How many records of a kind are removed at once.
@@ -49,16 +50,42 @@ pub(crate) async fn collect(context: &Context) -> Result<usize, Error> {
         let is_over = instance.state == State::Stopped
             && instance.owed.is_empty()
             && clock.now().duration_since(instance.updated_at) > STOPPED_FOR;
-        if !is_over {
+        if !is_over || starts_again(context, &instance.name).await? {
             continue;
         }
         let path = path::instance(&instance.name);
-        match store.commit(vec![Op::Delete { path, version: stored.version }]).await {
-            Ok(_) => removed += 1,
-            // Someone deployed it again just now.
-            Err(store::Error::Conflict { .. }) => {}
-            Err(err) => return Err(err.into()),
+        removed += remove(context, path, stored.version).await?;
+    }
+    Ok(removed + collect_schedules(context).await?)
+}
+
+/// Whether an instance that is stopped has a schedule by which it will run again.
+async fn starts_again(context: &Context, name: &LegacyName) -> Result<bool, Error> {
+    let stored = schedules::load(context.ports.store.as_ref(), name).await?;
+    let now = context.ports.clock.now();
+    Ok(stored.is_some_and(|stored| !stored.record.is_over(now)))
+}
+
+/// Removes schedules that are over, or were taken away, when nobody asks for them any more.
+async fn collect_schedules(context: &Context) -> Result<usize, Error> {
+    let (store, now) = (context.ports.store.as_ref(), context.ports.clock.now());
+    let mut removed = 0;
+    for stored in schedules::all(store).await? {
+        let scheduled = &stored.record;
+        let is_old = now.duration_since(scheduled.updated_at) > STOPPED_FOR;
+        if is_old && scheduled.is_over(now) {
+            let path = path::schedule(&scheduled.instance);
+            removed += remove(context, path, stored.version).await?;
         }
     }
     Ok(removed)
+}
+
+/// Removes a record unless someone changed it just now; returns how many were removed.
+async fn remove(context: &Context, path: Path, version: Version) -> Result<usize, Error> {
+    match context.ports.store.commit(vec![Op::Delete { path, version }]).await {
+        Ok(_) => Ok(1),
+        Err(store::Error::Conflict { .. }) => Ok(0),
+        Err(err) => Err(err.into()),
+    }
 }

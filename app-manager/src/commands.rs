@@ -5,14 +5,18 @@
 
 pub(crate) mod deploy;
 pub(crate) mod hear;
+pub(crate) mod hear_schedule;
 pub(crate) mod release;
 pub(crate) mod scale;
+pub(crate) mod schedule;
 pub(crate) mod send;
 pub(crate) mod sign_in;
 pub(crate) mod stop;
+pub(crate) mod unschedule;
 pub(crate) mod users;
 
 mod accept;
+mod failing;
 mod turn;
 
 use std::io;
@@ -21,9 +25,9 @@ use std::time::Duration;
 use chassis::{blocking, records};
 use common::port::{blobs, bus, store};
 
-pub(crate) use self::accept::Accepted;
+pub(crate) use self::accept::{Accepted, MOST_OWED, also_owed};
 use crate::bundle;
-use crate::domain::settings;
+use crate::domain::{schedule as schedules, settings};
 use crate::people::{password, token};
 use crate::records::IsChanged;
 
@@ -48,6 +52,12 @@ pub(crate) enum Error {
     VersionExists { newest: u32 },
     #[error("the instance is not deployed")]
     NotDeployed,
+    #[error("the instance has no schedule")]
+    ScheduleUnknown,
+    #[error("the schedule has changed since")]
+    ScheduleChanged,
+    #[error(transparent)]
+    Schedule(#[from] schedules::Error),
     #[error("the image is not allowed: {0}")]
     ImageNotAllowed(String),
     #[error("the id was used before for another request")]

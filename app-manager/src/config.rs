@@ -1,4 +1,4 @@
-//! The sections `[auth]`, `[storage]`, `[uploads]` and `[apps]`: as they are written, and as they are meant.
+//! The sections `[auth]`, `[storage]`, `[uploads]`, `[apps]` and `[schedules]`: as they are written, and as they are meant.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use common::port::container::Limits;
 use common::record::leader::Advertised;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::schedule::calendar;
 use crate::domain::settings::Bounds;
 use crate::people::secret::{self, Secret};
 
@@ -22,6 +23,7 @@ pub struct Raw {
     pub storage: RawStorage,
     pub uploads: RawUploads,
     pub apps: RawApps,
+    pub schedules: RawSchedules,
 }
 
 /// `[auth]`: tokens.
@@ -66,6 +68,14 @@ pub struct RawApps {
     pub image_registries: String,
 }
 
+/// `[schedules]`: when instances run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawSchedules {
+    /// An IANA name.
+    pub time_zone: String,
+}
+
 /// The service's configuration as it is meant.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -79,6 +89,8 @@ pub struct Config {
     pub(crate) check_within: Duration,
     pub(crate) bounds: Bounds,
     pub(crate) image_registries: Vec<String>,
+    /// The zone of document 001's times, which name none.
+    pub(crate) time_zone: String,
     /// How others find this instance.
     pub advertised: Advertised,
 }
@@ -119,7 +131,7 @@ impl Raw {
                 problems.push(Problem::new(key, message));
             }
         };
-        let Raw { auth, storage, uploads, apps } = self;
+        let Raw { auth, storage, uploads, apps, schedules } = self;
         let minutes = 1..=60 * 24 * 30;
         demand(
             minutes.contains(&auth.token_minutes),
@@ -140,6 +152,11 @@ impl Raw {
             "must be from 1 to 600",
         );
         let bounds = apps.bounds(&mut demand);
+        demand(
+            calendar::zone(&schedules.time_zone).is_ok(),
+            "schedules.time_zone",
+            "must be the IANA name of a time zone, such as Europe/Berlin or UTC",
+        );
         let secret = auth.secret();
         if let Err(problem) = &secret {
             problems.push(problem.clone());
@@ -157,6 +174,7 @@ impl Raw {
                 check_within: Duration::from_secs(uploads.check_seconds),
                 bounds,
                 image_registries: apps.registries(),
+                time_zone: schedules.time_zone,
                 advertised: http.advertised(),
             }),
             Ok(_) | Err(_) => Err(problems),
@@ -253,14 +271,15 @@ mod tests {
         storage: RawStorage,
         uploads: RawUploads,
         apps: RawApps,
+        schedules: RawSchedules,
     }
 
     fn file() -> (http::Config, Raw) {
         let sources = chassis::config::Sources::default();
         let defaults = include_str!("../../config/app-manager.toml");
         let file: File = chassis::config::read(defaults, &sources).unwrap();
-        let File { http, auth, storage, uploads, apps } = file;
-        (http.resolve().unwrap(), Raw { auth, storage, uploads, apps })
+        let File { http, auth, storage, uploads, apps, schedules } = file;
+        (http.resolve().unwrap(), Raw { auth, storage, uploads, apps, schedules })
     }
 
     fn keys(raw: Raw, http: &http::Config) -> Vec<String> {
@@ -286,9 +305,16 @@ mod tests {
         raw.uploads.max_mib = 0;
         raw.apps.default_cpus = f64::NAN;
         raw.storage.folder = String::new();
+        raw.schedules.time_zone = "Mars/Olympus".to_owned();
         assert_eq!(
             keys(raw, &http),
-            ["storage.folder", "uploads.max_mib", "apps.default_cpus", "auth.jwt_secret"]
+            [
+                "storage.folder",
+                "uploads.max_mib",
+                "apps.default_cpus",
+                "schedules.time_zone",
+                "auth.jwt_secret"
+            ]
         );
     }
 }

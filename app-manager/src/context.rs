@@ -50,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) staging: Staging,
     /// Wakes the publisher of owed messages.
     pub(crate) wake: Wake<LegacyName>,
+    /// Wakes who starts and ends instances at their times.
+    pub(crate) due: Wake<LegacyName>,
     /// Tells which owed messages the bus has taken.
     pub(crate) published: broadcast::Sender<MessageId>,
     pub(crate) hashing: Semaphore,
@@ -81,6 +83,7 @@ impl Context {
             token_file: TokenFile::in_folder(&config.folder),
             staging: Staging::open(config.staging_folder()).map_err(Error::Staging)?,
             wake: Wake::new(),
+            due: Wake::new(),
             published: broadcast::Sender::new(PUBLICATIONS),
             hashing: Semaphore::new(HASHES_AT_ONCE),
             checking: Semaphore::new(CHECKS_AT_ONCE),

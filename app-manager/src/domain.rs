@@ -2,5 +2,6 @@
 
 pub(crate) mod access;
 pub(crate) mod hints;
+pub(crate) mod schedule;
 pub(crate) mod settings;
 pub(crate) mod settlement;

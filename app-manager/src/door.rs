@@ -129,6 +129,9 @@ fn refused(err: Error) -> Refused {
         | Error::NameUnfit
         | Error::VersionExists { .. }
         | Error::NotDeployed
+        | Error::ScheduleUnknown
+        | Error::ScheduleChanged
+        | Error::Schedule(_)
         | Error::ImageNotAllowed(_)
         | Error::IdempotencyMismatch
         | Error::WrongCredentials

@@ -16,6 +16,7 @@ mod problems;
 mod releases;
 mod replicas;
 mod request;
+mod schedules;
 mod sign_in;
 mod table;
 mod upload;

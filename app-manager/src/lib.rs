@@ -1,6 +1,6 @@
-//! The app manager: the user's door. Users, bundles, releases, and what users ask of instances.
+//! The app manager: the user's door. Users, bundles, releases, what users ask of instances, and when.
 //!
-//! Only writer of `users/`, `apps/` and `instances/`. Never starts or stops a container, never talks to a
+//! Only writer of `users/`, `apps/`, `instances/` and `schedules/`. Never starts or stops a container, never talks to a
 //! node but to read output: it records what is wanted, tells the deployment manager, and hears what
 //! became of it.
 
@@ -17,6 +17,7 @@ mod people;
 mod ports;
 mod publish;
 mod records;
+mod schedules;
 mod service;
 mod staging;
 

@@ -11,12 +11,14 @@ pub(crate) struct Metrics {
     pub(crate) uploads: IntCounterVec,
     pub(crate) upload_bytes: IntCounter,
     pub(crate) check_seconds: Histogram,
-    /// By `kind`: deploy, scale, stop; and `result`: accepted, repeated, refused.
+    /// By `kind`: deploy, scale, stop, schedule, unschedule; and `result`: accepted, repeated, refused.
     pub(crate) requests: IntCounterVec,
     /// By `kind` of the event, and `effect`: applied, adopted, concluded, repeated, none, conflict.
     pub(crate) events: IntCounterVec,
     /// By `result`: ok, wrong, throttled, failed.
     pub(crate) sign_ins: IntCounterVec,
+    /// Of schedules, by `what` was done: started, ended, skipped.
+    pub(crate) windows: IntCounterVec,
     pub(crate) published: IntCounter,
     pub(crate) publish_failures: IntCounter,
 }
@@ -42,7 +44,7 @@ impl Metrics {
             check_seconds: register(&registry, Histogram::with_opts(seconds)),
             requests: counters(
                 "app_manager_requests_total",
-                "Requests to deploy, scale or stop.",
+                "Requests to deploy, scale, stop, schedule or unschedule.",
                 &["kind", "result"],
             ),
             events: counters(
@@ -51,6 +53,11 @@ impl Metrics {
                 &["kind", "effect"],
             ),
             sign_ins: counters("app_manager_sign_ins_total", "Attempts to sign in.", &["result"]),
+            windows: counters(
+                "app_manager_schedule_windows_total",
+                "Windows of schedules that were started, ended, or passed unseen.",
+                &["what"],
+            ),
             published: counter("app_manager_messages_published_total", "Messages the bus took."),
             publish_failures: counter(
                 "app_manager_publish_failures_total",

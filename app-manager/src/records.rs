@@ -1,11 +1,12 @@
 //! This service's records: where they stand, their stored forms, how they are read and changed.
 //!
-//! Owns `users/`, `apps/`, `instances/`, `requests/`, `sequences/` and `first-admin` under `/avishkar`; reads
+//! Owns `users/`, `apps/`, `instances/`, `schedules/`, `requests/`, `sequences/` and `first-admin` under `/avishkar`; reads
 //! `deployments/`, `nodes/` and `alive/`. Never waits for anything but the store.
 
 pub(crate) mod apps;
 pub(crate) mod instances;
 pub(crate) mod requests;
+pub(crate) mod schedules;
 pub(crate) mod users;
 
 use std::future::Future;

@@ -18,12 +18,14 @@ use prometheus::Registry;
 use tokio::time::sleep;
 
 use crate::commands::hear::Hearing;
+use crate::commands::hear_schedule::Scheduling;
 use crate::commands::{self, users};
 use crate::config::Config;
 use crate::context::{self, Context};
 use crate::door::Door;
 use crate::ports::Ports;
 use crate::publish::Publisher;
+use crate::schedules::{self, Schedules};
 use crate::{collect, http};
 
 const RETRY: Duration = Duration::from_secs(1);
@@ -100,10 +102,12 @@ impl Service {
             service: ServiceName::AppManager,
             topic: Topic::FirstTopic,
         };
-        let hearing = Hearing(context);
+        let (hearing, scheduling) = (Hearing(context), Scheduling(context));
+        let scheduler = ConsumerLoop { topic: Topic::Scheduler, ..consumer };
         tokio::select! {
             biased;
             () = consumer.run(&hearing, lifecycle) => {}
+            () = scheduler.run(&scheduling, lifecycle) => {}
             () = collect::keep_house(context) => {}
         }
     }
@@ -113,6 +117,13 @@ impl Service {
         let context = self.context.as_ref();
         let driver = Driver::new("publisher", prompt(), context.wake.clone());
         driver.run(&Publisher(context), lifecycle).await;
+    }
+
+    /// Starts and ends what is scheduled. Every instance does: each start and each end is one transaction.
+    async fn keep_schedules(&self, lifecycle: &Lifecycle) {
+        let context = self.context.as_ref();
+        let driver = Driver::new("schedules", schedules::settings(), context.due.clone());
+        driver.run(&Schedules(context), lifecycle).await;
     }
 }
 
@@ -153,6 +164,7 @@ impl service::Service for Service {
         futures::join!(
             self.lead(&lifecycle),
             self.publish(&lifecycle),
+            self.keep_schedules(&lifecycle),
             watch_store(store, &condition, &lifecycle),
             ending,
         );

@@ -1,5 +1,7 @@
 //! What may be typed.
 
+mod schedule;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -7,6 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use common::name::{AppName, LegacyName, NodeName, UserName};
 use common::service::ServiceName;
 use common::topic::{Topic, TopicName};
+
+pub(crate) use self::schedule::{Schedule, Unschedule};
 
 /// A zip of code becomes a load-balanced URL on machines you own.
 #[derive(Debug, Parser)]
@@ -38,6 +42,12 @@ pub(crate) enum Command {
     Scale(Scale),
     /// Stop an instance and wait until nothing of it is left.
     Stop(Stop),
+    /// Run an instance at certain times: once, daily, weekly, or as cron says.
+    Schedule(Schedule),
+    /// List the schedules, and when each starts next.
+    Schedules,
+    /// Take a schedule away; what runs goes on.
+    Unschedule(Unschedule),
     /// List the nodes and how they are.
     Nodes,
     /// Send to the bus, or watch it.
@@ -88,6 +98,9 @@ pub(crate) struct Deploy {
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     pub(crate) name: Option<LegacyName>,
+    /// The folder of a platform on this machine alone; else the user's own.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "name")]
+    pub(crate) data: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -152,10 +165,10 @@ pub(crate) struct Doctor {
     /// The folder of a platform on this machine alone; else the user's own.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data: Option<PathBuf>,
-    /// The folder of settings that `up` is given.
+    /// The folder of settings, if it is another one than `up` was given.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) config: Option<PathBuf>,
-    /// One setting, as `up` is given it: service.section.key=value.
+    /// One setting, over those that `up` was given: service.section.key=value.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) overrides: Vec<(String, String)>,
 }
@@ -177,6 +190,10 @@ pub(crate) struct Up {
     /// Make it a systemd unit that begins with the machine; return once it is ready.
     #[arg(long, conflicts_with = "detach")]
     pub(crate) install: bool,
+    /// Go on with what the folder says although apps were started from another store, or with none where it is
+    /// damaged: apps that it does not know go on.
+    #[arg(long, conflicts_with = "install")]
+    pub(crate) accept_restore: bool,
 }
 
 #[derive(Debug, Args)]
@@ -184,7 +201,13 @@ pub(crate) struct Down {
     /// The folder that `up` was given.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data: Option<PathBuf>,
-    /// Remove what the platform knows, too: users, apps, bundles. The next `up` begins anew.
+    /// The folder of settings, if it is another one than `up` was given.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, over those that `up` was given: service.section.key=value.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) overrides: Vec<(String, String)>,
+    /// Remove what the platform knows, too: users, apps, bundles, and its systemd unit. The next `up` begins anew.
     #[arg(long)]
     pub(crate) purge: bool,
     /// Remove the systemd unit that `up --install` made.

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8010";
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A client for one server, signed in or not.
 #[derive(Debug, Clone)]

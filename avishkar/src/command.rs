@@ -13,6 +13,7 @@ mod nodes;
 mod pack;
 mod probe;
 mod scale;
+mod schedule;
 mod service;
 mod setup;
 mod status;
@@ -37,10 +38,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Login(args) => login::run(client()?, args, output).await,
             Command::Deploy(args) => deploy::run(&client()?, args, output).await,
             Command::Apps => apps::run(&client()?, output).await,
-            Command::Status(args) => status::run(&client()?, args.name.as_ref(), output).await,
+            Command::Status(args) => status::run(&client()?, &args, output).await,
             Command::Logs(args) => logs::run(&client()?, &args, output).await,
             Command::Scale(args) => scale::run(&client()?, &args, output).await,
             Command::Stop(args) => stop::run(&client()?, &args, output).await,
+            Command::Schedule(args) => schedule::make(&client()?, &args, output).await,
+            Command::Schedules => schedule::list(&client()?, output).await,
+            Command::Unschedule(args) => schedule::remove(&client()?, &args, output).await,
             Command::Nodes => nodes::run(&client()?, output).await,
             Command::Bus(args) => bus::run(args, client, output).await,
             Command::Doctor(args) => doctor::run(args, output).await,

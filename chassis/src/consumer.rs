@@ -93,7 +93,7 @@ impl ConsumerLoop<'_> {
     /// Makes the topics, then reads until the process stops. Registers the condition `bus`.
     pub async fn run(&self, commands: &dyn Commands, lifecycle: &Lifecycle) {
         let condition = lifecycle.condition("bus");
-        let beat = lifecycle.beat("consumer");
+        let beat = lifecycle.beat(self.topic.as_str());
         tokio::select! {
             biased;
             () = lifecycle.stopping() => {}

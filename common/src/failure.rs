@@ -67,6 +67,12 @@ codes! {
     ReplicasOutOfBounds = "REPLICAS_OUT_OF_BOUNDS",
     /// The request was not finished by its deadline.
     DeadlineExceeded = "DEADLINE_EXCEEDED",
+    /// The instance would be ended before it is started.
+    ScheduleEndBeforeStart = "SCHEDULE_END_BEFORE_START",
+    /// What was to be started at a time has no time left: it has passed.
+    ScheduleInPast = "SCHEDULE_IN_PAST",
+    /// A window passed while nobody could start what was to run in it.
+    ScheduleMissed = "SCHEDULE_MISSED",
     /// A newer request for the same instance took its place.
     Superseded = "SUPERSEDED",
     /// A broken invariant inside the platform; the log has the details.

@@ -39,7 +39,7 @@ struct Verb {
     is_answer: fn(&str) -> bool,
 }
 
-const VERBS: [Verb; 5] = [
+const VERBS: [Verb; 6] = [
     Verb {
         text: "deploy app",
         kind: "deploy-app",
@@ -85,6 +85,15 @@ const VERBS: [Verb; 5] = [
             msg.starts_with("done status app$") || msg.starts_with("not done status app$")
         },
     },
+    Verb {
+        text: "schedule app",
+        kind: "schedule-app",
+        service: ServiceName::AppManager,
+        answered_on: Topic::FirstTopic,
+        is_answer: |msg| {
+            msg.starts_with("done schedule app$") || msg.starts_with("not done schedule app$")
+        },
+    },
 ];
 
 /// One record.
@@ -120,7 +129,7 @@ impl Said {
 
     fn verb(&self) -> Option<&'static Verb> {
         let text = self.msg.split('$').next().unwrap_or_default();
-        VERBS.iter().find(|verb| verb.text == text && verb.service.topic() == Some(self.topic))
+        VERBS.iter().find(|verb| verb.text == text && verb.service.reads(self.topic))
     }
 }
 
@@ -139,10 +148,16 @@ pub struct History {
     pub letters: Vec<Said>,
 }
 
+/// Who reads what.
+fn readings() -> impl Iterator<Item = (ServiceName, Topic)> {
+    let pairs =
+        ServiceName::ALL.into_iter().flat_map(|service| Topic::ALL.map(|topic| (service, topic)));
+    pairs.filter(|(service, topic)| service.reads(*topic))
+}
+
 /// Every service has done with everything it was sent.
 pub async fn is_read_to_the_end(injector: &Injector) -> anyhow::Result<()> {
-    for service in ServiceName::ALL {
-        let Some(topic) = service.topic() else { continue };
+    for (service, topic) in readings() {
         let end = injector.end(&topic.into()).await?;
         if end > START {
             let position = foreign::position(service, topic).await?;
@@ -154,7 +169,7 @@ pub async fn is_read_to_the_end(injector: &Injector) -> anyhow::Result<()> {
 
 /// Reads everything.
 pub async fn read(injector: &Injector) -> anyhow::Result<History> {
-    let topics = ServiceName::ALL.into_iter().filter_map(ServiceName::topic);
+    let topics = readings().map(|(_, topic)| topic);
     let reading = topics.map(|topic| async move {
         let letters = topic.dead_letter();
         let topic_name = topic.into();

@@ -15,6 +15,14 @@ use crate::platform::{Ran, User, binary, state_folder};
 const COMMAND_WITHIN: Duration = Duration::from_mins(4);
 const ENGINE_WITHIN: Duration = Duration::from_mins(1);
 
+/// What became of the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Killed,
+    /// It is somebody else's.
+    Kept,
+}
+
 /// One platform in one process. It is ended with the test, whatever happens.
 #[derive(Debug)]
 pub struct Single {
@@ -109,18 +117,32 @@ impl Single {
         kill(&self.process()?.to_string()).await
     }
 
-    /// Ends the engine without warning and starts it again. Somebody else's engine is not killed: says
-    /// whether it was.
+    /// Gives the folder another name, as one does who wants to begin anew. Returns that name.
+    pub fn move_away(&self) -> anyhow::Result<PathBuf> {
+        let moved = self.home.path().join("moved-away");
+        fs::rename(&self.folder, &moved)?;
+        Ok(moved)
+    }
+
+    /// Ends the engine without warning and starts it again. Somebody else's engine is not killed: whoever runs the
+    /// tests on one says so.
     #[expect(clippy::disallowed_methods, reason = "the engine is started as `make` does it")]
-    pub async fn kill_engine(&self) -> anyhow::Result<bool> {
+    pub async fn kill_engine(&self) -> anyhow::Result<Engine> {
         let state = state_folder().context("there is no folder for state")?;
-        let Ok(process) = fs::read_to_string(state.join("engine.pid")) else { return Ok(false) };
+        let Ok(process) = fs::read_to_string(state.join("engine.pid")) else {
+            ensure!(
+                std::env::var("AVISHKAR_TEST_KEEP_ENGINE").is_ok_and(|kept| kept == "1"),
+                "the engine was not started by `make`, so it is not killed, and half of this test is not done: \
+                 stop it and run `make test`, or set AVISHKAR_TEST_KEEP_ENGINE=1 to do without"
+            );
+            return Ok(Engine::Kept);
+        };
         kill(process.trim()).await?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/engine.sh");
         let started = Command::new(script).arg("up").stdin(Stdio::null()).output();
         let started = tokio::time::timeout(ENGINE_WITHIN, started).await??;
         ensure!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
-        Ok(true)
+        Ok(Engine::Killed)
     }
 
     /// The containers of an instance, in any state.

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use app_manager::config::{RawApps, RawAuth, RawStorage, RawUploads};
+use app_manager::config::{RawApps, RawAuth, RawSchedules, RawStorage, RawUploads};
 use chassis::config::{SecretString, Sources};
 use chassis::http;
 use common::port::nodes::Agent;
@@ -91,14 +91,15 @@ fn app_manager(folder: &Path) -> app_manager::Config {
         storage: RawStorage,
         uploads: RawUploads,
         apps: RawApps,
+        schedules: RawSchedules,
     }
-    let File { http, mut auth, mut storage, uploads, mut apps } =
+    let File { http, mut auth, mut storage, uploads, mut apps, schedules } =
         read(include_str!("../../config/app-manager.toml"));
     auth.jwt_secret = SecretString::new("0123456789abcdef0123456789abcdef".to_owned());
     storage.folder = folder.display().to_string();
     REGISTRY.clone_into(&mut apps.image_registries);
     let http = http.resolve().expect("the shipped file is right");
-    let raw = app_manager::config::Raw { auth, storage, uploads, apps };
+    let raw = app_manager::config::Raw { auth, storage, uploads, apps, schedules };
     raw.resolve(&http).expect("the settings are within bounds")
 }
 

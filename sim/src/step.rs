@@ -108,7 +108,7 @@ pub(crate) fn of_commit(by: ServiceName, ops: &[Op]) -> Option<Step> {
         ServiceName::DeploymentManager => of_deployment_manager(ops),
         ServiceName::NodeManager => of_node_manager(ops),
         ServiceName::LoadBalancer => of_load_balancer(ops),
-        ServiceName::NodeAgent => None,
+        ServiceName::Monitoring | ServiceName::NodeAgent => None,
     }
 }
 
@@ -136,7 +136,8 @@ fn of_app_manager(ops: &[Op]) -> Option<Step> {
         instance::State::Stopping if makes(ops, ".app-manager.stop") => Some(Step::RecordStop),
         instance::State::Deployed if makes(ops, "/avishkar/operations/") => Some(Step::HearRunning),
         instance::State::Stopped if makes(ops, "/avishkar/operations/") => Some(Step::HearStopped),
-        instance::State::Deploying
+        instance::State::Scheduled
+        | instance::State::Deploying
         | instance::State::Deployed
         | instance::State::DeployFailed
         | instance::State::Stopping

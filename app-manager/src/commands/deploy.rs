@@ -7,6 +7,7 @@ use common::record::instance::{Instance, State};
 use common::record::operation::fingerprint;
 use common::record::release::App;
 use common::topic::Topic;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::accept::{Accepted, Ask, Change, accept, owed};
@@ -47,7 +48,7 @@ pub(crate) async fn deploy(
 ) -> Result<Accepted, Error> {
     let store = context.ports.store.as_ref();
     let app = release::visible(context, person, &wish.app).await?;
-    let name = instance_name(person, &app, &wish, id)?;
+    let name = instance_name(person, &app, &wish.instance, id)?;
     let text = serde_json::to_string(&(&person.name, &wish)).unwrap_or_default();
     let ask = Ask {
         id,
@@ -73,31 +74,52 @@ pub(crate) async fn deploy(
         if !person.may(Action::Deploy, Ownership::of(&instance.owner)) || instance.app != wish.app {
             return Err(Error::InstanceUnknown);
         }
-        instance.release = number;
-        // The load balancer may have another number for what was deployed already, and its number wins.
-        let scale = wish.replicas.filter(|_| version.is_some() && instance.state != State::Stopped);
-        change(context, &mut instance, &wish, id);
-        if let Some(replicas) = scale {
-            let command = LoadBalancerCommand::Scale { instance: name.clone(), replicas };
-            instance
-                .owed
-                .push(owed(&name, command.envelope(Topic::FirstTopic, id.derive("scale"))));
+        if wish.app_json.is_some() {
+            instance.app_json.clone_from(&wish.app_json);
         }
-        Ok::<Change, Error>((instance, version))
+        start(&mut instance, number, wish.replicas, id, context.ports.clock.now());
+        Ok::<Change, Error>(Change::of(instance, version))
     };
     accept(context, ask, decide).await
 }
 
+/// Makes an instance run a release from now on, and owe the messages that ask for it.
+pub(crate) fn start(
+    instance: &mut Instance,
+    release: ReleaseNumber,
+    replicas: Option<u32>,
+    id: RequestId,
+    now: Timestamp,
+) {
+    let is_new = instance.generation == Generation(0);
+    let runs = !is_new && !matches!(instance.state, State::Scheduled | State::Stopped);
+    instance.release = release;
+    instance.replicas = replicas.unwrap_or(instance.replicas);
+    instance.generation = instance.generation.next();
+    instance.state = State::Deploying;
+    instance.request = id;
+    instance.failure = None;
+    instance.updated_at = now;
+    let command = DeploymentCommand::Deploy { instance: instance.name.clone() };
+    instance.owed.push(owed(&instance.name, command.envelope(Topic::FirstTopic, id)));
+    // The load balancer may have another number for what was deployed already, and its number wins.
+    if let Some(replicas) = replicas.filter(|_| runs) {
+        let command = LoadBalancerCommand::Scale { instance: instance.name.clone(), replicas };
+        let envelope = command.envelope(Topic::FirstTopic, id.derive("scale"));
+        instance.owed.push(owed(&instance.name, envelope));
+    }
+}
+
 /// The same for the same request, so that a repeat is about the same instance.
-fn instance_name(
+pub(super) fn instance_name(
     person: &Person,
     app: &App,
-    wish: &Wish,
+    wished: &Name,
     id: RequestId,
 ) -> Result<LegacyName, Error> {
     let owns_app = person.may(Action::Deploy, Ownership::of(&app.owner));
     let with_uuid = || InstanceName::with_uuid(&app.name, id.derive("instance").0);
-    let name = match &wish.instance {
+    let name = match wished {
         Name::Usual if owns_app => InstanceName::from(app.name.clone()),
         Name::Usual | Name::WithUuid => with_uuid(),
         Name::Given(name) if name.app_part().to_string() != app.name.as_str() => {
@@ -111,7 +133,8 @@ fn instance_name(
     Ok(name.into())
 }
 
-fn new_instance(
+/// An instance of which nothing was asked yet.
+pub(super) fn new_instance(
     context: &Context,
     person: &Person,
     app: &App,
@@ -136,18 +159,4 @@ fn new_instance(
         updated_at: now,
         owed: Vec::new(),
     }
-}
-
-fn change(context: &Context, instance: &mut Instance, wish: &Wish, id: RequestId) {
-    instance.replicas = wish.replicas.unwrap_or(instance.replicas);
-    if wish.app_json.is_some() {
-        instance.app_json.clone_from(&wish.app_json);
-    }
-    instance.generation = instance.generation.next();
-    instance.state = State::Deploying;
-    instance.request = id;
-    instance.failure = None;
-    instance.updated_at = context.ports.clock.now();
-    let command = DeploymentCommand::Deploy { instance: instance.name.clone() };
-    instance.owed.push(owed(&instance.name, command.envelope(Topic::FirstTopic, id)));
 }

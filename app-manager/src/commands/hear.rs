@@ -43,6 +43,9 @@ impl Commands for Hearing<'_> {
             details: details(message.details.as_deref()),
         };
         let effect = self.hear(&event, &heard).await?;
+        if let Some((name, _)) = settlement::news(&event) {
+            self.0.due.wake(name.clone());
+        }
         self.0.metrics.events.with_label_values(&[event.kind(), effect.label()]).inc();
         Ok(effect.disposition(&heard))
     }
@@ -128,7 +131,9 @@ impl Hearing<'_> {
             | Event::Scheduled { .. }
             | Event::ItsTime { .. }
             | Event::ItsEndTime { .. }
-            | Event::ScheduledDeployed { .. } => return Ok(Effect::Nothing),
+            | Event::ScheduledDeployed { .. }
+            | Event::Alert { .. }
+            | Event::AlertOver { .. } => return Ok(Effect::Nothing),
         };
         deciding(store, || self.conclude_scaling(outcome.clone(), heard)).await
     }

@@ -38,14 +38,14 @@ pub(crate) async fn scale(
         if !person.may(Action::ChangeInstance, Ownership::of(&instance.owner)) {
             return Err(Error::InstanceUnknown);
         }
-        if matches!(instance.state, State::Stopping | State::Stopped) {
+        if matches!(instance.state, State::Scheduled | State::Stopping | State::Stopped) {
             return Err(Error::NotDeployed);
         }
         instance.replicas = replicas;
         instance.generation = instance.generation.next();
         instance.updated_at = context.ports.clock.now();
         instance.owed.push(owed(name, command.envelope(Topic::FirstTopic, id)));
-        Ok::<Change, Error>((instance, Some(stored.version)))
+        Ok::<Change, Error>(Change::of(instance, Some(stored.version)))
     };
     accept(context, ask, decide).await
 }

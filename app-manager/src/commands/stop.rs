@@ -3,24 +3,26 @@
 use common::id::RequestId;
 use common::message::DeploymentCommand;
 use common::name::LegacyName;
-use common::record::instance::State;
+use common::record::instance::{Instance, State};
 use common::record::operation::fingerprint;
 use common::topic::Topic;
+use jiff::Timestamp;
 
-use super::Error;
-use super::accept::{Accepted, Ask, Change, accept, owed};
+use super::accept::{Accepted, Ask, Change, Ends, accept, owed};
+use super::{Error, unschedule};
 use crate::context::Context;
 use crate::domain::access::{Action, Ownership, Person};
 use crate::records::instances;
 use crate::records::requests::Kind;
 
-/// Records that nothing of an instance should be left.
+/// Records that nothing of an instance should be left: neither what runs, nor the schedule that would start it again.
 pub(crate) async fn stop(
     context: &Context,
     person: &Person,
     name: &LegacyName,
     id: RequestId,
 ) -> Result<Accepted, Error> {
+    let store = context.ports.store.as_ref();
     let command = DeploymentCommand::Stop { instance: name.clone() };
     let text = format!("{}: {}", person.name, command.encode());
     let ask = Ask {
@@ -31,19 +33,39 @@ pub(crate) async fn stop(
         fingerprint: fingerprint(DeploymentCommand::TOPIC, &text),
     };
     let decide = || async {
-        let stored = instances::load(context.ports.store.as_ref(), name).await?;
+        let stored = instances::load(store, name).await?;
         let stored = stored.ok_or(Error::InstanceUnknown)?;
         let mut instance = stored.record;
         if !person.may(Action::ChangeInstance, Ownership::of(&instance.owner)) {
             return Err(Error::InstanceUnknown);
         }
-        instance.generation = instance.generation.next();
-        instance.state = State::Stopping;
-        instance.request = id;
-        instance.failure = None;
-        instance.updated_at = context.ports.clock.now();
-        instance.owed.push(owed(name, command.envelope(Topic::FirstTopic, id)));
-        Ok::<Change, Error>((instance, Some(stored.version)))
+        let now = context.ports.clock.now();
+        let ends = if instance.state == State::Scheduled { Ends::AtOnce } else { Ends::Later };
+        match ends {
+            Ends::AtOnce => rest(&mut instance, id, now),
+            Ends::Later => end(&mut instance, id, now),
+        }
+        let also = unschedule::taken_away(store, name, now).await?;
+        Ok::<Change, Error>(Change { instance, version: Some(stored.version), also, ends })
     };
     accept(context, ask, decide).await
+}
+
+/// Makes an instance stop from now on, and owe the message that asks for it.
+pub(crate) fn end(instance: &mut Instance, id: RequestId, now: Timestamp) {
+    instance.generation = instance.generation.next();
+    instance.state = State::Stopping;
+    instance.request = id;
+    instance.failure = None;
+    instance.updated_at = now;
+    let command = DeploymentCommand::Stop { instance: instance.name.clone() };
+    instance.owed.push(owed(&instance.name, command.envelope(Topic::FirstTopic, id)));
+}
+
+/// Of an instance that never ran there is nothing to be stopped.
+fn rest(instance: &mut Instance, id: RequestId, now: Timestamp) {
+    instance.generation = instance.generation.next();
+    instance.state = State::Stopped;
+    instance.request = id;
+    instance.updated_at = now;
 }

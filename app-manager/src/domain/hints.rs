@@ -33,6 +33,11 @@ pub(crate) fn hint(code: FailureCode) -> &'static str {
         FailureCode::ReplicasOutOfBounds => {
             "ask for a number of replicas within the platform's bounds"
         }
+        FailureCode::ScheduleEndBeforeStart => "say an end that comes after the start",
+        FailureCode::ScheduleInPast => "say a time that is still to come, in the right time zone",
+        FailureCode::ScheduleMissed => {
+            "nothing: the next window is started; deploy it by hand if it is wanted now"
+        }
         FailureCode::Superseded => "a newer request took its place: look at that one",
         FailureCode::Internal => "the log of the deployment manager has the details",
     }

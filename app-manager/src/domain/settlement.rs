@@ -43,7 +43,9 @@ pub(crate) fn news(event: &Event) -> Option<(&LegacyName, News)> {
         | Event::ItsEndTime { .. }
         | Event::ScheduledDeployed { .. }
         | Event::Done { .. }
-        | Event::NotDone { .. } => None,
+        | Event::NotDone { .. }
+        | Event::Alert { .. }
+        | Event::AlertOver { .. } => None,
     }
 }
 

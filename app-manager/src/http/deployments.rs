@@ -78,7 +78,7 @@ pub(super) async fn stop(
     Ok(answer(&stop::stop(&context, &person, &name, id).await?))
 }
 
-fn replica_count(context: &Context, count: i64) -> Result<u32, Error> {
+pub(super) fn replica_count(context: &Context, count: i64) -> Result<u32, Error> {
     settings::replicas(count, &context.config.bounds)
         .map_err(|source| Error::Setting { field: "replicas", source })
 }

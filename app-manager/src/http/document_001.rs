@@ -4,6 +4,7 @@
 
 pub(super) mod base_apps;
 pub(super) mod deployed_apps;
+pub(super) mod scheduled_apps;
 
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;

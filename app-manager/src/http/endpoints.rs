@@ -4,10 +4,11 @@ use actix_web::http::Method;
 use actix_web::web::to;
 use chassis::http::Endpoint;
 
-use super::document_001::{base_apps, deployed_apps};
+use super::document_001::{base_apps, deployed_apps, scheduled_apps};
 use super::table::{json, multipart};
 use super::{
-    apps, deployments, instances, logs, messages, nodes, operations, releases, sign_in, users,
+    apps, deployments, instances, logs, messages, nodes, operations, releases, schedules, sign_in,
+    users,
 };
 use crate::domain::access::Action::{
     self, ChangeInstance, Deploy, MakeRelease, ManageUsers, ReadLogs, ReadMessages, ReleaseImage,
@@ -16,6 +17,7 @@ use crate::domain::access::Action::{
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Every route of the service besides those that all services have.
@@ -45,6 +47,14 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
         to(deployments::scale)
     }),
     Endpoint::new(GET, "/api/v1/instances/{name}/logs", ReadLogs, &[], || to(logs::read)),
+    Endpoint::new(GET, "/api/v1/schedules", SeeInstances, &[29], || to(schedules::list)),
+    Endpoint::new(GET, "/api/v1/instances/{name}/schedule", SeeInstances, &[29], || {
+        to(schedules::show)
+    }),
+    Endpoint::new(PUT, "/api/v1/instances/{name}/schedule", Deploy, &[30], || to(schedules::put)),
+    Endpoint::new(DELETE, "/api/v1/instances/{name}/schedule", ChangeInstance, &[30], || {
+        to(schedules::remove)
+    }),
     Endpoint::new(GET, "/api/v1/operations/{request_id}", SeeOperations, &[19, 31], || {
         to(operations::show)
     }),
@@ -69,9 +79,10 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
     .of_document(1)
     .same_as("GET /api/v1/instances"),
     Endpoint::new(GET, "/api/deployedApps/getScheduledApps/", SeeInstances, &[29], || {
-        to(deployed_apps::scheduled)
+        to(scheduled_apps::list)
     })
-    .of_document(1),
+    .of_document(1)
+    .same_as("GET /api/v1/schedules"),
     Endpoint::new(GET, "/api/deployedApps/getDeployInProgressApps/", SeeInstances, &[29], || {
         to(deployed_apps::in_progress)
     })
@@ -82,6 +93,11 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
     })
     .of_document(1)
     .same_as("POST /api/v1/apps/{app}/deployments"),
+    Endpoint::new(POST, "/api/deployedApps/scheduleApp/", Deploy, &[30], || {
+        to(scheduled_apps::schedule)
+    })
+    .of_document(1)
+    .same_as("PUT /api/v1/instances/{name}/schedule"),
     Endpoint::new(POST, "/api/deployedApps/stopApp/", ChangeInstance, &[30, 34], || {
         to(deployed_apps::stop)
     })

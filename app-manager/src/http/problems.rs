@@ -15,7 +15,7 @@ use common::problem::Problem;
 
 use crate::bundle::{self, archive, detect, manifest};
 use crate::commands::Error;
-use crate::domain::settings;
+use crate::domain::{schedule, settings};
 use crate::people::password;
 
 /// An error answer.
@@ -122,6 +122,11 @@ fn problem(err: &Error) -> Problem {
         Error::NotDeployed => {
             say(409, "NOT_DEPLOYED", "The instance is not deployed").hint("deploy it first")
         }
+        Error::ScheduleUnknown => say(404, "SCHEDULE_UNKNOWN", "There is no such schedule")
+            .hint("see what is scheduled with GET /api/v1/schedules"),
+        Error::ScheduleChanged => say(409, "SCHEDULE_CHANGED", "The schedule has changed since")
+            .hint("look at it, and decide again"),
+        Error::Schedule(source) => schedule_problem(source),
         Error::ImageNotAllowed(_) => say(422, "IMAGE_NOT_ALLOWED", "The image is not allowed")
             .field("image")
             .hint("name it by digest, from a registry in the setting apps.image_registries"),
@@ -170,6 +175,33 @@ pub(super) fn no_space() -> Problem {
 
 pub(super) fn is_full(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// What is wrong with a schedule: nothing was recorded, and here is what to change.
+fn schedule_problem(err: &schedule::Error) -> Problem {
+    use schedule::Error as E;
+    let say = |code: &str| Problem::new(422, code, "The schedule cannot be kept", err.to_string());
+    match err {
+        E::ZoneUnknown(_) => say("TIME_ZONE_UNKNOWN")
+            .field("zone")
+            .hint("name it as the IANA database does: Europe/Berlin, America/New_York, UTC"),
+        E::CronInvalid(_) => say("CRON_INVALID")
+            .field("expression")
+            .hint("write minute, hour, day of the month, month, day of the week: 0 9 * * MON-FRI"),
+        E::NeverFires(_) => say("SCHEDULE_NEVER_FIRES").hint("name days and times that will come"),
+        E::EndBeforeStart { .. } => {
+            say("SCHEDULE_END_BEFORE_START").hint("say an end that comes after the start")
+        }
+        E::InPast(_) => say("SCHEDULE_IN_PAST").hint(
+            "say a time that is still to come, and look at the time zone; to run it now, deploy it",
+        ),
+        E::TooOften { .. } => {
+            say("SCHEDULE_TOO_OFTEN").hint("leave at least 5 minutes between two starts")
+        }
+        E::Overlaps { .. } => {
+            say("SCHEDULE_OVERLAPS").hint("make it shorter, or start it less often")
+        }
+    }
 }
 
 fn record_problem(err: &records::Error) -> Problem {

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Deploy,
     Scale,
     Stop,
+    Schedule,
+    Unschedule,
 }
 
 impl Kind {
@@ -31,6 +33,8 @@ impl Kind {
             Kind::Deploy => "deploy",
             Kind::Scale => "scale",
             Kind::Stop => "stop",
+            Kind::Schedule => "schedule",
+            Kind::Unschedule => "unschedule",
         }
     }
 }

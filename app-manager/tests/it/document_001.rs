@@ -146,7 +146,10 @@ async fn what_is_wrong_with_a_deploy_is_a_400() {
                 (("location", json!("[".repeat(10_000))), "FIELD_INVALID"),
                 (("location", json!(7)), "FIELD_INVALID"),
                 (("userEmail", json!("a\nb")), "FIELD_INVALID"),
-                (("startTime", json!("2026-01-01T00:00")), "FIELD_INVALID"),
+                (("startTime", json!("tomorrow")), "FIELD_INVALID"),
+                (("startTime", json!("2026-01-02T00:00Z")), "FIELD_INVALID"),
+                (("startTime", json!("2025-12-31T00:00")), "SCHEDULE_IN_PAST"),
+                (("endTime", json!("2025-12-31T00:00")), "SCHEDULE_END_BEFORE_START"),
                 (("role", json!("admin")), "UNKNOWN_FIELD"),
             ] {
                 refused(&api.post(DEPLOY, &user(), wish(&[change])).await, 400, code);

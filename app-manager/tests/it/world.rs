@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use app_manager::config::{Raw, RawApps, RawAuth, RawStorage, RawUploads};
+use app_manager::config::{Raw, RawApps, RawAuth, RawSchedules, RawStorage, RawUploads};
 use app_manager::{Config, Ports, Role, Service};
 use chassis::config::SecretString;
 use chassis::http;
@@ -50,6 +50,7 @@ struct File {
     storage: RawStorage,
     uploads: RawUploads,
     apps: RawApps,
+    schedules: RawSchedules,
 }
 
 impl World {
@@ -65,12 +66,12 @@ impl World {
         let defaults = include_str!("../../../config/app-manager.toml");
         let file: File =
             chassis::config::read(defaults, &chassis::config::Sources::default()).unwrap();
-        let File { http, auth, mut storage, uploads, apps } = file;
+        let File { http, auth, mut storage, uploads, apps, schedules } = file;
         folder.path().to_str().unwrap().clone_into(&mut storage.folder);
         let mut http = http.resolve().unwrap();
         http.address = Some("127.0.0.1:0".parse().unwrap());
         http.internal_address = None;
-        let mut raw = Raw { auth, storage, uploads, apps };
+        let mut raw = Raw { auth, storage, uploads, apps, schedules };
         raw.auth.jwt_secret = SecretString::new(SECRET.to_owned());
         "registry:5000".clone_into(&mut raw.apps.image_registries);
         change(&mut raw);
@@ -279,6 +280,10 @@ impl Api {
 
     pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
         self.send(self.request(Method::POST, path, token).json(&body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, token: &str, body: Value) -> Answer {
+        self.send(self.request(Method::PUT, path, token).json(&body)).await
     }
 
     pub(crate) async fn delete(&self, path: &str, token: &str) -> Answer {

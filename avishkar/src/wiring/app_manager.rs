@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use adapters::kafka::KafkaSettings;
 use adapters::zookeeper::ZooKeeperSettings;
-use app_manager::config::{Raw, RawApps, RawAuth, RawStorage, RawUploads};
+use app_manager::config::{Raw, RawApps, RawAuth, RawSchedules, RawStorage, RawUploads};
 use app_manager::{Config, Ports, Service as AppManager};
 use chassis::config::Problem;
 use chassis::service::Service;
@@ -28,6 +28,7 @@ pub(crate) struct File {
     storage: RawStorage,
     uploads: RawUploads,
     apps: RawApps,
+    schedules: RawSchedules,
 }
 
 pub(crate) struct Meant {
@@ -46,8 +47,13 @@ impl Wiring for File {
         let http = take(self.http.resolve(), &mut problems);
         let kafka = take(self.kafka.resolve(Self::SERVICE), &mut problems);
         let zookeeper = take(self.zookeeper.resolve(), &mut problems);
-        let own =
-            Raw { auth: self.auth, storage: self.storage, uploads: self.uploads, apps: self.apps };
+        let own = Raw {
+            auth: self.auth,
+            storage: self.storage,
+            uploads: self.uploads,
+            apps: self.apps,
+            schedules: self.schedules,
+        };
         let config = http.as_ref().and_then(|http| take(own.resolve(http), &mut problems));
         match (http, kafka, zookeeper, config) {
             (Some(http), Some(kafka), Some(zookeeper), Some(config)) if problems.is_empty() => {

@@ -59,6 +59,7 @@ fn rows_of(service: ServiceName) -> Vec<Row> {
         ServiceName::DeploymentManager => rows(deployment_manager::ENDPOINTS, ToString::to_string),
         ServiceName::NodeManager => rows(node_manager::ENDPOINTS, ToString::to_string),
         ServiceName::LoadBalancer => rows(load_balancer::ENDPOINTS, ToString::to_string),
+        ServiceName::Monitoring => rows(monitoring::ENDPOINTS, ToString::to_string),
         ServiceName::NodeAgent => rows(node_agent::ENDPOINTS, ToString::to_string),
     }
 }
@@ -124,9 +125,9 @@ fn topics() -> String {
         | topic | read by | written by |\n|---|---|---|\n"
         .to_owned();
     for (topic, message) in MESSAGES {
-        let readers = ServiceName::ALL.into_iter().filter(|name| name.topic() == Some(topic));
+        let readers = ServiceName::ALL.into_iter().filter(|name| name.reads(topic));
         // Who reads a topic names its messages too, and never writes to itself.
-        let others = ServiceName::ALL.into_iter().filter(|name| name.topic() != Some(topic));
+        let others = ServiceName::ALL.into_iter().filter(|name| !name.reads(topic));
         let writers = others.filter(|name| puts_in_envelopes(*name, message));
         writeln!(text, "| `{topic}` | {} | {} |", listed(readers), listed(writers)).unwrap();
     }

@@ -43,6 +43,8 @@ pub struct Instance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// It waits for the next time of its schedule; nothing of it runs.
+    Scheduled,
     Deploying,
     Deployed,
     DeployFailed,

@@ -189,7 +189,7 @@ impl Truth {
                 let port = self.front_ports.get(name).map(|port| format!(":{port}"));
                 port.is_some_and(|port| told.url.as_ref().is_some_and(|url| url.ends_with(&port)))
             }
-            instance::State::Stopped => !self.doors.contains_key(name),
+            instance::State::Scheduled | instance::State::Stopped => !self.doors.contains_key(name),
             instance::State::DeployFailed | instance::State::StopFailed => why,
         };
         ensure!(is_so, "users are told of {name}: {told:?}");

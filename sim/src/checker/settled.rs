@@ -155,7 +155,9 @@ fn heard(truth: &Truth, deployments: &[Deployment]) -> Checked {
             }
             Told::Deployed => deployment
                 .is_some_and(|one| one.goal == Goal::Running && one.state == State::Running),
-            Told::Stopped => deployment.is_none_or(|one| one.state == State::Removed),
+            Told::Stopped | Told::Scheduled => {
+                deployment.is_none_or(|one| one.state == State::Removed)
+            }
             Told::DeployFailed => deployment.is_none_or(|one| one.state == State::Failed),
             Told::StopFailed => deployment.is_none_or(|one| one.goal == Goal::Stopped),
         };

@@ -35,6 +35,7 @@ fn owner(committed: &Committed, change: Option<&Change<'_>>) -> Option<(ServiceN
     } else if below("/avishkar/placements/") {
         (S::NodeManager, false)
     } else if below("/avishkar/instances/")
+        || below("/avishkar/schedules/")
         || below("/avishkar/requests/")
         || (below("/avishkar/apps/") && !path.starts_with("/avishkar/apps/."))
     {

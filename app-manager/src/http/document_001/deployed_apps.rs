@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::super::problems::ApiError;
 use super::super::{instances, request};
-use super::success;
+use super::{scheduled_apps, success};
 use crate::bundle::app_json;
 use crate::bundle::json::{self, Strict};
 use crate::commands::deploy::{Name, Wish};
@@ -33,13 +33,13 @@ const LONGEST_EMAIL: usize = 254;
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(in crate::http) struct Deploy {
     base_app_id: u64,
-    base_app_name: String,
+    pub(super) base_app_name: String,
     developer: String,
     /// JSON, as text.
     location: String,
     user_email: String,
-    start_time: Option<String>,
-    end_time: Option<String>,
+    pub(super) start_time: Option<String>,
+    pub(super) end_time: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,11 +67,6 @@ pub(in crate::http) async fn in_progress(
     Ok(success(StatusCode::OK, views, "apps that are being deployed"))
 }
 
-/// `GET /api/deployedApps/getScheduledApps/`: nothing is scheduled, as there are no schedules yet.
-pub(in crate::http) async fn scheduled() -> HttpResponse {
-    success(StatusCode::OK, Vec::<Value>::new(), "scheduled apps")
-}
-
 async fn list(context: &Context, person: &Person, state: State) -> Result<Vec<Value>, ApiError> {
     let instances = instances::seen_by(context, person).await?;
     let apps = apps::all(context.ports.store.as_ref()).await?;
@@ -81,7 +76,7 @@ async fn list(context: &Context, person: &Person, state: State) -> Result<Vec<Va
     Ok(of_state.map(|instance| view(instance, apps.get(&instance.app))).collect())
 }
 
-fn view(instance: &Instance, app: Option<&App>) -> Value {
+pub(super) fn view(instance: &Instance, app: Option<&App>) -> Value {
     json!({
         "id": instance.name,
         "baseAppId": app.map(|app| app.base_app_id),
@@ -91,6 +86,7 @@ fn view(instance: &Instance, app: Option<&App>) -> Value {
         "created": instance.created_at,
         "url": instance.url,
         "status": match instance.state {
+            State::Scheduled => "scheduled",
             State::Deploying => "deployment in progress",
             State::Deployed => "deployed",
             State::DeployFailed => "deployment failed",
@@ -101,7 +97,7 @@ fn view(instance: &Instance, app: Option<&App>) -> Value {
     })
 }
 
-/// `POST /api/deployedApps/deployApp/`: one more instance of an app, with its own `app.json`.
+/// `POST /api/deployedApps/deployApp/`: one more instance of an app, with its own `app.json`; at its time, if it names one.
 pub(in crate::http) async fn deploy(
     context: Data<Context>,
     person: Person,
@@ -109,6 +105,9 @@ pub(in crate::http) async fn deploy(
     body: Json<Deploy>,
 ) -> Result<HttpResponse, ApiError> {
     let body = body.into_inner();
+    if body.start_time.is_some() || body.end_time.is_some() {
+        return scheduled_apps::scheduled(&context, &person, &request, &body).await;
+    }
     let name = request::app_name(&body.base_app_name)?;
     let app = visible(&context, &person, &name).await?;
     let text = body.app_json(&app)?;
@@ -127,7 +126,7 @@ pub(in crate::http) async fn deploy(
 
 impl Deploy {
     /// The app's `app.json`, completed; or what is wrong with the request.
-    fn app_json(&self, app: &App) -> Result<String, ApiError> {
+    pub(super) fn app_json(&self, app: &App) -> Result<String, ApiError> {
         let wrong =
             |field: &str, detail: &str| Err(ApiError::field(field, "FIELD_INVALID", detail));
         if self.base_app_id != app.base_app_id {
@@ -135,12 +134,6 @@ impl Deploy {
         }
         if self.developer != app.owner.as_str() {
             return wrong("developer", "it is not the developer of the app of that name");
-        }
-        if self.start_time.is_some() || self.end_time.is_some() {
-            return wrong(
-                "startTime",
-                "there are no schedules here: leave startTime and endTime out",
-            );
         }
         if self.location.len() > LONGEST_LOCATION {
             return wrong("location", "it is longer than 16 KiB");
@@ -174,7 +167,7 @@ pub(in crate::http) async fn stop(
     Ok(success(StatusCode::OK, answer(&accepted), &message))
 }
 
-fn answer(accepted: &Accepted) -> Value {
+pub(super) fn answer(accepted: &Accepted) -> Value {
     json!({
         "deployedAppName": accepted.instance,
         "requestId": accepted.request,
