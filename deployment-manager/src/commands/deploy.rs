@@ -36,6 +36,8 @@ async fn offer(
     instance: &LegacyName,
 ) -> Result<Result<Acceptance, Failure>, records::Error> {
     let store = shared.ports.store.as_ref();
+    // The bus may be faster than the store: whoever asked has written the release that is wanted.
+    store.sync().await?;
     let (known, before, replicas) = futures::try_join!(
         observe::instance(store, instance),
         stored::deployment(store, instance),

@@ -30,6 +30,23 @@ async fn an_app_becomes_an_instance_of_its_own_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_release_that_was_asked_for_is_deployed_though_reads_lag_behind() {
+    let world = World::new();
+    world.write_instance("shop", 1, 1);
+    world
+        .live(async {
+            world.deployed(1, "shop").await;
+            world.store.freeze_reads();
+            world.write_instance("shop", 2, 1);
+            world.deploy(2, "shop");
+            assert_eq!(world.told(2).await, "done shop deploy - 192.0.2.10:2000");
+        })
+        .await;
+    world.store.thaw_reads();
+    assert_eq!(world.deployment("shop").unwrap().release, ReleaseNumber(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_instance_gets_its_release_its_replicas_and_its_app_json() {
     let world = World::new();
     world.write_instance("shop", 1, 2);
