@@ -6,7 +6,8 @@ set -eu
 pid_file=$state_dir/engine.pid
 log=$state_dir/engine.log
 
-packages='docker.io docker-compose debootstrap iptables iproute2 build-essential libssl-dev pkg-config kcat openssh-client curl zstd'
+# The tests need more than a platform does.
+packages="docker.io docker-compose debootstrap iptables iproute2 build-essential libssl-dev pkg-config kcat openssh-client curl zstd ${AVISHKAR_MORE_PACKAGES:-}"
 
 # Our images hold this machine's own package settings: with another system's, Debian's would be installed from there.
 check_system() {

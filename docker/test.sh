@@ -21,7 +21,7 @@ finish() {
 }
 
 trap finish EXIT INT TERM
-docker/engine.sh up
+AVISHKAR_MORE_PACKAGES=systemd docker/engine.sh up
 enter_docker_group "$@"
 scratch=$(mktemp -d /tmp/avishkar-test.XXXXXX)
 export TMPDIR=$scratch

@@ -38,7 +38,7 @@ use futures::stream::BoxStream;
 pub use edge::{EdgeContainer, EdgeContainerSettings};
 use failure::{classify, within};
 use networks::Networks;
-pub use remains::Remains;
+pub use remains::{Home, Remains};
 pub use subnets::{NotSubnets, Subnets};
 pub use survey::{Running, Survey, Unusable, survey};
 
@@ -63,6 +63,8 @@ pub struct Settings {
     pub build_env: PathBuf,
     /// `host:port` of the registry; without one, images stay on this machine.
     pub registry: Option<String>,
+    /// The folder of the platform on one machine that all of it belongs to; none for an agent of its own.
+    pub home: Option<String>,
 }
 
 /// This machine's Docker engine. Clones are the same.
@@ -95,7 +97,7 @@ impl DockerContainers {
         let socket = settings.socket.to_string_lossy();
         let docker = Docker::connect_with_unix(&socket, LONG.as_secs(), API_DEFAULT_VERSION)
             .map_err(classify)?;
-        let networks = Arc::new(Networks::new(docker.clone(), settings.subnets));
+        let networks = Arc::new(Networks::new(docker.clone(), &settings));
         Ok(self.engine.get_or_init(|| Engine { docker, settings, networks }))
     }
 }

@@ -11,7 +11,7 @@ use common::port::{Cause, bus, containers};
 use common::problem::Problem;
 use serde_json::json;
 
-pub(crate) use self::obstacle::{Obstacle, who_listens};
+pub(crate) use self::obstacle::{Obstacle, accept_restore, who_listens};
 
 /// What was typed makes no sense.
 pub(crate) const USAGE: u8 = 2;
@@ -76,9 +76,9 @@ pub(crate) enum Failure {
     Engine(containers::Error),
     #[error("there is no image {image} on this machine")]
     EdgeImage { image: String },
-    /// The process in the background ended, with these words and this exit code.
+    /// The process in the background ended, and told this.
     #[error("{words}")]
-    Ended { code: u8, words: String },
+    Ended { exit_code: u8, words: String, code: Option<String>, hint: Option<String> },
     /// As after `| head`: whoever wanted the answer has enough of it.
     #[error("nobody reads the answer any more")]
     NobodyReads,
@@ -111,7 +111,7 @@ impl Failure {
             Failure::TimedOut { .. } => TIMED_OUT,
             Failure::Unfit { .. } => UNFIT,
             Failure::Obstacle { obstacle, .. } => obstacle.exit_code(),
-            Failure::Ended { code, .. } => *code,
+            Failure::Ended { exit_code, .. } => *exit_code,
             Failure::Folder(_)
             | Failure::Listener(_)
             | Failure::Engine(_)
@@ -125,7 +125,6 @@ impl Failure {
             | Failure::NobodyReads
             | Failure::Folder(_)
             | Failure::Engine(_)
-            | Failure::Ended { .. }
             | Failure::Listener(_) => None,
             Failure::Unfit { hint, .. } => hint.map(str::to_owned),
             Failure::EdgeImage { .. } => Some("`make images` makes it".to_owned()),
@@ -138,7 +137,7 @@ impl Failure {
                 Some("run `avishkar login`".to_owned())
             }
             Failure::Refused(problem) => problem.hint.clone(),
-            Failure::Request { hint, .. } => hint.clone(),
+            Failure::Request { hint, .. } | Failure::Ended { hint, .. } => hint.clone(),
             Failure::Typed { hint, .. } | Failure::TimedOut { hint, .. } => Some(hint.clone()),
             Failure::Obstacle { advice, .. } => Some(advice.clone()),
         }
@@ -150,6 +149,7 @@ impl Failure {
             Failure::Refused(problem) => (Some(&problem.code), &[]),
             Failure::Request { code, output, .. } => (Some(code), output),
             Failure::Obstacle { obstacle, .. } => (Some(obstacle.code()), &[]),
+            Failure::Ended { code, .. } => (code.as_deref(), &[]),
             Failure::Usage(_)
             | Failure::Typed { .. }
             | Failure::Unreachable { .. }
@@ -161,7 +161,6 @@ impl Failure {
             | Failure::Listener(_)
             | Failure::Engine(_)
             | Failure::EdgeImage { .. }
-            | Failure::Ended { .. }
             | Failure::NobodyReads => (None, &[]),
         }
     }

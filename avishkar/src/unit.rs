@@ -7,14 +7,13 @@ mod place;
 mod render;
 mod systemctl;
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use adapters::embedded;
 use anyhow::Context as _;
 
-use self::place::Place;
+use self::place::{Place, Scope};
 use self::render::Unit;
 use self::systemctl::Systemctl;
 use crate::failure::{Failure, Obstacle};
@@ -52,28 +51,59 @@ pub(crate) async fn install(settings: &Settings) -> anyhow::Result<Installed> {
         arguments: settings.arguments.clone(),
     };
     let text = unit.render()?;
-    if !systemctl.is_active().await {
-        embedded::look(&settings.folder).map_err(Failure::from)?;
-    }
     make(&settings.folder)?;
+    let is_new = !place.file.exists();
     let changed = place.write(&text)?;
     systemctl.reload().await?;
     systemctl.enable().await?;
-    let started = systemctl.start(changed).await;
-    started.with_context(|| {
-        format!("the platform does not start; `{}` shows why", place.scope.logs())
-    })?;
+    if let Err(err) = systemctl.start(changed).await {
+        let failure = not_started(&place, systemctl.exit_code().await, &err);
+        if is_new {
+            // It would be tried for ever, and at each start of the machine.
+            drop(systemctl.disable().await);
+            place.remove()?;
+            systemctl.reload().await?;
+        }
+        return Err(failure.into());
+    }
     let linger = systemctl.linger().await;
     let notes = linger.err().map(|err| format!("{err:#}")).into_iter().collect();
     Ok(Installed { file: place.file, logs: place.scope.logs(), notes })
 }
 
+/// A unit that is installed is that of this folder: there is one on a machine.
+pub(crate) fn must_be_of(folder: &Path) -> anyhow::Result<()> {
+    let (place, _) = here()?;
+    let Ok(text) = fs::read_to_string(&place.file) else { return Ok(()) };
+    let Some(other) = render::other_folder(&text, folder)? else { return Ok(()) };
+    let sentence =
+        format!("{} runs the platform that keeps everything in {other}", place.file.display());
+    let advice = format!(
+        "name it: --data {other}; `avishkar down --uninstall --data {other}` removes the unit"
+    );
+    Err(Obstacle::PlatformElsewhere.failure(sentence, advice).into())
+}
+
+/// Whether the platform of this folder is installed as a unit.
+pub(crate) fn is_of(folder: &Path) -> bool {
+    is_installed() && must_be_of(folder).is_ok()
+}
+
+/// Whether the unit of this user runs, or is about to.
+pub(crate) async fn runs() -> bool {
+    match here() {
+        Ok((_, systemctl)) => systemctl.is_active().await,
+        Err(_) => false,
+    }
+}
+
 /// Stops the unit and removes it. None: there was none.
-pub(crate) async fn uninstall() -> anyhow::Result<Option<PathBuf>> {
+pub(crate) async fn uninstall(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     let (place, systemctl) = here()?;
     if !place.file.exists() {
         return Ok(None);
     }
+    must_be_of(folder)?;
     systemctl.disable().await?;
     place.remove()?;
     systemctl.reload().await?;
@@ -83,6 +113,25 @@ pub(crate) async fn uninstall() -> anyhow::Result<Option<PathBuf>> {
 /// Whether a unit of this user is installed.
 pub(crate) fn is_installed() -> bool {
     here().is_ok_and(|(place, _)| place.file.exists())
+}
+
+/// Why a unit does not start, with the exit code of what it runs, where there is one.
+fn not_started(place: &Place, exit_code: Option<u8>, err: &anyhow::Error) -> Failure {
+    let obstacle = exit_code
+        .and_then(|code| Obstacle::ALL.into_iter().find(|obstacle| obstacle.exit_code() == code));
+    let mut words = format!("the platform does not start as a unit: {err:#}");
+    if let Some(obstacle) = obstacle {
+        words = format!("{}: {words}", obstacle.code());
+    }
+    let mut hint = format!("`{}` shows why", place.scope.logs());
+    if obstacle == Some(Obstacle::DockerForbidden) && place.scope == Scope::User {
+        hint.push_str(
+            "; this shell may use Docker, and your systemd has not heard of your new group: \
+             `sudo systemctl restart user@$(id -u)`, or sign out everywhere and in again",
+        );
+    }
+    let code = obstacle.map(|obstacle| obstacle.code().to_owned());
+    Failure::Ended { exit_code: exit_code.unwrap_or(1), words, code, hint: Some(hint) }
 }
 
 /// systemd starts nothing whose folder is not there, where it may write to that folder only.
@@ -105,4 +154,20 @@ fn here() -> anyhow::Result<(Place, Systemctl)> {
 /// As `sd_booted` says it.
 fn is_run_by_systemd(folder: &Path) -> bool {
     folder.symlink_metadata().is_ok_and(|found| found.is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_unit_does_not_start_has_the_code_of_what_it_runs() {
+        let place = Place { scope: Scope::User, file: "/home/someone/avishkar.service".into() };
+        let failed = not_started(&place, Some(11), &anyhow::anyhow!("it ended"));
+        let Failure::Ended { exit_code, code, hint, .. } = failed else { panic!("not ended") };
+        assert_eq!((exit_code, code.as_deref()), (11, Some("DOCKER_FORBIDDEN")));
+        assert!(hint.is_some_and(|hint| hint.contains("new group")));
+        let unknown = not_started(&place, None, &anyhow::anyhow!("it ended"));
+        assert!(matches!(unknown, Failure::Ended { exit_code: 1, code: None, .. }));
+    }
 }

@@ -5,6 +5,7 @@ pub(crate) mod blobs;
 pub(crate) mod bus;
 pub(crate) mod deployment_manager;
 pub(crate) mod load_balancer;
+pub(crate) mod monitoring;
 pub(crate) mod node_agent;
 pub(crate) mod node_manager;
 pub(crate) mod nodes;
@@ -21,7 +22,7 @@ use common::service::ServiceName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use within::Within;
+pub(crate) use within::{Damaged, Within};
 
 /// What every service's file says besides its own sections.
 #[derive(Debug, Clone)]

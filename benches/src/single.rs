@@ -1,7 +1,10 @@
 //! The platform in one process: how fast it starts, what it takes while nothing happens, and a deployment over the raw
 //! Docker API on the same engine. Measured without the cluster, which cannot run beside it.
 
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -26,6 +29,10 @@ const MEGABYTES: Goal = Goal::AtMost(60.0);
 const PERCENT: Goal = Goal::AtMost(2.0);
 const PAIRS: usize = 15;
 const DEPLOY: Goal = Goal::AtMost(1.2);
+const REBUILDS: usize = 3;
+const REBUILT: &str = "flask";
+/// What `make up` promises: seconds.
+const REBUILD: Goal = Goal::AtMost(10.0);
 const FRONT_DOOR: ([u8; 4], u16) = ([127, 0, 0, 1], 8088);
 const FLOOR: &str = "avishkar-bench-floor";
 /// Outside of what the platform gives out.
@@ -39,6 +46,7 @@ pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
     let user = platform.up().await?;
     figures.extend(idle(&platform).await?);
     figures.push(deploys(&user).await?);
+    figures.push(rebuilds(&user).await?);
     platform.end().await?;
     Ok(figures)
 }
@@ -75,6 +83,42 @@ async fn idle(platform: &Single) -> anyhow::Result<[Figure; 2]> {
         Figure::of_value("single_idle_rss_mb", megabytes(most), MEGABYTES),
         Figure::of_value("single_idle_cpu_percent", percent, PERCENT).with_note(note),
     ])
+}
+
+/// The first deploy of an app with dependencies, then one after one of its files has changed: from the command to its
+/// end, the app answering.
+async fn rebuilds(user: &User) -> anyhow::Result<Figure> {
+    let mut pairs = Vec::new();
+    for round in 0..REBUILDS {
+        let place = tempfile::tempdir()?;
+        for file in fs::read_dir(sample(REBUILT))? {
+            let file = file?;
+            fs::copy(file.path(), place.path().join(file.file_name()))?;
+        }
+        // Nobody has built with these words before: nothing of it is in a cache.
+        note(&place.path().join("requirements.txt"), &place.path().display().to_string())?;
+        let name = format!("{REBUILT}{round}");
+        let first = deploy(user, place.path(), &name).await?;
+        note(&place.path().join("main.py"), "changed")?;
+        let second = deploy(user, place.path(), &name).await?;
+        progress(&format!("single: built in {first:.1} s, and after a change in {second:.1} s"));
+        pairs.push((second, first));
+        user.does(&["stop", &name]).await?;
+    }
+    let figure = Figure::of_value_beside("single_rebuild_s", &pairs, REBUILD);
+    Ok(figure.with_note(format!("samples/{REBUILT}, {REBUILDS} times; beside it the first build")))
+}
+
+fn note(file: &Path, words: &str) -> anyhow::Result<()> {
+    let mut file = OpenOptions::new().append(true).open(file)?;
+    Ok(writeln!(file, "\n# {words}")?)
+}
+
+async fn deploy(user: &User, folder: &Path, name: &str) -> anyhow::Result<f64> {
+    kernel::settled().await?;
+    let began = Instant::now();
+    user.deploy(folder, name, 1).await?;
+    Ok(began.elapsed().as_secs_f64())
 }
 
 /// Pairs in turns: the platform, then the raw API.

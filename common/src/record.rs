@@ -12,6 +12,7 @@ pub mod operation;
 pub mod owed;
 pub mod path;
 pub mod release;
+pub mod restored;
 pub mod route;
 pub mod scale;
 

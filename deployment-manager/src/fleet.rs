@@ -1,7 +1,7 @@
 //! What is known of the nodes: their records, the node manager's verdicts, what was last listed on
 //! each. Kept in memory, rebuilt at start, refreshed on hints of change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chassis::records::{Error, Stored, load};
@@ -29,6 +29,8 @@ struct Member {
     /// Whether its agent has heard of this leadership.
     announced: bool,
     listed: Option<Listed>,
+    /// Containers that the store knows nothing of and that are left alone.
+    left: BTreeSet<ContainerName>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,8 +59,7 @@ impl Fleet {
         for (node, verdict) in found {
             let agent = Agent { node: node.name.clone(), address: node.agent };
             let known = before.get(&node.name).filter(|known| known.agent == agent);
-            let member =
-                known.cloned().unwrap_or(Member { agent, verdict, announced: false, listed: None });
+            let member = known.cloned().unwrap_or_else(|| Member::new(agent, verdict));
             members.insert(node.name, Member { verdict, ..member });
         }
         let verdicts = |members: &BTreeMap<NodeName, Member>| -> Vec<(NodeName, Verdict)> {
@@ -96,6 +97,17 @@ impl Fleet {
         }
     }
 
+    /// Keeps what is left alone on a node.
+    pub(crate) fn note_left(&self, node: &NodeName, left: BTreeSet<ContainerName>) -> News {
+        let mut members = self.members();
+        let Some(member) = members.get_mut(node) else { return News::Same };
+        if member.left == left {
+            return News::Same;
+        }
+        member.left = left;
+        News::Changed
+    }
+
     /// Keeps what was found on a node; returns the instances whose containers are not as they were.
     pub(crate) fn note_listed(
         &self,
@@ -131,6 +143,12 @@ impl Fleet {
 
     fn members(&self) -> MutexGuard<'_, BTreeMap<NodeName, Member>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Member {
+    fn new(agent: Agent, verdict: Verdict) -> Self {
+        Member { agent, verdict, announced: false, listed: None, left: BTreeSet::new() }
     }
 }
 

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use chassis::owed;
 use chassis::reconcile::{Outcome, Reconcile};
 use chassis::records;
-use common::failure::Failure;
-use common::name::LegacyName;
+use common::failure::{Failure, FailureCode};
+use common::id::Epoch;
+use common::name::{LegacyName, NodeName};
 use common::port::bus;
 use common::record::deployment::{Deployment, State};
 use jiff::Timestamp;
@@ -23,7 +24,7 @@ use crate::domain::step::Step;
 use crate::note::{self, Held};
 use crate::observe::{Found, observe};
 use crate::records as stored;
-use crate::shared::Shared;
+use crate::shared::{Refused, Shared};
 
 /// How many steps one call makes before it lets others have their turn.
 const STEPS: usize = 32;
@@ -44,6 +45,9 @@ pub(crate) enum Error {
     /// Another leader of this service has taken over.
     #[error("another deployment manager leads")]
     Deposed,
+    /// The node does not listen to this epoch.
+    #[error("node {node} has heard epoch {seen}")]
+    Refused { node: NodeName, seen: Epoch },
     #[error("{0}")]
     Hindered(Failure),
 }
@@ -212,6 +216,14 @@ impl Reconcile for Deployments {
         match self.work(instance).await {
             // Somebody wants something else by now, or a read was stale.
             Err(Error::Records(records::Error::Changed)) => Ok(Outcome::Again(Duration::ZERO)),
+            Err(Error::Refused { node, seen }) => match self.shared.refused(&node, seen).await {
+                Refused::Deposed => Err(Error::Deposed),
+                Refused::Held => {
+                    let words =
+                        format!("node {node} was led from another store, and is left as it is");
+                    Err(Error::Hindered(Failure::new(FailureCode::NodeUnavailable, words)))
+                }
+            },
             Err(Error::Deposed) => {
                 self.shared.deposed.notify_one();
                 Err(Error::Deposed)

@@ -89,7 +89,37 @@ impl DeploymentManager {
             () = self.prepare(condition) => {}
         }
         let store = self.shared.ports.store.as_ref();
-        futures::join!(self.work(lifecycle), watch_store(store, condition, lifecycle));
+        futures::join!(
+            self.work(lifecycle),
+            watch_store(store, condition, lifecycle),
+            self.tell_held(lifecycle)
+        );
+    }
+
+    /// Says which nodes do not listen because they were led from another store.
+    async fn tell_held(&self, lifecycle: &Lifecycle) {
+        let condition = lifecycle.condition("nodes");
+        let mut held = self.shared.held();
+        let telling = async {
+            loop {
+                let names: Vec<String> =
+                    held.borrow_and_update().keys().map(ToString::to_string).collect();
+                if names.is_empty() {
+                    condition.holds();
+                } else {
+                    let nodes = names.join(", ");
+                    condition.fails(format!("{nodes}: led from another store, which this one took the place of; nothing is started or removed there"));
+                }
+                if held.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = lifecycle.stopping() => {}
+            () = telling => {}
+        }
     }
 
     async fn work(&self, lifecycle: &Lifecycle) {

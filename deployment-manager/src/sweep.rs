@@ -2,9 +2,10 @@
 //!
 //! A container of ours is wanted exactly by the replica of its instance that has its number, its
 //! generation and its node. What a stale leader made, what a dead node brought back, what could not be
-//! removed while its node was away: all of it is found here, by label.
+//! removed while its node was away: all of it is found here, by label. What was made before an operator
+//! accepted another store, and this one knows nothing of, is not judged: it goes on, and is named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,11 +15,14 @@ use common::name::{InstanceName, LegacyName, NodeName};
 use common::port::container::Container;
 use common::port::nodes::{self, Agent, Removal};
 use common::port::store;
-use common::record::deployment::{Deployment, Slot, SlotState};
+use common::record::deployment::{Deployment, Goal, Slot, SlotState};
+use common::record::path;
+use common::record::restored::RestoredRecord;
 use futures::stream::{self, StreamExt as _};
 
+use crate::fleet::News;
 use crate::records as stored;
-use crate::shared::Shared;
+use crate::shared::{Refused, Shared};
 
 const REMOVED_AT_ONCE: usize = 8;
 
@@ -75,19 +79,31 @@ impl Nodes {
         node: &NodeName,
         containers: Vec<Container>,
     ) -> Result<Vec<Container>, Error> {
+        let store = self.shared.ports.store.as_ref();
+        let restored = records::load::<RestoredRecord>(store, &path::restored()).await?;
+        let restored = restored.map(|stored| stored.record);
         let mut deployments: BTreeMap<InstanceName, Option<Deployment>> = BTreeMap::new();
-        let mut unwanted = Vec::new();
+        let (mut unwanted, mut left) = (Vec::new(), BTreeSet::new());
         for container in containers {
             if !deployments.contains_key(&container.instance) {
                 let name = LegacyName::from(container.instance.clone());
-                let found = stored::deployment(self.shared.ports.store.as_ref(), &name).await?;
+                let found = stored::deployment(store, &name).await?;
                 let found = found.map(|stored| stored.record);
                 deployments.insert(container.instance.clone(), found);
             }
             let deployment = deployments.get(&container.instance).and_then(Option::as_ref);
-            if !deployment.is_some_and(|deployment| wants(deployment, node, &container)) {
+            if deployment.is_some_and(|deployment| wants(deployment, node, &container)) {
+                continue;
+            }
+            if is_left_alone(deployment, restored.as_ref(), &container) {
+                left.insert(container.name);
+            } else {
                 unwanted.push(container);
             }
+        }
+        if self.shared.fleet.note_left(node, left.clone()) == News::Changed {
+            let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+            tracing::warn!(%node, containers = %left.join(", "), "the store does not know these containers, which were there when it was accepted: they go on until their instance is deployed again");
         }
         Ok(unwanted)
     }
@@ -111,6 +127,19 @@ fn wants(deployment: &Deployment, node: &NodeName, container: &Container) -> boo
     deployment.slots.iter().any(is_it)
 }
 
+/// Whether a container that nobody wants is of a store before this one, which did not say that it should go:
+/// this one has no word on it until it serves the instance itself.
+fn is_left_alone(
+    deployment: Option<&Deployment>,
+    restored: Option<&RestoredRecord>,
+    container: &Container,
+) -> bool {
+    restored.is_some_and(|restored| container.epoch <= restored.epoch)
+        && deployment.is_none_or(|deployment| {
+            deployment.goal == Goal::Running && deployment.serving.is_none()
+        })
+}
+
 /// Tells an agent who leads, before anything else is asked of it.
 pub(crate) async fn announce(shared: &Shared, agent: &Agent) -> Result<(), nodes::Error> {
     shared.ports.nodes.announce(agent, shared.issuer()).await?;
@@ -131,9 +160,11 @@ impl Reconcile for Nodes {
         let Some(agent) = self.shared.fleet.agent(node) else { return Ok(Outcome::Settled) };
         match self.sweep(&agent).await {
             Ok(()) => Ok(Outcome::Again(self.shared.config.sweep_every)),
-            Err(Error::Node(err @ nodes::Error::StaleEpoch { .. })) => {
-                self.shared.deposed.notify_one();
-                Err(err.into())
+            Err(Error::Node(err @ nodes::Error::StaleEpoch { seen, .. })) => {
+                match self.shared.refused(node, seen).await {
+                    Refused::Deposed => Err(err.into()),
+                    Refused::Held => Ok(Outcome::Again(self.shared.config.sweep_every)),
+                }
             }
             // A node that is away is the node manager's business; it is looked at again in its turn.
             Err(Error::Node(nodes::Error::Unreachable { .. })) => {

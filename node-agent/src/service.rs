@@ -1,5 +1,6 @@
 //! The agent as a service of the chassis: its routes and its loops.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -8,11 +9,13 @@ use async_trait::async_trait;
 use chassis::http::callers;
 use chassis::lifecycle::Lifecycle;
 use chassis::service::{Error, Service};
+use common::id::Epoch;
 use common::port::Nodes;
 use common::service::ServiceName;
 
 use crate::agent::Agent;
 use crate::config::Config;
+use crate::ledger::Entries;
 use crate::local::LocalNodes;
 use crate::ports::Ports;
 use crate::{cleaning, health, http, keeper, meter};
@@ -27,6 +30,18 @@ impl NodeAgent {
     /// Reads the ledger.
     pub fn open(ports: Ports, config: Config) -> io::Result<Self> {
         Ok(NodeAgent { agent: Arc::new(Agent::open(ports, config)?) })
+    }
+
+    /// The highest epoch that this agent has heard of each service.
+    pub fn heard(&self) -> BTreeMap<ServiceName, Epoch> {
+        self.agent.ledger.read().heard().clone()
+    }
+
+    /// Another store has the word from now on, in which the deployment manager begins after this epoch: what it
+    /// says counts, also where generations are lower than before. Nothing is started or removed by this.
+    pub async fn accept_restore(&self, epoch: Epoch) -> io::Result<()> {
+        let accept = |entries: &mut Entries| Ok(((), entries.accept_restore(epoch)));
+        self.agent.ledger.change(accept).await.map_err(io::Error::other)
     }
 
     /// This agent as the only node that services of the same process know.

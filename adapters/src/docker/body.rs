@@ -25,13 +25,20 @@ const OPEN_FILES: i64 = 4096;
 /// Where a container lives: what the specification leaves to the machine.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Site<'a> {
+    /// As [`label::HOME`].
+    pub(super) home: Option<&'a str>,
     pub(super) host_ip: IpAddr,
     pub(super) network: &'a str,
     /// The image as this engine knows it.
     pub(super) image: &'a str,
 }
 
-pub(super) fn labels(spec: &ContainerSpec, epoch: Epoch) -> HashMap<String, String> {
+pub(super) fn labels(
+    spec: &ContainerSpec,
+    epoch: Epoch,
+    home: Option<&str>,
+) -> HashMap<String, String> {
+    let home = home.map(|home| (label::HOME, home.to_owned()));
     let labels = [
         (label::PLATFORM, APP.to_owned()),
         (label::INSTANCE, spec.instance.to_string()),
@@ -43,7 +50,7 @@ pub(super) fn labels(spec: &ContainerSpec, epoch: Epoch) -> HashMap<String, Stri
         (label::EPOCH, epoch.to_string()),
         (label::SPEC, spec.hash()),
     ];
-    labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    labels.into_iter().chain(home).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 pub(super) fn create(spec: &ContainerSpec, epoch: Epoch, site: Site<'_>) -> ContainerCreateBody {
@@ -52,7 +59,7 @@ pub(super) fn create(spec: &ContainerSpec, epoch: Epoch, site: Site<'_>) -> Cont
         image: Some(site.image.to_owned()),
         user: Some(USER.to_owned()),
         env: Some(environment(spec)),
-        labels: Some(labels(spec, epoch)),
+        labels: Some(labels(spec, epoch, site.home)),
         exposed_ports: Some(vec![port.clone()]),
         stop_timeout: Some(STOP_SECONDS),
         host_config: Some(host_config(spec, &port, site)),
@@ -184,6 +191,7 @@ mod tests {
 
     fn site() -> Site<'static> {
         Site {
+            home: None,
             host_ip: "192.0.2.7".parse().unwrap(),
             network: "avishkar_net_3",
             image: "sha256:00",
@@ -206,6 +214,13 @@ mod tests {
         let published = host.port_bindings.unwrap()["8080/tcp"].clone().unwrap();
         assert_eq!(published[0].host_ip.as_deref(), Some("192.0.2.7"));
         assert_eq!(published[0].host_port.as_deref(), Some("20001"));
+    }
+
+    #[test]
+    fn a_container_says_whose_it_is_where_there_may_be_several_platforms() {
+        let of = |home| create(&spec(), Epoch(4), Site { home, ..site() }).labels.unwrap();
+        assert_eq!(of(None).get(label::HOME), None);
+        assert_eq!(of(Some("/state/up")).get(label::HOME).map(String::as_str), Some("/state/up"));
     }
 
     #[test]

@@ -4,21 +4,26 @@
 //! after a crash or a restart, so that apps answer while no process of the platform runs.
 
 use std::collections::HashMap;
+use std::fs;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use bollard::exec::StartExecResults;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, HostConfig, HostConfigLogConfig, Mount,
-    MountType, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, ExecConfig, HostConfig, HostConfigLogConfig,
+    Mount, MountType, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
     StartContainerOptions, StopContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
+use bytes::Bytes;
 use common::digest::Digest;
 use common::port::container::label;
 use common::port::containers::Error;
+use futures::TryStreamExt as _;
 
 use super::failure::{attempt, classify, is_missing, within};
 use super::{QUICK, START};
@@ -31,6 +36,8 @@ pub(super) const LABEL: &str = "avishkar.edge";
 /// Where it has the folder `edge/table` of its platform.
 pub(super) const TABLE_FOLDER: &str = "/var/lib/avishkar/edge";
 const MEMORY: i64 = 512 * 1024 * 1024;
+/// A larger table is none that this platform wrote.
+const TABLE_BYTES: usize = 64 * 1024 * 1024;
 /// Requests under way get as long when it is replaced.
 const STOP_SECONDS: i32 = 20;
 
@@ -40,6 +47,8 @@ pub struct EdgeContainerSettings {
     /// The engine's Unix socket.
     pub socket: PathBuf,
     pub image: String,
+    /// The folder of the platform: as whose it is known.
+    pub home: PathBuf,
     /// The address of front ports and of the listener for host names.
     pub bind: IpAddr,
     /// The folder of `table.json`, and of what the edge has accepted.
@@ -97,6 +106,27 @@ impl EdgeContainer {
         Ok(found.is_some_and(|found| found.ours && found.state == State::Running))
     }
 
+    /// The table that a running edge has kept, as it sees its own folders: those may be others by now than the
+    /// ones of that name. None where it does not run, or has none.
+    pub async fn kept_table(&self) -> Result<Option<Bytes>, Error> {
+        if !self.is_running().await? {
+            return Ok(None);
+        }
+        let path = format!("{TABLE_FOLDER}/accepted.json");
+        let cmd = Some(vec!["cat".to_owned(), path]);
+        let reading = ExecConfig { attach_stdout: Some(true), cmd, ..ExecConfig::default() };
+        let read = within(QUICK, self.docker.create_exec(NAME, reading)).await?;
+        let started = within(QUICK, self.docker.start_exec(&read.id, None)).await?;
+        let StartExecResults::Attached { output, .. } = started else { return Ok(None) };
+        let gathered = output.try_fold(Vec::new(), async |mut table, piece| {
+            table.extend_from_slice(&piece.into_bytes());
+            table.truncate(TABLE_BYTES);
+            Ok(table)
+        });
+        let table = within(QUICK, gathered).await?;
+        Ok(Some(table).filter(|table| !table.is_empty()).map(Bytes::from))
+    }
+
     /// Makes sure that it is gone; requests under way end first, within a bound.
     pub async fn remove(&self) -> Result<(), Error> {
         match self.look().await? {
@@ -115,7 +145,8 @@ impl EdgeContainer {
         }
     }
 
-    /// The settings and the image's id: whatever changes makes another container.
+    /// The settings, the image's id and which folders those are today: whatever changes makes another container. One
+    /// that was made before a folder was moved away goes on in the moved one.
     async fn fingerprint(&self) -> Result<String, Error> {
         let image = &self.settings.image;
         let id = match attempt(QUICK, self.docker.inspect_image(image)).await? {
@@ -126,7 +157,9 @@ impl EdgeContainer {
             }
             Err(err) => return Err(classify(err)),
         };
-        Ok(Digest::of(format!("{:?} {id}", self.settings).as_bytes()).to_string())
+        let folders = [&self.settings.table_folder, &self.settings.run_folder];
+        let folders = folders.map(|folder| fs::metadata(folder).ok().map(|found| found.ino()));
+        Ok(Digest::of(format!("{:?} {id} {folders:?}", self.settings).as_bytes()).to_string())
     }
 
     async fn look(&self) -> Result<Option<Found>, Error> {
@@ -172,6 +205,7 @@ impl EdgeContainerSettings {
             labels: Some(HashMap::from([
                 (label::PLATFORM.to_owned(), EDGE.to_owned()),
                 (LABEL.to_owned(), fingerprint.to_owned()),
+                (label::HOME.to_owned(), self.home.display().to_string()),
             ])),
             host_config: Some(host),
             ..ContainerCreateBody::default()
@@ -261,6 +295,7 @@ mod tests {
         let settings = EdgeContainerSettings {
             socket: "/run/docker.sock".into(),
             image: "avishkar/edge:dev".to_owned(),
+            home: "/state/a:b".into(),
             bind: IpAddr::from([127, 0, 0, 1]),
             table_folder: "/state/a:b/table".into(),
             run_folder: "/state/a:b/run".into(),

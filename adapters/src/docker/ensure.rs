@@ -93,7 +93,9 @@ impl Engine {
         let network = claim.network();
         let mut missing = None;
         for image in self.image_names(&spec.image) {
-            let site = Site { host_ip: self.settings.host_ip, network: &network, image: &image };
+            let home = self.settings.home.as_deref();
+            let host_ip = self.settings.host_ip;
+            let site = Site { home, host_ip, network: &network, image: &image };
             let body = body::create(spec, epoch, site);
             let made = self.docker.create_container(Some(options.clone()), body);
             match attempt(START, made).await? {

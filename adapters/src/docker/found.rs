@@ -155,7 +155,7 @@ mod tests {
             files: Vec::new(),
             health_path: None,
         };
-        body::labels(&spec, Epoch(9))
+        body::labels(&spec, Epoch(9), None)
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tokio::sync::OnceCell;
 use super::body::{APP, NETWORK};
 use super::failure::{attempt, classify, is_missing, said, within};
 use super::subnets::Subnets;
-use super::{QUICK, START};
+use super::{QUICK, START, Settings};
 use table::{Released, Table};
 
 const NAME: &str = "avishkar_net_";
@@ -39,6 +39,7 @@ const TRIES: usize = 64;
 pub(super) struct Networks {
     docker: Docker,
     subnets: Subnets,
+    home: Option<String>,
     loaded: OnceCell<()>,
     table: Mutex<Table>,
     /// Networks are made one after another: the engine would make two of one name.
@@ -72,10 +73,11 @@ impl Drop for Claim {
 }
 
 impl Networks {
-    pub(super) fn new(docker: Docker, subnets: Subnets) -> Self {
+    pub(super) fn new(docker: Docker, settings: &Settings) -> Self {
         Networks {
             docker,
-            subnets,
+            subnets: settings.subnets,
+            home: settings.home.clone(),
             loaded: OnceCell::new(),
             table: Mutex::default(),
             making: tokio::sync::Mutex::default(),
@@ -223,12 +225,14 @@ impl Networks {
         let Some(subnet) = self.subnets.subnet(number) else { return Ok(Created::AddressesTaken) };
         let addresses = IpamConfig { subnet: Some(subnet), ..IpamConfig::default() };
         let bridge = (BRIDGE_OPTION.to_owned(), format!("{BRIDGE}{name}"));
+        let home = self.home.iter().map(|home| (label::HOME.to_owned(), home.clone()));
+        let kind = (label::PLATFORM.to_owned(), NETWORK.to_owned());
         let request = NetworkCreateRequest {
             name: format!("{NAME}{name}"),
             driver: Some("bridge".to_owned()),
             options: Some(HashMap::from([bridge])),
             ipam: Some(Ipam { config: Some(vec![addresses]), ..Ipam::default() }),
-            labels: Some(HashMap::from([(label::PLATFORM.to_owned(), NETWORK.to_owned())])),
+            labels: Some(home.chain([kind]).collect()),
             ..NetworkCreateRequest::default()
         };
         let Err(err) = attempt(START, self.docker.create_network(request)).await? else {

@@ -69,6 +69,12 @@ impl EmbeddedBus {
         Ok(EmbeddedBus { shared: Arc::new(Shared { live, topics, queue }) })
     }
 
+    /// Completes when the file cannot be used any more, with why: nothing that was acknowledged is lost, and another
+    /// process that opens it goes on.
+    pub async fn failed(&self) -> Arc<Error> {
+        self.shared.live.ended().await
+    }
+
     /// Writes what was accepted and closes the file; every later call is `Unavailable`. A bus that
     /// is only dropped closes its file soon after.
     pub async fn close(&self) -> Result<(), Error> {

@@ -1,12 +1,14 @@
 //! The open database: read by many at once, written by one thread, opened anew after a failure.
 
 use std::fs;
+use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::failure::{self, Error};
@@ -22,13 +24,16 @@ const LARGE: u64 = 32 * 1024 * 1024;
 pub(super) struct Live {
     medium: Box<dyn Medium>,
     current: RwLock<Result<Database, Arc<Error>>>,
+    /// Why it cannot be used any more.
+    ended: watch::Sender<Option<Arc<Error>>>,
 }
 
 impl Live {
     /// Blocks.
     pub(super) fn open(medium: Box<dyn Medium>) -> Result<Self, Error> {
         let database = open(medium.as_ref())?;
-        Ok(Live { medium, current: RwLock::new(Ok(database)) })
+        let ended = watch::Sender::default();
+        Ok(Live { medium, current: RwLock::new(Ok(database)), ended })
     }
 
     pub(super) fn medium(&self) -> &dyn Medium {
@@ -43,6 +48,26 @@ impl Live {
     /// Why there is no database; none if there is one.
     pub(super) fn lost(&self) -> Option<Arc<Error>> {
         self.current().as_ref().err().map(Arc::clone)
+    }
+
+    /// It cannot be used any more before another process opens it.
+    pub(super) fn end(&self, cause: &Arc<Error>) {
+        self.ended.send_if_modified(|ended| {
+            let is_first = ended.is_none();
+            ended.get_or_insert_with(|| Arc::clone(cause));
+            is_first
+        });
+    }
+
+    /// Completes when the database cannot be used any more, with why.
+    pub(super) async fn ended(&self) -> Arc<Error> {
+        let mut ended = self.ended.subscribe();
+        let ended = ended.wait_for(Option::is_some).await;
+        match ended.ok().and_then(|ended| ended.clone()) {
+            Some(cause) => cause,
+            // The sender is our own.
+            None => pending().await,
+        }
     }
 
     /// Opens the database that was let go of.
@@ -73,14 +98,20 @@ impl Live {
             let transaction = database.begin_read().map_err(|err| live.failed(err.into()))?;
             look(&transaction).map_err(|err| live.failed(err))
         });
-        match timeout(within, looking).await {
+        let seen = match timeout(within, looking).await {
             Ok(Ok(seen)) => seen,
             Ok(Err(ended)) => Err(Arc::new(match ended.try_into_panic() {
                 Ok(panic) => failure::of_panic(self.medium.path(), panic.as_ref()),
                 Err(_) => Error::Closed { path: self.medium.path().to_owned() },
             })),
             Err(_) => Err(Arc::new(Error::Overloaded { path: self.medium.path().to_owned() })),
+        };
+        if let Err(cause) = &seen
+            && cause.is_final()
+        {
+            self.end(cause);
         }
+        seen
     }
 
     pub(super) fn failed(&self, err: redb::Error) -> Arc<Error> {

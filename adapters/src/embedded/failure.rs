@@ -20,8 +20,8 @@ pub enum Error {
     /// A later version of the program has written the folder.
     #[error("{} is of format {found} and this version knows {known}: start the newer version", .folder.display())]
     Newer { folder: PathBuf, found: u32, known: u32 },
-    /// The file is not what was written: other bytes, or fewer.
-    #[error("{} is damaged: put a backup in its place, or move it away to begin without it", .file.display())]
+    /// The file is not what was written: other bytes, or fewer, or none at all.
+    #[error("{} is damaged or gone: put a backup in its place, or begin without it", .file.display())]
     Damaged {
         file: PathBuf,
         #[source]
@@ -61,6 +61,12 @@ impl Error {
     /// Whether the database can be opened and written again without anybody's help but room.
     pub(super) fn is_passing(&self) -> bool {
         matches!(self, Error::DiskFull { .. })
+    }
+
+    /// Whether this process cannot use the database any more, whatever it does: what the system remembers of the
+    /// file may not be what the disk holds. A new process reads it anew.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Error::Damaged { .. } | Error::NotWritable { .. } | Error::Failed { .. })
     }
 }
 
@@ -137,8 +143,7 @@ mod tests {
             "state cannot be written to: give this user the right to, or choose another folder";
         assert_eq!(told(ErrorKind::ReadOnlyFilesystem), not_writable);
         assert_eq!(told(ErrorKind::PermissionDenied), not_writable);
-        let damaged =
-            "state is damaged: put a backup in its place, or move it away to begin without it";
+        let damaged = "state is damaged or gone: put a backup in its place, or begin without it";
         assert_eq!(told(ErrorKind::UnexpectedEof), damaged);
         let failed = "state cannot be used: check its disk, then start again";
         assert_eq!(told(ErrorKind::Other), failed);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::failure::{self, Error};
+use super::{bus, medium, store};
 
 /// What this version writes, and the newest that it reads. A change of redb's own format counts.
 const FORMAT: u32 = 1;
@@ -54,6 +55,19 @@ impl Folder {
 
     pub fn path(&self) -> &Path {
         &self.held.path
+    }
+
+    /// Makes way for a new database in the place of one that is damaged or gone. Returns the name that what is
+    /// left of it has from now on; none if nothing is left, or if the file is none of the databases.
+    pub fn set_aside(&self, file: &Path) -> Result<Option<PathBuf>, Error> {
+        let is_database =
+            [bus::FILE, store::FILE].iter().any(|name| self.path().join(name) == file);
+        if !is_database {
+            return Ok(None);
+        }
+        medium::set_aside(file)
+            .and_then(|aside| self.sync().map(|()| aside))
+            .map_err(|err| failure::of_io(file, err))
     }
 
     /// Makes names in the folder durable: syncing a file does not sync its name.

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use super::failure::{self, Error};
-use super::{bus, folder, store};
+use super::{bus, folder, medium, store};
 
 /// How every file of redb begins, as its format lays down.
 const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
@@ -53,7 +53,7 @@ fn is_free(path: &Path) -> Result<(), Error> {
 fn begins_well(file: &Path) -> Result<(), Error> {
     let mut opened = match File::open(file) {
         Ok(opened) => opened,
-        Err(err) if is_absent(err.kind()) => return Ok(()),
+        Err(err) if is_absent(err.kind()) => return was_never_there(file),
         Err(err) => return Err(failure::of_io(file, err)),
     };
     let mut beginning = [0; MAGIC.len()];
@@ -62,6 +62,14 @@ fn begins_well(file: &Path) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Damaged { file: file.to_owned(), source: "it does not begin as a database".into() })
+}
+
+fn was_never_there(file: &Path) -> Result<(), Error> {
+    match medium::is_missing(file) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Error::Damaged { file: file.to_owned(), source: medium::MISSING.into() }),
+        Err(err) => Err(failure::of_io(file, err)),
+    }
 }
 
 fn is_absent(kind: ErrorKind) -> bool {
@@ -113,6 +121,12 @@ mod tests {
         redb::Database::create(place.path().join("fresh.redb")).unwrap();
         fs::rename(place.path().join("fresh.redb"), &store).unwrap();
         assert_eq!(look(place.path()).unwrap(), Look::Known { format: 1 });
+        fs::write(store.with_extension("made"), "").unwrap();
+        assert_eq!(look(place.path()).unwrap(), Look::Known { format: 1 });
+        fs::remove_file(&store).unwrap();
+        let refused = look(place.path()).unwrap_err();
+        assert!(matches!(refused, Error::Damaged { ref file, .. } if *file == store), "{refused}");
+        fs::remove_file(store.with_extension("made")).unwrap();
         fs::write(place.path().join("format"), "2\n").unwrap();
         assert!(matches!(look(place.path()), Err(Error::Newer { found: 2, known: 1, .. })));
     }

@@ -1,13 +1,17 @@
 //! Where the bytes of a database are.
 
 use std::fmt::Debug;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use redb::{Builder, Database, DatabaseError};
 
 use super::folder::Folder;
+
+/// Stands beside a database from when it was made: so one that is gone is missed, and not made anew in silence.
+const SIGN: &str = "made";
+pub(super) const MISSING: &str = "it is gone";
 
 /// Where the bytes of a database are: a file, or in tests something worse.
 pub trait Medium: Debug + Send + Sync + 'static {
@@ -40,6 +44,39 @@ impl FileMedium {
         self.folder.sync()?;
         Ok(())
     }
+
+    /// Notes that the database is there.
+    fn sign(&self) -> io::Result<()> {
+        let sign = self.path.with_extension(SIGN);
+        if sign.try_exists()? {
+            return Ok(());
+        }
+        File::create(&sign)?.sync_all()?;
+        self.folder.sync()
+    }
+}
+
+/// Whether a database was there once and is gone.
+pub(super) fn is_missing(file: &Path) -> io::Result<bool> {
+    Ok(!file.try_exists()? && file.with_extension(SIGN).try_exists()?)
+}
+
+/// Makes way for a new database: what is left of this one gets another name, which is returned, or none if
+/// there is nothing left.
+pub(super) fn set_aside(file: &Path) -> io::Result<Option<PathBuf>> {
+    let mut aside = None;
+    if file.try_exists()? {
+        let names = (1..=u32::MAX).map(|number| file.with_extension(format!("damaged-{number}")));
+        for name in names {
+            if !name.try_exists()? {
+                fs::rename(file, &name)?;
+                aside = Some(name);
+                break;
+            }
+        }
+    }
+    remove(&file.with_extension(SIGN))?;
+    Ok(aside)
 }
 
 fn remove(file: &Path) -> io::Result<()> {
@@ -51,9 +88,13 @@ fn remove(file: &Path) -> io::Result<()> {
 
 impl Medium for FileMedium {
     fn open(&self, builder: &Builder) -> Result<Database, DatabaseError> {
+        if is_missing(&self.path)? {
+            return Err(io::Error::new(ErrorKind::InvalidData, MISSING).into());
+        }
         if !self.path.try_exists()? {
             self.make(builder)?;
         }
+        self.sign()?;
         builder.open(&self.path)
     }
 

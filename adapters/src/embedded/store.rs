@@ -70,6 +70,12 @@ impl EmbeddedStore {
         EmbeddedStore { session: Arc::new(self.session.another()) }
     }
 
+    /// Completes when the file cannot be used any more, with why: nothing that was acknowledged is lost, and another
+    /// process that opens it goes on.
+    pub async fn failed(&self) -> Arc<Error> {
+        self.shared().live.ended().await
+    }
+
     /// Writes what was accepted and closes the file for all clients; every later call is
     /// `Unavailable`. A store that is only dropped closes its file soon after.
     pub async fn close(&self) -> Result<(), Error> {

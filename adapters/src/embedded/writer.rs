@@ -201,6 +201,7 @@ impl<W: Work> Writer<W> {
             Health::Resting { cause, until: Instant::now() + REST }
         } else {
             self.work.stopped();
+            self.live.end(&cause);
             Health::Dead { cause }
         };
     }

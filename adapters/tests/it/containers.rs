@@ -136,6 +136,7 @@ async fn an_engine_that_is_not_there_yet_is_unavailable() {
         subnets: "10.222.0.0/20".parse().unwrap(),
         build_env: folder.path().to_owned(),
         registry: None,
+        home: None,
     });
     let refused = containers.list().await;
     assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");

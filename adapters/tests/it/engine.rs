@@ -93,6 +93,7 @@ impl Engine {
             subnets: "10.222.0.0/20".parse().unwrap(),
             build_env: "/nowhere".into(),
             registry: setting("AVISHKAR_TEST_REGISTRY"),
+            home: None,
         });
         let docker = Docker::connect_with_unix_defaults().unwrap();
         let instance = fresh_instance();

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::up::given::Given;
 use super::up::needs::needs;
-use super::up::settings::{From, Settings};
+use super::up::settings::Settings;
 use crate::cli::Doctor;
 use crate::doctor::{Check, Verdict, default_folder, examine};
 use crate::failure::Failure;
@@ -14,8 +15,8 @@ pub(crate) async fn run(args: Doctor, output: Output) -> anyhow::Result<()> {
         Some(data) => std::path::absolute(data)?,
         None => default_folder()?,
     };
-    let from = From { data: &data, files: args.config.as_deref(), overrides: &args.overrides };
-    let settings = Settings::read(from).map_err(|err| Failure::usage(&err))?;
+    let given = Given::kept_under(&data, args.config.as_deref(), &args.overrides)?;
+    let settings = Settings::read(given.sources(&data)).map_err(|err| Failure::usage(&err))?;
     let checks = examine(&needs(&settings, &data)).await;
     output.answer(&json!({ "checks": checks }), &text(&checks))?;
     let fails = |check: &&Check| matches!(check.verdict, Verdict::Failure(_));

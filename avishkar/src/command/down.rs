@@ -5,17 +5,18 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use adapters::docker::Remains;
+use adapters::docker::{Home, Remains};
 use adapters::embedded::{self, Folder, Look};
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::up::settings::{From, Settings};
+use super::up::given::Given;
+use super::up::settings::Settings;
 use crate::cli::Down;
 use crate::doctor;
 use crate::failure::{Failure, Obstacle};
@@ -32,18 +33,20 @@ pub(crate) async fn run(args: Down, output: Output) -> anyhow::Result<()> {
         Some(data) => std::path::absolute(data)?,
         None => doctor::default_folder()?,
     };
-    let from = From { data: &data, files: None, overrides: &[] };
-    let settings = Settings::read(from).map_err(|err| Failure::usage(&err))?;
+    let given = Given::kept_under(&data, args.config.as_deref(), &args.overrides)?;
+    let settings = Settings::read(given.sources(&data)).map_err(|err| Failure::usage(&err))?;
     let socket = &settings.node_agent.meant.socket;
-    check_home(socket, &data).await?;
-    let unit = if args.uninstall { unit::uninstall().await? } else { None };
+    let homes = check_home(socket, &data).await?;
+    // A unit whose folder is gone would fail at each start of the machine.
+    let uninstalls = args.uninstall || (args.purge && unit::is_of(&data));
+    let unit = if uninstalls { unit::uninstall(&data).await? } else { None };
     let ended = end_process(&data, output).await?;
     // Nobody starts it again in the middle. A folder without a format is nobody's, or somebody else's.
     let is_platforms = embedded::look(&data).map_err(Failure::from)? != Look::New;
     let held = if is_platforms { Some(Folder::hold(&data).map_err(Failure::from)?) } else { None };
     output.progress("removing its containers and networks");
     let remains = Remains::new(socket).map_err(Failure::Engine)?;
-    let removed = remains.remove().await.map_err(Failure::Engine)?;
+    let removed = remains.remove(&homes).await.map_err(Failure::Engine)?;
     // Without the right to it, or without the program, there are no rules of ours either.
     drop(node_agent::remove_firewall(socket, &settings.firewall.image).await);
     let kept = match (is_platforms, args.purge) {
@@ -61,16 +64,25 @@ pub(crate) async fn run(args: Down, output: Output) -> anyhow::Result<()> {
 }
 
 /// The containers of this machine are those of the platform of this folder, if they are anybody's. An engine
-/// that does not answer says nothing of it.
-pub(super) async fn check_home(socket: &Path, data: &Path) -> Result<(), Failure> {
-    let Ok(remains) = Remains::new(socket) else { return Ok(()) };
-    let Ok(Some(home)) = remains.home().await else { return Ok(()) };
-    let same = home == data
-        || fs::canonicalize(&home)
-            .ok()
-            .is_some_and(|home| fs::canonicalize(data).ok() == Some(home));
-    if same {
-        return Ok(());
+/// that does not answer says nothing of it. Returns the names that the folder has, or had.
+pub(super) async fn check_home(socket: &Path, data: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let canonical = fs::canonicalize(data).ok();
+    let mut names: Vec<PathBuf> =
+        [Some(data.to_owned()), canonical].into_iter().flatten().collect();
+    let Ok(remains) = Remains::new(socket) else { return Ok(names) };
+    let home = match remains.home().await {
+        Ok(Home::Folder(home)) => home,
+        Ok(Home::Agent) => {
+            let sentence = "the apps on this machine are those of a node of a cluster";
+            let advice = "stop them there, with `avishkar stop`; one machine is not both";
+            return Err(Obstacle::PlatformElsewhere.failure(sentence, advice));
+        }
+        Ok(Home::Nobody) | Err(_) => return Ok(names),
+    };
+    let is_it = |home: &PathBuf| names.contains(home);
+    if is_it(&home) || fs::canonicalize(&home).is_ok_and(|home| is_it(&home)) {
+        names.push(home);
+        return Ok(names);
     }
     let home = home.display();
     let sentence = format!("the platform on this machine keeps everything in {home}");

@@ -2,18 +2,15 @@
 
 mod platform;
 
-use common::name::LegacyName;
-
 use super::instance::Instance;
+use crate::cli::Status;
 use crate::client::Client;
 use crate::output::{Output, table};
 
-pub(crate) async fn run(
-    client: &Client,
-    name: Option<&LegacyName>,
-    output: Output,
-) -> anyhow::Result<()> {
-    let Some(name) = name else { return platform::run(client, output).await };
+pub(crate) async fn run(client: &Client, args: &Status, output: Output) -> anyhow::Result<()> {
+    let Some(name) = &args.name else {
+        return platform::run(client, args.data.as_deref(), output).await;
+    };
     let instance: Instance = client.get(&format!("/api/v1/instances/{name}")).await?;
     output.answer(&instance, &text(&instance))
 }

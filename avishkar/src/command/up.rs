@@ -6,29 +6,33 @@
 
 mod detached;
 mod door;
+pub(super) mod given;
+mod installed;
 pub(super) mod needs;
+mod restore;
 pub(super) mod settings;
 mod told;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::node_agent::NodeAgent;
 use adapters::docker::EdgeContainer;
-use anyhow::Context as _;
 use chassis::process::{self, Part, Process};
+use chassis::system::SystemClock;
 use chassis::telemetry;
 use common::port::Nodes;
-use serde_json::json;
 
 use super::down;
 use crate::cli::Up;
 use crate::doctor;
-use crate::failure::Failure;
+use crate::failure::{Failure, Obstacle};
 use crate::output::Output;
-use crate::unit;
-use crate::wiring::{Within, node_agent};
+use crate::wiring::{Damaged, Within, node_agent};
+use given::Given;
 use needs::needs;
-use settings::{From, Settings};
+use restore::{Accept, Witnesses};
+use settings::Settings;
 
 /// All services write to one log.
 const LOG_FILE: &str = "avishkar_logs.log";
@@ -38,69 +42,89 @@ pub(crate) async fn run(args: Up, output: Output) -> anyhow::Result<()> {
         Some(data) => std::path::absolute(data)?,
         None => doctor::default_folder()?,
     };
-    let from = From { data: &data, files: args.config.as_deref(), overrides: &args.overrides };
-    let mut settings = Settings::read(from).map_err(|err| Failure::usage(&err))?;
+    let given = Given::typed(args.config.as_deref(), &args.overrides)?;
+    let mut settings = Settings::read(given.sources(&data)).map_err(|err| Failure::usage(&err))?;
     if output.is_json() {
         // Standard output is for the one answer; the file has the logs.
         settings.telemetry.format = telemetry::Format::None;
     }
+    let accept = if args.accept_restore { Accept::Yes } else { Accept::No };
+    let start = Start { data: &data, given: &given, needs: needs(&settings, &data), accept };
     if args.install {
-        return install(&args, data, output).await;
+        return installed::start(&start, output).await;
     }
     if args.detach {
-        return detached::start(&args, &data, &needs(&settings, &data), output).await;
+        return detached::start(&start, output).await;
     }
-    for warning in doctor::preflight(&needs(&settings, &data)).await? {
-        output.progress(&warning.to_string());
+    start.preflight(output).await?;
+    let ran = run_here(settings, &start, output).await;
+    doctor::note_end(&data, ran.as_ref().err());
+    ran
+}
+
+/// A platform that is to be started.
+struct Start<'a> {
+    data: &'a Path,
+    given: &'a Given,
+    needs: doctor::Settings,
+    accept: Accept,
+}
+
+impl Start<'_> {
+    /// What keeps it from starting here is an error; the rest is told.
+    async fn preflight(&self, output: Output) -> Result<(), Failure> {
+        let forgiven: &[Obstacle] = match self.accept {
+            Accept::Yes => &[Obstacle::FolderDamaged],
+            Accept::No => &[],
+        };
+        for warning in doctor::preflight(&self.needs, forgiven).await? {
+            output.progress(&warning.to_string());
+        }
+        down::check_home(&self.needs.socket, self.data).await.map(drop)
     }
-    down::check_home(&settings.node_agent.meant.socket, &data).await?;
-    let within = Within::open(&data).map_err(Failure::from)?;
+}
+
+async fn run_here(settings: Settings, start: &Start<'_>, output: Output) -> anyhow::Result<()> {
+    let damaged = match start.accept {
+        Accept::Yes => Damaged::SetAside,
+        Accept::No => Damaged::Refuse,
+    };
+    let within = Within::open(start.data, damaged).map_err(Failure::from)?;
+    start.given.keep(start.data)?;
     let log_file = telemetry::start(&settings.telemetry, LOG_FILE)?;
-    let lived = Box::pin(live(settings, &data, &within, log_file, output)).await;
+    let lived = Box::pin(live(settings, start, &within, log_file, output)).await;
     let closed = within.close().await.map_err(Failure::from);
     lived?;
     Ok(closed?)
 }
 
-/// What the platform is started with another time, but for its folder.
-fn arguments(args: &Up) -> anyhow::Result<Vec<String>> {
-    let mut arguments = Vec::new();
-    if let Some(folder) = &args.config {
-        let folder = std::path::absolute(folder)?;
-        let folder = folder.to_str().context("--config is not UTF-8")?;
-        arguments.extend(["--config".to_owned(), folder.to_owned()]);
-    }
-    for (key, value) in &args.overrides {
-        arguments.extend(["--set".to_owned(), format!("{key}={value}")]);
-    }
-    Ok(arguments)
-}
-
-async fn install(args: &Up, folder: PathBuf, output: Output) -> anyhow::Result<()> {
-    let program = std::env::current_exe()?;
-    let settings = unit::Settings { program, folder, arguments: arguments(args)? };
-    let installed = unit::install(&settings).await?;
-    let mut text = format!("{} is installed, and runs", installed.file.display());
-    for note in &installed.notes {
-        text.push_str(&format!("\n  {note}"));
-    }
-    text.push_str(&format!("\n  its output: {}", installed.logs));
-    let said = json!({ "unit": installed.file, "logs": installed.logs, "notes": installed.notes });
-    output.answer(&said, &text)
-}
-
 async fn live(
     settings: Settings,
-    data: &Path,
+    start: &Start<'_>,
     within: &Within,
     log_file: Option<PathBuf>,
     output: Output,
 ) -> anyhow::Result<()> {
+    let data = start.data;
     secret(data)?;
-    let edge = door::prepare(&settings)?;
+    let edge = door::prepare(&settings, data)?;
+    let agent = agent(&settings, data)?;
+    let store = within.session();
+    let witnesses = Witnesses {
+        data,
+        store: store.as_ref(),
+        clock: &SystemClock,
+        agent: &agent,
+        node: &settings.node_agent.meant.node,
+        edge: &edge,
+        table_folder: &settings.load_balancer.meant.edge_folders().0,
+    };
+    if let Some(left) = restore::settle(&witnesses, start.accept).await? {
+        output.progress(&left.to_string());
+    }
     let server = settings.app_manager.frame.http.advertised.clone();
     let process =
-        Process::bind(place(settings, within)?, log_file.as_deref()).map_err(not_bound)?;
+        Process::bind(place(settings, agent, within)?, log_file.as_deref()).map_err(not_bound)?;
     let lifecycles = process.lifecycles();
     let beside = async {
         let telling = async {
@@ -113,6 +137,11 @@ async fn live(
         biased;
         ended = process.run() => Ok(ended?),
         refused = beside => refused,
+        cause = within.failed() => {
+            let sentence = format!("{} cannot be used any more by this process", data.display());
+            let advice = "start it again, which the unit does by itself: what was accepted is kept; see what `dmesg` says of the disk";
+            Err(Obstacle::FolderFailed.because(cause, sentence, advice).into())
+        }
     }
 }
 
@@ -133,24 +162,30 @@ async fn hold_open(edge: &EdgeContainer) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn agent(settings: &Settings, data: &Path) -> anyhow::Result<NodeAgent> {
+    let config = settings.node_agent.meant.clone();
+    let wall = node_agent::firewall(&config.socket, &settings.firewall.image)?;
+    node_agent::make(config, wall, Some(data))
+}
+
 /// Makes the services, each with the ports that this process has for it.
-fn place(settings: Settings, within: &Within) -> anyhow::Result<Vec<Part>> {
-    let wall = node_agent::firewall(&settings.node_agent.meant.socket, &settings.firewall.image)?;
+fn place(settings: Settings, agent: NodeAgent, within: &Within) -> anyhow::Result<Vec<Part>> {
     let Settings {
         app_manager,
         deployment_manager,
         node_manager,
         load_balancer,
-        node_agent: agent,
+        monitoring,
+        node_agent,
         ..
     } = settings;
-    let (agent, agent_http) = (node_agent::make(agent.meant, wall)?, agent.frame.http);
     let nodes: Arc<dyn Nodes> = agent.local_nodes();
     let balancer = load_balancer.meant.place(within, Arc::clone(&nodes));
     let routes = balancer.local_routes();
+    let watching = monitoring.meant.place(within, Arc::clone(&routes))?;
     let deployments = deployment_manager.meant.place(within, Arc::clone(&nodes), routes)?;
     Ok(vec![
-        Part { service: Arc::new(agent), http: agent_http },
+        Part { service: Arc::new(agent), http: node_agent.frame.http },
         Part {
             service: node_manager.meant.place(within, Arc::clone(&nodes)),
             http: node_manager.frame.http,
@@ -158,6 +193,7 @@ fn place(settings: Settings, within: &Within) -> anyhow::Result<Vec<Part>> {
         Part { service: Arc::new(balancer), http: load_balancer.frame.http },
         Part { service: deployments, http: deployment_manager.frame.http },
         Part { service: app_manager.meant.place(within, nodes)?, http: app_manager.frame.http },
+        Part { service: watching, http: monitoring.frame.http },
     ])
 }
 

@@ -15,6 +15,7 @@ use rustix::fs::{Access, access, statvfs};
 use super::check::Check;
 use super::engine;
 use super::folder::{Folder, Seen};
+use super::left::Left;
 use super::ports::Listening;
 use super::settings::Settings;
 
@@ -31,6 +32,7 @@ pub(super) struct Observed {
     pub(super) engine_room: Option<u64>,
     pub(super) folder: Folder,
     pub(super) listening: Listening,
+    pub(super) left: Option<Left>,
     pub(super) clocks: Clocks,
     /// None where the kernel does not tell.
     pub(super) memory: Option<Memory>,
@@ -63,6 +65,7 @@ pub(super) async fn machine(settings: &Settings) -> Observed {
         engine,
         folder: folder(&settings.folder),
         listening: Listening::of_machine(settings),
+        left: Left::load(&settings.folder),
         clocks: Clocks {
             now,
             latest_file: latest_file(&settings.folder),

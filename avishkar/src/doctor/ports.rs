@@ -11,7 +11,7 @@ use crate::failure::{Obstacle, who_listens};
 /// Front ports that the edge leaves alone anyway: other programs are known by them.
 const RESERVED: [u16; 7] = [2181, 2375, 2376, 2377, 2378, 2379, 2380];
 /// So many ports are named; more of them are counted.
-const NAMED: usize = 5;
+const NAMED: usize = 8;
 
 /// Which parts of the platform run, and have their ports rightly.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +71,17 @@ pub(super) fn services(settings: &Settings, listening: &Listening, ours: Ours) -
         _ => format!("ports {} of this machine are taken by {holder}", listed(&ports)),
     };
     Check::failing(name, Obstacle::PortInUse.failure(sentence, who_listens(*first)))
+}
+
+/// An edge that runs has its port for host names: it is looked for, not believed. Nothing is said where it does.
+pub(super) fn edge(settings: &Settings, listening: &Listening) -> Option<Check> {
+    let port = settings.edge.host_names;
+    if listening.taken.contains_key(&port) {
+        return None;
+    }
+    let sentence = format!("the edge runs, and nobody listens on its port {port}");
+    let advice = "see `docker logs avishkar-edge`; `avishkar up` starts it again where it ended";
+    Some(Check::failing("edge", Obstacle::NotReady.failure(sentence, advice)))
 }
 
 /// The edge leaves front ports alone that others have: only without any there is no URL.
@@ -217,6 +228,9 @@ mod tests {
         assert_eq!([verdict(true, false), verdict(false, true)], [taken, taken]);
         let edge = Ours { services: false, edge: true };
         assert_eq!(front(&settings(), &all, edge).verdict, Verdict::Fine);
+        assert_eq!(super::edge(&settings(), &all), None);
+        let deaf = super::edge(&settings(), &listening(&[8010, 2000])).unwrap();
+        assert_eq!(deaf.verdict, Verdict::Failure(Obstacle::NotReady));
     }
 
     #[test]
@@ -226,7 +240,8 @@ mod tests {
         let some = checked(&[2222, 2049]);
         assert_eq!(some.verdict, Verdict::Warning);
         assert!(some.sentence.contains("2049, 2222"), "{}", some.sentence);
-        assert!(checked(&[2001, 2002, 2003, 2004, 2005, 2006, 2007]).sentence.contains("2 more"));
+        let ten: Vec<u16> = (2001..=2010).collect();
+        assert!(checked(&ten).sentence.contains("2 more"));
         let every: Vec<u16> = (2000..=2999).collect();
         assert_eq!(checked(&every).verdict, Verdict::Failure(Obstacle::PortInUse));
     }

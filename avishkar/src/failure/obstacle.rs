@@ -2,6 +2,7 @@
 //! `docs/errors/`, and an exit code of its own.
 
 use std::io::ErrorKind;
+use std::path::Path;
 
 use adapters::docker::Unusable;
 use adapters::embedded;
@@ -27,11 +28,18 @@ pub(crate) enum Obstacle {
     SystemdAbsent,
     PlatformElsewhere,
     EdgeNameTaken,
+    StoreReplaced,
+    FolderFailed,
+    NotReady,
 }
 
 impl Obstacle {
-    #[cfg(test)]
-    pub(crate) const ALL: [Obstacle; 14] = [
+    /// The one of this code.
+    pub(crate) fn named(code: &str) -> Option<Self> {
+        Obstacle::ALL.into_iter().find(|obstacle| obstacle.code() == code)
+    }
+
+    pub(crate) const ALL: [Obstacle; 17] = [
         Obstacle::DockerAbsent,
         Obstacle::DockerForbidden,
         Obstacle::DockerTooOld,
@@ -46,6 +54,9 @@ impl Obstacle {
         Obstacle::SystemdAbsent,
         Obstacle::PlatformElsewhere,
         Obstacle::EdgeNameTaken,
+        Obstacle::StoreReplaced,
+        Obstacle::FolderFailed,
+        Obstacle::NotReady,
     ];
 
     /// Stable, as the table in `docs/exit-codes.md` has it.
@@ -65,6 +76,9 @@ impl Obstacle {
             Obstacle::SystemdAbsent => 21,
             Obstacle::PlatformElsewhere => 22,
             Obstacle::EdgeNameTaken => 23,
+            Obstacle::StoreReplaced => 24,
+            Obstacle::FolderFailed => 25,
+            Obstacle::NotReady => 26,
         }
     }
 
@@ -84,6 +98,9 @@ impl Obstacle {
             Obstacle::SystemdAbsent => "SYSTEMD_ABSENT",
             Obstacle::PlatformElsewhere => "PLATFORM_ELSEWHERE",
             Obstacle::EdgeNameTaken => "EDGE_NAME_TAKEN",
+            Obstacle::StoreReplaced => "STORE_REPLACED",
+            Obstacle::FolderFailed => "FOLDER_FAILED",
+            Obstacle::NotReady => "NOT_READY",
         }
     }
 
@@ -93,8 +110,13 @@ impl Obstacle {
         Failure::Obstacle { obstacle: self, sentence, advice, source: None }
     }
 
-    fn because(self, source: impl Into<Cause>, sentence: String, advice: &str) -> Failure {
-        let (advice, source) = (advice.to_owned(), Some(source.into()));
+    pub(crate) fn because(
+        self,
+        source: impl Into<Cause>,
+        sentence: String,
+        advice: impl Into<String>,
+    ) -> Failure {
+        let (advice, source) = (advice.into(), Some(source.into()));
         Failure::Obstacle { obstacle: self, sentence, advice, source }
     }
 }
@@ -123,20 +145,24 @@ impl From<embedded::Error> for Failure {
         use embedded::Error as E;
         match err {
             E::InUse { folder, by } => {
-                let who = by.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
+                let who =
+                    by.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
                 Obstacle::FolderInUse.failure(
                     format!("{who} uses the folder {}", folder.display()),
                     "`avishkar down` stops the platform that runs there; --data names another folder",
                 )
             }
             E::Newer { folder, found, known } => Obstacle::FolderNewer.failure(
-                format!("{} is of format {found}, and this version knows {known}", folder.display()),
+                format!(
+                    "{} is of format {found}, and this version knows {known}",
+                    folder.display()
+                ),
                 "start the newer version, or name another folder with --data; nothing was changed",
             ),
             E::Damaged { file, source } => Obstacle::FolderDamaged.because(
                 source,
-                format!("{} is damaged", file.display()),
-                "put a backup in its place, or move it away to begin without it; nothing was changed",
+                format!("{} is damaged or gone", file.display()),
+                without(&file),
             ),
             E::NotWritable { path, source } => Obstacle::FolderNotWritable.because(
                 source,
@@ -162,11 +188,31 @@ impl From<BindError> for Failure {
             BindError::Bind { address, source } if source.kind() == ErrorKind::AddrInUse => {
                 let port = address.port();
                 let sentence = format!("port {port} of this machine is taken by another program");
-                Obstacle::PortInUse.because(source, sentence, &who_listens(port))
+                Obstacle::PortInUse.because(source, sentence, who_listens(port))
             }
             err @ (BindError::Bind { .. } | BindError::Tls(_)) => Failure::Listener(err),
         }
     }
+}
+
+/// What to do where a file of the folder cannot be used.
+fn without(file: &Path) -> String {
+    let backup = "put a backup of the whole folder in its place";
+    let is_database = file.extension().is_some_and(|extension| extension == "redb");
+    match file.parent().filter(|_| is_database) {
+        Some(folder) => {
+            let accept = accept_restore(folder);
+            format!(
+                "{backup}, or go on without the file: {accept}; apps go on, nothing was changed"
+            )
+        }
+        None => format!("{backup}; nothing was changed"),
+    }
+}
+
+/// The command that goes on with what a folder says.
+pub(crate) fn accept_restore(folder: &Path) -> String {
+    format!("`avishkar up --accept-restore --data {}`", folder.display())
 }
 
 /// How to find out who has a port.
@@ -208,6 +254,21 @@ mod tests {
             assert_eq!(told(&failure).0, code, "{failure}");
             assert!(told(&failure).1.contains("state"), "{failure}");
         }
+    }
+
+    #[test]
+    fn what_to_do_about_a_damaged_file_is_one_command_unless_only_a_backup_helps() {
+        let advice = |file: &str| {
+            let Failure::Obstacle { advice, .. } = embedded_damage(file) else { panic!("{file}") };
+            advice
+        };
+        let store = advice("/state/up/store.redb");
+        assert!(store.contains("`avishkar up --accept-restore --data /state/up`"), "{store}");
+        assert!(!advice("/state/up/format").contains("--accept-restore"));
+    }
+
+    fn embedded_damage(file: &str) -> Failure {
+        Failure::from(embedded::Error::Damaged { file: file.into(), source: "x".into() })
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub(super) struct Unit {
     pub(super) arguments: Vec<String>,
 }
 
+/// What stands before the folder in the unit's command.
+const FOLDER: &str = " up --data ";
+
 /// What a unit of either scope keeps to: the kernel refuses the rest, whoever asks.
 const FOR_ALL: &str = "\
 NoNewPrivileges=yes
@@ -55,7 +58,7 @@ impl Unit {
         let folder = path(&self.folder)?;
         let arguments = self.arguments.iter().map(|argument| text(argument));
         let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
-        let command = [quoted(program), "up".to_owned(), "--data".to_owned(), argument(folder)];
+        let command = [quoted(program), FOLDER.trim().to_owned(), argument(folder)];
         let command = command.into_iter().chain(arguments.into_iter().map(argument));
         let command = command.collect::<Vec<_>>().join(" ");
         let hopeless = hopeless();
@@ -93,14 +96,28 @@ WantedBy={target}
     }
 }
 
-/// Trying again does not help where somebody has to do something first.
+/// The folder that a unit's text names, as it stands there, if it is another one than this.
+pub(super) fn other_folder(unit: &str, folder: &Path) -> Result<Option<String>, Failure> {
+    let own = argument(path(folder)?);
+    let command = unit.lines().find(|line| line.starts_with("ExecStart="));
+    let named = command.and_then(|command| command.split_once(FOLDER)).map(|(_, rest)| rest);
+    let Some(rest) = named.filter(|rest| !rest.starts_with(&own)) else { return Ok(None) };
+    let quoted = rest.strip_prefix('"').and_then(|rest| rest.split_once('"'));
+    Ok(quoted.map(|(folder, _)| folder.replace("$$", "$").replace("%%", "%")))
+}
+
+/// Trying again does not help where somebody has to do something first. An engine that is not there may come back.
 fn hopeless() -> String {
     let obstacles = [
+        Obstacle::DockerForbidden,
         Obstacle::DockerTooOld,
         Obstacle::FolderNewer,
         Obstacle::FolderDamaged,
         Obstacle::FolderNotWritable,
         Obstacle::ClusterRuns,
+        Obstacle::PlatformElsewhere,
+        Obstacle::EdgeNameTaken,
+        Obstacle::StoreReplaced,
     ];
     let codes = [crate::failure::USAGE].into_iter().chain(obstacles.map(Obstacle::exit_code));
     codes.map(|code| code.to_string()).collect::<Vec<_>>().join(" ")
@@ -190,7 +207,18 @@ mod tests {
         assert!(matches!(refused, Err(Failure::Usage(_))));
     }
 
-    /// Only where systemd is installed: the text itself is compared above.
+    #[test]
+    fn a_unit_of_another_folder_is_known_by_its_text() {
+        let folder = "/srv/50% of $USER";
+        let text = Unit { folder: folder.into(), ..unit(Scope::User) }.render().unwrap();
+        assert_eq!(other_folder(&text, Path::new(folder)).unwrap(), None);
+        for other in ["/srv/50%", "/var/lib/avishkar"] {
+            let found = other_folder(&text, Path::new(other)).unwrap();
+            assert_eq!(found.as_deref(), Some(folder));
+        }
+        assert_eq!(other_folder("[Unit]\n", Path::new(folder)).unwrap(), None);
+    }
+
     #[test]
     #[expect(clippy::disallowed_methods, reason = "systemd's own program judges the file")]
     fn systemd_finds_nothing_wrong_with_the_units() {
@@ -206,7 +234,9 @@ mod tests {
             };
             let mut verify = Command::new("systemd-analyze");
             verify.args(["verify", "--man=no", whose]).arg(&file);
-            let Ok(judged) = verify.output() else { return };
+            let judged = verify.output();
+            let judged =
+                judged.expect("systemd-analyze judges the units: `make test` installs systemd");
             let said = String::from_utf8_lossy(&judged.stderr);
             let ours: Vec<&str> = said.lines().filter(|line| line.contains("avishkar")).collect();
             assert!(ours.is_empty(), "{whose}: {said}");

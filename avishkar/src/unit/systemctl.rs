@@ -59,6 +59,14 @@ impl Systemctl {
         state.is_ok_and(|state| matches!(state.as_str(), "active" | "activating" | "reloading"))
     }
 
+    /// How what the unit runs ended last; none where it has not.
+    pub(super) async fn exit_code(&self) -> Option<u8> {
+        let words = ["show", "--property=ExecMainStatus", "--value", NAME];
+        let output = run("systemctl", &self.arguments(&words), QUICK).await.ok()?;
+        let code: u8 = String::from_utf8_lossy(&output.stdout).trim().parse().ok()?;
+        Some(code).filter(|code| *code > 0)
+    }
+
     /// Has a user's unit run without the user being signed in. The system's runs anyway.
     pub(super) async fn linger(&self) -> anyhow::Result<()> {
         match self.scope {

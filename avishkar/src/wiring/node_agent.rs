@@ -60,12 +60,17 @@ impl Wiring for File {
     }
 
     async fn connect(config: Config, _: &Frame) -> anyhow::Result<Arc<dyn Service>> {
-        Ok(Arc::new(make(config, Arc::new(Iptables))?))
+        Ok(Arc::new(make(config, Arc::new(Iptables), None)?))
     }
 }
 
-/// The agent of this machine, for callers of the same process too.
-pub(crate) fn make(config: Config, firewall: Arc<dyn Firewall>) -> anyhow::Result<NodeAgent> {
+/// The agent of this machine, for callers of the same process too; `home` is the folder of a platform that is
+/// on this machine alone.
+pub(crate) fn make(
+    config: Config,
+    firewall: Arc<dyn Firewall>,
+    home: Option<&Path>,
+) -> anyhow::Result<NodeAgent> {
     let subnets = config.subnets.parse().context("docker.subnets is not a range of addresses")?;
     let settings = docker::Settings {
         socket: config.socket.clone(),
@@ -73,6 +78,7 @@ pub(crate) fn make(config: Config, firewall: Arc<dyn Firewall>) -> anyhow::Resul
         subnets,
         build_env: config.build_env_folder.clone(),
         registry: config.registry.clone(),
+        home: home.map(|home| home.display().to_string()),
     };
     let ports = Ports {
         containers: Arc::new(DockerContainers::new(settings)),

@@ -14,12 +14,22 @@ pub(crate) struct Within {
     store: EmbeddedStore,
 }
 
+/// What is done about a file that is damaged or gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damaged {
+    Refuse,
+    /// It is set aside, and another takes its place.
+    SetAside,
+}
+
 impl Within {
     /// Takes the folder for this process alone. Blocks, longer after a crash.
-    pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(folder: &Path, damaged: Damaged) -> Result<Self, Error> {
         let folder = Folder::open(folder)?;
-        let bus = EmbeddedBus::open(&folder, Arc::new(SystemClock), Retention::default())?;
-        Ok(Within { bus, store: EmbeddedStore::open(&folder)? })
+        let clock = || Arc::new(SystemClock);
+        let bus = || EmbeddedBus::open(&folder, clock(), Retention::default());
+        let bus = open_one(&folder, damaged, bus)?;
+        Ok(Within { bus, store: open_one(&folder, damaged, || EmbeddedStore::open(&folder))? })
     }
 
     pub(crate) fn bus(&self) -> Arc<dyn Bus> {
@@ -31,9 +41,33 @@ impl Within {
         Arc::new(self.store.session())
     }
 
+    /// Completes when one of the two cannot be used any more in this process, with why.
+    pub(crate) async fn failed(&self) -> Arc<Error> {
+        tokio::select! {
+            biased;
+            cause = self.bus.failed() => cause,
+            cause = self.store.failed() => cause,
+        }
+    }
+
     /// Writes what was accepted, and closes both.
     pub(crate) async fn close(self) -> Result<(), Error> {
         self.bus.close().await?;
         self.store.close().await
+    }
+}
+
+fn open_one<T>(
+    folder: &Folder,
+    damaged: Damaged,
+    open: impl Fn() -> Result<T, Error>,
+) -> Result<T, Error> {
+    match open() {
+        Err(Error::Damaged { file, source }) if damaged == Damaged::SetAside => {
+            let aside = folder.set_aside(&file)?;
+            tracing::warn!(file = %file.display(), ?aside, error = source.as_ref() as &dyn std::error::Error, "a new one takes its place");
+            open()
+        }
+        opened => opened,
     }
 }

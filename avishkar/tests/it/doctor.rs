@@ -128,6 +128,26 @@ fn a_platform_that_runs_has_its_folder_rightly_and_a_damaged_folder_is_named() {
 }
 
 #[test]
+fn a_platform_that_has_its_folder_and_does_not_answer_is_not_well() {
+    let place = tempfile::tempdir().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let socket = engine(place.path(), ("28.0.4", "1.48"), json!([]));
+    let data = place.path().join("data");
+    let _running = Folder::open(&data).unwrap();
+    let mut command = avishkar(&["--json", "doctor", "--data"], &home);
+    command.arg(&data).arg("--set").arg(format!("node-agent.docker.socket={}", socket.display()));
+    for service in ["app-manager", "deployment-manager", "node-manager", "load-balancer"] {
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        command.arg("--set").arg(format!("{service}.http.address={nobody}"));
+    }
+    let output = command.output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = told["checks"].as_array().unwrap();
+    let services = checks.iter().find(|check| check["name"] == "services").unwrap();
+    assert_eq!((output.status.code(), &services["code"]), (Some(8), &json!("NOT_READY")));
+}
+
+#[test]
 fn somebody_elses_container_with_the_name_of_the_edge_is_named() {
     let place = tempfile::tempdir().unwrap();
     let stranger = json!({ "Names": ["/avishkar-edge"], "Labels": { "shop": "1" } });

@@ -13,8 +13,14 @@ mod up;
 
 use std::process::{Command, Output};
 
-const SERVICES: [&str; 5] =
-    ["app-manager", "deployment-manager", "node-manager", "load-balancer", "node-agent"];
+const SERVICES: [&str; 6] = [
+    "app-manager",
+    "deployment-manager",
+    "node-manager",
+    "load-balancer",
+    "monitoring",
+    "node-agent",
+];
 const SECRET: &str = "a secret that is long enough to sign with";
 
 /// Runs the binary with these arguments and variables, and no others of ours.

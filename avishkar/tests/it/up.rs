@@ -12,11 +12,13 @@ use crate::{avishkar, said};
 
 /// Its edge runs, so that the ports of this machine do not matter, and there is no image of it.
 fn started(place: &Path, words: &[&str]) -> Output {
-    let edge = json!({ "Names": ["/avishkar-edge"], "Labels": { "avishkar.platform": "edge", "avishkar.edge": "" } });
+    let data = place.join("data");
+    let labels = json!({ "avishkar.platform": "edge", "avishkar.edge": "", "avishkar.home": data });
+    let edge = json!({ "Names": ["/avishkar-edge"], "Labels": labels });
     let socket = engine(place, ("28.0.4", "1.48"), json!([edge]));
     let home = tempfile::tempdir().unwrap();
-    let data = place.join("data");
-    let services = ["app-manager", "deployment-manager", "node-manager", "load-balancer"];
+    let services =
+        ["app-manager", "deployment-manager", "node-manager", "load-balancer", "monitoring"];
     // All are held at once, so that no two are the same.
     let listeners = services.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     let addresses = listeners.map(|listener| listener.local_addr().unwrap());
@@ -83,4 +85,42 @@ fn somebody_elses_container_with_the_name_of_the_edge_is_in_the_way_and_named() 
     );
     assert!(told["hint"].as_str().unwrap().contains("docker rm avishkar-edge"), "{told}");
     assert!(!data.exists());
+}
+
+#[test]
+fn down_means_the_engine_that_up_was_given_and_leaves_the_containers_of_others() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    fs::create_dir(&data).unwrap();
+    // A node of a cluster: its agent signs nothing.
+    let app = json!({ "Names": ["/shop_instance_1"], "Labels": { "avishkar.platform": "app" } });
+    let socket = engine(place.path(), ("28.0.4", "1.48"), json!([app]));
+    let given = json!({
+        "config": null, "files": {},
+        "overrides": [["node-agent.docker.socket", socket.to_str().unwrap()]],
+    });
+    fs::write(data.join("given.json"), given.to_string()).unwrap();
+    let words = ["--json", "down", "--data", data.to_str().unwrap()];
+    let output = avishkar(&words, &place).output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stderr).unwrap();
+    let expected = (Some(22), &json!("PLATFORM_ELSEWHERE"));
+    assert_eq!((output.status.code(), &told["code"]), expected, "{told}");
+}
+
+#[test]
+fn a_file_that_is_gone_is_told_with_the_command_that_goes_on_without_it() {
+    let place = tempfile::tempdir().unwrap();
+    let first = started(place.path(), &["--json"]);
+    assert!(said(&first.stderr).contains("there is no image"), "{}", said(&first.stderr));
+    fs::remove_file(place.path().join("docker.sock")).unwrap();
+    let store = place.path().join("data/store.redb");
+    fs::rename(&store, place.path().join("data/elsewhere")).unwrap();
+    let second = started(place.path(), &["--json"]);
+    let told: Value = serde_json::from_slice(&second.stderr).unwrap();
+    assert_eq!((second.status.code(), &told["code"]), (Some(17), &json!("FOLDER_DAMAGED")));
+    let hint = told["hint"].as_str().unwrap();
+    let command =
+        format!("`avishkar up --accept-restore --data {}`", place.path().join("data").display());
+    assert!(hint.contains(&command), "{hint}");
+    assert!(!store.exists(), "it is not made in silence");
 }

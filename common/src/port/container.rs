@@ -28,6 +28,9 @@ pub mod label {
     pub const IMAGE: &str = "avishkar.image";
     /// The port of the node that leads to the container.
     pub const HOST_PORT: &str = "avishkar.host-port";
+    /// The folder of the platform on one machine that made it, so that several can tell theirs apart; what an
+    /// agent of its own made has none.
+    pub const HOME: &str = "avishkar.home";
 }
 
 /// A container that should run on a node.

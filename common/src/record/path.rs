@@ -44,6 +44,10 @@ pub fn instance(name: &LegacyName) -> Path {
     path(format!("/avishkar/instances/{}/{name}", shard(name.as_str())))
 }
 
+pub fn schedule(name: &LegacyName) -> Path {
+    path(format!("/avishkar/schedules/{}/{name}", shard(name.as_str())))
+}
+
 pub fn deployment(name: &LegacyName) -> Path {
     path(format!("/avishkar/deployments/{}/{name}", shard(name.as_str())))
 }
@@ -84,6 +88,11 @@ pub fn candidate(service: ServiceName) -> Path {
 
 pub fn epoch(service: ServiceName) -> Path {
     path(format!("/avishkar/epochs/{service}"))
+}
+
+/// What stands here since an operator accepted a store that is not the one its nodes knew.
+pub fn restored() -> Path {
+    path("/avishkar/restored".to_owned())
 }
 
 /// `kind` is one of the service's own command kinds: lower-case letters and `-`.

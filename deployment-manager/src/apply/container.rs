@@ -56,7 +56,10 @@ impl<'a> Placed<'a> {
     }
 }
 
-/// A refused epoch is not the node's failure: somebody else leads.
+/// A refused epoch is not the node's failure: somebody else leads, or led it from another store.
 pub(super) fn unless_deposed(err: nodes::Error) -> Result<nodes::Error, Error> {
-    if matches!(err, nodes::Error::StaleEpoch { .. }) { Err(Error::Deposed) } else { Ok(err) }
+    match err {
+        nodes::Error::StaleEpoch { node, seen } => Err(Error::Refused { node, seen }),
+        err @ (nodes::Error::Unreachable { .. } | nodes::Error::Failed { .. }) => Ok(err),
+    }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use e2e::platform::{Ran, sample};
+use e2e::platform::{Ran, User, sample};
 use e2e::single::Single;
 use e2e::wait;
 use serde_json::Value;
@@ -56,10 +56,16 @@ async fn an_app_outlives_the_platform_and_the_engine_and_is_never_started_twice(
     assert_ne!(platform.process().unwrap(), running, "another build takes over");
     assert_eq!(container(&url).await.unwrap(), first, "and apps go on");
 
-    // Where the engine is somebody's, this part is for the machines where it is not.
-    let _killed: bool = platform.kill_engine().await.unwrap();
-    let back = wait::until("the app answers again", BACK_WITHIN, async || container(&url).await);
-    assert_eq!(back.await.unwrap(), first, "the same container runs again");
+    let back =
+        async || wait::until("it answers again", BACK_WITHIN, async || container(&url).await).await;
+    platform.kill_engine().await.unwrap();
+    assert_eq!(back().await.unwrap(), first, "the same container runs again");
+    assert_eq!(platform.containers_of("single").await.unwrap().len(), 1);
+    // As in a power cut: nobody is left who knows.
+    platform.kill().await.unwrap();
+    platform.kill_engine().await.unwrap();
+    platform.start().await.unwrap();
+    assert_eq!(back().await.unwrap(), first, "the same container runs again");
     assert_eq!(platform.containers_of("single").await.unwrap().len(), 1);
 
     let down = platform.run(&["down"]).await.unwrap();
@@ -75,6 +81,107 @@ async fn an_app_outlives_the_platform_and_the_engine_and_is_never_started_twice(
         Ok(())
     };
     wait::until("nothing of a stopped app is left", SOON, gone).await.unwrap();
+    platform.end().await.unwrap();
+}
+
+/// Does what is printed where a folder cannot be used, letter by letter; it only stays in the background.
+async fn follow_the_advice(platform: &Single, refused: &Ran) {
+    let folder = platform.folder().display();
+    let advice = format!("`avishkar up --accept-restore --data {folder}`");
+    assert!(refused.stderr.contains(&advice), "{refused:?}");
+    let up = platform.run(&["up", "--accept-restore", "--detach"]).await.unwrap();
+    assert_eq!(up.code, 0, "{up:?}");
+}
+
+/// Waits until the platform has looked for containers that nobody wants, and says that it leaves some.
+async fn left_alone(platform: &Single, name: &str) {
+    let log = platform.folder().join("logs/avishkar_logs.log");
+    let said = async || {
+        let log = fs::read_to_string(&log)?;
+        let says = log.lines().any(|line| {
+            line.contains("the store does not know these containers") && line.contains(name)
+        });
+        anyhow::ensure!(says, "nothing is said of it");
+        Ok(())
+    };
+    wait::until("it is named", BACK_WITHIN, said).await.unwrap();
+    let doctor = platform.run(&["doctor"]).await.unwrap();
+    assert!(doctor.stdout.contains("the store does not know what runs here as"), "{doctor:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_lost_costs_no_app_and_no_url() {
+    let platform = Single::new().await.unwrap();
+    let user = platform.up().await.unwrap();
+    let url = user.deploy(&sample("hello"), "single", 1).await.unwrap();
+    let first = container(&url).await.unwrap();
+    for _ in 0..2 {
+        platform.kill().await.unwrap();
+        platform.start().await.unwrap();
+    }
+    platform.kill().await.unwrap();
+
+    let store = platform.folder().join("store.redb");
+    let half = fs::metadata(&store).unwrap().len() / 2;
+    fs::OpenOptions::new().write(true).open(&store).unwrap().set_len(half).unwrap();
+    let damaged = platform.run(&["up"]).await.unwrap();
+    refused(&damaged, 17, "FOLDER_DAMAGED");
+    let doctor = platform.run(&["doctor"]).await.unwrap();
+    assert_eq!(doctor.code, 8, "it did not start: {doctor:?}");
+    // As somebody may who reads no further.
+    fs::rename(&store, platform.folder().join("store.old")).unwrap();
+    let gone = platform.run(&["up"]).await.unwrap();
+    refused(&gone, 17, "FOLDER_DAMAGED");
+    assert_eq!(container(&url).await.unwrap(), first, "nothing was touched");
+    follow_the_advice(&platform, &gone).await;
+    assert_eq!(container(&url).await.unwrap(), first, "it goes on");
+    left_alone(&platform, "single").await;
+    assert_eq!(container(&url).await.unwrap(), first, "and is not taken away later");
+
+    // What it does not know is taken over once it is deployed again.
+    let token = platform.folder().join("app-manager").join("one-time-token");
+    let user = User::first(&token).await.unwrap();
+    assert_eq!(user.deploy(&sample("hello"), "single", 1).await.unwrap(), url);
+    assert_ne!(container(&url).await.unwrap(), first);
+    assert_eq!(platform.containers_of("single").await.unwrap().len(), 1, "never twice");
+
+    // The whole folder is another one, while the edge has the old one.
+    let second = container(&url).await.unwrap();
+    platform.kill().await.unwrap();
+    platform.move_away().unwrap();
+    let replaced = platform.run(&["up"]).await.unwrap();
+    refused(&replaced, 24, "STORE_REPLACED");
+    assert_eq!(container(&url).await.unwrap(), second, "nothing was touched");
+    follow_the_advice(&platform, &replaced).await;
+    let back = wait::until("its URL is back", BACK_WITHIN, async || container(&url).await);
+    assert_eq!(back.await.unwrap(), second, "it goes on, behind an edge on today's folder");
+    left_alone(&platform, "single").await;
+    assert_eq!(container(&url).await.unwrap(), second, "and is not taken away later");
+    assert_eq!(platform.containers_of("single").await.unwrap().len(), 1, "never twice");
+    platform.kill().await.unwrap();
+    platform.start().await.unwrap();
+    assert_eq!(container(&url).await.unwrap(), second, "what was accepted is accepted");
+    platform.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn other_settings_take_over_and_are_those_that_down_means() {
+    let platform = Single::new().await.unwrap();
+    platform.up().await.unwrap();
+    let running = platform.process().unwrap();
+    let other = ["up", "--detach", "--set", "load-balancer.scaling.max_replicas=19"];
+    let taken = platform.run(&other).await.unwrap();
+    assert_eq!(taken.code, 0, "{taken:?}");
+    let second = platform.process().unwrap();
+    assert_ne!(second, running, "it runs with them");
+    platform.run(&other).await.unwrap();
+    assert_eq!(platform.process().unwrap(), second, "it is not started again for nothing");
+    let wrong =
+        platform.run(&["--json", "up", "--detach", "--set", "up.edge.image=example.org/none"]);
+    let wrong = wrong.await.unwrap();
+    assert_eq!(wrong.code, 1, "{wrong:?}");
+    let told: Value = serde_json::from_str(&wrong.stderr).unwrap();
+    assert_eq!(told["hint"], "`make images` makes it", "{told}");
     platform.end().await.unwrap();
 }
 

@@ -36,12 +36,16 @@ pub(crate) struct Entries {
     schema: u32,
     /// The highest epoch heard of each service.
     epochs: BTreeMap<ServiceName, Epoch>,
+    /// The last epoch that told of containers before another store was accepted. Generations of before are not
+    /// to be compared with those of now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    restored: Option<Epoch>,
     containers: BTreeMap<ContainerName, Entry>,
 }
 
 impl Default for Entries {
     fn default() -> Self {
-        Entries { schema: 1, epochs: BTreeMap::new(), containers: BTreeMap::new() }
+        Entries { schema: 1, epochs: BTreeMap::new(), restored: None, containers: BTreeMap::new() }
     }
 }
 
@@ -67,6 +71,19 @@ impl Entries {
         self.containers.values().map(|entry| &entry.spec)
     }
 
+    /// The highest epoch heard of each service.
+    pub(crate) fn heard(&self) -> &BTreeMap<ServiceName, Epoch> {
+        &self.epochs
+    }
+
+    /// Takes note that from now on another store has the word: whoever leads in it begins after `epoch`.
+    pub(crate) fn accept_restore(&mut self, epoch: Epoch) -> Change {
+        let restored = self.restored.max(Some(epoch));
+        let changed = if restored == self.restored { Change::None } else { Change::Made };
+        self.restored = restored;
+        changed
+    }
+
     /// Takes note of who speaks; refuses who is not the latest leader of its service.
     pub(crate) fn hear(&mut self, issuer: Issuer) -> Result<Change, Conflict> {
         match self.epochs.get(&issuer.service) {
@@ -89,7 +106,8 @@ impl Entries {
         let name = spec.name();
         let before = self.containers.get(&name).cloned();
         if let Some(told) = &before {
-            if told.spec.generation > spec.generation {
+            let is_comparable = Some(told.epoch) > self.restored;
+            if is_comparable && told.spec.generation > spec.generation {
                 return Err(Conflict::NewerGeneration { told: told.spec.generation });
             }
             if told.spec == *spec && told.epoch == issuer.epoch {

@@ -114,22 +114,32 @@ async fn a_verdict_is_written_once_and_only_again_when_it_changes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_death_during_an_outage_of_the_store_is_told_afterwards() {
+async fn a_death_during_an_outage_of_the_store_is_told_by_the_leader_after_it() {
     let world = World::with_nodes(1);
     let node = name("node-1");
-    world
-        .during(async {
-            world.until_verdict(&node, Verdict::Live).await;
-            seconds(10).await;
-            world.store.go_down();
-            world.nodes.set_reach(&node, Reach::Dead).await;
-            seconds(60).await;
-            world.store.come_back();
-            let began = Instant::now();
-            world.until_verdict(&node, Verdict::Dead).await;
-            assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-        })
-        .await;
+    let story = async {
+        world.until_verdict(&node, Verdict::Live).await;
+        seconds(10).await;
+        world.store.go_down();
+        world.nodes.set_reach(&node, Reach::Dead).await;
+        seconds(60).await;
+        world.store.come_back();
+        let began = Instant::now();
+        world.until_verdict(&node, Verdict::Dead).await;
+        // A new leader listens for as long as a node may be silent, and then judges.
+        assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    };
+    // Who cannot be sure that it leads ends, and is started again.
+    let lives = async {
+        loop {
+            drop(world.service().run(Lifecycle::new()).await);
+        }
+    };
+    tokio::select! {
+        biased;
+        () = story => {}
+        () = lives => {}
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,5 +185,5 @@ async fn a_node_manager_ends_when_another_one_leads() {
     };
     let both = async { futures::join!(running, story) };
     let (ended, ()) = timeout(Duration::from_mins(10), both).await.expect("the old one ends");
-    assert_eq!(ended, "another node manager leads");
+    assert!(ended.contains("another"), "{ended}");
 }

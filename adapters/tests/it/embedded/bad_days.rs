@@ -178,16 +178,34 @@ async fn a_damaged_file_is_refused_and_left_alone_or_harmless() {
 }
 
 #[tokio::test]
-async fn an_empty_file_is_damaged_and_a_missing_one_is_made() {
+async fn a_file_that_is_empty_or_gone_is_damaged_and_is_made_anew_only_where_it_is_set_aside() {
     let place = tempfile::tempdir().unwrap();
     let folder = Folder::open(place.path()).unwrap();
     fs::write(place.path().join("store.redb"), "").unwrap();
     let refused = EmbeddedStore::open(&folder).unwrap_err();
     assert!(matches!(refused, Error::Damaged { .. }), "{refused:?}");
     fs::remove_file(place.path().join("store.redb")).unwrap();
+    fs::remove_file(place.path().join("store.made")).unwrap();
     // What somebody began and did not finish.
     fs::write(place.path().join("store.new"), "half").unwrap();
-    EmbeddedStore::open(&folder).unwrap().commit(vec![make("/made")]).await.unwrap();
+    let store = EmbeddedStore::open(&folder).unwrap();
+    store.commit(vec![make("/made")]).await.unwrap();
+    store.close().await.unwrap();
+    let file = place.path().join("store.redb");
+    fs::rename(&file, place.path().join("elsewhere")).unwrap();
+    for refused in [EmbeddedStore::open(&folder).map(drop), EmbeddedStore::open(&folder).map(drop)]
+    {
+        assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+        assert!(!file.exists(), "it is not made in silence");
+    }
+    assert_eq!(folder.set_aside(&file).unwrap(), None, "nothing was left of it");
+    let store = EmbeddedStore::open(&folder).unwrap();
+    assert!(store.get(&path("/made")).await.unwrap().is_none());
+    store.close().await.unwrap();
+    let aside = folder.set_aside(&file).unwrap().unwrap();
+    assert!(aside.exists() && !file.exists(), "{}", aside.display());
+    assert_eq!(folder.set_aside(&place.path().join("format")).unwrap(), None);
+    EmbeddedStore::open(&folder).unwrap();
 }
 
 #[tokio::test]
@@ -205,6 +223,32 @@ async fn a_disk_that_fails_is_told_to_everybody_who_waits() {
         let expected = "the disk of the test cannot be used: check its disk, then start again";
         assert_eq!(cause.to_string(), expected);
     }
+    let ended = within(bus.failed()).await;
+    assert!(matches!(*ended, Error::Failed { .. }), "whoever runs it is told: {ended:?}");
+    let disk = Disk::default();
+    let store = EmbeddedStore::on(disk.clone()).unwrap();
+    disk.fail_after(0);
+    store.commit(vec![make("/lost")]).await.unwrap_err();
+    assert!(matches!(*within(store.failed()).await, Error::Failed { .. }));
+}
+
+#[tokio::test]
+async fn a_full_disk_is_no_end() {
+    let disk = Disk::default();
+    let store = EmbeddedStore::on(disk.clone()).unwrap();
+    disk.bound(Some(disk.size()));
+    let value = Bytes::from(vec![0; 50_000]);
+    let mut number = 0;
+    loop {
+        let (path, value) = (path(&format!("/full/{number}")), value.clone());
+        let put = Op::Put { path, value, precondition: Precondition::Absent };
+        if store.commit(vec![put]).await.is_err() {
+            break;
+        }
+        number += 1;
+    }
+    let ended = tokio::time::timeout(std::time::Duration::from_millis(700), store.failed()).await;
+    assert!(ended.is_err(), "{ended:?}");
 }
 
 const FULL: &str = "the disk of the disk of the test is full: make room on it";

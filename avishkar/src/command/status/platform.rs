@@ -1,24 +1,28 @@
 //! `avishkar status`: how the platform itself is, asked of every service that listens for people.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::Context as _;
 use common::service::ServiceName;
 use futures::future::join_all;
-use reqwest::{Client as Http, Url};
+use reqwest::Url;
 use serde::Serialize;
 
 use crate::client::Client;
+use crate::command::up::given::Given;
+use crate::command::up::settings::Settings;
+use crate::doctor::{self, default_folder};
 use crate::failure::{Failure, IS_IT_RUNNING};
 use crate::output::{Output, table};
 
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-/// Where services listen on the machine of the app manager.
-const SERVICES: [(ServiceName, u16); 4] = [
+/// Where services listen on the machine of the app manager, unless they were told otherwise.
+const SERVICES: [(ServiceName, u16); 5] = [
     (ServiceName::AppManager, 8010),
     (ServiceName::DeploymentManager, 8030),
     (ServiceName::NodeManager, 8040),
     (ServiceName::LoadBalancer, 8050),
+    (ServiceName::Monitoring, 8070),
 ];
 
 /// How one service is.
@@ -31,13 +35,20 @@ struct Told {
     why: Vec<String>,
 }
 
-pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<()> {
-    let server = Url::parse(&client.server).context("the server's address is no URL")?;
-    let http = Http::builder().timeout(ANSWER_WITHIN).build()?;
-    let asked = SERVICES.map(|(service, port)| {
-        let port = if service == ServiceName::AppManager { server.port() } else { Some(port) };
-        ask(&http, server.clone(), service, port)
-    });
+pub(super) async fn run(
+    client: &Client,
+    data: Option<&Path>,
+    output: Output,
+) -> anyhow::Result<()> {
+    let asked: Vec<_> = match listeners(data)? {
+        // The platform of this machine knows where it listens.
+        Some(listeners) if data.is_some() || is_one_of(&client.server, &listeners) => {
+            let url = |(service, at)| Some((service, Url::parse(&format!("http://{at}/")).ok()?));
+            listeners.into_iter().filter_map(url).collect()
+        }
+        Some(_) | None => of_server(&client.server)?,
+    };
+    let asked = asked.into_iter().map(|(service, door)| ask(service, door));
     let states = join_all(asked).await;
     let row = |state: &Told| {
         let why = if state.why.is_empty() { "-".to_owned() } else { state.why.join("; ") };
@@ -54,32 +65,42 @@ pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn ask(http: &Http, mut server: Url, service: ServiceName, port: Option<u16>) -> Told {
-    server.set_path("/readyz");
-    server.set_query(Some("verbose"));
-    // Only a URL without a host has no port, and the server's has one.
-    let asked = match server.set_port(port) {
-        Ok(()) => http.get(server).send().await,
-        Err(()) => return Told { service, state: "silent", why: vec!["no address".to_owned()] },
-    };
-    let read = match asked {
-        Ok(answer) => Ok((answer.status().is_success(), answer.text().await.unwrap_or_default())),
-        Err(err) => Err(err),
-    };
-    match read {
-        Ok((true, _)) => Told { service, state: "ready", why: Vec::new() },
-        Ok((false, text)) => Told { service, state: "not ready", why: failing(&text) },
-        Err(err) => Told { service, state: "silent", why: vec![reason(&err)] },
+async fn ask(service: ServiceName, door: Url) -> Told {
+    match doctor::ask(door).await {
+        doctor::Told::Ready => Told { service, state: "ready", why: Vec::new() },
+        doctor::Told::NotReady(why) => Told { service, state: "not ready", why },
+        doctor::Told::Silent(why) => Told { service, state: "silent", why: vec![why.to_owned()] },
     }
 }
 
-/// The conditions that do not hold, of the lines that a service lists.
-fn failing(text: &str) -> Vec<String> {
-    text.lines().filter_map(|line| line.strip_prefix("[-] ")).map(str::to_owned).collect()
+/// Where the services of a platform on this machine listen, as it was told; none where there was no `up`.
+fn listeners(data: Option<&Path>) -> anyhow::Result<Option<Vec<(ServiceName, SocketAddr)>>> {
+    let data = match data {
+        Some(data) => std::path::absolute(data)?,
+        None => match default_folder() {
+            Ok(data) => data,
+            Err(_) => return Ok(None),
+        },
+    };
+    let Some(given) = Given::load(&data) else { return Ok(None) };
+    let settings = Settings::read(given.sources(&data)).map_err(|err| Failure::usage(&err))?;
+    Ok(Some(settings.listeners()))
 }
 
-fn reason(err: &reqwest::Error) -> String {
-    if err.is_timeout() { "it does not answer".to_owned() } else { "nobody listens".to_owned() }
+fn is_one_of(server: &str, listeners: &[(ServiceName, SocketAddr)]) -> bool {
+    listeners.iter().any(|(_, at)| server == format!("http://{at}"))
+}
+
+/// The services of a platform elsewhere, beside its app manager.
+fn of_server(server: &str) -> anyhow::Result<Vec<(ServiceName, Url)>> {
+    let server = Url::parse(server).context("the server's address is no URL")?;
+    let door = |(service, port)| {
+        let mut door = server.clone();
+        // Only a URL without a host has no port, and the server's has one.
+        let set = service == ServiceName::AppManager || door.set_port(Some(port)).is_ok();
+        set.then_some((service, door))
+    };
+    Ok(SERVICES.into_iter().filter_map(door).collect())
 }
 
 #[cfg(test)]
@@ -87,8 +108,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_does_not_hold_is_told() {
-        let text = "[+] store\n[-] edge: the edge cannot be reached\nnot ready\n";
-        assert_eq!(failing(text), ["edge: the edge cannot be reached"]);
+    fn a_platform_elsewhere_is_asked_beside_its_app_manager() {
+        let doors = of_server("http://192.0.2.7:9010").unwrap();
+        let doors: Vec<&str> = doors.iter().map(|(_, door)| door.as_str()).collect();
+        let expected = ["http://192.0.2.7:9010/", "http://192.0.2.7:8030/"];
+        assert_eq!(doors[..2], expected);
+        assert_eq!(doors.len(), SERVICES.len());
+    }
+
+    #[test]
+    fn the_platform_of_this_machine_is_known_by_its_address() {
+        let listeners = [(ServiceName::AppManager, "127.0.0.1:9010".parse().unwrap())];
+        assert!(is_one_of("http://127.0.0.1:9010", &listeners));
+        assert!(!is_one_of("http://192.0.2.7:9010", &listeners));
     }
 }

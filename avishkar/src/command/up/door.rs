@@ -18,7 +18,7 @@ const EDGE_USER: u32 = 10001;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Makes the folders that platform and edge share, for both of them and nobody else.
-pub(super) fn prepare(settings: &Settings) -> anyhow::Result<EdgeContainer> {
+pub(super) fn prepare(settings: &Settings, home: &Path) -> anyhow::Result<EdgeContainer> {
     let (table_folder, run_folder) = settings.load_balancer.meant.edge_folders();
     let mut owner = (0, 0);
     for folder in [&table_folder, &run_folder] {
@@ -26,7 +26,9 @@ pub(super) fn prepare(settings: &Settings) -> anyhow::Result<EdgeContainer> {
     }
     let socket = settings.node_agent.meant.socket.clone();
     let (image, bind) = (settings.edge.image.clone(), settings.edge.bind);
-    let wanted = EdgeContainerSettings { socket, image, bind, table_folder, run_folder, owner };
+    let home = home.to_owned();
+    let wanted =
+        EdgeContainerSettings { socket, image, home, bind, table_folder, run_folder, owner };
     Ok(EdgeContainer::new(wanted).map_err(|err| refused(err, &settings.edge.image))?)
 }
 

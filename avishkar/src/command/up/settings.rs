@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use chassis::config::{self, Error, Problem, Sources};
@@ -26,6 +26,7 @@ pub(in crate::command) struct Settings {
     pub(super) deployment_manager: Placed<wiring::deployment_manager::File>,
     pub(super) node_manager: Placed<wiring::node_manager::File>,
     pub(super) load_balancer: Placed<wiring::load_balancer::File>,
+    pub(super) monitoring: Placed<wiring::monitoring::File>,
     pub(in crate::command) node_agent: Placed<wiring::node_agent::File>,
 }
 
@@ -81,13 +82,16 @@ impl Settings {
         let deployment_manager = place(from, &differences, &mut problems)?;
         let node_manager = place(from, &differences, &mut problems)?;
         let load_balancer = place(from, &differences, &mut problems)?;
+        let monitoring = place(from, &differences, &mut problems)?;
         let node_agent = place(from, &differences, &mut problems)?;
-        match (app_manager, deployment_manager, node_manager, load_balancer, node_agent) {
+        match (app_manager, deployment_manager, node_manager, load_balancer, monitoring, node_agent)
+        {
             (
                 Some(app_manager),
                 Some(deployment_manager),
                 Some(node_manager),
                 Some(load_balancer),
+                Some(monitoring),
                 Some(node_agent),
             ) if problems.is_empty() => Ok(Settings {
                 edge,
@@ -97,10 +101,26 @@ impl Settings {
                 deployment_manager,
                 node_manager,
                 load_balancer,
+                monitoring,
                 node_agent,
             }),
             _ => Err(Error::Wrong(problems)),
         }
+    }
+}
+
+impl Settings {
+    /// Where each service listens for people.
+    pub(in crate::command) fn listeners(&self) -> Vec<(ServiceName, SocketAddr)> {
+        let frames = [
+            (ServiceName::AppManager, &self.app_manager.frame),
+            (ServiceName::DeploymentManager, &self.deployment_manager.frame),
+            (ServiceName::NodeManager, &self.node_manager.frame),
+            (ServiceName::LoadBalancer, &self.load_balancer.frame),
+        ];
+        let listens =
+            |(service, frame): (ServiceName, &Frame)| Some((service, frame.http.address?));
+        frames.into_iter().filter_map(listens).collect()
     }
 }
 
@@ -161,7 +181,7 @@ fn is_known(name: &str) -> bool {
 }
 
 /// The names of a folder's toml files, but for those that editors hide there.
-fn toml_files(folder: &Path) -> io::Result<BTreeSet<String>> {
+pub(super) fn toml_files(folder: &Path) -> io::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -252,6 +272,7 @@ mod tests {
             settings.deployment_manager.frame,
             settings.node_manager.frame,
             settings.load_balancer.frame,
+            settings.monitoring.frame,
             settings.node_agent.frame,
         ];
         assert!(frames.iter().all(|frame| frame.http.internal_address.is_none()));

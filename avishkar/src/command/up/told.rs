@@ -8,6 +8,7 @@ use common::service::ServiceName;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use crate::doctor;
 use crate::notify::Notifier;
 use crate::output::Output;
 
@@ -27,6 +28,7 @@ pub(super) async fn how_it_is(
     let lives = || lifecycles.iter().all(|(_, lifecycle)| lifecycle.silent_loops().is_empty());
     let telling = async {
         until_ready(lifecycles, &supervisor, output).await;
+        doctor::note_end(data, None);
         // Nobody reads it: the platform runs all the same.
         drop(tell(server, data, output));
         if let Some((_, lifecycle)) = lifecycles.first() {

@@ -69,6 +69,21 @@ fn an_older_generation_is_refused() {
 }
 
 #[test]
+fn generations_of_a_store_that_was_replaced_count_no_more() {
+    let mut entries = Entries::default();
+    entries.note(issuer(4), &spec(3)).unwrap();
+    assert_eq!(entries.accept_restore(Epoch(4)), Change::Made);
+    assert_eq!(entries.accept_restore(Epoch(4)), Change::None);
+    let seen = Epoch(4);
+    assert_eq!(entries.note(issuer(1), &spec(1)), Err(Conflict::StaleEpoch { seen }));
+    let (noted, _) = entries.note(issuer(5), &spec(1)).unwrap();
+    assert!(matches!(noted, Noted::New { before: Some(_) }));
+    entries.note(issuer(5), &spec(2)).unwrap();
+    let told = Generation(2);
+    assert_eq!(entries.note(issuer(6), &spec(1)), Err(Conflict::NewerGeneration { told }));
+}
+
+#[test]
 fn a_removal_leaves_a_newer_container_alone() {
     let mut entries = Entries::default();
     entries.note(issuer(1), &spec(3)).unwrap();

@@ -26,11 +26,14 @@ pub(in crate::port) async fn commit(
     if has(Plant::StoreForgetsWrites) && ops.len() > 1 && now_and_then(gate, 30) {
         return Ok(pretended(&ops));
     }
-    if let [Op::Put { path, precondition: Precondition::Version(version), .. }] = ops.as_slice()
-        && has(Plant::EpochStaysTheSame)
+    if has(Plant::EpochStaysTheSame)
+        && let [
+            Op::Put { path, precondition: Precondition::Version(version), .. },
+            Op::Check { .. },
+        ] = ops.as_slice()
         && path.as_str().contains("/epochs/")
     {
-        return Ok(vec![Done::Written { path: path.clone(), version: *version }]);
+        return Ok(vec![Done::Written { path: path.clone(), version: *version }, Done::Checked]);
     }
     let ops = forgotten(gate, ops);
     let ops = edited(gate, ops);
