@@ -42,7 +42,6 @@ plants! {
     BusSwapsRecords: "messages of one key overtake each other",
     BusAgesRecords: "records look older than the platform remembers",
     NodesTakeStaleEpochs: "an agent obeys a leader that was replaced",
-    NodesAdoptByName: "a container of the right name is taken for the right one",
     NodesRemoveNothing: "an agent says that a container is gone, and it runs",
     NodesHideOrphans: "a listing shows only what was made last",
     ProbesLie: "a look at a container finds it healthy, whatever it is",

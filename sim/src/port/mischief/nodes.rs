@@ -2,7 +2,7 @@
 
 use common::id::Epoch;
 use common::port::Nodes as _;
-use common::port::container::{Container, ContainerSpec, ContainerState};
+use common::port::container::{Container, ContainerSpec};
 use common::port::nodes::{Agent, Error, Issuer, Removal};
 use testkit::MemoryNodes;
 
@@ -26,15 +26,6 @@ pub(in crate::port) async fn ensure(
     spec: &ContainerSpec,
 ) -> Result<Container, Error> {
     let nodes = &gate.world.truth.nodes;
-    if gate.world.has(Plant::NodesAdoptByName) {
-        let runs = |one: &Container| matches!(one.state, ContainerState::Running { .. });
-        let held = nodes.containers(&agent.node).into_iter();
-        let mut same = held.filter(|one| one.name == spec.name() && runs(one));
-        if let Some(found) = same.next() {
-            nodes.announce(agent, issuer).await?;
-            return Ok(found);
-        }
-    }
     nodes.ensure(agent, flattered(gate, nodes, agent, issuer), spec).await
 }
 
