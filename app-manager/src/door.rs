@@ -10,12 +10,15 @@ use common::digest::{Digest, ImageRef};
 use common::id::{ReleaseNumber, RequestId};
 use common::name::{AppName, InstanceName, LegacyName, UserName};
 use common::record::operation::Outcome;
+use jiff::civil::DateTime;
 
 use crate::commands::deploy::{self, Name, Wish};
 use crate::commands::release::{Expected, Upload};
+use crate::commands::schedule::{self, Message13, Wanted};
 use crate::commands::{Error, release, scale, stop};
 use crate::context::Context;
 use crate::domain::access::{Person, Role};
+use crate::domain::schedule::{Lateness, Schedule, When};
 use crate::domain::settings::Settings;
 use crate::records::requests;
 
@@ -84,6 +87,34 @@ impl Door {
         let instance = instance.map_or(Name::Usual, Name::Given);
         let wish = Wish { app, instance, release: None, replicas, app_json: None };
         let accepted = deploy::deploy(&self.context, &self.person, wish, id).await;
+        accepted.map(|accepted| accepted.instance).map_err(refused)
+    }
+
+    /// Asks for an app's newest release to run from the first to the second of these times, in UTC, as an instance of
+    /// the app's own name if none is given.
+    pub async fn schedule(
+        &self,
+        app: AppName,
+        instance: Option<InstanceName>,
+        (start, end): (DateTime, DateTime),
+        id: RequestId,
+    ) -> Result<LegacyName, Refused> {
+        let wanted = Wanted {
+            app,
+            instance: instance.map_or(Name::Usual, Name::Given),
+            schedule: Schedule {
+                zone: "UTC".to_owned(),
+                when: When::Once { start, end: Some(end) },
+            },
+            said: format!("{start} {end}"),
+            lateness: Lateness::MadeGood,
+            release: None,
+            replicas: None,
+            app_json: None,
+            expected: schedule::Expected::Anything,
+            message_13: Message13::Unsaid,
+        };
+        let accepted = schedule::schedule(&self.context, &self.person, wanted, id).await;
         accepted.map(|accepted| accepted.instance).map_err(refused)
     }
 

@@ -41,7 +41,11 @@ pub(crate) async fn observe(shared: &Shared, deployment: &Deployment) -> Result<
         misregistered(store, deployment),
     )?;
     let seen = Observed {
-        replicas: replicas(scale, instance.as_ref(), &shared.config),
+        replicas: replicas(
+            scale.filter(|scale| scale.is_for(deployment)).as_ref(),
+            instance.as_ref(),
+            &shared.config,
+        ),
         nodes: shared.fleet.verdicts(),
         listings: shared.fleet.listings(&deployment.instance),
         upstreams,
@@ -59,15 +63,19 @@ pub(crate) async fn instance(
 }
 
 /// The number the load balancer wants.
-pub(crate) async fn scale(store: &dyn Store, name: &LegacyName) -> Result<Option<u32>, Error> {
+pub(crate) async fn scale(store: &dyn Store, name: &LegacyName) -> Result<Option<Scale>, Error> {
     let stored = load(store, &path::scale(name)).await?;
-    Ok(stored.map(|stored: Stored<Scale>| stored.record.replicas))
+    Ok(stored.map(|stored: Stored<Scale>| stored.record))
 }
 
 /// How many replicas there should be: what the load balancer wants, else what the user pinned, else one.
-pub(crate) fn replicas(scale: Option<u32>, instance: Option<&Instance>, config: &Config) -> usize {
+pub(crate) fn replicas(
+    scale: Option<&Scale>,
+    instance: Option<&Instance>,
+    config: &Config,
+) -> usize {
     let pinned = || instance.map(|instance| instance.replicas);
-    let wanted = scale.or_else(pinned).unwrap_or(1);
+    let wanted = scale.map(|scale| scale.replicas).or_else(pinned).unwrap_or(1);
     usize::try_from(wanted).unwrap_or(usize::MAX).clamp(1, config.most_replicas)
 }
 

@@ -93,8 +93,9 @@ pub(crate) fn start(
 ) {
     let is_new = instance.generation == Generation(0);
     let runs = !is_new && !matches!(instance.state, State::Scheduled | State::Stopped);
+    let pinned = instance.replicas;
     instance.release = release;
-    instance.replicas = replicas.unwrap_or(instance.replicas);
+    instance.replicas = replicas.unwrap_or(pinned);
     instance.generation = instance.generation.next();
     instance.state = State::Deploying;
     instance.request = id;
@@ -102,8 +103,10 @@ pub(crate) fn start(
     instance.updated_at = now;
     let command = DeploymentCommand::Deploy { instance: instance.name.clone() };
     instance.owed.push(owed(&instance.name, command.envelope(Topic::FirstTopic, id)));
-    // The load balancer may have another number for what was deployed already, and its number wins.
-    if let Some(replicas) = replicas.filter(|_| runs) {
+    // The load balancer may have another number for what was deployed already, and its number wins. Of what was
+    // stopped, a scale that said the number of before may still be on its way: this one comes after it.
+    let may_differ = |replicas: &u32| runs || (!is_new && *replicas != pinned);
+    if let Some(replicas) = replicas.filter(may_differ) {
         let command = LoadBalancerCommand::Scale { instance: instance.name.clone(), replicas };
         let envelope = command.envelope(Topic::FirstTopic, id.derive("scale"));
         instance.owed.push(owed(&instance.name, envelope));

@@ -81,6 +81,7 @@ pub(crate) fn deployment(slots: Vec<Slot>, failure: Option<Failure>) -> Deployme
         app: "shop".parse().unwrap(),
         release: ReleaseNumber(1),
         generation: Generation(1),
+        since: Generation(1),
         goal: Goal::Running,
         state: State::Running,
         request: RequestId(uuid::Uuid::nil()),

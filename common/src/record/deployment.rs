@@ -21,6 +21,10 @@ pub struct Deployment {
     pub release: ReleaseNumber,
     /// Counts the accepted deploy and stop commands; never goes back.
     pub generation: Generation,
+    /// The generation with which it was deployed anew, where nothing ran nor was on its way: what was wanted of it
+    /// before is void.
+    #[serde(default)]
+    pub since: Generation,
     pub goal: Goal,
     /// Ordered; never goes back within a generation.
     pub state: State,
@@ -52,6 +56,13 @@ pub struct Deployment {
     pub updated_at: Timestamp,
     #[serde(default)]
     pub owed: Vec<Owed>,
+}
+
+impl Deployment {
+    /// Whether it is deployed, or being deployed: a newer generation of it goes on from there.
+    pub fn is_deployed(&self) -> bool {
+        self.goal == Goal::Running && (self.state < State::Undoing || self.serving.is_some())
+    }
 }
 
 /// What a generation runs.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Generation, RequestId};
 use crate::name::LegacyName;
+use crate::record::deployment::Deployment;
 use crate::record::owed::Owed;
 
 /// How many replicas an instance should have.
@@ -15,7 +16,18 @@ pub struct Scale {
     pub replicas: u32,
     /// Counts the changes.
     pub generation: Generation,
+    /// The deployment's generation that it was accepted for.
+    #[serde(default)]
+    pub deployment: Generation,
     pub request: RequestId,
     #[serde(default)]
     pub owed: Vec<Owed>,
+}
+
+impl Scale {
+    /// Whether it says how many replicas a deployment should have: one that was deployed anew since begins with what
+    /// the instance pins.
+    pub fn is_for(&self, deployment: &Deployment) -> bool {
+        self.deployment >= deployment.since
+    }
 }

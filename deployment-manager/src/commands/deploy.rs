@@ -38,7 +38,7 @@ async fn offer(
     let store = shared.ports.store.as_ref();
     // The bus may be faster than the store: whoever asked has written the release that is wanted.
     store.sync().await?;
-    let (known, before, replicas) = futures::try_join!(
+    let (known, before, scale) = futures::try_join!(
         observe::instance(store, instance),
         stored::deployment(store, instance),
         observe::scale(store, instance),
@@ -47,12 +47,14 @@ async fn offer(
         Ok(release) => release,
         Err(failure) => return Ok(Err(failure)),
     };
+    let goes_on = before.as_ref().map(|before| &before.record).filter(|one| one.is_deployed());
+    let scale = scale.filter(|scale| goes_on.is_some_and(|deployment| scale.is_for(deployment)));
     let wanted = WantedDeploy {
         request: request.id,
         app: release.app.clone(),
         release: release.number,
         image: builds::image_of(store, &release, &shared.config).await?,
-        replicas: observe::replicas(replicas, known.as_ref(), &shared.config),
+        replicas: observe::replicas(scale.as_ref(), known.as_ref(), &shared.config),
     };
     let now = shared.ports.clock.now();
     let after = accept::deploy(

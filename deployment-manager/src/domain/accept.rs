@@ -42,7 +42,11 @@ pub(crate) fn deploy(
     deployment.release = wanted.release;
     deployment.image = wanted.image;
     deployment.deadline = now + patience.deploy;
+    let goes_on = deployment.is_deployed();
     renew(&mut deployment, wanted.request, Goal::Running, State::Accepted);
+    if !goes_on {
+        deployment.since = deployment.generation;
+    }
     placement::ask_first(&mut deployment, now);
     let others = wanted.replicas.saturating_sub(1);
     let asked = Change::Asked { generation: deployment.generation, count: others };
@@ -83,6 +87,7 @@ fn first(instance: LegacyName, app: AppName, request: RequestId, now: Timestamp)
         app,
         release: ReleaseNumber::default(),
         generation: Generation::default(),
+        since: Generation::default(),
         goal: Goal::Stopped,
         state: State::Removed,
         request,

@@ -57,6 +57,32 @@ async fn a_stopped_instance_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_instance_that_is_deployed_anew_has_the_replicas_it_pins_whatever_was_scaled_before() {
+    let world = World::new();
+    world.write_instance("shop", 1, 1);
+    world
+        .live(async {
+            world.deployed(1, "shop").await;
+            world.scale("shop", 3);
+            until("there are three", || world.registry("shop").len() == 3).await;
+            world.settled("shop").await;
+            world.stop(2, "shop");
+            assert_eq!(world.told(2).await, "done stopped$shop");
+            // The load balancer has not taken the number away yet.
+            world.write_instance("shop", 1, 2);
+            world.deployed(3, "shop").await;
+            world.settled("shop").await;
+            world.assert_exact("shop", 2, "deployed anew");
+            world.scale("shop", 1);
+            until("there is one", || world.slots("shop").len() == 1).await;
+            world.deployed(4, "shop").await;
+            world.settled("shop").await;
+        })
+        .await;
+    world.assert_exact("shop", 1, "deployed over what runs: the number stays wanted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_route_that_cannot_be_removed_is_told_and_goes_on_serving() {
     let world = World::new();
     world

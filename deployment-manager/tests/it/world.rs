@@ -195,9 +195,12 @@ impl World {
         self.write(&path::instance(&name(instance)), &record);
     }
 
+    /// As if a scale of what is deployed now had been accepted.
     pub(crate) fn scale(&self, instance: &str, replicas: u32) {
+        let deployment = self.deployment(instance).map(|deployment| deployment.generation);
         let record = json!({
             "schema": 1, "instance": instance, "replicas": replicas, "generation": 1,
+            "deployment": deployment.unwrap_or_default(),
             "request": Uuid::from_u128(98),
         });
         self.write(&path::scale(&name(instance)), &record);

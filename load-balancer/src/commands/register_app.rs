@@ -7,12 +7,12 @@ use common::id::SlotNumber;
 use common::name::LegacyName;
 use common::port::edge::Upstream;
 use common::port::routes::WantedRoute;
+use common::record::deployment::Deployment;
 use common::record::node::Node;
 use common::record::path;
 
 use super::{Error, set_route};
 use crate::domain::route::Invalid;
-use crate::domain::scale::is_deployed;
 use crate::records::{all, deployment, route};
 use crate::shared::Shared;
 
@@ -35,7 +35,8 @@ pub(crate) async fn run(shared: &Shared, container: Registration) -> Result<Sock
     if !nodes.iter().any(|node| node.record.ip == container.vm_ip) {
         return Err(Error::Invalid(Invalid::NotANode(container.vm_ip)));
     }
-    if is_deployed(deployment(store, &container.app).await?.as_ref()) {
+    let deployed = deployment(store, &container.app).await?;
+    if deployed.as_ref().is_some_and(Deployment::is_deployed) {
         return Err(Error::Deployed(container.app));
     }
     let standing = route(store, &container.app).await?;

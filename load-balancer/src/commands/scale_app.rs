@@ -54,6 +54,7 @@ async fn try_run(
         instance: instance.clone(),
         replicas,
         generation: Generation(1),
+        deployment: deployment.map(|deployment| deployment.generation).unwrap_or_default(),
         request: request.id,
         owed: Vec::new(),
     };

@@ -2,6 +2,7 @@
 
 use common::failure::{Failure, FailureCode};
 use common::record::deployment::{Deployment, Goal, State};
+use common::record::scale::Scale;
 use jiff::SignedDuration;
 
 /// What a pending scale is found to be.
@@ -14,18 +15,11 @@ pub(crate) enum Verdict {
     GivenUp(Failure),
 }
 
-/// Whether the instance is deployed, or being deployed: what scaling needs.
-pub(crate) fn is_deployed(deployment: Option<&Deployment>) -> bool {
-    deployment.is_some_and(|deployment| {
-        let serves = deployment.serving.is_some();
-        deployment.goal == Goal::Running && (deployment.state < State::Undoing || serves)
-    })
-}
-
-/// Whether nothing is left that a wanted number could be for.
-pub(crate) fn is_gone(deployment: Option<&Deployment>) -> bool {
+/// Whether what a wanted number was for is gone: the instance was stopped, and may have been deployed anew since.
+pub(crate) fn is_void(scale: &Scale, deployment: Option<&Deployment>) -> bool {
     deployment.is_none_or(|deployment| {
-        deployment.goal == Goal::Stopped || deployment.state == State::Removed
+        let is_gone = deployment.goal == Goal::Stopped || deployment.state == State::Removed;
+        is_gone || !scale.is_for(deployment)
     })
 }
 
@@ -35,7 +29,7 @@ pub(crate) fn refusal(
     max_replicas: u32,
     deployment: Option<&Deployment>,
 ) -> Option<Failure> {
-    if !is_deployed(deployment) {
+    if !deployment.is_some_and(Deployment::is_deployed) {
         return Some(unknown());
     }
     if !(1..=max_replicas).contains(&replicas) {
@@ -47,15 +41,16 @@ pub(crate) fn refusal(
 
 /// `serving` replicas get requests, `age` after the scale was accepted.
 pub(crate) fn judge(
-    wanted: u32,
+    scale: &Scale,
     serving: usize,
     deployment: Option<&Deployment>,
     age: SignedDuration,
     within: SignedDuration,
 ) -> Verdict {
-    if is_gone(deployment) {
+    if is_void(scale, deployment) {
         return Verdict::GivenUp(unknown());
     }
+    let wanted = scale.replicas;
     if usize::try_from(wanted) == Ok(serving) {
         return Verdict::Reached;
     }
@@ -75,6 +70,7 @@ fn unknown() -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use common::id::{Generation, RequestId};
     use serde_json::json;
 
     use super::*;
@@ -94,6 +90,18 @@ mod tests {
             "updated_at": "2026-01-01T00:00:00Z",
         });
         serde_json::from_value(record).unwrap()
+    }
+
+    fn scale(replicas: u32, of: u64) -> Scale {
+        Scale {
+            schema: 1,
+            instance: "shop".parse().unwrap(),
+            replicas,
+            generation: Generation(1),
+            deployment: Generation(of),
+            request: RequestId(uuid::Uuid::nil()),
+            owed: Vec::new(),
+        }
     }
 
     fn code(verdict: &Verdict) -> Option<FailureCode> {
@@ -123,7 +131,8 @@ mod tests {
     fn a_scale_is_done_when_as_many_replicas_serve() {
         let running = deployment(Goal::Running, State::Running);
         let minute = SignedDuration::from_mins(1);
-        let verdict = |serving, age| judge(3, serving, Some(&running), age, minute * 2);
+        let three = scale(3, 1);
+        let verdict = |serving, age| judge(&three, serving, Some(&running), age, minute * 2);
         assert_eq!(verdict(2, minute), Verdict::Pending);
         assert_eq!(verdict(4, minute), Verdict::Pending);
         assert_eq!(verdict(3, minute * 3), Verdict::Reached);
@@ -134,7 +143,18 @@ mod tests {
     fn a_stopped_instance_ends_its_scale() {
         let stopping = deployment(Goal::Stopped, State::Stopping);
         let verdict =
-            judge(1, 1, Some(&stopping), SignedDuration::ZERO, SignedDuration::from_mins(2));
+            judge(&scale(1, 1), 1, Some(&stopping), SignedDuration::ZERO, SignedDuration::MAX);
         assert_eq!(code(&verdict), Some(FailureCode::UnknownInstance));
+    }
+
+    #[test]
+    fn an_instance_that_was_deployed_anew_ends_the_scale_of_before() {
+        let mut anew = deployment(Goal::Running, State::Running);
+        anew.generation = Generation(5);
+        anew.since = Generation(4);
+        let verdict =
+            |of| judge(&scale(1, of), 1, Some(&anew), SignedDuration::ZERO, SignedDuration::MAX);
+        assert_eq!(code(&verdict(3)), Some(FailureCode::UnknownInstance));
+        assert_eq!(verdict(4), Verdict::Reached);
     }
 }

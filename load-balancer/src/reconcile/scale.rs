@@ -18,7 +18,7 @@ use common::record::scale::Scale;
 use jiff::SignedDuration;
 
 use crate::commands::scale_app::{operation, told};
-use crate::domain::scale::{Verdict, is_gone, judge};
+use crate::domain::scale::{Verdict, is_void, judge};
 use crate::records::{Error as RecordsError, all, commit, deployment, scale};
 use crate::shared::Shared;
 
@@ -112,7 +112,7 @@ impl Reconcile for ScaleReconciler {
         let request = records::load::<Operation>(store, &operation(&stored.record)).await?;
         let pending = request.filter(|request| request.record.outcome.is_none());
         let Some(Stored { record: request, .. }) = pending else {
-            if is_gone(deployment.as_ref()) {
+            if is_void(&stored.record, deployment.as_ref()) {
                 let delete = Op::Delete { path: path::scale(instance), version: stored.version };
                 commit(&self.shared, vec![delete]).await?;
             }
@@ -122,8 +122,7 @@ impl Reconcile for ScaleReconciler {
         let within = SignedDuration::try_from(self.shared.config.scale_within)
             .unwrap_or(SignedDuration::MAX);
         let serving = self.serving(instance).await?;
-        let wanted = stored.record.replicas;
-        match judge(wanted, serving, deployment.as_ref(), age, within) {
+        match judge(&stored.record, serving, deployment.as_ref(), age, within) {
             Verdict::Pending => return Ok(Next::Again(LOOK_EVERY)),
             Verdict::Reached => self.end(&stored, Outcome::Succeeded { details: None }).await?,
             Verdict::GivenUp(failure) => {

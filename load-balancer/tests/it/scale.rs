@@ -163,6 +163,24 @@ async fn a_stopped_instance_ends_its_scale_and_forgets_the_number() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_number_that_was_wanted_before_a_stop_is_forgotten_though_it_is_deployed_again() {
+    let world = deployed();
+    world
+        .live(async |api| {
+            api.set(&wanted("shop", 1, &[20000])).await;
+            world.send(1, &scale(3));
+            until("the number is recorded", || world.scale("shop").is_some()).await;
+            assert_eq!(world.scale("shop").unwrap()["deployment"], 1);
+            // A stop and a deploy that nobody saw one by one.
+            world.deploy_anew(3, "shop");
+            let told = world.told(1).await;
+            assert!(told[0].starts_with("not done scale app$shop$3 Error - UNKNOWN_INSTANCE: "));
+            until("the number is forgotten", || world.scale("shop").is_none()).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_the_bus_is_down_an_end_is_owed() {
     let world = deployed();
     world

@@ -176,6 +176,15 @@ impl World {
         self.write(&path::deployment(&name(instance)), &record);
     }
 
+    /// The same after it was stopped.
+    pub(crate) fn deploy_anew(&self, generation: u64, instance: &str) {
+        self.deploy_again(generation, instance, Goal::Running, State::Running);
+        let path = path::deployment(&name(instance));
+        let mut record = self.value(&path).unwrap();
+        record["since"] = generation.into();
+        self.write(&path, &record);
+    }
+
     pub(crate) fn add_node(&self, node: &str, host: u8) {
         let record = json!({
             "schema": 1,

@@ -44,6 +44,7 @@ fn deployment(world: &World, slots: Vec<Slot>) {
         app: "shop".parse().unwrap(),
         release: ReleaseNumber(1),
         generation: Generation(1),
+        since: Generation(1),
         goal: Goal::Running,
         state: State::Starting,
         request: id(1),
@@ -62,7 +63,7 @@ fn deployment(world: &World, slots: Vec<Slot>) {
 }
 
 fn agent(world: &World, choice: &NodeChoice) -> Agent {
-    let node = world.config.nodes.iter().find(|node| node.name == choice.name).unwrap();
+    let node = world.members.iter().find(|node| node.name == choice.name).unwrap();
     Agent { node: node.name.clone(), address: node.agent }
 }
 
