@@ -1,14 +1,18 @@
 //! The HTTP interface of a node's agent: paths, and the bodies that are not records or port values.
 //!
 //! `POST` bodies and answers are JSON, but for [`BUILD`] (a tar archive comes in), [`LOGS`] (output
-//! goes out as it is) and [`SAMPLES`] (one JSON object a line).
+//! goes out as it is), [`SAMPLES`] (one JSON object a line) and blobs (their bytes as they are).
+
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ImageRef;
 use crate::id::Epoch;
+use crate::name::PartName;
 use crate::port::container::ContainerSpec;
 use crate::port::nodes::{Issuer, Removal};
+use crate::port::part::{PartImage, PartRemoval, PartSpec};
 use crate::problem::Problem;
 use crate::service::ServiceName;
 
@@ -24,9 +28,23 @@ pub const SAMPLES: &str = "/v1/samples";
 pub const PROBE: &str = "/v1/probe";
 /// `/v1/logs/<container>`, with [`LogQuery`].
 pub const LOGS: &str = "/v1/logs";
+/// All parts of the platform; below it `/<part>/logs`, with [`TailQuery`].
+pub const PARTS: &str = "/v1/parts";
+pub const ENSURE_PART: &str = "/v1/parts/ensure";
+pub const REMOVE_PART: &str = "/v1/parts/remove";
+pub const RESTART_PART: &str = "/v1/parts/restart";
+pub const IMAGES: &str = "/v1/images";
+pub const PUSH_IMAGE: &str = "/v1/images/push";
+pub const REGISTRY: &str = "/v1/registry";
+/// All blobs; below it `/<digest>`.
+pub const BLOBS: &str = "/v1/blobs";
 
 /// The code of the problem that a stale epoch is answered with.
 pub const STALE_EPOCH: &str = "STALE_EPOCH";
+/// There is no such blob on this node.
+pub const BLOB_ABSENT: &str = "BLOB_ABSENT";
+/// The bytes do not have the digest that they were sent under; the problem's detail is theirs.
+pub const BLOB_MISMATCH: &str = "BLOB_MISMATCH";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,8 +96,51 @@ pub struct LogQuery {
     pub follow: bool,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnsurePart {
+    pub issuer: Issuer,
+    pub spec: PartSpec,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemovePart {
+    pub issuer: Issuer,
+    pub removal: PartRemoval,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestartPart {
+    pub issuer: Issuer,
+    pub name: PartName,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PushImage {
+    pub issuer: Issuer,
+    pub image: PartImage,
+    /// The repository in the registry, without the registry's address.
+    pub repository: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryAt {
+    pub issuer: Issuer,
+    pub registry: SocketAddr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TailQuery {
+    pub tail: usize,
+}
+
 /// How an agent says no: a problem document with two members more. Its code is a failure code,
-/// [`STALE_EPOCH`], or one of HTTP's own.
+/// [`STALE_EPOCH`], [`BLOB_ABSENT`], [`BLOB_MISMATCH`], or one of HTTP's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     #[serde(flatten)]

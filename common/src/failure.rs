@@ -75,6 +75,16 @@ codes! {
     ScheduleMissed = "SCHEDULE_MISSED",
     /// A newer request for the same instance took its place.
     Superseded = "SUPERSEDED",
+    /// The platform has no such service, or none that runs.
+    ServiceUnknown = "SERVICE_UNKNOWN",
+    /// No node has this name.
+    NodeUnknown = "NODE_UNKNOWN",
+    /// Too many of a kind look dead, or were to be restarted, at once: an operator has to look.
+    RestartHeld = "RESTART_HELD",
+    /// It was restarted a moment ago, or too much was.
+    RestartTooSoon = "RESTART_TOO_SOON",
+    /// There may be no further machine, or nobody can make one.
+    MachinesExhausted = "MACHINES_EXHAUSTED",
     /// A broken invariant inside the platform; the log has the details.
     Internal = "INTERNAL",
 }
@@ -94,6 +104,8 @@ impl FailureCode {
                 | FailureCode::RouteFailed
                 | FailureCode::DeadlineExceeded
                 | FailureCode::BuildTimeout
+                | FailureCode::RestartHeld
+                | FailureCode::RestartTooSoon
         )
     }
 }

@@ -13,5 +13,6 @@ pub mod nesting;
 pub mod port;
 pub mod problem;
 pub mod record;
+pub mod rendezvous;
 pub mod service;
 pub mod topic;

@@ -8,6 +8,7 @@ mod instance;
 mod label;
 mod legacy;
 mod node;
+mod part;
 mod user;
 
 pub use app::AppName;
@@ -15,6 +16,7 @@ pub use instance::{ContainerName, InstanceName};
 pub use label::HostLabel;
 pub use legacy::LegacyName;
 pub use node::NodeName;
+pub use part::PartName;
 pub use user::UserName;
 
 /// Why a text is not a name.

@@ -2,6 +2,7 @@
 //!
 //! Each has a fake in `testkit` and one contract suite that the fake and every real adapter pass.
 
+pub mod authority;
 pub mod blobs;
 pub mod bus;
 pub mod clock;
@@ -10,13 +11,19 @@ pub mod containers;
 pub mod edge;
 pub mod entropy;
 pub mod host;
+pub mod images;
 pub mod machines;
 pub mod nodes;
+pub mod part;
+pub mod part_containers;
+pub mod parts;
 pub mod probes;
 pub mod routes;
+pub mod share;
 pub mod store;
 pub mod webhooks;
 
+pub use authority::{Authorities, Authority};
 pub use blobs::Blobs;
 pub use bus::Bus;
 pub use clock::Clock;
@@ -24,10 +31,14 @@ pub use containers::Containers;
 pub use edge::Edge;
 pub use entropy::Entropy;
 pub use host::{Host, Hosts};
+pub use images::Images;
 pub use machines::Machines;
 pub use nodes::Nodes;
+pub use part_containers::PartContainers;
+pub use parts::Parts;
 pub use probes::Probes;
 pub use routes::Routes;
+pub use share::Share;
 pub use store::Store;
 pub use webhooks::Webhooks;
 

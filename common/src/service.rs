@@ -16,27 +16,33 @@ pub enum ServiceName {
     NodeManager,
     LoadBalancer,
     Monitoring,
+    LifecycleManager,
+    PlatformInitializer,
     NodeAgent,
 }
 
 impl ServiceName {
-    pub const ALL: [ServiceName; 6] = [
+    pub const ALL: [ServiceName; 8] = [
         ServiceName::AppManager,
         ServiceName::DeploymentManager,
         ServiceName::NodeManager,
         ServiceName::LoadBalancer,
         ServiceName::Monitoring,
+        ServiceName::LifecycleManager,
+        ServiceName::PlatformInitializer,
         ServiceName::NodeAgent,
     ];
 
     /// The name on the command line, in certificates and in our own records.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             ServiceName::AppManager => "app-manager",
             ServiceName::DeploymentManager => "deployment-manager",
             ServiceName::NodeManager => "node-manager",
             ServiceName::LoadBalancer => "load-balancer",
             ServiceName::Monitoring => "monitoring",
+            ServiceName::LifecycleManager => "lifecycle-manager",
+            ServiceName::PlatformInitializer => "platform-initializer",
             ServiceName::NodeAgent => "node-agent",
         }
     }
@@ -49,6 +55,8 @@ impl ServiceName {
             ServiceName::NodeManager => "node_manager",
             ServiceName::LoadBalancer => "load_balancer",
             ServiceName::Monitoring => "monitoring",
+            ServiceName::LifecycleManager => "lifecycle_manager",
+            ServiceName::PlatformInitializer => "platform_initializer",
             ServiceName::NodeAgent => "node_agent",
         }
     }
@@ -61,6 +69,8 @@ impl ServiceName {
             ServiceName::NodeManager => "NodeManager",
             ServiceName::LoadBalancer => "LoadBalancer",
             ServiceName::Monitoring => "Monitoring",
+            ServiceName::LifecycleManager => "LifecycleManager",
+            ServiceName::PlatformInitializer => "Platform Initializer",
             ServiceName::NodeAgent => "NodeAgent",
         }
     }
@@ -73,6 +83,8 @@ impl ServiceName {
             ServiceName::NodeManager => "nodemgr_logs.log",
             ServiceName::LoadBalancer => "lb_logs.log",
             ServiceName::Monitoring => "fault_logs.log",
+            ServiceName::LifecycleManager => "serverlcmgr_logs.log",
+            ServiceName::PlatformInitializer => "initializer_logs.log",
             ServiceName::NodeAgent => "nodeagent_logs.log",
         }
     }
@@ -85,6 +97,8 @@ impl ServiceName {
             | ServiceName::DeploymentManager
             | ServiceName::NodeManager
             | ServiceName::Monitoring
+            | ServiceName::LifecycleManager
+            | ServiceName::PlatformInitializer
             | ServiceName::NodeAgent => 10,
         }
     }
@@ -102,6 +116,8 @@ impl ServiceName {
             ServiceName::DeploymentManager => Some(Topic::DeploymentManager),
             ServiceName::NodeManager => Some(Topic::NodeManager),
             ServiceName::LoadBalancer => Some(Topic::LoadBalancer),
+            ServiceName::LifecycleManager => Some(Topic::LifecycleManager),
+            ServiceName::PlatformInitializer => Some(Topic::Bootstrapper),
             ServiceName::Monitoring | ServiceName::NodeAgent => None,
         }
     }

@@ -31,6 +31,8 @@ pub mod label {
     /// The folder of the platform on one machine that made it, so that several can tell theirs apart; what an
     /// agent of its own made has none.
     pub const HOME: &str = "avishkar.home";
+    /// The name of a part of the platform itself, on the containers of parts only.
+    pub const PART: &str = "avishkar.part";
 }
 
 /// A container that should run on a node.

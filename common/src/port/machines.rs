@@ -3,6 +3,8 @@
 //! Every call has a deadline of its own and may be repeated. In what order a backend makes what a machine needs
 //! (groups, networks, addresses) is its own business.
 
+mod azure;
+
 use std::fmt::{self, Debug};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -15,6 +17,8 @@ use super::Cause;
 use super::host::{self, Gate, HostKey, PublicKey};
 use crate::digest::hex;
 use crate::name::NodeName;
+
+pub use azure::{AzureImage, AzureShape, Opening, Origin};
 
 /// A machine that should exist. Its name will be the node's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +44,8 @@ impl MachineSpec {
 pub enum Shape {
     /// A container with a container engine of its own, on this computer.
     Local(LocalShape),
+    /// A virtual machine of Azure.
+    Azure(AzureShape),
     /// A machine that exists, and that nobody makes.
     Given,
 }
@@ -49,6 +55,7 @@ impl Shape {
     pub fn kind(&self) -> &'static str {
         match self {
             Shape::Local(_) => "local",
+            Shape::Azure(_) => "azure",
             Shape::Given => "given",
         }
     }
@@ -64,6 +71,9 @@ pub struct LocalShape {
     /// Its fixed address; without one, the lowest free of the backend's network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Ipv4Addr>,
+    /// Whether it gets this computer's engine, so that who runs on it can make further local machines.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub machines_socket: bool,
 }
 
 /// A machine as it is.
@@ -222,7 +232,12 @@ mod tests {
 
     fn spec(memory_bytes: u64) -> MachineSpec {
         let key = format!("ssh-ed25519 {} ops", "A".repeat(68));
-        let shape = Shape::Local(LocalShape { memory_bytes, cpu_millis: 1000, address: None });
+        let shape = Shape::Local(LocalShape {
+            memory_bytes,
+            cpu_millis: 1000,
+            address: None,
+            machines_socket: false,
+        });
         MachineSpec { name: "node-1".parse().unwrap(), authorized_key: key.parse().unwrap(), shape }
     }
 
@@ -234,7 +249,10 @@ mod tests {
 
     #[test]
     fn a_specification_is_read_back() {
-        let text = serde_json::to_string(&spec(1)).unwrap();
-        assert_eq!(serde_json::from_str::<MachineSpec>(&text).unwrap(), spec(1));
+        let azure = MachineSpec { shape: Shape::Azure(AzureShape::default()), ..spec(1) };
+        for spec in [spec(1), azure] {
+            let text = serde_json::to_string(&spec).unwrap();
+            assert_eq!(serde_json::from_str::<MachineSpec>(&text).unwrap(), spec);
+        }
     }
 }

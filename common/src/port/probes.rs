@@ -1,6 +1,7 @@
 //! Looking at services over HTTP: whether one answers as document 001's and document 000's services do.
 
 use std::fmt::{self, Debug};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,4 +47,8 @@ pub trait Probes: Debug + Send + Sync {
     /// such path, document 000's `/healthCheck` for `ok`. Follows no redirect, reads no more of an
     /// answer than it needs, and never takes longer than `within`.
     async fn look(&self, address: &str, within: Duration) -> Seen;
+
+    /// The same at a service's mutual-TLS listener, which has to have a certificate of the platform for this
+    /// address.
+    async fn look_inside(&self, address: SocketAddr, within: Duration) -> Seen;
 }

@@ -26,3 +26,24 @@ impl Advertised {
         Advertised { plain: address.into(), internal: None }
     }
 }
+
+/// The candidate that leads, of the names in a service's folder: the lowest number; what has none stands last.
+pub fn first(names: &[String]) -> Option<&String> {
+    let number = |name: &String| {
+        let digits = name.rsplit_once('-').map_or(name.as_str(), |(_, digits)| digits);
+        digits.parse().unwrap_or(u64::MAX)
+    };
+    names.iter().min_by_key(|name| number(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_number_leads_whatever_the_order_of_names() {
+        let names = ["candidate-10", "candidate-9", "stranger"].map(str::to_owned);
+        assert_eq!(first(&names).unwrap(), "candidate-9");
+        assert_eq!(first(&[]), None);
+    }
+}

@@ -60,6 +60,25 @@ pub fn scale(name: &LegacyName) -> Path {
     path(format!("/avishkar/scale/{name}"))
 }
 
+pub fn machine(name: &NodeName) -> Path {
+    path(format!("/avishkar/machines/{name}"))
+}
+
+/// Whether the platform is on.
+pub fn platform() -> Path {
+    path("/avishkar/platform".to_owned())
+}
+
+/// Where a service should run.
+pub fn placed_service(service: ServiceName) -> Path {
+    path(format!("/avishkar/platform/services/{service}"))
+}
+
+/// How a placed service is.
+pub fn running_service(service: ServiceName) -> Path {
+    path(format!("/avishkar/running/{service}"))
+}
+
 pub fn node(name: &NodeName) -> Path {
     path(format!("/avishkar/nodes/{name}"))
 }
@@ -104,6 +123,11 @@ pub fn operation(request: RequestId, service: ServiceName, kind: &str) -> Path {
 /// Document 001's registry of services: `ip:port` as plain text.
 pub fn registry_service(service: ServiceName) -> Path {
     path(format!("/services/{}/instance1", service.registry_name()))
+}
+
+/// Everything document 001's registry says of a service.
+pub fn registry_of_service(service: ServiceName) -> Path {
+    path(format!("/services/{}", service.registry_name()))
 }
 
 /// Document 001's registry of an app's replicas.

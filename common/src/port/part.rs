@@ -1,0 +1,133 @@
+//! What a part of the platform should be on a node, and what it is.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::container::ContainerState;
+use crate::digest::{Digest, ImageRef, hex};
+use crate::id::{Epoch, Generation};
+use crate::name::PartName;
+
+/// A container of the platform itself that should run on a node. It is on the node's own network, has no
+/// capabilities, a read-only root with a small `/tmp`, and writes to its volumes only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartSpec {
+    pub name: PartName,
+    pub generation: Generation,
+    pub image: PartImage,
+    /// What follows the image's entry point.
+    pub command: Vec<String>,
+    pub environment: BTreeMap<String, String>,
+    /// Mounted read-only, readable by its user only: keys are among them.
+    pub files: Vec<PartFile>,
+    pub volumes: Vec<PartVolume>,
+    /// Whom its process and its folders belong to.
+    pub user: u32,
+    pub memory_bytes: u64,
+    pub processes: u32,
+    pub health: Option<PartHealth>,
+    /// How long it may take to end when it is asked to.
+    pub stop_seconds: u32,
+}
+
+impl PartSpec {
+    /// The hash of the whole specification: the same name with another hash is another container.
+    pub fn hash(&self) -> String {
+        let text = serde_json::to_vec(self).expect("a specification has text keys only");
+        hex(&Sha256::digest(&text))
+    }
+}
+
+/// Where its image comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartImage {
+    /// By the engine's id: it is on the machine, or the part cannot start.
+    Id(Digest),
+    /// By its name in the registry: fetched where it is missing.
+    Named(ImageRef),
+}
+
+/// A small file that is mounted into a part.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartFile {
+    /// Absolute.
+    pub path: String,
+    pub content: String,
+}
+
+/// Never shows its content: it may be a key.
+impl std::fmt::Debug for PartFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PartFile({}, {} bytes)", self.path, self.content.len())
+    }
+}
+
+/// A folder that survives the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartVolume {
+    pub from: VolumeSource,
+    /// Absolute, inside the container.
+    pub path: String,
+    pub read_only: bool,
+}
+
+/// Where a volume is on the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VolumeSource {
+    /// A folder of this part alone.
+    Own(PartName),
+    /// A folder that parts of this node share.
+    Shared(PartName),
+    /// In memory, shared by parts of this node; gone with the machine's power.
+    Memory(PartName),
+    /// The socket of the local backend of machines, where the machine has one: `/run/avishkar/machines.sock`.
+    MachinesSocket,
+}
+
+/// How one sees that it is ready: asked once a second on the node itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartHealth {
+    pub port: u16,
+    /// Must answer below 400 over HTTP; without it, listening is enough.
+    pub path: Option<String>,
+}
+
+/// A part as a node has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    pub name: PartName,
+    pub generation: Generation,
+    /// The epoch of the issuer whose word made it.
+    pub epoch: Epoch,
+    pub spec_hash: String,
+    pub state: ContainerState,
+    /// What the last look found; none before the first.
+    pub healthy: Option<bool>,
+    /// How often the node's agent started it again.
+    pub restarts: u32,
+}
+
+/// A part to be removed, at or below a generation: a newer one of the same name stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartRemoval {
+    pub name: PartName,
+    pub generation: Generation,
+    pub data: PartFolders,
+}
+
+/// What happens to the folders of a part that is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartFolders {
+    Keep,
+    Discard,
+}

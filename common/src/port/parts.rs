@@ -1,0 +1,73 @@
+//! The platform's own parts on nodes: asked of a node's agent, as [`super::Nodes`] is for apps.
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+
+use super::nodes::{Agent, Error, Issuer};
+use super::part::{Part, PartImage, PartRemoval, PartSpec};
+use crate::digest::ImageRef;
+use crate::name::PartName;
+
+/// Talks to nodes' agents about parts of the platform. Every method may be repeated; what an older leader or an
+/// older generation says is refused, as with containers of apps.
+#[async_trait]
+pub trait Parts: Debug + Send + Sync {
+    /// Makes a part run as specified; fetches its image if it is missing. Returns when its container was
+    /// started, not when it is healthy.
+    async fn ensure_part(
+        &self,
+        agent: &Agent,
+        issuer: Issuer,
+        spec: &PartSpec,
+    ) -> Result<Part, Error>;
+
+    /// Makes sure a part is gone; returns only when it is.
+    async fn remove_part(
+        &self,
+        agent: &Agent,
+        issuer: Issuer,
+        removal: &PartRemoval,
+    ) -> Result<(), Error>;
+
+    /// Ends a part's process and starts it again, as it is.
+    async fn restart_part(
+        &self,
+        agent: &Agent,
+        issuer: Issuer,
+        name: &PartName,
+    ) -> Result<Part, Error>;
+
+    /// All parts of the platform on the node, sorted by name.
+    async fn parts(&self, agent: &Agent) -> Result<Vec<Part>, Error>;
+
+    /// The last lines of a part's output.
+    async fn part_logs(
+        &self,
+        agent: &Agent,
+        name: &PartName,
+        tail: usize,
+    ) -> Result<Vec<String>, Error>;
+
+    /// The images that the node has by the registry's names: what a lost registry can be filled from.
+    async fn images(&self, agent: &Agent) -> Result<Vec<ImageRef>, Error>;
+
+    /// Pushes an image that the node has to the registry, as `repository` there; returns its name by digest.
+    async fn push_image(
+        &self,
+        agent: &Agent,
+        issuer: Issuer,
+        image: &PartImage,
+        repository: &str,
+    ) -> Result<ImageRef, Error>;
+
+    /// Says where the registry is: the agent forwards its machine's `127.0.0.1:5000` to it, so that images have
+    /// the same name on every node, wherever the registry is.
+    async fn registry_at(
+        &self,
+        agent: &Agent,
+        issuer: Issuer,
+        registry: SocketAddr,
+    ) -> Result<(), Error>;
+}

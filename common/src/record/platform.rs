@@ -1,0 +1,134 @@
+//! The platform as a whole: `platform`, and where its services should run, `platform/services/<service>`, both
+//! written by the platform initializer; how they are, `running/<service>`, written by the lifecycle manager.
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::owed::Owed;
+use crate::digest::ImageRef;
+use crate::failure::Failure;
+use crate::id::{Generation, RequestId};
+use crate::name::{NodeName, PartName};
+use crate::service::ServiceName;
+
+/// Whether the platform's services should run, and how far that is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformRecord {
+    pub schema: u32,
+    pub goal: PlatformGoal,
+    /// Counts the accepted starts and stops.
+    pub generation: Generation,
+    /// Ordered within a generation, but for [`PlatformState::Failed`].
+    pub state: PlatformState,
+    /// The request that set the goal; its outcome is told on `first_topic`.
+    pub request: RequestId,
+    pub deadline: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    pub since: Timestamp,
+    /// Further requests for the goal that is on its way: each is told the same outcome.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<RequestId>,
+    /// The services that this start began, in order: what it takes back if it fails.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begun: Vec<ServiceName>,
+    /// What is worked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<PlatformStage>,
+    /// The last start or stop that succeeded: what document 001's `platform_status.json` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<PlatformReached>,
+    #[serde(default)]
+    pub owed: Vec<Owed>,
+}
+
+/// The service that a start or a stop has come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformStage {
+    pub service: ServiceName,
+    pub since: Timestamp,
+}
+
+/// A goal that was reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformReached {
+    pub goal: PlatformGoal,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlatformGoal {
+    On,
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlatformState {
+    Accepted,
+    /// Services are on their way to the goal.
+    Changing,
+    /// A start failed: what it started is being stopped.
+    Undoing,
+    Running,
+    Stopped,
+    Failed,
+}
+
+/// Where a service should run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedService {
+    pub schema: u32,
+    pub service: ServiceName,
+    /// Counts the changes of this record's wishes.
+    pub generation: Generation,
+    pub goal: PlatformGoal,
+    /// One instance on each, in order; none where [`PlacedService::goal`] is off and the placement was forgotten.
+    pub nodes: Vec<NodeName>,
+    /// Another version than the platform's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRef>,
+}
+
+/// How a placed service is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningService {
+    pub schema: u32,
+    pub service: ServiceName,
+    /// The newest [`PlacedService::generation`] that this is about.
+    pub generation: Generation,
+    pub instances: Vec<RunningInstance>,
+}
+
+/// One instance of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningInstance {
+    pub part: PartName,
+    pub node: NodeName,
+    /// Its plain listener, which only its own machine may be able to reach.
+    pub address: SocketAddr,
+    /// Its mutual-TLS listener, for other services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal: Option<SocketAddr>,
+    pub state: InstanceState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    pub since: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceState {
+    /// Wanted, and not yet ready.
+    Starting,
+    Ready,
+    /// Was ready, and does not answer.
+    Silent,
+    /// Could not be made; tried again with growing pauses.
+    Failed,
+    /// No longer wanted, and not yet gone.
+    Stopping,
+}
