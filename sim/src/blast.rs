@@ -12,6 +12,7 @@ use common::topic::Topic;
 
 use crate::checker::{Invariant, Violation};
 use crate::dice::Dice;
+use crate::plant::Plant;
 use crate::run::{Kind, Plan, Scenario, run};
 use crate::script::{app, request};
 use crate::user::{self, Wish, image, inject};
@@ -25,10 +26,10 @@ const MOMENT: Duration = Duration::from_millis(1900);
 const RECORDS: usize = 20;
 
 /// Deploys an app twice, alone and beside poison, and compares when it was told to run.
-pub fn blast_radius(seed: u64) -> Vec<Violation> {
+pub fn blast_radius(seed: u64, plant: Option<Plant>) -> Vec<Violation> {
     let plan = |poisoned| {
         let faults = Scenario { replicas: 2, poisoned, ..Scenario::default() };
-        Plan { seed, kind: Kind::Single { faults: Box::new(faults) }, plant: None, story: false }
+        Plan { seed, kind: Kind::Single { faults: Box::new(faults) }, plant, story: false }
     };
     let (alone, beside) = (run(&plan(false)), run(&plan(true)));
     let name = LegacyName::from(common::name::InstanceName::from(app(1)));

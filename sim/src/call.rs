@@ -124,8 +124,18 @@ impl Fault {
         Fault::CrashAfter,
     ];
 
+    /// What no call of a kind can meet, though others with an effect do, and why.
+    pub const IMPOSSIBLE: [(CallKind, Fault, &str); 1] = [(
+        CallKind::BusCommit,
+        Fault::Late,
+        "a position is committed by the consumer that holds the partition, and ends with it",
+    )];
+
     /// Whether a call of this kind can meet it.
     pub fn may_meet(self, kind: CallKind) -> bool {
+        if Self::IMPOSSIBLE.iter().any(|(of, fault, _)| (*of, *fault) == (kind, self)) {
+            return false;
+        }
         match self {
             Fault::None | Fault::Slow => true,
             Fault::Refused => kind != CallKind::StoreWatch,

@@ -1,103 +1,45 @@
 //! The larger faults of a run: each begins at a moment of its own, and is over after a while.
 
+mod blow;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::name::NodeName;
 use common::port::Containers as _;
-use common::service::ServiceName;
 use jiff::SignedDuration;
 use testkit::containers::Health;
 use testkit::nodes::Reach;
 
+pub(crate) use self::blow::Scope;
+use self::blow::{Blow, fit};
 use crate::dice::Dice;
-use crate::fault::{Bait, Point, Port, Trap, Victim};
+use crate::fault::{Bait, Port, Trap, Victim};
 use crate::services::{SERVICES, stand_by, start};
 use crate::stage::Sleep;
 use crate::world::World;
 
-/// A large fault.
-#[derive(Debug, Clone)]
-pub(crate) enum Blow {
-    Crash(ServiceName),
-    /// A crash around the effect of a call.
-    CrashAtCall(ServiceName, Point, u64),
-    /// Not scheduled for a while, then it goes on.
-    Pause(ServiceName),
-    /// Another instance starts while the old one lives.
-    SecondLeader(ServiceName),
-    /// The same, and the old one's orders are on their way for long.
-    LaggingLeader(ServiceName),
-    /// An instance on another machine waits for its turn.
-    Standby(ServiceName),
-    CutPort(ServiceName, Port),
-    SessionExpires(ServiceName),
-    StaleReads(ServiceName),
-    LostWatches(ServiceName),
-    BusAway,
-    RecordsTwice,
-    NodeDead(NodeName),
-    NodePartitioned(NodeName),
-    NodeHung(NodeName),
-    NodeGray(NodeName),
-    NodeCutFrom(ServiceName, NodeName),
-    DiskFull(NodeName),
-    PortTaken(NodeName),
-    ContainersEnd(NodeName),
-    /// Somebody removes containers by hand, and something else takes their ports.
-    ContainersRemoved(NodeName),
-    EdgeLosesItsDisk,
-    ClockJumps(ServiceName, i64),
-}
-
-/// How often each kind of blow is drawn.
-fn drawn(world: &World, dice: &mut Dice) -> Blow {
-    let service = *dice.one_of(&SERVICES);
-    let index = usize::try_from(dice.below(world.truth.agents.len() as u64)).unwrap_or_default();
-    let node = world.node(index).cloned().expect("there are nodes");
-    let point = *dice.one_of(&[Point::Before, Point::After]);
-    match dice.below(100) {
-        0..10 => Blow::Crash(service),
-        10..26 => Blow::CrashAtCall(service, point, dice.below(20)),
-        26..31 => Blow::Pause(service),
-        31..33 => Blow::SecondLeader(service),
-        33..36 => Blow::LaggingLeader(service),
-        36..40 => Blow::Standby(service),
-        40..45 => {
-            let port =
-                *dice.one_of(&[Port::Store, Port::Bus, Port::Nodes, Port::Edge, Port::Routes]);
-            Blow::CutPort(service, port)
-        }
-        45..49 => Blow::SessionExpires(service),
-        49..54 => Blow::StaleReads(service),
-        54..58 => Blow::LostWatches(service),
-        58..62 => Blow::BusAway,
-        62..65 => Blow::RecordsTwice,
-        65..72 => Blow::NodeDead(node),
-        72..76 => Blow::NodePartitioned(node),
-        76..79 => Blow::NodeHung(node),
-        79..83 => Blow::NodeGray(node),
-        83..86 => Blow::NodeCutFrom(service, node),
-        86..89 => Blow::DiskFull(node),
-        89..91 => Blow::PortTaken(node),
-        91..93 => Blow::ContainersEnd(node),
-        93..95 => Blow::ContainersRemoved(node),
-        95..97 => Blow::EdgeLosesItsDisk,
-        _ => Blow::ClockJumps(service, *dice.one_of(&[-40, -3, 3, 45, 3600])),
-    }
-}
-
 /// Strikes so often within a span, at moments drawn ahead.
-pub(crate) fn strike(world: &Arc<World>, dice: &mut Dice, count: u64, within: Duration) {
+pub(crate) fn strike(
+    world: &Arc<World>,
+    dice: &mut Dice,
+    (count, scope): (u64, Scope),
+    within: Duration,
+) {
     for _ in 0..count {
         let at = dice.millis(500, u64::try_from(within.as_millis()).unwrap_or(u64::MAX).max(501));
         let lasts = dice.millis(200, 9000);
-        let blow = drawn(world, dice);
+        let mut dice = dice.fork();
         let world = Arc::clone(world);
         let stage = Arc::clone(&world.stage);
         stage.spawn(0, async move {
             world.stage.sleep(at).await;
+            let blow = fit(&world, &mut dice, scope);
             world.tell(format_args!("{blow:?} for {lasts:?}"));
+            // A crash at a call strikes when the call is made.
+            if !matches!(blow, Blow::CrashAtCall(..)) {
+                world.trace().blow_strikes();
+            }
             fall(&world, blow, lasts).await;
         });
     }

@@ -4,11 +4,15 @@
 //! Every change is checked when it is made; [`settled()`] says what is wrong once nothing goes wrong any
 //! more. The invariants are those of the platform's fault catalogue.
 
+mod commands;
 mod leases;
 mod outcomes;
 mod served;
 mod settled;
 mod states;
+mod visits;
+mod windows;
+mod wishes;
 mod writers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,11 +28,17 @@ use common::record::deployment::Deployment;
 use common::service::ServiceName;
 use testkit::store::Committed;
 
+use self::served::held;
 pub(crate) use self::settled::{empty, settled};
 pub(crate) use self::states::table;
+use self::visits::Visits;
+pub(crate) use self::visits::{Demand, ServedFrom};
+use self::windows::Windows;
+use self::wishes::Wishes;
 use self::writers::Writer;
+use crate::life::Life;
 use crate::settings::Settings;
-use crate::world::{Life, Truth};
+use crate::world::Truth;
 
 /// What must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,6 +141,13 @@ pub(crate) struct Checker {
     pub(crate) sent: BTreeMap<RequestId, &'static str>,
     /// As they were written last.
     deployments: BTreeMap<Path, Deployment>,
+    /// Operations that have no outcome yet.
+    open: BTreeSet<Path>,
+    windows: Windows,
+    wishes: Wishes,
+    pub(crate) visits: Visits,
+    /// How many commands changed what is wanted.
+    pub(crate) effective: u64,
     /// The changes of state that occurred: kind, from, to.
     pub(crate) edges: BTreeSet<(&'static str, String, String)>,
 }
@@ -159,8 +176,18 @@ impl Checker {
             deployed: BTreeMap::new(),
             sent: BTreeMap::new(),
             deployments: BTreeMap::new(),
+            open: BTreeSet::new(),
+            windows: Windows::default(),
+            wishes: Wishes::default(),
+            visits: Visits::default(),
+            effective: 0,
             edges: BTreeSet::new(),
         }
+    }
+
+    /// How many windows of schedules began.
+    pub(crate) fn windows(&self) -> u64 {
+        self.windows.began
     }
 
     pub(crate) fn violate(&mut self, invariant: Invariant, what: String) {
@@ -175,14 +202,15 @@ impl Checker {
     pub(crate) fn observe(&mut self, truth: &Truth, now: u64) -> Vec<Violation> {
         let known = self.violations.len();
         if std::mem::take(&mut self.stirred) {
-            self.note_running(truth);
-            self.check_doors(truth);
+            let held = held(truth);
+            self.note_running(&held);
+            self.check_doors(&held);
         }
         for table in truth.edge.taken_since(self.tables) {
             self.tables += 1;
             self.check_table(&table, truth, now);
             self.last = Some(table);
-            self.check_doors(truth);
+            self.check_doors(&held(truth));
         }
         for committed in truth.store.take_journal() {
             self.check_committed(&committed, truth, now);
@@ -207,16 +235,18 @@ impl Checker {
             self.check_writer(committed, Some(&change));
             self.check_deployment(&change, now);
             self.check_running(&change, truth);
+            self.promise(&change);
             return;
         }
         self.check_writer(committed, None);
         match kind {
             "instances" => self.check_instance(committed, now),
+            "apps" => self.check_release(committed),
             "routes" => self.check_route(committed),
             "epochs" => self.check_epoch(committed),
             "alive" => self.check_verdict(committed),
             "ports" => self.check_lease(committed, now),
-            "operations" => self.check_operation(committed),
+            "operations" => self.check_operation(committed, now),
             _ => {}
         }
     }

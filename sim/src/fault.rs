@@ -57,6 +57,8 @@ pub enum Point {
 pub enum Victim {
     Service(ServiceName),
     /// Every node loses its power, and its agent with it.
+    Nodes,
+    /// Every agent ends; what runs on its node goes on.
     Agents,
 }
 
@@ -137,8 +139,6 @@ pub struct Faults {
     pub traps: Vec<Trap>,
     /// One fault for one call with an effect, after so many others.
     pub forced: Option<(u64, Fault)>,
-    /// A fault for every call with an effect, once: each is repeated by who made it.
-    pub every: Option<Fault>,
 }
 
 impl Faults {

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::call::{CallKind, Fault};
 use crate::fault::{Point, Port};
+use crate::life::Life;
 use crate::step::Step;
 use crate::trace::Essence;
-use crate::world::{Life, World};
+use crate::world::World;
 
 /// One service's way to the world.
 #[derive(Debug, Clone)]
@@ -66,6 +67,7 @@ impl Gate {
             self.world.stage.sleep(draw.there).await;
             self.alive().await;
         }
+        self.world.trace().meets(kind, draw.fault);
         let result = if draw.fault == Fault::Refused || self.is_cut(kind) {
             Err(lost(Lost::Known))
         } else {
@@ -109,7 +111,11 @@ impl Gate {
                 if is_forgotten && !draw.late {
                     return Err(lost(Lost::Unknown));
                 }
+                if is_forgotten {
+                    gate.world.trace().meets(kind, Fault::Late);
+                }
             }
+            gate.world.trace().meets(kind, draw.fault);
             let result = match gate.stopped(kind, draw.fault) {
                 Some(how) => Err(lost(how)),
                 None => body(draw.fault).await,
@@ -188,6 +194,7 @@ impl Gate {
             self.world.stage.sleep(draw.there).await;
             self.alive().await;
         }
+        self.world.trace().meets(kind, draw.fault);
         let result = match self.stopped(kind, draw.fault) {
             Some(how) => Err(lost(how)),
             None => body.await,

@@ -1,17 +1,21 @@
 //! `sim seed N` tells the story of a seed; `sim long [COUNT]` runs many and says what they visited;
-//! `sim plants` shows that each planted bug is caught.
+//! `sim plants` shows that each planted bug is caught; `sim law OPERATION CALL` tells of one run of a law.
 #![expect(clippy::print_stdout, reason = "it is a program for people")]
 
 use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use sim::laws::plan;
 use sim::many::{Sum, THREADS, run_all};
 use sim::plant::Plant;
-use sim::{Plan, Report, run};
+use sim::proof::{self, Found};
+use sim::{Fault, Operation, Plan, Report, run};
 
 /// Within so many seeds a planted bug is to be caught.
 const CAUGHT_WITHIN: u64 = 1000;
+/// How many seeds a full run has.
+const FULL: u64 = 10_000;
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -20,13 +24,14 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["seed", seed] => number(seed).map(story),
         ["seed", seed, plant] => number(seed).and_then(|seed| planted(seed, plant)),
-        ["long"] => Some(long(0, 10_000)),
+        ["long"] => Some(long(0, FULL)),
         ["long", count] => number(count).map(|count| long(0, count)),
         ["long", first, count] => {
             number(first).zip(number(count)).map(|(first, count)| long(first, count))
         }
         ["plants"] => Some(plants()),
         ["matrix"] => Some(matrix()),
+        ["law", operation, at] => number(at).and_then(|at| law(operation, at)),
         _ => None,
     };
     match done {
@@ -34,7 +39,7 @@ fn main() -> ExitCode {
         Some(false) => ExitCode::FAILURE,
         None => {
             println!(
-                "usage: sim seed N [PLANT] | sim long [[FIRST] COUNT] | sim plants | sim matrix"
+                "usage: sim seed N [PLANT] | sim long [[FIRST] COUNT] | sim plants | sim matrix | sim law OPERATION CALL"
             );
             ExitCode::from(2)
         }
@@ -46,8 +51,14 @@ fn tell(report: &Report) -> bool {
         println!("{line}");
     }
     println!(
-        "seed {}: hash {:016x}, {} calls, {} commands, {} with an effect, {:?} simulated",
-        report.seed, report.hash, report.calls, report.commands, report.effective, report.lasted
+        "seed {}: hash {:016x}, {} calls, {} commands, {} with an effect, {} blows, {:?} simulated",
+        report.seed,
+        report.hash,
+        report.calls,
+        report.commands,
+        report.effective,
+        report.blows,
+        report.lasted
     );
     for violation in &report.violations {
         println!("VIOLATION {violation}");
@@ -76,7 +87,16 @@ fn long(first: u64, count: u64) -> bool {
         each * u32::try_from(THREADS).unwrap_or(1),
         sum.calls.checked_div(sum.runs).unwrap_or_default()
     );
-    failures(&sum)
+    failures(&sum) && (count < FULL || visited(&sum))
+}
+
+/// What a run of so many seeds visits has to be all that there is.
+fn visited(sum: &Sum) -> bool {
+    let (edges, pairs) = (sum.coverage.unvisited_edges(), sum.coverage.unmet_faults());
+    if !edges.is_empty() || !pairs.is_empty() {
+        println!("{} changes of state and {} faults were not visited", edges.len(), pairs.len());
+    }
+    edges.is_empty() && pairs.is_empty()
 }
 
 fn failures(sum: &Sum) -> bool {
@@ -92,11 +112,8 @@ fn failures(sum: &Sum) -> bool {
 fn plants() -> bool {
     let mut all = true;
     for plant in Plant::ALL {
-        let plan = |seed| Plan { plant: Some(*plant), ..Plan::storm(seed) };
-        let sum = run_all(0..CAUGHT_WITHIN, plan, |sum| !sum.failed.is_empty());
-        match sum.failed.first().and_then(|report| Some((report.seed, report.violations.first()?)))
-        {
-            Some((seed, violation)) => println!("{plant}: seed {seed}: {violation}"),
+        match proof::within(*plant, CAUGHT_WITHIN) {
+            Some(Found { seed, violation }) => println!("{plant} {seed}: {violation}"),
             None => {
                 all = false;
                 println!("{plant}: NOT CAUGHT ({})", plant.sentence());
@@ -104,6 +121,12 @@ fn plants() -> bool {
         }
     }
     all
+}
+
+/// Tells of an operation whose call number `at` is done while its answer is lost.
+fn law(name: &str, at: u64) -> Option<bool> {
+    let operation = Operation::ALL.into_iter().find(|one| format!("{one:?}") == name)?;
+    Some(tell(&run(&Plan { story: true, ..plan(operation, at, Fault::AnswerLost) })))
 }
 
 fn matrix() -> bool {

@@ -16,7 +16,7 @@ pub struct Cell {
 
 /// All cells: every step, both points, every process that exists.
 pub fn cells() -> Vec<Cell> {
-    let victims = SERVICES.map(Victim::Service).into_iter().chain([Victim::Agents]);
+    let victims = SERVICES.map(Victim::Service).into_iter().chain([Victim::Nodes, Victim::Agents]);
     let mut cells = Vec::new();
     for victim in victims {
         for step in Step::ALL {

@@ -9,28 +9,34 @@ use std::time::Duration;
 use bytes::Bytes;
 use chassis::blocking;
 use common::name::LegacyName;
-use common::port::nodes::{NodeUse, Probe};
+use common::port::nodes::NodeUse;
 use common::record::path;
-use testkit::nodes::Reach;
+use common::service::ServiceName;
 use testkit::{ManualClock, MemoryBlobs, MemoryBus, MemoryEdge, MemoryNodes, MemoryStore};
 
 use crate::blast;
 use crate::call::Fault;
-use crate::chaos::{self, heal, strike};
-use crate::checker::{self, Violation};
+use crate::chaos::{Scope, heal, strike};
+use crate::checker::{self, Demand, Violation};
 use crate::coverage::Coverage;
 use crate::dice::Dice;
-use crate::fault::{Rates, Trap};
+use crate::fault::{Rates, Trap, Victim};
+use crate::ills::{ill, lose_a_node, offer};
 use crate::plant::Plant;
-use crate::script::{Script, Tally};
+use crate::script::{Armed, Operation, Script, Tally};
 use crate::services::{SERVICES, start};
 use crate::settings::{Configs, Settings};
+use crate::takeover::{self, Leave};
 use crate::trace::Trace;
-use crate::user::image;
 use crate::world::{Truth, World};
 
 /// How often a drain is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a visitor asks.
+const ASK_EVERY: Duration = Duration::from_millis(97);
+/// For how long nobody may answer while one of several replicas' nodes is lost.
+const MOST_GAP: Duration = Duration::from_secs(2);
 
 /// What is run.
 #[derive(Debug, Clone)]
@@ -49,6 +55,8 @@ pub enum Kind {
     Calm,
     /// Many commands, many faults.
     Storm { commands: usize },
+    /// No app: a leader goes, and who stands by takes over.
+    TakeOver { service: ServiceName, how: Leave },
     /// One app, and these faults at its steps.
     Single { faults: Box<Scenario> },
 }
@@ -58,11 +66,24 @@ pub enum Kind {
 pub struct Scenario {
     pub traps: Vec<Trap>,
     pub forced: Option<(u64, Fault)>,
-    /// Whether the app never gets healthy: what was made is unmade.
-    pub sick: bool,
+    pub operation: Operation,
     pub replicas: u32,
     /// Whether another app does everything wrong meanwhile.
     pub poisoned: bool,
+}
+
+impl Scenario {
+    /// What a visitor may expect.
+    fn demand(&self) -> Demand {
+        let harms = self.traps.iter().any(|trap| trap.victim == Victim::Nodes);
+        if harms {
+            Demand::Nothing
+        } else if self.operation == Operation::Replace {
+            Demand::WithGaps(MOST_GAP)
+        } else {
+            Demand::Always
+        }
+    }
 }
 
 impl Plan {
@@ -81,7 +102,14 @@ pub struct Report {
     /// Simulated time.
     pub lasted: Duration,
     pub commands: u64,
+    /// How many commands changed what is wanted.
     pub effective: u64,
+    /// How many of the larger faults struck.
+    pub blows: u64,
+    /// How many questions a visitor asked of whom an answer was due.
+    pub visits: u64,
+    /// How many windows of schedules began.
+    pub windows: u64,
     pub coverage: Coverage,
     pub story: Vec<String>,
     /// How many traps nobody met.
@@ -136,7 +164,9 @@ fn world(plan: &Plan, folder: &Path, dice: Dice) -> Arc<World> {
         blobs: MemoryBlobs::new(),
         clocks: clocks.into_iter().collect(),
         crashing: Mutex::default(),
+        unbuildable: Mutex::default(),
         lost: Mutex::default(),
+        folder: folder.to_owned(),
     };
     World::new(truth, (settings, configs), dice, Trace::new(plan.story), plan.plant)
 }
@@ -168,7 +198,10 @@ async fn play(plan: &Plan, folder: &Path) -> Report {
         calls: trace.calls(),
         lasted: Duration::from_micros(world.stage.now()),
         commands: tally.commands.load(Ordering::Relaxed),
-        effective: tally.effective.load(Ordering::Relaxed),
+        effective: checker.effective,
+        blows: trace.blows(),
+        visits: checker.visits.count,
+        windows: checker.windows(),
         coverage,
         story: trace.story().to_vec(),
         traps_left: world.faults().traps.len(),
@@ -195,39 +228,41 @@ async fn direct(plan: &Plan, world: &Arc<World>, tally: &Arc<Tally>, mut dice: D
     let most = world.settings.most_replicas;
     match &plan.kind {
         Kind::Calm => {
-            let script = Script::single(&mut dice, plan.seed.is_multiple_of(2), 2, true);
+            let made = (plan.seed.is_multiple_of(2), 2);
+            let script = Script::of(&mut dice, Operation::DeployAndStop, made, Armed::default());
+            look(world, Demand::Always);
             offer(world, &script);
             script.play(Arc::clone(world), Arc::clone(tally)).await;
         }
         Kind::Storm { commands } => {
             let script = Script::drawn(&mut dice, *commands, most);
             offer(world, &script);
-            let blows = dice.between(5, 9);
+            let blows = dice.between(6, 9);
+            let spared = plan.seed % 4 == 3;
+            let scope = if spared { Scope::ControlPlane } else { Scope::Everything };
+            if spared {
+                look(world, Demand::Always);
+            }
             let within = script.length();
             world.faults().rates = Rates::drawn(&mut dice);
             ill(world, &mut dice);
-            strike(world, &mut dice, blows, within);
+            strike(world, &mut dice, (blows, scope), within);
             script.play(Arc::clone(world), Arc::clone(tally)).await;
-            if dice.happens(2500) {
+            if dice.happens(2500) && !spared {
                 lose_a_node(world, &mut dice).await;
             }
             world.stage.sleep(Duration::from_secs(1)).await;
         }
+        Kind::TakeOver { service, how } => takeover::play(world, *service, *how).await,
         Kind::Single { faults } => {
-            // What is sick is known by its image.
-            let bundle = !faults.sick;
-            let script = Script::single(&mut dice, bundle, faults.replicas.max(1), !faults.sick);
+            let operation = faults.operation;
+            // What is ill is known by its image.
+            let made = (operation != Operation::UndoStarting, faults.replicas.max(1));
+            let armed = Armed { traps: faults.traps.clone(), forced: faults.forced };
+            let script = Script::of(&mut dice, operation, made, armed);
             offer(world, &script);
-            if faults.sick {
-                let sick = image(script.apps().first().expect("it has an app"), 1);
-                let probe = Probe::Unhealthy { status: Some(500) };
-                world.truth.nodes.script_probes(&sick, [probe]);
-            }
-            {
-                let mut now = world.faults();
-                now.traps.clone_from(&faults.traps);
-                now.forced = faults.forced;
-            }
+            operation.prepare(world);
+            look(world, faults.demand());
             if faults.poisoned {
                 let poison = blast::poison(Arc::clone(world), &mut dice);
                 world.stage.spawn(0, poison);
@@ -304,51 +339,18 @@ async fn drain(world: &Arc<World>, tally: &Tally, emptied: bool) -> bool {
     false
 }
 
-/// Images that can be pulled.
-fn offer(world: &World, script: &Script) {
-    for app in script.apps() {
-        for number in 1..=60 {
-            world.truth.nodes.offer_image(&image(app, number));
-        }
+/// A visitor asks at every front port, as long as the run lasts.
+fn look(world: &Arc<World>, demand: Demand) {
+    world.checker().visits.demand = demand;
+    if demand == Demand::Nothing {
+        return;
     }
-}
-
-/// The first replica listens at once, the next ones only after a while.
-fn sluggish(dice: &mut Dice) -> Vec<Probe> {
-    let waits = usize::try_from(dice.between(5, 60)).unwrap_or_default();
-    let mut probes = vec![Probe::NotListening { listening: Vec::new() }; waits];
-    probes.insert(0, Probe::Healthy);
-    probes.push(Probe::Healthy);
-    probes
-}
-
-/// Some releases are of apps that do not answer or are slow to, or of images that nobody has.
-fn ill(world: &World, dice: &mut Dice) {
-    for number in 1..=5 {
-        let app = crate::script::app(number);
-        for release in 1..=20 {
-            if !dice.happens(600) {
-                continue;
-            }
-            let image = image(&app, release);
-            match dice.below(4) {
-                0 => world.truth.nodes.withdraw_image(&image),
-                1 => world.truth.nodes.script_probes(&image, [Probe::Unhealthy { status: None }]),
-                2 => world.truth.nodes.script_probes(&image, sluggish(dice)),
-                _ => {
-                    let mut crashing = world.truth.crashing.lock().expect("nobody panics");
-                    crashing.insert(image);
-                }
-            }
+    let asking = Arc::clone(world);
+    world.stage.spawn(0, async move {
+        loop {
+            asking.stage.sleep(ASK_EVERY).await;
+            let now = asking.stage.now();
+            asking.checker().ask_doors(&asking.truth, now);
         }
-    }
-}
-
-/// A node that never comes back.
-async fn lose_a_node(world: &Arc<World>, dice: &mut Dice) {
-    let index = usize::try_from(dice.below(3)).unwrap_or_default();
-    let Some(node) = world.node(index).cloned() else { return };
-    world.tell(format_args!("{node} is gone for ever"));
-    world.truth.lost.lock().expect("nobody panics").insert(node.clone());
-    chaos::set_reach(world, &node, Reach::Dead).await;
+    });
 }

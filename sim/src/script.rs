@@ -1,5 +1,7 @@
 //! What is asked of the platform in one run, and when.
 
+mod operation;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,11 +9,19 @@ use std::time::Duration;
 use common::id::RequestId;
 use common::message::DeploymentCommand;
 use common::name::{AppName, InstanceName, LegacyName};
+use jiff::civil::{Date, date};
+use testkit::nodes::Reach;
 use uuid::{Builder, Uuid};
 
+pub(crate) use self::operation::Armed;
+pub use self::operation::Operation;
+use self::operation::turn_node;
 use crate::dice::Dice;
-use crate::user::{self, Answer, Wish, ask_status, inject};
+use crate::user::{self, Wish, ask_status, inject};
 use crate::world::World;
+
+/// The day that the simulated clocks begin with.
+const FIRST_DAY: Date = date(2026, 1, 1);
 
 /// One thing that happens to the platform from outside.
 #[derive(Debug, Clone)]
@@ -19,6 +29,10 @@ enum Act {
     Wish(Wish, RequestId),
     Message(DeploymentCommand, RequestId),
     Status(LegacyName, RequestId),
+    /// From here on the faults of a scenario hold: the operation begins that they are for.
+    Begin,
+    /// A node that has containers goes away, or the one that went comes back.
+    Node(Reach),
 }
 
 /// All of them, with the time between one and the next.
@@ -26,14 +40,13 @@ enum Act {
 pub(crate) struct Script {
     acts: Vec<(Duration, Act)>,
     apps: Vec<AppName>,
+    faults: Armed,
 }
 
 /// What became of a script.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) commands: AtomicU64,
-    /// Those that changed what is wanted.
-    pub(crate) effective: AtomicU64,
     pub(crate) open: AtomicU64,
     pub(crate) forced_met: AtomicBool,
 }
@@ -55,6 +68,8 @@ struct Author<'a> {
     instances: Vec<LegacyName>,
     past: Vec<Act>,
     most_replicas: u32,
+    /// How long what was written takes.
+    length: Duration,
 }
 
 impl Author<'_> {
@@ -76,17 +91,31 @@ impl Author<'_> {
         Act::Wish(Wish::Release { app: name, number, bundle }, request(self.dice))
     }
 
-    fn deploy(&mut self, app: usize) -> Act {
-        let name = self.apps.get(app).cloned().unwrap_or_else(|| self::app(1));
-        let replicas = self.dice.happens(5000).then(|| self.replicas());
+    /// An instance of an app: of its own name, or of one of a few others.
+    fn instance(&mut self, name: &AppName) -> Option<InstanceName> {
         let instance = self.dice.happens(800).then(|| {
             let uuid = Uuid::from_u128(u128::from(self.dice.below(3) + 1));
-            InstanceName::with_uuid(&name, uuid)
+            InstanceName::with_uuid(name, uuid)
         });
         let shown = instance.clone().unwrap_or_else(|| name.clone().into()).into();
         if !self.instances.contains(&shown) {
             self.instances.push(shown);
         }
+        instance
+    }
+
+    fn schedule(&mut self, app: usize) -> Act {
+        let name = self.apps.get(app).cloned().unwrap_or_else(|| self::app(1));
+        let instance = self.instance(&name);
+        let start = FIRST_DAY.at(0, 0, 0, 0) + self.length + self.dice.millis(300, 4000);
+        let times = (start, start + self.dice.millis(1500, 7000));
+        Act::Wish(Wish::Schedule { app: name, instance, times }, request(self.dice))
+    }
+
+    fn deploy(&mut self, app: usize) -> Act {
+        let name = self.apps.get(app).cloned().unwrap_or_else(|| self::app(1));
+        let replicas = self.dice.happens(5000).then(|| self.replicas());
+        let instance = self.instance(&name);
         Act::Wish(Wish::Deploy { app: name, instance, replicas }, request(self.dice))
     }
 
@@ -94,7 +123,8 @@ impl Author<'_> {
         let app = self.pick();
         let instance = self.dice.one_of(&self.instances).clone();
         match self.dice.below(100) {
-            0..34 => self.deploy(app),
+            0..30 => self.deploy(app),
+            30..34 => self.schedule(app),
             34..46 => self.release(app),
             46..64 => {
                 let replicas = self.replicas();
@@ -119,6 +149,7 @@ impl Script {
             instances: Vec::new(),
             past: Vec::new(),
             most_replicas,
+            length: Duration::ZERO,
             dice,
         };
         let mut acts = Vec::new();
@@ -132,40 +163,18 @@ impl Script {
             let hurried = author.dice.happens(3000);
             let pause = author.dice.millis(0, if hurried { 60 } else { 500 });
             author.past.extend(acts.last().map(|(_, act)| act.clone()));
+            author.length += pause;
             let act = author.next();
             acts.push((pause, act));
         }
-        Script { acts, apps }
-    }
-
-    /// One app: released, as an image or as a bundle, deployed, stopped.
-    pub(crate) fn single(dice: &mut Dice, bundle: bool, replicas: u32, stop: bool) -> Self {
-        let app = app(1);
-        let instance = LegacyName::from(InstanceName::from(app.clone()));
-        let mut acts = vec![
-            (
-                Duration::ZERO,
-                Act::Wish(Wish::Release { app: app.clone(), number: 1, bundle }, request(dice)),
-            ),
-            (
-                Duration::from_secs(2),
-                Act::Wish(
-                    Wish::Deploy { app: app.clone(), instance: None, replicas: Some(replicas) },
-                    request(dice),
-                ),
-            ),
-        ];
-        if stop {
-            let wish = Wish::Stop { instance };
-            acts.push((Duration::from_secs(8), Act::Wish(wish, request(dice))));
-        }
-        Script { acts, apps: vec![app] }
+        Script { acts, apps, faults: Armed::default() }
     }
 
     /// Every instance is stopped.
     pub(crate) fn stops(dice: &mut Dice, instances: Vec<LegacyName>) -> Self {
         let stop = |instance| (Duration::ZERO, Act::Wish(Wish::Stop { instance }, request(dice)));
-        Script { acts: instances.into_iter().map(stop).collect(), apps: Vec::new() }
+        let acts = instances.into_iter().map(stop).collect();
+        Script { acts, apps: Vec::new(), faults: Armed::default() }
     }
 
     pub(crate) fn apps(&self) -> &[AppName] {
@@ -179,21 +188,23 @@ impl Script {
 
     /// Plays it: each wish is insisted upon by somebody of its own.
     pub(crate) async fn play(self, world: Arc<World>, tally: Arc<Tally>) {
-        for (pause, act) in self.acts {
+        let Script { acts, faults, .. } = self;
+        for (pause, act) in acts {
             if !pause.is_zero() {
                 world.stage.sleep(pause).await;
             }
-            tally.commands.fetch_add(1, Ordering::Relaxed);
+            let is_command = !matches!(act, Act::Begin | Act::Node(_));
+            tally.commands.fetch_add(u64::from(is_command), Ordering::Relaxed);
             match act {
+                Act::Begin => faults.arm(&world),
+                Act::Node(reach) => turn_node(&world, reach).await,
                 Act::Wish(wish, id) => {
                     let (world, tally) = (Arc::clone(&world), Arc::clone(&tally));
                     let first = matches!(wish, Wish::Release { .. });
                     tally.open.fetch_add(1, Ordering::Relaxed);
                     let stage = Arc::clone(&world.stage);
                     let insisting = async move {
-                        if user::insist(&world, wish, id).await == Answer::Accepted {
-                            tally.effective.fetch_add(1, Ordering::Relaxed);
-                        }
+                        user::insist(&world, wish, id).await;
                         tally.open.fetch_sub(1, Ordering::Relaxed);
                     };
                     if first {
@@ -203,10 +214,7 @@ impl Script {
                         stage.spawn(0, insisting);
                     }
                 }
-                Act::Message(command, id) => {
-                    tally.effective.fetch_add(1, Ordering::Relaxed);
-                    inject(&world, &command, id);
-                }
+                Act::Message(command, id) => inject(&world, &command, id),
                 Act::Status(instance, id) => ask_status(&world, instance, id),
             }
         }

@@ -10,10 +10,11 @@ use common::service::ServiceName;
 use testkit::SeededEntropy;
 
 use crate::gate::Gate;
+use crate::life::Life;
 use crate::plant::Plant;
 use crate::port::{SimBlobs, SimBus, SimEdge, SimNodes, SimRoutes, SimStore, mischief};
 use crate::settings::Configs;
-use crate::world::{Life, World};
+use crate::world::World;
 
 /// Those that live in the simulation.
 pub(crate) const SERVICES: [ServiceName; 4] = [
@@ -144,7 +145,11 @@ fn make(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {
             let config = configs.deployment_manager.clone();
             Arc::new(deployment_manager::DeploymentManager::new(own, config))
         }
-        ServiceName::NodeManager | ServiceName::Monitoring | ServiceName::NodeAgent => {
+        ServiceName::NodeManager
+        | ServiceName::Monitoring
+        | ServiceName::LifecycleManager
+        | ServiceName::PlatformInitializer
+        | ServiceName::NodeAgent => {
             let own = node_manager::Ports {
                 bus: ports.bus(),
                 store: ports.store(),

@@ -31,7 +31,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            quarantine: Duration::from_secs(8),
+            quarantine: Duration::from_secs(5),
             most_replicas: 4,
             settles_within: Duration::from_mins(2),
         }
@@ -145,7 +145,7 @@ fn node_manager(
     let day = Duration::from_hours(24);
     let is = |one| plant == Some(one);
     node_manager::Config {
-        nodes: agents.iter().map(node).collect(),
+        nodes: node_manager::config::Nodes::Configured(agents.iter().map(node).collect()),
         data_folder: None,
         keep_samples_days: 7,
         first_port: 20_000,

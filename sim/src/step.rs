@@ -14,6 +14,10 @@ use common::topic::{Topic, TopicName};
 /// One step. The marks are those of `reliability.md` 2.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
+    /// D1: the bytes of an upload are staged.
+    StageUpload,
+    /// D2: the blob is published under its digest.
+    PublishBlob,
     /// D3: the app manager makes the release.
     MakeRelease,
     /// D4: the app manager records the wish, with the message it owes.
@@ -32,6 +36,8 @@ pub enum Step {
     AnswerNode,
     /// D8: the deployment manager notes the place.
     NotePlace,
+    /// D9: the image is built.
+    BuildImage,
     /// D10 to D12: the image is pulled, the container made and started.
     Ensure,
     /// D13: the container is looked at.
@@ -69,7 +75,9 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Step; 28] = [
+    pub const ALL: [Step; 31] = [
+        Step::StageUpload,
+        Step::PublishBlob,
         Step::MakeRelease,
         Step::RecordDeploy,
         Step::SendDeploy,
@@ -79,6 +87,7 @@ impl Step {
         Step::Lease,
         Step::AnswerNode,
         Step::NotePlace,
+        Step::BuildImage,
         Step::Ensure,
         Step::Probe,
         Step::RecordRoute,
@@ -108,7 +117,10 @@ pub(crate) fn of_commit(by: ServiceName, ops: &[Op]) -> Option<Step> {
         ServiceName::DeploymentManager => of_deployment_manager(ops),
         ServiceName::NodeManager => of_node_manager(ops),
         ServiceName::LoadBalancer => of_load_balancer(ops),
-        ServiceName::Monitoring | ServiceName::NodeAgent => None,
+        ServiceName::Monitoring
+        | ServiceName::LifecycleManager
+        | ServiceName::PlatformInitializer
+        | ServiceName::NodeAgent => None,
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) struct Trace {
     hash: Hash,
     story: Option<Vec<String>>,
     calls: u64,
+    blows: u64,
     /// How often each call met each fault.
     pub(crate) met: BTreeMap<(CallKind, Fault), u64>,
 }
@@ -49,6 +50,7 @@ impl Trace {
             hash: Hash(0xcbf2_9ce4_8422_2325),
             story: with_story.then(Vec::new),
             calls: 0,
+            blows: 0,
             met: BTreeMap::new(),
         }
     }
@@ -68,9 +70,18 @@ impl Trace {
         }
     }
 
-    /// A call met a fault, or none.
+    /// A fault, or none, had its effect on a call.
     pub(crate) fn meets(&mut self, kind: CallKind, fault: Fault) {
         *self.met.entry((kind, fault)).or_default() += 1;
+    }
+
+    /// One of the larger faults struck.
+    pub(crate) fn blow_strikes(&mut self) {
+        self.blows += 1;
+    }
+
+    pub(crate) fn blows(&self) -> u64 {
+        self.blows
     }
 
     /// Something happened to the world.

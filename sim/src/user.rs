@@ -12,11 +12,15 @@ use common::message::{DeploymentCommand, LoadBalancerCommand};
 use common::name::{AppName, InstanceName, LegacyName};
 use common::service::ServiceName;
 use common::topic::Topic;
+use jiff::civil::DateTime;
 use testkit::raw_zip::{RawEntry, RawZip};
 
+use crate::call::CallKind;
+use crate::fault::Point;
 use crate::plant::Plant;
 use crate::services::ASK_AGAIN;
 use crate::settings::REGISTRY;
+use crate::step::Step;
 use crate::world::World;
 
 /// How long a user waits for one answer.
@@ -36,6 +40,12 @@ pub(crate) enum Wish {
         instance: Option<InstanceName>,
         replicas: Option<u32>,
     },
+    /// From the first to the second of these times, as the app manager's clock shows them.
+    Schedule {
+        app: AppName,
+        instance: Option<InstanceName>,
+        times: (DateTime, DateTime),
+    },
     Scale {
         instance: LegacyName,
         replicas: u32,
@@ -51,6 +61,7 @@ impl Wish {
         match self {
             Wish::Release { .. } => None,
             Wish::Deploy { .. } => Some("deploy"),
+            Wish::Schedule { .. } => Some("schedule"),
             Wish::Scale { .. } => Some("scale"),
             Wish::Stop { .. } => Some("stop"),
         }
@@ -71,7 +82,7 @@ pub(crate) fn image(app: &AppName, number: u32) -> ImageRef {
 }
 
 /// The bundle of a release: a site of one page.
-fn bundle(app: &AppName, number: u32) -> Bytes {
+pub(crate) fn bundle(app: &AppName, number: u32) -> Bytes {
     let page = format!("<p>{app} {number}</p>");
     RawZip::of([RawEntry::stored("index.html", page.as_bytes())]).bytes().into()
 }
@@ -87,6 +98,9 @@ async fn ask(door: Door, wish: Wish, id: RequestId) -> Result<(), Refused> {
         Wish::Deploy { app, instance, replicas } => {
             door.deploy(app, instance, replicas, id).await.map(drop)
         }
+        Wish::Schedule { app, instance, times } => {
+            door.schedule(app, instance, times, id).await.map(drop)
+        }
         Wish::Scale { instance, replicas } => door.scale(&instance, replicas, id).await,
         Wish::Stop { instance } => door.stop(&instance, id).await,
     }
@@ -94,13 +108,18 @@ async fn ask(door: Door, wish: Wish, id: RequestId) -> Result<(), Refused> {
 
 /// Asks until there is an answer.
 pub(crate) async fn insist(world: &Arc<World>, wish: Wish, id: RequestId) -> Answer {
+    world.checker().wished(id, &wish, world.stage.now());
     loop {
         let living = {
             let lives = world.lives();
             let life = lives.current.get(&ServiceName::AppManager);
-            life.and_then(|life| Some((life.number, life.entrances().door.clone()?)))
+            life.and_then(|life| Some((Arc::clone(life), life.entrances().door.clone()?)))
         };
-        if let Some((owner, door)) = living {
+        if let Some((life, door)) = living {
+            let owner = life.number;
+            if matches!(wish, Wish::Release { bundle: true, .. }) {
+                world.springs(&life, CallKind::BlobsPut, Some(Step::StageUpload), Point::Before);
+            }
             if world.has(Plant::DoorAnswersFirst) && world.dice().below(10) == 0 {
                 return accepted(world, &wish, id);
             }
@@ -120,6 +139,7 @@ pub(crate) async fn insist(world: &Arc<World>, wish: Wish, id: RequestId) -> Ans
 
 fn accepted(world: &World, wish: &Wish, id: RequestId) -> Answer {
     world.tell(format_args!("{wish:?} is accepted as {id}"));
+    world.checker().released(wish, world.stage.now());
     if let Some(kind) = wish.kind() {
         world.checker().check_accepted(&world.truth, id, kind);
     }
@@ -130,7 +150,7 @@ fn accepted(world: &World, wish: &Wish, id: RequestId) -> Answer {
 pub(crate) fn inject(world: &World, command: &DeploymentCommand, id: RequestId) {
     world.tell(format_args!("another program sends {command:?} as {id}"));
     world.truth.bus.inject(&command.envelope(Topic::FirstTopic, id));
-    world.checker().sent.insert(id, command.kind());
+    world.checker().sent_by_others(id, command);
 }
 
 /// Somebody asks the load balancer for the state of an instance.

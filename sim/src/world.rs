@@ -3,20 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use app_manager::Door;
 use common::digest::ImageRef;
 use common::id::{Epoch, Generation};
 use common::name::NodeName;
-use common::port::Routes;
 use common::port::bus::Record;
 use common::port::container::{Container, ContainerState};
 use common::port::nodes::Agent;
+use common::port::store::Path;
 use common::service::ServiceName;
 use common::topic::TopicName;
+use futures::FutureExt as _;
 use testkit::nodes::Reach;
 use testkit::{ManualClock, MemoryBlobs, MemoryBus, MemoryEdge, MemoryNodes, MemoryStore};
 
@@ -25,6 +25,7 @@ use crate::chaos;
 use crate::checker::Checker;
 use crate::dice::Dice;
 use crate::fault::{Draw, Faults, Point, Victim};
+use crate::life::{Entrances, Life, Lives};
 use crate::plant::Plant;
 use crate::services;
 use crate::settings::{Configs, Settings};
@@ -45,77 +46,12 @@ pub(crate) struct Truth {
     pub(crate) clocks: BTreeMap<ServiceName, Arc<ManualClock>>,
     /// Images whose containers end as soon as they run.
     pub(crate) crashing: Mutex<BTreeSet<ImageRef>>,
+    /// Apps whose bundles cannot be built.
+    pub(crate) unbuildable: Mutex<BTreeSet<String>>,
+    /// Where services keep files.
+    pub(crate) folder: PathBuf,
     /// Nodes that never come back.
     pub(crate) lost: Mutex<BTreeSet<NodeName>>,
-}
-
-/// One life of a service: from its start to its crash.
-#[derive(Debug)]
-pub(crate) struct Life {
-    pub(crate) number: Owner,
-    pub(crate) service: ServiceName,
-    /// `deployment-manager 3`.
-    pub(crate) label: String,
-    /// Its connection to the store.
-    pub(crate) session: MemoryStore,
-    entrances: Mutex<Entrances>,
-    dead: AtomicBool,
-    deaf: AtomicBool,
-}
-
-impl Life {
-    pub(crate) fn new(number: Owner, service: ServiceName, session: MemoryStore) -> Self {
-        let label = format!("{service} {number}");
-        let (dead, deaf) = (AtomicBool::new(false), AtomicBool::new(false));
-        Life { number, service, label, session, entrances: Mutex::default(), dead, deaf }
-    }
-
-    pub(crate) fn entrances(&self) -> MutexGuard<'_, Entrances> {
-        lock(&self.entrances)
-    }
-
-    pub(crate) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Relaxed)
-    }
-
-    /// Whether the store's hints do not reach it.
-    pub(crate) fn is_deaf(&self) -> bool {
-        self.deaf.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_deaf(&self, deaf: bool) {
-        self.deaf.store(deaf, Ordering::Relaxed);
-    }
-}
-
-/// Where others ask a life. What is behind them keeps the life: they go when it ends.
-#[derive(Debug, Default)]
-pub(crate) struct Entrances {
-    /// For users, of an app manager.
-    pub(crate) door: Option<Door>,
-    /// For deployment managers, of a load balancer.
-    pub(crate) routes: Option<Arc<dyn Routes>>,
-}
-
-/// The lives there are.
-#[derive(Debug, Default)]
-pub(crate) struct Lives {
-    pub(crate) made: Owner,
-    /// The one of each service that others reach.
-    pub(crate) current: BTreeMap<ServiceName, Arc<Life>>,
-    /// Those that were replaced while they lived.
-    pub(crate) others: Vec<Arc<Life>>,
-    /// Those that wait for their turn, at addresses of their own.
-    pub(crate) standbys: BTreeMap<ServiceName, Arc<Life>>,
-    /// Whether who ends is started again.
-    pub(crate) supervised: bool,
-}
-
-impl Lives {
-    pub(crate) fn begin(&mut self, service: ServiceName, session: MemoryStore) -> Arc<Life> {
-        self.made += 1;
-        Arc::new(Life::new(self.made, service, session))
-    }
 }
 
 /// The world of one run.
@@ -141,6 +77,8 @@ pub(crate) struct Mischief {
     pub(crate) claimed: Option<(Epoch, Generation)>,
     /// The message that another one overtakes.
     pub(crate) kept_back: Option<(TopicName, Record)>,
+    /// The records that each life has written.
+    pub(crate) remembered: BTreeSet<(Owner, Path)>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -213,12 +151,7 @@ impl World {
 
     /// What becomes of a call.
     pub(crate) fn draw(&self, kind: CallKind, by: Owner) -> Draw {
-        let draw = self.faults().draw(&mut self.dice(), kind, by);
-        self.trace().meets(kind, draw.fault);
-        if draw.late {
-            self.trace().meets(kind, Fault::Late);
-        }
-        draw
+        self.faults().draw(&mut self.dice(), kind, by)
     }
 
     pub(crate) fn node(&self, number: usize) -> Option<&NodeName> {
@@ -248,16 +181,20 @@ impl World {
         let Some(victim) = self.spring(caller, kind, step, point) else { return false };
         match victim {
             Victim::Service(service) => {
-                let met =
-                    if point == Point::Before { Fault::CrashBefore } else { Fault::CrashAfter };
-                self.trace().meets(kind, met);
+                if service == caller.service {
+                    let met =
+                        if point == Point::Before { Fault::CrashBefore } else { Fault::CrashAfter };
+                    self.trace().meets(kind, met);
+                }
+                self.trace().blow_strikes();
                 match self.life(service) {
                     Some(life) if service != caller.service => self.end(&life, "it crashes"),
                     Some(_) | None if service == caller.service => self.end(caller, "it crashes"),
                     Some(_) | None => {}
                 }
             }
-            Victim::Agents => self.power_cut(),
+            Victim::Nodes => self.lose_nodes(Reach::Dead, "every node loses its power"),
+            Victim::Agents => self.lose_nodes(Reach::Partitioned, "every agent ends"),
         }
         caller.is_dead()
     }
@@ -272,7 +209,8 @@ impl World {
         use crate::fault::Bait;
         let mut faults = self.faults();
         let meets = |bait: Bait| match bait {
-            Bait::Effect => kind.has_effect(),
+            // Bytes are staged on the service's own disk: no port is asked.
+            Bait::Effect => kind.has_effect() && step != Some(Step::StageUpload),
             Bait::Step(wanted) => step == Some(wanted),
         };
         let mut sprung = None;
@@ -295,7 +233,7 @@ impl World {
 
     /// Ends a life at once: as if the power of its process were cut.
     pub(crate) fn end(self: &Arc<Self>, life: &Life, why: &str) {
-        if life.dead.swap(true, Ordering::Relaxed) {
+        if life.die() {
             return;
         }
         self.tell(format_args!("{}: {why}", life.label));
@@ -338,13 +276,15 @@ impl World {
         }
     }
 
-    /// Every node loses its power and gets it back after a moment.
-    pub(crate) fn power_cut(self: &Arc<Self>) {
-        self.tell(format_args!("every node loses its power"));
+    /// Every node is lost at once, before anything else happens, and comes back after a moment.
+    fn lose_nodes(self: &Arc<Self>, reach: Reach, why: &str) {
+        self.tell(format_args!("{why}"));
         for agent in &self.truth.agents {
+            let lost = self.truth.nodes.set_reach(&agent.node, reach).now_or_never();
+            lost.expect("a node is lost without waiting for anything");
+            self.checker().struck(&agent.node, self.stage.now());
             let (world, node) = (Arc::clone(self), agent.node.clone());
             self.stage.spawn(0, async move {
-                chaos::set_reach(&world, &node, Reach::Dead).await;
                 world.stage.sleep(Duration::from_millis(800)).await;
                 chaos::set_reach(&world, &node, Reach::Up).await;
             });
@@ -363,6 +303,11 @@ impl World {
 impl Truth {
     pub(crate) fn crashes(&self, image: &ImageRef) -> bool {
         lock(&self.crashing).contains(image)
+    }
+
+    /// Whether what is built for a repository ends in an error.
+    pub(crate) fn fails_to_build(&self, repository: &str) -> bool {
+        lock(&self.unbuildable).contains(repository)
     }
 
     pub(crate) fn is_lost(&self, node: &NodeName) -> bool {

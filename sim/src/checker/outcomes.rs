@@ -10,21 +10,32 @@ use super::{Checker, Invariant, decoded};
 use crate::world::Truth;
 
 /// The kinds of operations that end; the others only say that a message was heard.
-pub(super) const ENDING: [(ServiceName, &str); 7] = [
+const ENDING: [(ServiceName, &str); 8] = [
     (ServiceName::AppManager, "deploy"),
     (ServiceName::AppManager, "stop"),
     (ServiceName::AppManager, "scale"),
+    (ServiceName::AppManager, "schedule"),
     (ServiceName::DeploymentManager, "deploy-app"),
     (ServiceName::DeploymentManager, "stop-app"),
     (ServiceName::NodeManager, "give-best-node"),
     (ServiceName::LoadBalancer, "scale-app"),
 ];
 
+/// Whether an operation of this name has an outcome some time.
+fn ends(name: &str) -> bool {
+    ENDING.iter().any(|(service, kind)| name.ends_with(&format!(".{service}.{kind}")))
+}
+
 impl Checker {
-    pub(super) fn check_operation(&mut self, committed: &Committed) {
+    pub(super) fn check_operation(&mut self, committed: &Committed, now: u64) {
         let path = &committed.path;
         let before: Option<Operation> = decoded(committed.before.as_ref());
         let after: Option<Operation> = decoded(committed.after.as_ref());
+        if after.as_ref().is_some_and(|after| after.outcome.is_none()) && ends(path.name()) {
+            self.open.insert(path.clone());
+        } else {
+            self.open.remove(path);
+        }
         match (before, after) {
             (Some(_), None) => {
                 self.violate(Invariant::I1NoLostCommand, format!("{path} was forgotten"));
@@ -37,7 +48,8 @@ impl Checker {
                     self.violate(Invariant::I1NoLostCommand, format!("{path} became another"));
                 }
             }
-            (None, _) => {}
+            (None, Some(_)) => self.note_accepted(path.name(), now),
+            (None, None) => {}
         }
     }
 

@@ -6,14 +6,23 @@ use std::net::SocketAddr;
 use common::name::LegacyName;
 use common::port::container::Container;
 use common::port::edge::{Table, TableRoute, Upstream};
+use common::port::nodes::Agent;
 use common::record::deployment::{Deployment, Goal, SlotState, State};
 use common::record::path;
 
 use super::{Change, Checker, Invariant, decoded};
-use crate::world::{Life, Truth, runs};
+use crate::life::Life;
+use crate::world::{Truth, runs};
 
 /// How long after something happened to a node its containers may not run, in microseconds.
 const AFTERMATH: u64 = 30_000_000;
+
+/// What the nodes have.
+pub(super) type Held<'a> = Vec<(&'a Agent, Vec<Container>)>;
+
+pub(super) fn held(truth: &Truth) -> Held<'_> {
+    truth.agents.iter().map(|agent| (agent, truth.nodes.containers(&agent.node))).collect()
+}
 
 impl Checker {
     /// The edge took a table; `table` is what was sent.
@@ -105,9 +114,8 @@ impl Checker {
         }
     }
 
-    pub(super) fn note_running(&mut self, truth: &Truth) {
-        for agent in &truth.agents {
-            let held = truth.nodes.containers(&agent.node);
+    pub(super) fn note_running(&mut self, held: &Held<'_>) {
+        for (agent, held) in held {
             let mut listening = BTreeSet::new();
             for container in held.iter().filter(|container| runs(container)) {
                 if !listening.insert(container.host_port) {
@@ -120,12 +128,12 @@ impl Checker {
     }
 
     /// No door leads to another instance's container.
-    pub(super) fn check_doors(&mut self, truth: &Truth) {
-        let Some(table) = self.last.clone() else { return };
-        let mut behind: BTreeMap<SocketAddr, Container> = BTreeMap::new();
-        for agent in &truth.agents {
-            let held = truth.nodes.containers(&agent.node).into_iter();
-            behind.extend(held.filter(runs).map(|container| {
+    pub(super) fn check_doors(&mut self, held: &Held<'_>) {
+        let Some(table) = self.last.take() else { return };
+        let mut behind: BTreeMap<SocketAddr, &Container> = BTreeMap::new();
+        for (agent, held) in held {
+            let running = held.iter().filter(|container| runs(container));
+            behind.extend(running.map(|container| {
                 (SocketAddr::new(agent.address.ip(), container.host_port), container)
             }));
         }
@@ -138,6 +146,7 @@ impl Checker {
                 }
             }
         }
+        self.last = Some(table);
     }
 
     /// Running is said of what has run and was served.
@@ -148,7 +157,7 @@ impl Checker {
         if !said {
             return;
         }
-        self.note_running(truth);
+        self.note_running(&held(truth));
         let Ok(instance) = after.instance.as_str().parse() else { return };
         let mut count = 0;
         for slot in after.slots.iter().filter(|slot| slot.state == SlotState::Routed) {

@@ -13,24 +13,24 @@ use common::port::store::Path;
 use common::record::deployment::{Deployment, Goal, Slot, SlotState, State};
 use common::record::instance::{Instance, State as Told};
 use common::record::node::PortLease;
-use common::record::operation::Operation;
 use common::record::path;
-use common::record::route::Route;
+use common::record::route::{FrontPortLease, Route};
 use common::record::scale::Scale;
 use common::service::ServiceName;
 use common::topic::{Topic, TopicName};
 use serde::de::DeserializeOwned;
 
-use super::outcomes::ENDING;
 use super::{Checker, Invariant, Violation, decoded};
+use super::{windows, wishes};
 use crate::world::{Truth, runs};
 
 /// How long a deployment may be in progress at most, its undoing included.
 const LONGEST: Duration = Duration::from_secs(100);
 
 /// Who reads which topic.
-const READERS: [(ServiceName, Topic); 4] = [
+const READERS: [(ServiceName, Topic); 5] = [
     (ServiceName::AppManager, Topic::FirstTopic),
+    (ServiceName::AppManager, Topic::Scheduler),
     (ServiceName::DeploymentManager, Topic::DeploymentManager),
     (ServiceName::NodeManager, Topic::NodeManager),
     (ServiceName::LoadBalancer, Topic::LoadBalancer),
@@ -40,7 +40,7 @@ type Checked = Result<(), Violation>;
 /// A replica's place: instance, number, node, host port.
 type Place = (String, SlotNumber, NodeName, u16);
 
-fn all<T: DeserializeOwned>(truth: &Truth, kind: &str) -> Vec<(Path, T)> {
+pub(super) fn all<T: DeserializeOwned>(truth: &Truth, kind: &str) -> Vec<(Path, T)> {
     let records = truth.store.records(&path::folder(kind)).into_iter();
     let decoded = |(path, value): (Path, Bytes)| Some((path, decoded(Some(&value))?));
     records.filter_map(decoded).collect()
@@ -62,7 +62,9 @@ pub(crate) fn settled(checker: &Checker, truth: &Truth, now: u64) -> Checked {
     doors(truth, &deployments)?;
     registry(truth, &deployments)?;
     leases(truth, &deployments)?;
-    operations(checker, truth)
+    operations(checker, truth)?;
+    windows::over(&checker.windows, truth)?;
+    wishes::kept(checker, truth, &deployments)
 }
 
 /// Nothing is in progress; past its deadline it is a lie.
@@ -112,14 +114,8 @@ fn told(checker: &Checker, truth: &Truth, deployments: &[Deployment]) -> Checked
 
 /// Every accepted request has its outcome.
 fn operations(checker: &Checker, truth: &Truth) -> Checked {
-    for (path, operation) in all::<Operation>(truth, "operations") {
-        let ends = ENDING
-            .iter()
-            .any(|(service, kind)| path.name().ends_with(&format!(".{service}.{kind}")));
-        demand(!ends || operation.outcome.is_some(), Invariant::I1NoLostCommand, || {
-            format!("{} has no outcome", path.name())
-        })?;
-    }
+    let open = checker.open.first();
+    demand(open.is_none(), Invariant::I1NoLostCommand, || format!("{open:?} has no outcome"))?;
     for (request, kind) in &checker.sent {
         let path = path::operation(*request, ServiceName::DeploymentManager, kind);
         demand(!truth.store.records(&path).is_empty(), Invariant::I1NoLostCommand, || {
@@ -171,9 +167,9 @@ fn heard(truth: &Truth, deployments: &[Deployment]) -> Checked {
 
 /// As many replicas as are wanted, all served.
 fn replicas(truth: &Truth, deployments: &[Deployment]) -> Checked {
-    let scales: BTreeMap<LegacyName, u32> = all::<Scale>(truth, "scale")
+    let scales: BTreeMap<LegacyName, Scale> = all::<Scale>(truth, "scale")
         .into_iter()
-        .map(|(_, scale)| (scale.instance, scale.replicas))
+        .map(|(_, scale)| (scale.instance.clone(), scale))
         .collect();
     let instances: BTreeMap<LegacyName, u32> = all::<Instance>(truth, "instances")
         .into_iter()
@@ -185,7 +181,11 @@ fn replicas(truth: &Truth, deployments: &[Deployment]) -> Checked {
         demand(routed, Invariant::I7Converge, || format!("a replica of {name} is not served"))?;
         let wanted = match &deployment.serving {
             None => 0,
-            Some(_) => *scales.get(name).or_else(|| instances.get(name)).unwrap_or(&1),
+            Some(_) => {
+                let scale = scales.get(name).filter(|scale| scale.is_for(deployment));
+                let pinned = || instances.get(name).copied();
+                scale.map(|scale| scale.replicas).or_else(pinned).unwrap_or(1)
+            }
         };
         let count = deployment.slots.len();
         demand(usize::try_from(wanted) == Ok(count), Invariant::I5NoOrphan, || {
@@ -322,6 +322,16 @@ pub(crate) fn empty(truth: &Truth) -> Checked {
     };
     for kind in ["routes", "scale", "placements"] {
         let found = left(kind);
+        demand(found.is_none(), Invariant::I12Bounded, || format!("{found:?} is left"))?;
+    }
+    for (path, lease) in all::<FrontPortLease>(truth, "ports/edge") {
+        let is_free = lease.released_at.is_some();
+        demand(is_free, Invariant::I12Bounded, || format!("{path} is still leased"))?;
+    }
+    for folder in ["staging", "builds"] {
+        // A folder that nobody needed was never made.
+        let mut left = std::fs::read_dir(truth.folder.join(folder)).into_iter().flatten();
+        let found = left.next();
         demand(found.is_none(), Invariant::I12Bounded, || format!("{found:?} is left"))?;
     }
     for agent in &truth.agents {

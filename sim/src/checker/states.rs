@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use common::record::deployment::{Deployment, Goal, Slot, SlotState, State};
 use common::record::instance::{Instance, State as Told};
-use common::record::node::Alive;
-use common::record::route::Route;
+use common::record::node::{Alive, Verdict};
+use common::record::route::{Route, RouteGoal};
 use testkit::store::Committed;
 
 use super::{Change, Checker, Invariant, decoded};
@@ -45,6 +45,18 @@ const SLOTS: &[(SlotState, SlotState)] = &[
     (SlotState::Leaving, SlotState::Drained),
 ];
 
+/// The changes of the verdict on a node.
+const VERDICTS: &[(Verdict, Verdict)] = &[
+    (Verdict::Live, Verdict::Suspect),
+    (Verdict::Suspect, Verdict::Live),
+    (Verdict::Live, Verdict::Dead),
+    (Verdict::Suspect, Verdict::Dead),
+    (Verdict::Dead, Verdict::Suspect),
+];
+
+/// One that a leader may make who was not scheduled while the node came back; a run need not visit it.
+const LATE_VERDICT: (Verdict, Verdict) = (Verdict::Dead, Verdict::Live);
+
 /// A replica that may get requests does not vanish.
 const VANISHING: &[SlotState] =
     &[SlotState::Asked, SlotState::Placed, SlotState::Started, SlotState::Drained];
@@ -56,7 +68,8 @@ pub(crate) fn table() -> BTreeSet<(&'static str, String, String)> {
     let slots = SLOTS.iter().map(|(from, to)| ("slot", name(from), name(to)));
     let new = BEGINNINGS.iter().map(|to| ("generation", "Any".to_owned(), name(to)));
     let gone = VANISHING.iter().map(|from| ("slot", name(from), "Gone".to_owned()));
-    within.chain(slots).chain(new).chain(gone).collect()
+    let verdicts = VERDICTS.iter().map(|(from, to)| ("verdict", name(from), name(to)));
+    within.chain(slots).chain(new).chain(gone).chain(verdicts).collect()
 }
 
 impl Checker {
@@ -81,6 +94,7 @@ impl Checker {
         let is_new = before.is_none_or(|before| before.generation != after.generation);
         if is_new {
             self.began.insert(instance, (after.generation, now));
+            self.count_foreign(change);
             self.visit("generation", "Any".to_owned(), format!("{:?}", after.state));
             if !BEGINNINGS.contains(&after.state) {
                 let what = format!("{path} begins a generation as {:?}", after.state);
@@ -155,6 +169,12 @@ impl Checker {
         if let Some(after) = after.as_ref().filter(|after| after.state == Told::Deployed) {
             self.deployed.entry(after.name.clone()).or_insert(now);
         }
+        if let (Some(before), None) = (&before, &after) {
+            self.note_forgotten(&before.name);
+        }
+        if let Some(after) = &after {
+            self.count_wish(before.as_ref(), after);
+        }
         let (Some(before), Some(after)) = (before, after) else { return };
         let (from, to) = (before.generation, after.generation);
         if to != from && to != from.next() {
@@ -177,6 +197,11 @@ impl Checker {
             let what = format!("the route of {} went from {from} to {to}", after.instance);
             self.violate(Invariant::I8Monotone, what);
         }
+        let comes_back = before.goal == RouteGoal::Removed && after.goal == RouteGoal::Served;
+        if comes_back && after.generation <= before.generation {
+            let what = format!("the route of {} came back without being asked", after.instance);
+            self.violate(Invariant::I8Monotone, what);
+        }
         if after.front_port != before.front_port {
             let what = format!("the front port of {} changed", after.instance);
             self.violate(Invariant::I3PortExclusive, what);
@@ -187,7 +212,15 @@ impl Checker {
         let before: Option<Alive> = decoded(committed.before.as_ref());
         let after: Option<Alive> = decoded(committed.after.as_ref());
         if let (Some(before), Some(after)) = (before, after) {
-            self.visit("verdict", format!("{:?}", before.verdict), format!("{:?}", after.verdict));
+            let (from, to) = (before.verdict, after.verdict);
+            if from == to {
+                return;
+            }
+            self.visit("verdict", format!("{from:?}"), format!("{to:?}"));
+            if !VERDICTS.contains(&(from, to)) && (from, to) != LATE_VERDICT {
+                let what = format!("{} went from {from:?} to {to:?}", after.node);
+                self.violate(Invariant::I8Monotone, what);
+            }
         }
     }
 }

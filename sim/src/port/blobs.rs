@@ -10,7 +10,9 @@ use common::port::blobs::{ByteStream, Error};
 use testkit::MemoryBlobs;
 
 use crate::call::CallKind;
+use crate::fault::Point;
 use crate::gate::{Call, Gate, Lost};
+use crate::step::Step;
 
 #[derive(Debug)]
 pub(crate) struct SimBlobs {
@@ -20,6 +22,15 @@ pub(crate) struct SimBlobs {
 impl SimBlobs {
     pub(crate) fn new(gate: Gate) -> Self {
         SimBlobs { gate }
+    }
+
+    /// What is to be kept is in the staging folder by now.
+    async fn staged(&self) {
+        let (world, life) = (&self.gate.world, &self.gate.life);
+        let step = Some(Step::StageUpload);
+        if world.springs(life, CallKind::BlobsPut, step, Point::After) {
+            self.gate.alive().await;
+        }
     }
 
     fn inner(&self) -> &MemoryBlobs {
@@ -35,7 +46,8 @@ fn lost(_: Lost) -> Error {
 impl Blobs for SimBlobs {
     async fn put_file(&self, digest: &Digest, file: &Path) -> Result<(), Error> {
         let what = self.gate.world.essence(format_args!("keep the file of {digest}"));
-        let call = Call { kind: CallKind::BlobsPut, what, step: &|| None };
+        self.staged().await;
+        let call = Call { kind: CallKind::BlobsPut, what, step: &|| Some(Step::PublishBlob) };
         let (blobs, digest, file) = (self.inner().clone(), digest.clone(), file.to_owned());
         let body = move |_| async move { blobs.put_file(&digest, &file).await };
         self.gate.order(call, lost, body).await
@@ -43,7 +55,7 @@ impl Blobs for SimBlobs {
 
     async fn put(&self, bytes: Bytes) -> Result<Digest, Error> {
         let what = self.gate.world.essence(format_args!("keep {} bytes", bytes.len()));
-        let call = Call { kind: CallKind::BlobsPut, what, step: &|| None };
+        let call = Call { kind: CallKind::BlobsPut, what, step: &|| Some(Step::PublishBlob) };
         let blobs = self.inner().clone();
         let body = move |_| async move { blobs.put(bytes).await };
         self.gate.order(call, lost, body).await

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use common::message::Envelope;
 use common::port::Bus;
 use common::port::bus::{Consumer, Delivery, Error, Offset, Record};
-use common::topic::TopicName;
+use common::topic::{Topic, TopicName};
 use testkit::MemoryBus;
 
 use super::mischief;
@@ -110,6 +111,7 @@ impl SimConsumer {
     async fn take(&mut self) -> Held {
         let result = self.inner.next().await;
         let draw = self.gate.world.draw(CallKind::BusNext, self.gate.life.number);
+        self.gate.world.trace().meets(CallKind::BusNext, draw.fault);
         if draw.fault == Fault::Twice {
             self.gate.world.truth.bus.repeat_next_deliveries(1);
         }
@@ -128,6 +130,14 @@ impl SimConsumer {
             (draw.there > Duration::ZERO).then(|| self.gate.world.stage.sleep(draw.there));
         Held { result, arrives }
     }
+}
+
+/// How long a careless reader ponders over a record that it cannot read.
+const STALLED: Duration = Duration::from_millis(250);
+
+fn is_legible(record: &Record, topic: &TopicName) -> bool {
+    let topic = topic.as_str().parse::<Topic>();
+    topic.is_ok_and(|topic| Envelope::decode(&record.payload, topic).is_ok())
 }
 
 #[async_trait]
@@ -154,6 +164,10 @@ impl Consumer for SimConsumer {
         let outcome = if result.is_ok() { "answered" } else { "failed" };
         world.trace().call(world.stage.now(), &self.gate.life.label, &what, outcome);
         let mut delivery = result?;
+        if world.has(Plant::PoisonStalls) && !is_legible(&delivery.record, topic) {
+            world.stage.sleep(STALLED).await;
+            self.gate.alive().await;
+        }
         if world.has(Plant::BusCommitsFirst) {
             drop(self.inner.commit(delivery.offset.next()).await);
         }

@@ -1,10 +1,12 @@
 //! What planted bugs do at the ports. Without one, every function here is the fake itself.
 
 mod edge;
+mod memory;
 mod nodes;
 mod records;
 
 pub(super) use self::edge::{load, set_route, status};
+pub(super) use self::memory::{again, is_before_memory};
 pub(super) use self::nodes::{ensure, listed, remove};
 pub(crate) use self::records::lose_leases;
 pub(super) use self::records::{commit, publish};

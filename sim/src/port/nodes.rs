@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::digest::ImageRef;
+use common::failure::{Failure, FailureCode};
 use common::name::{ContainerName, NodeName};
 use common::port::Nodes;
 use common::port::container::{Container, ContainerSpec};
@@ -16,6 +17,7 @@ use testkit::MemoryNodes;
 
 use super::mischief;
 use crate::call::CallKind;
+use crate::checker::ServedFrom;
 use crate::gate::{Call, Gate, Lost};
 use crate::plant::Plant;
 use crate::step::Step;
@@ -89,7 +91,9 @@ impl Nodes for SimNodes {
         let (gate, agent, spec) = (self.gate.clone(), agent.clone(), spec.clone());
         let body = move |_| async move {
             way(&gate, &agent.node).await?;
+            let before = served_from(&gate, &agent);
             let made = mischief::ensure(&gate, &agent, issuer, &spec).await;
+            check_taken_away(&gate, &before, "an ensure");
             if made.is_ok() {
                 gate.world.checker().order_taken(&agent.node, issuer, &gate.life);
                 crash(&gate.world, &agent.node, &spec);
@@ -110,7 +114,9 @@ impl Nodes for SimNodes {
         let (gate, agent, removal) = (self.gate.clone(), agent.clone(), removal.clone());
         let body = move |_| async move {
             way(&gate, &agent.node).await?;
+            let before = served_from(&gate, &agent);
             let removed = mischief::remove(&gate, &agent, issuer, &removal).await;
+            check_taken_away(&gate, &before, "a remove");
             if removed.is_ok() {
                 gate.world.checker().order_taken(&agent.node, issuer, &gate.life);
             }
@@ -133,10 +139,14 @@ impl Nodes for SimNodes {
     async fn build(&self, agent: &Agent, issuer: Issuer, build: Build) -> Result<ImageRef, Error> {
         let node = &agent.node;
         let what = self.gate.world.essence(format_args!("build {} on {node}", build.repository));
-        let call = Call { kind: CallKind::NodesBuild, what, step: &|| None };
+        let call = Call { kind: CallKind::NodesBuild, what, step: &|| Some(Step::BuildImage) };
         let (gate, agent) = (self.gate.clone(), agent.clone());
         let body = move |_| async move {
             way(&gate, &agent.node).await?;
+            if gate.world.truth.fails_to_build(&build.repository) {
+                let failure = Failure::new(FailureCode::BuildFailed, "simulated");
+                return Err(Error::Failed { node: agent.node, failure });
+            }
             gate.world.truth.nodes.build(&agent, issuer, build).await
         };
         self.gate.order(call, lost(node), body).await
@@ -219,6 +229,14 @@ impl Nodes for SimNodes {
         };
         self.gate.order(call, lost(node), body).await
     }
+}
+
+fn served_from(gate: &Gate, agent: &Agent) -> ServedFrom {
+    ServedFrom::now(&gate.world.truth, &agent.node, gate.world.stage.now())
+}
+
+fn check_taken_away(gate: &Gate, before: &ServedFrom, order: &str) {
+    gate.world.checker().check_taken_away(&gate.world.truth, before, order);
 }
 
 /// Some images hold a program that ends at once.

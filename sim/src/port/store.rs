@@ -40,7 +40,9 @@ fn lost(how: Lost) -> Error {
 impl Store for SimStore {
     async fn get(&self, path: &Path) -> Result<Option<Entry>, Error> {
         let what = self.gate.world.essence(format_args!("get {path}"));
-        self.gate.ask(CallKind::StoreGet, what, lost, self.inner().get(path)).await
+        let found = self.gate.ask(CallKind::StoreGet, what, lost, self.inner().get(path)).await?;
+        let forgets = self.gate.world.has(Plant::RequestsKeptInMemory);
+        Ok(found.filter(|_| !forgets || !mischief::is_before_memory(&self.gate, path)))
     }
 
     async fn children(&self, path: &Path) -> Result<Vec<String>, Error> {
@@ -49,6 +51,10 @@ impl Store for SimStore {
         let mut found = self.gate.ask(CallKind::StoreChildren, what, lost, children).await?;
         if self.gate.world.has(Plant::StoreHidesChildren) && mischief::now_and_then(&self.gate, 4) {
             found.pop();
+        }
+        let stands = path.as_str().starts_with("/avishkar/leaders/") && self.gate.life.number > 4;
+        if self.gate.world.has(Plant::StandbysSleep) && stands {
+            found.insert(0, "candidate-0000000000".to_owned());
         }
         Ok(found)
     }
@@ -60,13 +66,17 @@ impl Store for SimStore {
         let call = Call { kind: CallKind::StoreCommit, what, step: &|| step };
         let gate = self.gate.clone();
         let session = Arc::clone(&self.gate.life);
+        let blindly = gate.world.has(Plant::StoreRetriesBlindly).then(|| ops.clone());
         let body = move |_| async move {
             if gate.world.plant.is_none() {
                 return session.session.commit(ops).await;
             }
             mischief::commit(&gate, &session.session, ops).await
         };
-        self.gate.order(call, lost, body).await
+        match (self.gate.order(call, lost, body).await, blindly) {
+            (Err(Error::OutcomeUnknown(_)), Some(ops)) => mischief::again(&self.gate, ops).await,
+            (done, _) => done,
+        }
     }
 
     async fn sync(&self) -> Result<(), Error> {

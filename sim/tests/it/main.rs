@@ -8,3 +8,4 @@ mod matrix;
 mod plants;
 mod replay;
 mod seeds;
+mod takeover;

@@ -1,9 +1,11 @@
 //! Careless agents.
 
+use std::net::SocketAddr;
+
 use common::id::Epoch;
-use common::port::Nodes as _;
 use common::port::container::{Container, ContainerSpec};
 use common::port::nodes::{Agent, Error, Issuer, Removal};
+use common::port::{Containers as _, Nodes as _};
 use testkit::MemoryNodes;
 
 use super::now_and_then;
@@ -39,7 +41,21 @@ pub(in crate::port) async fn remove(
     if gate.world.has(Plant::NodesRemoveNothing) && agent.node.as_str().ends_with('2') {
         return Ok(());
     }
-    nodes.remove(agent, flattered(gate, nodes, agent, issuer), removal).await
+    let removed = nodes.remove(agent, flattered(gate, nodes, agent, issuer), removal).await;
+    if removed.is_ok() && gate.world.has(Plant::NodesRemoveMore) && now_and_then(gate, 4) {
+        let served = |one: &Container| {
+            let address = SocketAddr::new(agent.address.ip(), one.host_port);
+            let table = gate.world.truth.edge.table();
+            let mut rows = table.iter().flat_map(|table| &table.routes);
+            rows.any(|row| row.upstreams.iter().any(|upstream| upstream.address() == address))
+        };
+        if let Some(other) = nodes.containers(&agent.node).into_iter().find(served) {
+            let engine = nodes.engine(&agent.node);
+            // An engine that is not well keeps what it has.
+            drop(engine.ensure_absent(&other.name).await);
+        }
+    }
+    removed
 }
 
 pub(in crate::port) fn listed(gate: &Gate, mut containers: Vec<Container>) -> Vec<Container> {

@@ -10,6 +10,7 @@ use common::topic::TopicName;
 use serde_json::Value;
 use testkit::MemoryStore;
 
+use super::memory::commit_from_memory;
 use super::now_and_then;
 use crate::gate::Gate;
 use crate::plant::Plant;
@@ -26,14 +27,11 @@ pub(in crate::port) async fn commit(
     if has(Plant::StoreForgetsWrites) && ops.len() > 1 && now_and_then(gate, 30) {
         return Ok(pretended(&ops));
     }
-    if has(Plant::EpochStaysTheSame)
-        && let [
-            Op::Put { path, precondition: Precondition::Version(version), .. },
-            Op::Check { .. },
-        ] = ops.as_slice()
-        && path.as_str().contains("/epochs/")
-    {
-        return Ok(vec![Done::Written { path: path.clone(), version: *version }, Done::Checked]);
+    if has(Plant::EpochStaysTheSame) && ops.iter().any(takes_the_lead) {
+        return Ok(standing(&ops));
+    }
+    if has(Plant::RequestsKeptInMemory) {
+        return commit_from_memory(gate, store, ops).await;
     }
     let ops = forgotten(gate, ops);
     let ops = edited(gate, ops);
@@ -49,6 +47,10 @@ fn forgotten(gate: &Gate, mut ops: Vec<Op>) -> Vec<Op> {
     if has(Plant::StoreForgetsRegistry) {
         ops.retain(|op| !op.path().as_str().starts_with("/apps/"));
     }
+    if has(Plant::ScalesStay) {
+        let drops = |op: &Op| matches!(op, Op::Delete { path, .. } if path.as_str().starts_with("/avishkar/scale/"));
+        ops.retain(|op| !drops(op));
+    }
     if has(Plant::StoreForgetsLeases) {
         ops.retain(|op| !op.path().as_str().contains("/ports/node"));
     }
@@ -60,6 +62,17 @@ fn edited(gate: &Gate, ops: Vec<Op>) -> Vec<Op> {
     let owes = gate.world.has(Plant::StoreForgetsOwed) && now_and_then(gate, 8);
     let hurries = gate.world.has(Plant::RunsTooEarly) && now_and_then(gate, 8);
     let goes_back = gate.world.has(Plant::GenerationGoesBack);
+    if gate.world.has(Plant::ScaleKeepsCount) {
+        return ops.into_iter().map(|op| with_old_count(gate, op)).collect();
+    }
+    if gate.world.has(Plant::DeployTakesPrevious) {
+        let is_deploy = ops.iter().any(|op| op.path().as_str().ends_with(".app-manager.deploy"));
+        let change = |op| if is_deploy { with_previous_release(op) } else { op };
+        return ops.into_iter().map(change).collect();
+    }
+    if gate.world.has(Plant::WindowsNeverEnd) {
+        return ops.into_iter().map(with_closed_window).collect();
+    }
     if !owes && !hurries && !goes_back {
         return ops;
     }
@@ -85,6 +98,43 @@ fn edited(gate: &Gate, ops: Vec<Op>) -> Vec<Op> {
         op
     };
     ops.into_iter().map(change).collect()
+}
+
+/// A record in a folder as it is, with a field changed.
+fn changed(mut op: Op, folder: &str, field: &str, new: impl FnOnce(&Value) -> Option<Value>) -> Op {
+    if let Op::Put { path, value, .. } = &mut op
+        && path.as_str().starts_with(folder)
+        && let Ok(mut record) = record::decode::<Value>(value)
+        && let Some(standing) = record.get_mut(field)
+        && let Some(new) = new(standing)
+    {
+        *standing = new;
+        *value = record::encode(&record);
+    }
+    op
+}
+
+fn with_old_count(gate: &Gate, op: Op) -> Op {
+    let standing = gate.world.truth.store.records(op.path()).into_iter().next();
+    let standing = standing.and_then(|(_, value)| record::decode::<Value>(&value).ok());
+    changed(op, "/avishkar/scale/", "replicas", |_| standing?.get("replicas").cloned())
+}
+
+fn with_previous_release(op: Op) -> Op {
+    let previous = |number: &Value| {
+        let number = number.as_u64()?.saturating_sub(1).max(1);
+        Some(number.into())
+    };
+    changed(op, "/avishkar/instances/", "release", previous)
+}
+
+fn with_closed_window(op: Op) -> Op {
+    let closed = |wish: &Value| {
+        let mut wish = wish.clone();
+        *wish.pointer_mut("/progress/open")? = Value::Null;
+        Some(wish)
+    };
+    changed(op, "/avishkar/schedules/", "wish", closed)
 }
 
 /// With preconditions that hold, where a careless store does not look at them.
@@ -114,7 +164,7 @@ async fn unconditional(
 }
 
 /// Preconditions that would hold now, for the operations that are meant.
-async fn rewritten(
+pub(super) async fn rewritten(
     store: &MemoryStore,
     ops: Vec<Op>,
     meant: impl Fn(&Path, &Op) -> bool,
@@ -161,6 +211,24 @@ fn pretended(ops: &[Op]) -> Vec<Done> {
         Op::Check { .. } => Done::Checked,
     };
     ops.iter().map(done).collect()
+}
+
+fn takes_the_lead(op: &Op) -> bool {
+    let is_epoch = op.path().as_str().contains("/epochs/");
+    is_epoch && matches!(op, Op::Put { precondition: Precondition::Version(_), .. })
+}
+
+/// The same, with the versions that stand.
+fn standing(ops: &[Op]) -> Vec<Done> {
+    let mut done = pretended(ops);
+    for (done, op) in done.iter_mut().zip(ops) {
+        if let (Done::Written { version, .. }, Op::Put { precondition, .. }) = (done, op)
+            && let Precondition::Version(stands) = precondition
+        {
+            *version = *stands;
+        }
+    }
+    done
 }
 
 pub(in crate::port) async fn publish(
