@@ -157,6 +157,7 @@ impl MemoryMachines {
         let name = spec.name.clone();
         let wanted = match &spec.shape {
             Shape::Local(shape) => shape.address,
+            Shape::Azure(shape) => shape.address,
             Shape::Given => return Err(Error::Refused("given machines are not made".to_owned())),
         };
         if state.foreign.contains(&name) {

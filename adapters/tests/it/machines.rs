@@ -1,5 +1,6 @@
 //! The contract of machines in containers and of given ones, and what only a real engine can show.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +36,13 @@ impl World for Rig {
         self.key.clone()
     }
 
-    fn shape(&self) -> LocalShape {
-        Rig::shape()
+    fn shape(&self, address: Option<Ipv4Addr>) -> Shape {
+        Shape::Local(LocalShape { address, ..Rig::shape() })
+    }
+
+    fn other_shape(&self) -> Shape {
+        let shape = Rig::shape();
+        Shape::Local(LocalShape { cpu_millis: shape.cpu_millis / 2, ..shape })
     }
 
     fn fresh_name(&self) -> NodeName {

@@ -4,13 +4,14 @@ mod given;
 mod making;
 mod running;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use common::name::NodeName;
-use common::port::host::{self, Access, Command, Credential, PublicKey};
-use common::port::machines::{LocalShape, Machine, MachineSpec, Power, Shape};
+use common::port::host::{self, Access, Command, Credential, HostKey, PublicKey};
+use common::port::machines::{Machine, MachineSpec, Power, Shape};
 use common::port::{Host, Hosts, Machines};
 use tokio::time::{sleep, timeout};
 
@@ -35,8 +36,15 @@ pub trait World {
 
     fn authorized_key(&self) -> PublicKey;
 
-    /// A small machine of this backend.
-    fn shape(&self) -> LocalShape;
+    /// A small machine of this backend, with this address if one is wanted.
+    fn shape(&self, address: Option<Ipv4Addr>) -> Shape;
+
+    /// Another small machine of this backend.
+    fn other_shape(&self) -> Shape;
+
+    fn host_keys(&self) -> HostKeys {
+        HostKeys::FromBackend
+    }
 
     /// A name nobody else uses.
     fn fresh_name(&self) -> NodeName;
@@ -52,6 +60,15 @@ pub trait World {
 
     /// Tells one boot of a machine from the next.
     async fn boot(&self, name: &NodeName) -> String;
+}
+
+/// Who says which host key a machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostKeys {
+    /// The backend does, without asking the machine.
+    FromBackend,
+    /// Only the machine itself does.
+    FromMachine,
 }
 
 /// A backend whose machines somebody else made.
@@ -114,7 +131,7 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
 
 fn spec(world: &dyn World) -> MachineSpec {
     let (name, authorized_key) = (world.fresh_name(), world.authorized_key());
-    MachineSpec { name, authorized_key, shape: Shape::Local(world.shape()) }
+    MachineSpec { name, authorized_key, shape: world.shape(None) }
 }
 
 async fn create(world: &dyn World, spec: &MachineSpec) -> Machine {
@@ -137,13 +154,31 @@ async fn listed(world: &dyn World) -> Vec<NodeName> {
     listed.into_iter().map(|machine| machine.name).collect()
 }
 
+/// The host key of a machine that runs, from who says it.
+async fn host_key(world: &dyn World, machine: &Machine) -> HostKey {
+    if world.host_keys() == HostKeys::FromBackend {
+        return machine.host_key.clone().expect("its host key is known");
+    }
+    assert_eq!(machine.host_key, None, "nobody knows its host key but itself");
+    let asking = async {
+        loop {
+            match world.hosts().host_key(&machine.entry).await {
+                Ok(key) => return key,
+                Err(err) => assert!(err.is_retryable(), "a machine shows its host key: {err:?}"),
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    };
+    timeout(BOOT, asking).await.expect("a machine that runs shows its host key")
+}
+
 /// Signs in as soon as the machine lets anybody in.
 async fn sign_in(world: &dyn World, machine: &Machine) -> Arc<dyn Host> {
     let access = Access {
         at: machine.entry.clone(),
         user: machine.user.clone(),
         credential: world.credential(),
-        host_key: machine.host_key.clone().expect("its host key is known"),
+        host_key: host_key(world, machine).await,
     };
     let trying = async {
         loop {

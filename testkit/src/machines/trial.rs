@@ -1,5 +1,6 @@
 //! The backend on which the suite tries machines in memory.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
@@ -11,6 +12,9 @@ use common::port::{Hosts, Machines};
 use super::MemoryMachines;
 use crate::MemoryHosts;
 use crate::contract::machines::World;
+
+const SMALL: LocalShape =
+    LocalShape { memory_bytes: 1 << 30, cpu_millis: 1000, address: None, machines_socket: false };
 
 /// A backend of an empty [`MemoryHosts`], and a key of this computer.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ impl Trial {
 
     /// Another small machine.
     pub fn spec(&self) -> MachineSpec {
-        let shape = Shape::Local(self.shape());
+        let shape = self.shape(None);
         MachineSpec { name: self.fresh_name(), authorized_key: self.key.clone(), shape }
     }
 }
@@ -58,8 +62,12 @@ impl World for Trial {
         self.key.clone()
     }
 
-    fn shape(&self) -> LocalShape {
-        LocalShape { memory_bytes: 1 << 30, cpu_millis: 1000, address: None }
+    fn shape(&self, address: Option<Ipv4Addr>) -> Shape {
+        Shape::Local(LocalShape { address, ..SMALL })
+    }
+
+    fn other_shape(&self) -> Shape {
+        Shape::Local(LocalShape { cpu_millis: SMALL.cpu_millis / 2, ..SMALL })
     }
 
     fn fresh_name(&self) -> NodeName {

@@ -28,6 +28,8 @@ pub(super) const ADDRESS: &str = "avishkar.machine.address";
 
 /// What runs on it is asked to end for so long.
 pub(super) const STOP_SECONDS: i32 = 40;
+/// Where a machine finds the engine it is made in, if it is to make others.
+const MACHINES_SOCKET: &str = "/run/avishkar/machines.sock";
 /// Whose public half is read from outside.
 pub(super) const HOST_KEY: &str = "/var/lib/avishkar/ssh/ssh_host_ed25519_key.pub";
 
@@ -61,7 +63,7 @@ pub(super) fn create(
         networking_config: Some(NetworkingConfig {
             endpoints_config: Some(HashMap::from([(network.clone(), endpoint)])),
         }),
-        host_config: Some(host_config(shape, network)),
+        host_config: Some(host_config(shape, network, settings)),
         ..ContainerCreateBody::default()
     }
 }
@@ -72,11 +74,12 @@ fn environment(settings: &LocalSettings) -> Vec<String> {
     vec![format!("NODE_DNS={}", resolvers.join(","))]
 }
 
-fn host_config(shape: LocalShape, network: String) -> HostConfig {
+fn host_config(shape: LocalShape, network: String, settings: &LocalSettings) -> HostConfig {
     let memory = i64::try_from(shape.memory_bytes).unwrap_or(i64::MAX);
     let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
     let log = [("max-size", "10m"), ("max-file", "3")];
     let log = log.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let socket = format!("{}:{MACHINES_SOCKET}", settings.socket.display());
     HostConfig {
         network_mode: Some(network),
         cap_add: words(&["ALL"]),
@@ -84,6 +87,7 @@ fn host_config(shape: LocalShape, network: String) -> HostConfig {
         security_opt: words(&["seccomp=unconfined", "apparmor=unconfined"]),
         device_cgroup_rules: words(&["a *:* rwm"]),
         tmpfs: Some(HashMap::from([("/run".to_owned(), "exec,mode=755".to_owned())])),
+        binds: shape.machines_socket.then(|| vec![socket]),
         memory: Some(memory),
         memory_swap: Some(memory),
         nano_cpus: Some(i64::from(shape.cpu_millis) * 1_000_000),
@@ -136,7 +140,12 @@ mod tests {
             range: "192.0.2.0/24".parse().unwrap(),
             resolvers: vec!["192.0.2.53".parse().unwrap(), "192.0.2.54".parse().unwrap()],
         };
-        let shape = LocalShape { memory_bytes: 1 << 30, cpu_millis: 1500, address: None };
+        let shape = LocalShape {
+            memory_bytes: 1 << 30,
+            cpu_millis: 1500,
+            address: None,
+            machines_socket: true,
+        };
         let key = format!("ssh-ed25519 {} ops", "A".repeat(68)).parse().unwrap();
         let name = "node-1".parse().unwrap();
         let spec = MachineSpec { name, authorized_key: key, shape: Shape::Local(shape) };
@@ -150,6 +159,8 @@ mod tests {
         assert_eq!((host.memory, host.memory_swap), (Some(1 << 30), Some(1 << 30)));
         assert_eq!((host.nano_cpus, host.privileged), (Some(1_500_000_000), None));
         assert_eq!(host.network_mode.as_deref(), Some("avishkar_machines"));
+        let socket = "/var/run/docker.sock:/run/avishkar/machines.sock".to_owned();
+        assert_eq!(host.binds, Some(vec![socket]));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! [`Flaw`]: what a broken backend does otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use common::name::NodeName;
 use common::port::host::{Credential, HostKey, PublicKey};
-use common::port::machines::{Ability, Error, LocalShape, Machine, MachineSpec, Power, Shape};
+use common::port::machines::{Ability, Error, Machine, MachineSpec, Power, Shape};
 use common::port::{Hosts, Machines};
 use testkit::MemoryMachines;
 use testkit::contract::machines::World;
@@ -211,8 +212,12 @@ impl World for Flawed {
         self.trial.authorized_key()
     }
 
-    fn shape(&self) -> LocalShape {
-        self.trial.shape()
+    fn shape(&self, address: Option<Ipv4Addr>) -> Shape {
+        self.trial.shape(address)
+    }
+
+    fn other_shape(&self) -> Shape {
+        self.trial.other_shape()
     }
 
     fn fresh_name(&self) -> NodeName {
