@@ -9,7 +9,7 @@ engine_was_there=; docker version >/dev/null 2>&1 && engine_was_there=yes
 finish() {
   status=$?
   trap - EXIT INT TERM
-  [ -z "${images:-}" ] || { kill -- "-$images"; wait "$images"; } 2>/dev/null || true
+  for group in ${images:-} ${servers:-}; do { kill -- "-$group"; wait "$group"; } 2>/dev/null || true; done
   # A test that was killed could not end the platform that it began.
   for folder in "${scratch:-none}"/.tmp*/platform; do
     [ ! -d "$folder" ] || "$avishkar" down --purge --data "$folder" || status=1
@@ -21,7 +21,7 @@ finish() {
 }
 
 trap finish EXIT INT TERM
-AVISHKAR_MORE_PACKAGES=systemd docker/engine.sh up
+AVISHKAR_MORE_PACKAGES="systemd $(command -v npm >/dev/null || echo nodejs npm)" docker/engine.sh up
 enter_docker_group "$@"
 scratch=$(mktemp -d /tmp/avishkar-test.XXXXXX)
 export TMPDIR=$scratch
@@ -36,7 +36,7 @@ if [ -n "$(containers)$(containers_of_up)" ]; then
 fi
 ours=yes
 docker/images.sh ask
-{ docker/images.sh base && docker/cluster.sh foundation; } </dev/null & images=$!
+{ docker/share-servers.sh install && docker/images.sh base && docker/cluster.sh foundation; } </dev/null & images=$!
 
 say "cargo: format, lints, documents"
 cargo fmt --all --check
@@ -49,9 +49,12 @@ nice cargo test --workspace --no-run
 wait "$images" || fail "the images or the test servers could not be made; see above"
 images=
 docker/program-images.sh
+docker/share-servers.sh run </dev/null & servers=$!
 docker/cluster.sh up
+docker/share-servers.sh await
 
 export AVISHKAR_TEST_KAFKA=127.0.0.1:9092 AVISHKAR_TEST_ZOOKEEPER=127.0.0.1:2181 AVISHKAR_TEST_REGISTRY=127.0.0.1:5000
+export AVISHKAR_TEST_AZURITE=127.0.0.1:10000 AVISHKAR_TEST_S3=127.0.0.1:4568
 export AVISHKAR_TEST_DOCKER=1 AVISHKAR_TEST_CLUSTER=1
 # One at a time: the suites share one Kafka and one ZooKeeper, and the tests of the platform kill them in turn.
 say "cargo test: all crates, contract suites on real servers, the composed platform"
