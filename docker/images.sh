@@ -20,10 +20,9 @@ parents() {
     base) echo builder debian ;;
     registry) echo registry-base $pushed_images ;;
     machine) echo builder node-base ;;
-    kafka-zookeeper | registry-base | edge | firewall | node-base | runtime-static | runtime-python | runtime-node) echo builder base ;;
+    kafka-zookeeper | registry-base | edge | firewall | node-base | platform-base | runtime-static | runtime-python | runtime-node) echo builder base ;;
     builder-python) echo builder runtime-python ;;
     builder-node) echo builder runtime-node ;;
-    platform-base) echo base ;;
   esac
 }
 

@@ -2,8 +2,10 @@
 //!
 //! Owns deadlines and how refusals are read; never decides whether to ask again.
 
+mod blobs;
 mod failure;
 mod lines;
+mod parts;
 
 use std::fmt;
 use std::time::Duration;

@@ -1,7 +1,10 @@
 //! [`FileBlobs`]: blobs as files under one folder, `sha256/<hh>/<64 digits>`.
 //!
 //! Owns how bytes become durable: written beside their place, synced, renamed into it. What is read
-//! is checked against its digest on the way. Never decides which blobs are needed.
+//! is checked against its digest on the way. Never decides which blobs are needed. [`AgentBlobs`] keeps them on nodes.
+
+mod agents;
+mod holders;
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
@@ -13,13 +16,16 @@ use common::digest::Digest;
 use common::port::Blobs;
 use common::port::blobs::{ByteStream, Error};
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore as _, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
+
+pub use agents::AgentBlobs;
+pub use holders::{Holder, Holders, StoreHolders};
 
 /// How many bytes are read, hashed and written at once.
 const PIECE: usize = 512 * 1024;
@@ -104,7 +110,7 @@ impl Blobs for FileBlobs {
             Err(err) => return Err(unavailable(err)),
         };
         let size = found.meta.size;
-        Ok((size, checked(digest.clone(), found.into_stream())))
+        Ok((size, checked(digest.clone(), found.into_stream(), unavailable)))
     }
 
     async fn list(&self) -> Result<Vec<Digest>, Error> {
@@ -158,10 +164,14 @@ async fn check(digest: &Digest, mut source: BoxStream<'_, io::Result<Bytes>>) ->
 }
 
 /// The stored bytes, with an error at their end if they are not those that were stored.
-fn checked(digest: Digest, source: BoxStream<'static, object_store::Result<Bytes>>) -> ByteStream {
-    let next = |reading: Option<(Digest, Sha256, BoxStream<'static, _>)>| async {
+fn checked<S, E>(digest: Digest, source: S, failed: fn(E) -> Error) -> ByteStream
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static,
+    E: 'static,
+{
+    let next = move |reading: Option<(Digest, Sha256, S)>| async move {
         let Some((digest, mut hash, mut source)) = reading else { return Ok(None) };
-        match source.try_next().await.map_err(unavailable)? {
+        match source.try_next().await.map_err(failed)? {
             Some(piece) => {
                 Sha256::update(&mut hash, &piece);
                 Ok(Some((piece, Some((digest, hash, source)))))

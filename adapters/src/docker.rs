@@ -1,4 +1,5 @@
-//! The machine's container engine: [`Containers`] on Docker, by its API and the classic builder.
+//! The machine's container engine: [`Containers`] on Docker, by its API and the classic builder, and beside it
+//! [`PartContainers`](common::port::PartContainers).
 //!
 //! Owns how a specification becomes a container, which is ours, and what the engine's answers mean.
 //! Never decides what should run, and never touches what does not carry the platform's labels.
@@ -14,6 +15,7 @@ mod found;
 mod images;
 mod logs;
 mod networks;
+mod parts;
 mod remains;
 mod subnets;
 mod survey;
@@ -124,7 +126,7 @@ impl Containers for DockerContainers {
         let engine = self.engine()?;
         within(QUICK, engine.docker.ping()).await?;
         engine.networks.work_ahead();
-        Ok(events::stream(engine.docker.clone()))
+        Ok(events::stream(engine.docker.clone(), events::APPS))
     }
 
     async fn build(&self, repository: &str, context: Bytes) -> Result<Digest, Error> {

@@ -1,14 +1,15 @@
-//! [`HttpProbes`]: looks at services over plain HTTP, a connection for each look.
+//! [`HttpProbes`]: looks at services over HTTP, plain or with mutual TLS, a connection for each look.
 //!
 //! Owns what is asked and how an answer is read; never decides whether a service is down.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use common::port::Probes;
 use common::port::probes::{Ill, Seen};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Response, StatusCode, Url};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// So much of an answer is read: what is longer is no `Ok`.
@@ -22,6 +23,8 @@ const HEALTH_CHECK: (&str, &str) = ("/healthCheck", "ok");
 #[derive(Clone)]
 pub struct HttpProbes {
     http: Client,
+    /// None without certificates of its own.
+    inside: Option<Client>,
 }
 
 impl fmt::Debug for HttpProbes {
@@ -31,20 +34,47 @@ impl fmt::Debug for HttpProbes {
 }
 
 impl HttpProbes {
-    /// Fails where the machine's TLS settings cannot be read.
+    /// Fails where the machine's TLS settings cannot be read. Without certificates nothing is known of what is
+    /// looked at inside.
     pub fn new() -> Result<Self, reqwest::Error> {
-        // A kept connection would answer where nobody listens for new ones any more.
-        let http = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_WITHIN)
-            .pool_max_idle_per_host(0)
-            .build()?;
-        Ok(HttpProbes { http })
+        Ok(HttpProbes { http: builder().build()?, inside: None })
     }
 
-    async fn ask(&self, base: &Url, (path, well): (&str, &str)) -> Result<Seen, reqwest::Error> {
-        let mut url = base.clone();
+    /// `ca`: the platform's CA; `identity`: the caller's certificate and key; both PEM.
+    pub fn with_certificates(ca: &[u8], identity: &[u8]) -> Result<Self, reqwest::Error> {
+        let inside = builder()
+            .tls_certs_only([Certificate::from_pem(ca)?])
+            .identity(Identity::from_pem(identity)?)
+            .https_only(true)
+            .build()?;
+        Ok(HttpProbes { inside: Some(inside), ..HttpProbes::new()? })
+    }
+}
+
+fn builder() -> ClientBuilder {
+    // A kept connection would answer where nobody listens for new ones any more.
+    Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_WITHIN)
+        .pool_max_idle_per_host(0)
+}
+
+/// One look, by one client, at one place.
+#[derive(Debug)]
+struct Look<'a> {
+    http: &'a Client,
+    base: Url,
+}
+
+impl Look<'_> {
+    async fn within(&self, within: Duration) -> Seen {
+        let looked = tokio::time::timeout(within, self.take()).await;
+        looked.unwrap_or(Seen::Ill(Ill::Late))
+    }
+
+    async fn ask(&self, (path, well): (&str, &str)) -> Result<Seen, reqwest::Error> {
+        let mut url = self.base.clone();
         url.set_path(path);
         let response = self.http.get(url).send().await?;
         let status = response.status();
@@ -56,10 +86,10 @@ impl HttpProbes {
         Ok(if is_well { Seen::Well } else { Seen::Ill(Ill::Strange) })
     }
 
-    async fn look_at(&self, base: &Url) -> Seen {
-        let seen = self.ask(base, HEALTH).await.unwrap_or_else(|err| failed(&err));
+    async fn take(&self) -> Seen {
+        let seen = self.ask(HEALTH).await.unwrap_or_else(|err| failed(&err));
         if seen == Seen::Ill(Ill::Status(StatusCode::NOT_FOUND.as_u16())) {
-            return self.ask(base, HEALTH_CHECK).await.unwrap_or_else(|err| failed(&err));
+            return self.ask(HEALTH_CHECK).await.unwrap_or_else(|err| failed(&err));
         }
         seen
     }
@@ -104,8 +134,13 @@ fn base(address: &str) -> Option<Url> {
 impl Probes for HttpProbes {
     async fn look(&self, address: &str, within: Duration) -> Seen {
         let Some(base) = base(address) else { return Seen::Unknown };
-        let looked = tokio::time::timeout(within, self.look_at(&base)).await;
-        looked.unwrap_or(Seen::Ill(Ill::Late))
+        Look { http: &self.http, base }.within(within).await
+    }
+
+    async fn look_inside(&self, address: SocketAddr, within: Duration) -> Seen {
+        let Some(http) = &self.inside else { return Seen::Unknown };
+        let Ok(base) = Url::parse(&format!("https://{address}")) else { return Seen::Unknown };
+        Look { http, base }.within(within).await
     }
 }
 

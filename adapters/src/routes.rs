@@ -3,16 +3,21 @@
 //! Owns deadlines and how refusals are read; never decides whether to ask again.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::LegacyName;
-use common::port::Routes;
 use common::port::routes::{Error, Probed, Problem, Routed, WantedRoute};
-use reqwest::{Certificate, Client, Identity, RequestBuilder, Url};
+use common::port::{Routes, Store};
+use common::service::ServiceName;
+use reqwest::{Certificate, Client, Identity, RequestBuilder};
 use serde::de::{DeserializeOwned, IgnoredAny};
+
+use crate::leaders::Leader;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// A change waits for the edge (15 s) and for requests under way (10 s), both settings there.
@@ -21,52 +26,78 @@ const PROBE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
-pub enum InvalidSettings {
-    #[error("the load balancer's address is no https URL")]
-    Url,
-    #[error("the certificates cannot be used")]
-    Certificates(#[source] reqwest::Error),
-}
+#[error("the certificates cannot be used")]
+pub struct InvalidCertificates(#[source] reqwest::Error);
 
-/// Asks the load balancer; connections are kept.
-#[derive(Clone)]
+/// The name in every certificate of the load balancer.
+const NAME: &str = ServiceName::LoadBalancer.as_str();
+
+/// Asks the load balancer that leads; connections are kept while it does.
 pub struct RoutesClient {
-    http: Client,
-    base: Url,
+    leader: Leader,
+    ca: Certificate,
+    identity: Identity,
+    /// Connections to the leader that was asked last.
+    open: Mutex<Option<(SocketAddr, Client)>>,
 }
 
 impl fmt::Debug for RoutesClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RoutesClient").field("base", &self.base.as_str()).finish_non_exhaustive()
+        f.debug_struct("RoutesClient").field("leader", &self.leader).finish_non_exhaustive()
     }
 }
 
 impl RoutesClient {
-    /// `base`: `https://<name in its certificate>:<port>`; `ca`: the platform's CA; `identity`: the
-    /// caller's certificate and key; all PEM.
-    pub fn new(base: &str, ca: &[u8], identity: &[u8]) -> Result<Self, InvalidSettings> {
-        let base = Url::parse(base).ok().filter(|url| url.scheme() == "https");
-        let base = base.ok_or(InvalidSettings::Url)?;
-        let client = || {
-            Client::builder()
-                .tls_certs_only([Certificate::from_pem(ca)?])
-                .identity(Identity::from_pem(identity)?)
-                .https_only(true)
-                .no_proxy()
-                .connect_timeout(CONNECT_WITHIN)
-                // An instance that stands by sends its callers to the leader.
-                .redirect(reqwest::redirect::Policy::limited(2))
-                .build()
-        };
-        let http = client().map_err(InvalidSettings::Certificates)?;
-        Ok(RoutesClient { http, base })
+    /// `store`: says who leads; `ca`: the platform's CA; `identity`: the caller's certificate and key; both PEM.
+    pub fn new(
+        store: Arc<dyn Store>,
+        ca: &[u8],
+        identity: &[u8],
+    ) -> Result<Self, InvalidCertificates> {
+        let ca = Certificate::from_pem(ca).map_err(InvalidCertificates)?;
+        let identity = Identity::from_pem(identity).map_err(InvalidCertificates)?;
+        let leader = Leader::new(store, ServiceName::LoadBalancer);
+        let client = RoutesClient { leader, ca, identity, open: Mutex::new(None) };
+        // Whether the certificates can be used is told now, not at the first call.
+        client.client(SocketAddr::from(([127, 0, 0, 1], 9))).map_err(InvalidCertificates)?;
+        Ok(client)
     }
 
-    /// Names need no escaping: letters, digits, `_` and `-`.
-    fn url(&self, path: &str) -> Url {
-        let mut url = self.base.clone();
-        url.set_path(&format!("/api/v1/routes{path}"));
-        url
+    /// Whoever listens there must prove to be a load balancer, whatever its address.
+    fn client(&self, leader: SocketAddr) -> Result<Client, reqwest::Error> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = open.as_ref().filter(|(address, _)| *address == leader) {
+            return Ok(client.clone());
+        }
+        let client = Client::builder()
+            .tls_certs_only([self.ca.clone()])
+            .identity(self.identity.clone())
+            .https_only(true)
+            .no_proxy()
+            .connect_timeout(CONNECT_WITHIN)
+            .resolve(NAME, leader)
+            // An instance that stands by points at an address; the leader is asked by its name.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        *open = Some((leader, client.clone()));
+        Ok(client)
+    }
+
+    /// Calls the leader at a path below the routes'; names need no escaping: letters, digits, `_` and `-`.
+    async fn call<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: impl FnOnce(&Client, String) -> RequestBuilder,
+    ) -> Result<T, Error> {
+        let unknown = |err| Error::Unavailable(Box::new(err));
+        let address = self.leader.address().await.map_err(unknown)?;
+        let client = self.client(address).map_err(|err| Error::Unavailable(err.into()))?;
+        let url = format!("https://{NAME}:{}/api/v1/routes{path}", address.port());
+        let answered = answer(request(&client, url)).await;
+        if let Err(Error::Unavailable(_)) = answered {
+            self.leader.forget();
+        }
+        answered
     }
 }
 
@@ -102,24 +133,31 @@ fn refused(status: u16, body: &[u8]) -> Error {
 #[async_trait]
 impl Routes for RoutesClient {
     async fn set(&self, route: &WantedRoute) -> Result<Routed, Error> {
-        answer(self.http.post(self.url("")).timeout(CHANGE_WITHIN).json(route)).await
+        let request = |http: &Client, url| http.post(url).timeout(CHANGE_WITHIN).json(route);
+        self.call("", request).await
     }
 
     async fn remove(&self, instance: &LegacyName, generation: Generation) -> Result<(), Error> {
-        let request = self.http.delete(self.url(&format!("/{instance}")));
-        let request = request.query(&[("generation", generation.0)]).timeout(CHANGE_WITHIN);
-        answer::<IgnoredAny>(request).await.map(drop)
+        let query = [("generation", generation.0)];
+        let request = |http: &Client, url| http.delete(url).query(&query).timeout(CHANGE_WITHIN);
+        self.call::<IgnoredAny>(&format!("/{instance}"), request).await.map(drop)
     }
 
     async fn probe(&self, instance: &LegacyName, path: &str) -> Result<Option<u16>, Error> {
-        let request = self.http.post(self.url(&format!("/{instance}/probe")));
-        let request = request.query(&[("path", path)]).timeout(PROBE_WITHIN);
-        answer::<Probed>(request).await.map(|probed| probed.status)
+        let request =
+            |http: &Client, url| http.post(url).query(&[("path", path)]).timeout(PROBE_WITHIN);
+        let probed: Probed = self.call(&format!("/{instance}/probe"), request).await?;
+        Ok(probed.status)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use common::port::store::{Lifetime, Op};
+    use common::record::leader::{Advertised, CandidateRecord};
+    use common::record::{self, path};
+    use testkit::MemoryStore;
+
     use super::*;
 
     fn problem(status: u16, code: &str, generation: Option<u64>) -> Vec<u8> {
@@ -150,22 +188,30 @@ mod tests {
         assert!(!err.is_retryable(), "{err:?}");
     }
 
-    #[test]
-    fn only_https_is_spoken() {
-        for base in ["http://load-balancer:9050", "load-balancer:9050", ""] {
-            let made = RoutesClient::new(base, b"", b"");
-            assert!(matches!(made, Err(InvalidSettings::Url)), "{base}");
+    async fn client(leader: Option<&str>) -> RoutesClient {
+        let store = Arc::new(MemoryStore::new());
+        if let Some(internal) = leader {
+            let internal = Some(internal.to_owned());
+            let advertised = Advertised { plain: "192.0.2.1:8050".to_owned(), internal };
+            let record = CandidateRecord { schema: 1, advertised };
+            let op = Op::PutSequential {
+                path: path::candidate(ServiceName::LoadBalancer),
+                value: record::encode(&record),
+                lifetime: Lifetime::Persistent,
+            };
+            store.commit(vec![op]).await.unwrap();
         }
-    }
-
-    #[tokio::test]
-    async fn a_load_balancer_that_is_not_there_is_unavailable() {
         let name = vec!["deployment-manager".to_owned()];
         let made = rcgen::generate_simple_self_signed(name).unwrap();
         let identity = format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem());
-        let base = "https://127.0.0.1:9";
-        let client = RoutesClient::new(base, made.cert.pem().as_bytes(), identity.as_bytes());
-        let err = client.unwrap().probe(&"shop".parse().unwrap(), "/").await.unwrap_err();
-        assert!(err.is_retryable(), "{err:?}");
+        RoutesClient::new(store, made.cert.pem().as_bytes(), identity.as_bytes()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn without_a_leader_that_listens_it_is_unavailable() {
+        for leader in [None, Some("127.0.0.1:9"), Some("nowhere")] {
+            let err = client(leader).await.probe(&"shop".parse().unwrap(), "/").await.unwrap_err();
+            assert!(err.is_retryable(), "{leader:?}: {err:?}");
+        }
     }
 }

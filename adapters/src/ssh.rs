@@ -11,7 +11,7 @@ mod input;
 pub(crate) mod key;
 mod line;
 mod quote;
-mod secret_file;
+pub(crate) mod secret_file;
 mod session;
 mod sign_in;
 

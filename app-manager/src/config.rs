@@ -42,7 +42,18 @@ pub struct RawAuth {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawStorage {
+    pub kind: BundleKeeper,
     pub folder: String,
+}
+
+/// Who keeps uploaded bundles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BundleKeeper {
+    /// This machine, in a folder that the deployment manager reads as well.
+    Folder,
+    /// The nodes' agents, two of them each bundle.
+    Agents,
 }
 
 /// `[uploads]`: bounds of bundles.
@@ -84,6 +95,7 @@ pub struct Config {
     pub(crate) command_line_token_lifetime: Duration,
     /// Holds `blobs/`, `staging/` and the one-time token.
     pub(crate) folder: PathBuf,
+    pub bundles: BundleKeeper,
     pub(crate) max_upload_bytes: u64,
     pub(crate) uploads_at_once: usize,
     pub(crate) check_within: Duration,
@@ -169,6 +181,7 @@ impl Raw {
                     auth.command_line_token_minutes.into(),
                 ),
                 folder: storage.folder.into(),
+                bundles: storage.kind,
                 max_upload_bytes: uploads.max_mib * MIB,
                 uploads_at_once: uploads.at_once,
                 check_within: Duration::from_secs(uploads.check_seconds),

@@ -41,6 +41,7 @@ pub struct RawDeployment {
     pub sweep_seconds: u32,
     pub max_replicas: u32,
     pub at_once: usize,
+    pub spare_images: bool,
 }
 
 /// `[build]`: how images are made of bundles.
@@ -68,6 +69,8 @@ pub struct Config {
     pub most_replicas: usize,
     /// How many deployments are worked on at once.
     pub at_once: usize,
+    /// Whether what is served has its image on one node more than runs it.
+    pub spare_images: bool,
     /// Where bundles and build contexts stand during a build; nothing in it has a name.
     pub build_folder: PathBuf,
     /// How many images are built at once.
@@ -169,6 +172,7 @@ fn meant(deployment: &RawDeployment, build: RawBuild, http: &http::Config) -> Co
         sweep_every: Duration::from_secs(deployment.sweep_seconds.into()),
         most_replicas: usize::try_from(deployment.max_replicas).unwrap_or(1),
         at_once: deployment.at_once,
+        spare_images: deployment.spare_images,
         build_folder: build.folder.into(),
         builds_at_once: build.at_once,
         most_unpacked: build.max_unpacked_mebibytes * MIB,

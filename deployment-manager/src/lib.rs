@@ -27,6 +27,7 @@ mod reconcile;
 mod records;
 mod registry;
 mod shared;
+mod spares;
 mod sweep;
 mod watches;
 

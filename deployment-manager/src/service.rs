@@ -25,7 +25,7 @@ use crate::ports::Ports;
 use crate::reconcile::Deployments;
 use crate::shared::Shared;
 use crate::sweep::{self, Nodes};
-use crate::{http, watches};
+use crate::{http, spares, watches};
 
 const RETRY: Duration = Duration::from_millis(500);
 /// How long the agents together may take to hear of a new leader; the others hear of it when they
@@ -148,7 +148,8 @@ impl DeploymentManager {
                 nodes.run(&sweep, lifecycle),
             )
         };
-        let housekeeping = async { futures::join!(watches::follow(shared), self.collect()) };
+        let housekeeping =
+            async { futures::join!(watches::follow(shared), self.collect(), spares::keep(shared)) };
         tokio::select! {
             biased;
             _ = loops => {}

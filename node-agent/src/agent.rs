@@ -1,7 +1,6 @@
 //! What callers may ask of the agent. Whatever changes something stands in the ledger first.
 
 mod failure;
-mod locks;
 
 use std::io;
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::domain::specification;
 use crate::ledger::{Change, Conflict, Ledger, Noted};
+use crate::locks::Locks;
 use crate::look::Eyes;
 use crate::meter::Latest;
 use crate::ports::Ports;
@@ -29,7 +29,6 @@ use crate::replicas::{Replica, Replicas};
 use crate::wall::Wall;
 
 pub(crate) use failure::Error;
-use locks::Locks;
 
 /// How many images are built at once. More would only slow one another, and the apps.
 const BUILDS: usize = 1;
@@ -39,7 +38,7 @@ const BUILDS: usize = 1;
 pub(crate) struct Agent {
     pub(crate) ports: Ports,
     pub(crate) config: Config,
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) replicas: Replicas,
     pub(crate) wake: Wake<ContainerName>,
     pub(crate) wall: Wall,
@@ -47,14 +46,14 @@ pub(crate) struct Agent {
     pub(crate) samples: watch::Sender<Latest>,
     /// Ends the streams that callers read, so that the process can stop.
     pub(crate) closing: CancellationToken,
-    locks: Locks,
+    locks: Locks<ContainerName>,
     builds: Semaphore,
     started: Instant,
 }
 
 impl Agent {
     pub(crate) fn open(ports: Ports, config: Config) -> io::Result<Self> {
-        let ledger = Ledger::open(&config.data_folder)?;
+        let ledger = Arc::new(Ledger::open(&config.data_folder)?);
         let wall = Wall::new(Arc::clone(&ports.firewall), config.firewall.clone());
         let eyes = Eyes::new(config.ip, config.proc_folder.clone()).map_err(io::Error::other)?;
         Ok(Agent {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
 use common::digest::ImageRef;
+use common::port::part::PartImage;
 
 use crate::agent::Agent;
 use crate::meter::disk_percent;
@@ -27,8 +28,13 @@ pub(crate) async fn run(agent: &Agent, lifecycle: &Lifecycle) {
 }
 
 async fn clean(agent: &Agent, used: f64) {
-    let needed: BTreeSet<ImageRef> =
-        agent.ledger.read().specs().map(|spec| spec.image.clone()).collect();
+    let ledger = agent.ledger.read();
+    let apps = ledger.containers().specs().map(|spec| &spec.image);
+    let parts = ledger.parts().specs().filter_map(|spec| match &spec.image {
+        PartImage::Named(image) => Some(image),
+        PartImage::Id(_) => None,
+    });
+    let needed: BTreeSet<ImageRef> = apps.chain(parts).cloned().collect();
     match agent.ports.containers.remove_unused_images(&needed, agent.config.keep_newest).await {
         Ok(0) => tracing::warn!(disk.percent = used, "the disk fills up, and no image can go"),
         Ok(removed) => tracing::info!(disk.percent = used, removed, "images were removed"),

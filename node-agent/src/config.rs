@@ -1,6 +1,6 @@
 //! The agent's sections: as they are written, and as they are meant.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -17,6 +17,8 @@ pub struct Raw {
     pub node: RawNode,
     pub docker: RawDocker,
     pub registry: RawRegistry,
+    pub parts: RawParts,
+    pub blobs: RawBlobs,
     pub firewall: RawFirewall,
     pub meter: RawMeter,
     pub images: RawImages,
@@ -52,6 +54,24 @@ pub struct RawDocker {
 pub struct RawRegistry {
     /// `host:port`; empty for none.
     pub address: String,
+    /// `ip:port` of this machine that is forwarded to the platform's own registry; empty for none.
+    pub relay: String,
+}
+
+/// `[parts]`: parts of the platform itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawParts {
+    /// Where the engine's socket is that makes machines, if this machine has one.
+    pub machines_socket: String,
+}
+
+/// `[blobs]`: what services keep on this machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawBlobs {
+    /// The largest that is taken.
+    pub largest_megabytes: u64,
 }
 
 /// `[firewall]`: what apps may not reach.
@@ -96,6 +116,11 @@ pub struct Config {
     pub subnets: String,
     pub build_env_folder: PathBuf,
     pub registry: Option<String>,
+    /// Where this machine's way to the platform's registry begins; none where there is none.
+    pub relay: Option<SocketAddr>,
+    pub machines_socket: PathBuf,
+    /// The largest blob that is taken.
+    pub blob_bytes: u64,
     pub build_context_bytes: usize,
     /// None where it is switched off.
     pub firewall: Option<Rules>,
@@ -110,13 +135,19 @@ impl Raw {
     /// All problems at once.
     pub fn resolve(self) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
-        let Raw { node, docker, registry, firewall, meter, images } = self;
+        let Raw { node, docker, registry, parts, blobs, firewall, meter, images } = self;
         let name = read::<NodeName>("node.name", &node.name, &mut problems);
         let ip = read::<IpAddr>("node.ip", &node.ip, &mut problems);
         let deny = list::<Network>("firewall.deny", &firewall.deny, &mut problems);
         let resolvers = list::<IpAddr>("firewall.resolvers", &firewall.resolvers, &mut problems);
+        let relay = registry.relay.trim();
+        let relay =
+            if relay.is_empty() { None } else { read("registry.relay", relay, &mut problems) };
         if !(1..=4096).contains(&docker.build_context_megabytes) {
             problems.push(Problem::new("docker.build_context_megabytes", "must be from 1 to 4096"));
+        }
+        if !(1..=4096).contains(&blobs.largest_megabytes) {
+            problems.push(Problem::new("blobs.largest_megabytes", "must be from 1 to 4096"));
         }
         if !(1.0..=100.0).contains(&images.clean_above_percent) {
             problems.push(Problem::new("images.clean_above_percent", "must be from 1 to 100"));
@@ -132,6 +163,9 @@ impl Raw {
             subnets: docker.subnets,
             build_env_folder: docker.build_env_folder.into(),
             registry: Some(registry.address).filter(|address| !address.is_empty()),
+            relay,
+            machines_socket: parts.machines_socket.into(),
+            blob_bytes: blobs.largest_megabytes * 1024 * 1024,
             build_context_bytes: docker.build_context_megabytes * 1024 * 1024,
             firewall: firewall.enabled.then_some(Rules { deny, resolvers }),
             cgroup_folder: meter.cgroup_folder.into(),
@@ -180,15 +214,17 @@ mod tests {
         node: RawNode,
         docker: RawDocker,
         registry: RawRegistry,
+        parts: RawParts,
+        blobs: RawBlobs,
         firewall: RawFirewall,
         meter: RawMeter,
         images: RawImages,
     }
 
     fn resolve(sources: &Sources) -> Result<Config, Vec<Problem>> {
-        let File { node, docker, registry, firewall, meter, images, .. } =
+        let File { node, docker, registry, parts, blobs, firewall, meter, images, .. } =
             read(DEFAULTS, sources).unwrap();
-        Raw { node, docker, registry, firewall, meter, images }.resolve()
+        Raw { node, docker, registry, parts, blobs, firewall, meter, images }.resolve()
     }
 
     const DEFAULTS: &str = include_str!("../../config/node-agent.toml");
@@ -198,7 +234,7 @@ mod tests {
         let config = resolve(&Sources::default()).unwrap();
         assert_eq!(config.node.as_str(), "node-1");
         assert_eq!(config.firewall.unwrap().deny.len(), 1);
-        assert_eq!(config.registry, None);
+        assert_eq!((config.registry, config.relay), (None, None));
     }
 
     #[test]
@@ -209,10 +245,20 @@ mod tests {
             set("node.ip", "here"),
             set("firewall.deny", "169.254.0.0/16, 10.0.0.0/40"),
             set("images.clean_above_percent", "0"),
+            set("registry.relay", "5000"),
         ];
         let sources = Sources { overrides, ..Sources::default() };
         let problems = resolve(&sources).unwrap_err();
         let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
-        assert_eq!(keys, ["node.name", "node.ip", "firewall.deny", "images.clean_above_percent"]);
+        assert_eq!(
+            keys,
+            [
+                "node.name",
+                "node.ip",
+                "firewall.deny",
+                "registry.relay",
+                "images.clean_above_percent"
+            ]
+        );
     }
 }

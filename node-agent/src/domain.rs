@@ -2,6 +2,7 @@
 
 pub(crate) mod keep;
 pub(crate) mod listeners;
+pub(crate) mod part_specification;
 pub(crate) mod restart;
 pub(crate) mod specification;
 pub(crate) mod usage;

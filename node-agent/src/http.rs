@@ -1,6 +1,8 @@
 //! The routes of the mutual-TLS listener, and who may call which.
 
+mod blobs;
 mod orders;
+mod parts;
 mod questions;
 mod refusal;
 
@@ -10,9 +12,13 @@ use actix_web::http::Method;
 use actix_web::web::{Data, ServiceConfig, to};
 use chassis::http::{Access, Endpoint, Listener, json_config, mount};
 use common::agent;
-use common::service::ServiceName::{AppManager, DeploymentManager, LoadBalancer, NodeManager};
+use common::service::ServiceName::{
+    AppManager, DeploymentManager, LifecycleManager, LoadBalancer, NodeManager,
+};
 
 use crate::agent::Agent;
+use crate::bundles::Bundles;
+use crate::parts::Parts;
 
 use refusal::AgentRefusal;
 
@@ -21,8 +27,12 @@ const ORDER_BYTES: usize = 2 * 1024 * 1024;
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
+const DELETE: Method = Method::DELETE;
+const KEEPERS_OF_BLOBS: Access = Access::Services(&[AppManager, DeploymentManager]);
 const DEPLOYER: Access = Access::Services(&[DeploymentManager]);
-const LEADERS: Access = Access::Services(&[DeploymentManager, NodeManager]);
+const KEEPER: Access = Access::Services(&[LifecycleManager]);
+const LEADERS: Access = Access::Services(&[DeploymentManager, NodeManager, LifecycleManager]);
 const LISTERS: Access = Access::Services(&[DeploymentManager, NodeManager, AppManager]);
 const READERS_OF_SAMPLES: Access =
     Access::Services(&[AppManager, DeploymentManager, NodeManager, LoadBalancer]);
@@ -39,9 +49,29 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(GET, "/v1/probe/{name}", DEPLOYER, &[33], || to(questions::probe)),
     Endpoint::new(GET, "/v1/logs/{name}", READERS_OF_LOGS, &[33], || to(questions::logs)),
     Endpoint::new(GET, agent::SAMPLES, READERS_OF_SAMPLES, &[35, 38], || to(questions::samples)),
+    Endpoint::new(POST, agent::ENSURE_PART, KEEPER, &[7, 11, 16], || to(parts::ensure)),
+    Endpoint::new(POST, agent::REMOVE_PART, KEEPER, &[7, 11, 16], || to(parts::remove)),
+    Endpoint::new(POST, agent::RESTART_PART, KEEPER, &[7, 11, 16], || to(parts::restart)),
+    Endpoint::new(GET, agent::PARTS, KEEPER, &[7, 11, 16], || to(parts::list)),
+    Endpoint::new(GET, "/v1/parts/{name}/logs", KEEPER, &[7, 11, 16], || to(parts::logs)),
+    Endpoint::new(GET, agent::IMAGES, KEEPER, &[4], || to(parts::images)),
+    Endpoint::new(POST, agent::PUSH_IMAGE, KEEPER, &[4], || to(parts::push_image)),
+    Endpoint::new(POST, agent::REGISTRY, KEEPER, &[4], || to(parts::registry)),
+    Endpoint::new(GET, agent::BLOBS, KEEPERS_OF_BLOBS, &[27, 28], || to(blobs::list)),
+    Endpoint::new(PUT, "/v1/blobs/{digest}", KEEPERS_OF_BLOBS, &[27, 28], || to(blobs::put)),
+    Endpoint::new(GET, "/v1/blobs/{digest}", KEEPERS_OF_BLOBS, &[27, 28], || to(blobs::get)),
+    Endpoint::new(DELETE, "/v1/blobs/{digest}", KEEPERS_OF_BLOBS, &[27, 28], || to(blobs::delete)),
 ];
 
-pub(crate) fn routes(agent: Arc<Agent>, routes: &mut ServiceConfig) {
-    routes.app_data(Data::from(agent)).app_data(json_config().limit(ORDER_BYTES));
+/// What answers besides the agent itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Beside {
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) bundles: Arc<Bundles>,
+}
+
+pub(crate) fn routes(agent: Arc<Agent>, beside: Beside, routes: &mut ServiceConfig) {
+    routes.app_data(Data::from(agent)).app_data(Data::from(beside.parts));
+    routes.app_data(Data::from(beside.bundles)).app_data(json_config().limit(ORDER_BYTES));
     mount(ENDPOINTS, Listener::MutualTls, routes);
 }

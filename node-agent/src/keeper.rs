@@ -11,7 +11,7 @@ use common::port::containers::Event;
 use futures::StreamExt as _;
 
 use crate::agent::{Agent, Error};
-use crate::domain::keep::{Step, next_step};
+use crate::domain::keep::{Found, Step, next_step};
 
 const SETTINGS: Settings = Settings {
     scan_every: Duration::from_secs(10),
@@ -43,7 +43,7 @@ impl Reconcile for Keeper {
                 return Err(err);
             }
         }
-        Ok(self.agent.ledger.read().names().cloned().collect())
+        Ok(self.agent.ledger.read().containers().names().cloned().collect())
     }
 
     async fn reconcile(&self, name: &ContainerName) -> Result<Outcome, Error> {
@@ -52,8 +52,11 @@ impl Reconcile for Keeper {
         let found = agent.look(name).await?;
         let Some(entry) = agent.ledger.entry(name) else { return Ok(Outcome::Settled) };
         let history = found.as_ref().map(|found| found.history.clone()).unwrap_or_default();
-        let container = found.as_ref().map(|found| &found.container);
-        let step = next_step(&entry.spec, container, &history, agent.now());
+        let container = found.as_ref().map(|found| Found {
+            spec_hash: &found.container.spec_hash,
+            state: &found.container.state,
+        });
+        let step = next_step(&entry.spec.hash(), container, &history, agent.now());
         if step != Step::Keep {
             tracing::info!(container = %name, step = %step, exit = ?history.last_exit(), "a container does not run");
         }

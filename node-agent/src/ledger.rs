@@ -1,5 +1,6 @@
 //! The ledger: what the agent was last told, and by whom. On disk before it has an effect.
 
+mod book;
 mod entries;
 mod file;
 
@@ -7,9 +8,12 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use common::name::ContainerName;
+use common::name::{ContainerName, PartName};
+use common::port::container::ContainerSpec;
+use common::port::part::PartSpec;
 
-pub(crate) use entries::{Conflict, Entries, Entry, Noted};
+pub(crate) use book::{Entry, Noted};
+pub(crate) use entries::{Conflict, Entries};
 use file::LedgerFile;
 
 /// Why the ledger did not take something.
@@ -26,6 +30,13 @@ pub(crate) enum Error {
 pub(crate) enum Change {
     Made,
     None,
+}
+
+impl Change {
+    /// Made, if one of the two is.
+    fn or(self, other: Change) -> Change {
+        if self == Change::Made { self } else { other }
+    }
 }
 
 /// The ledger of this machine.
@@ -49,8 +60,12 @@ impl Ledger {
         Arc::clone(&self.lock())
     }
 
-    pub(crate) fn entry(&self, name: &ContainerName) -> Option<Entry> {
-        self.read().get(name).cloned()
+    pub(crate) fn entry(&self, name: &ContainerName) -> Option<Entry<ContainerSpec>> {
+        self.read().containers().get(name).cloned()
+    }
+
+    pub(crate) fn part(&self, name: &PartName) -> Option<Entry<PartSpec>> {
+        self.read().parts().get(name).cloned()
     }
 
     /// Changes it; returns once the change is on the disk.

@@ -5,13 +5,15 @@
 //!
 //! Reading order: [`service`] is the whole; `agent` does what callers ask, by the rules of `domain`,
 //! and writes it to the `ledger` first; `keeper` makes the ledger so, for ever; `look` and `meter`
-//! say how the containers are. `http` and `local` are its two doors: for other processes, and for this one.
+//! say how the containers are. `parts` does the same for what the platform itself consists of, and `relay` brings its
+//! registry to every machine. `http` and `local` are its two doors: for other processes, and for this one.
 
 pub mod config;
 pub mod ports;
 pub mod service;
 
 mod agent;
+mod bundles;
 mod cleaning;
 mod domain;
 mod health;
@@ -19,8 +21,11 @@ mod http;
 mod keeper;
 mod ledger;
 mod local;
+mod locks;
 mod look;
 mod meter;
+mod parts;
+mod relay;
 mod replicas;
 mod wall;
 

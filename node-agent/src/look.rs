@@ -76,6 +76,20 @@ impl Eyes {
         }
     }
 
+    /// Whether something answers there: over HTTP below 400, if a path is asked for.
+    pub(crate) async fn answers(&self, address: SocketAddr, path: Option<&str>) -> bool {
+        match path {
+            Some(path) => {
+                let answer = self.http.get(format!("http://{address}{path}")).send().await;
+                answer.is_ok_and(|answer| answer.status().as_u16() < 400)
+            }
+            None => {
+                let connected = TcpStream::connect(address);
+                matches!(tokio::time::timeout(DEADLINE, connected).await, Ok(Ok(_)))
+            }
+        }
+    }
+
     async fn ask(&self, host_port: u16, path: &str) -> Probe {
         let url = format!("http://{}{path}", SocketAddr::new(self.ip, host_port));
         match self.http.get(url).send().await {

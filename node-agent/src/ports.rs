@@ -6,12 +6,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use common::port::{Cause, Clock, Containers};
+use common::port::{Blobs, Cause, Clock, Containers, PartContainers};
 
 /// Everything the agent reaches the world through.
 #[derive(Debug, Clone)]
 pub struct Ports {
     pub containers: Arc<dyn Containers>,
+    pub parts: Arc<dyn PartContainers>,
+    /// What services keep on this machine.
+    pub blobs: Arc<dyn Blobs>,
     pub firewall: Arc<dyn Firewall>,
     pub clock: Arc<dyn Clock>,
 }

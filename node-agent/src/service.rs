@@ -14,22 +14,31 @@ use common::port::Nodes;
 use common::service::ServiceName;
 
 use crate::agent::Agent;
+use crate::bundles::Bundles;
 use crate::config::Config;
+use crate::http::Beside;
 use crate::ledger::Entries;
 use crate::local::LocalNodes;
+use crate::parts::Parts;
 use crate::ports::Ports;
-use crate::{cleaning, health, http, keeper, meter};
+use crate::{cleaning, health, http, keeper, meter, relay};
 
 /// The node agent. It needs nobody to begin: the ledger says what should run.
 #[derive(Debug, Clone)]
 pub struct NodeAgent {
     agent: Arc<Agent>,
+    beside: Beside,
 }
 
 impl NodeAgent {
     /// Reads the ledger.
     pub fn open(ports: Ports, config: Config) -> io::Result<Self> {
-        Ok(NodeAgent { agent: Arc::new(Agent::open(ports, config)?) })
+        let (engine, blobs) = (Arc::clone(&ports.parts), Arc::clone(&ports.blobs));
+        let agent = Arc::new(Agent::open(ports, config)?);
+        let parts = Parts::new(engine, Arc::clone(&agent.ledger), &agent.config);
+        let bundles = Bundles::open(blobs, &agent.config.data_folder, agent.config.blob_bytes)?;
+        let beside = Beside { parts: Arc::new(parts), bundles: Arc::new(bundles) };
+        Ok(NodeAgent { agent, beside })
     }
 
     /// The highest epoch that this agent has heard of each service.
@@ -57,7 +66,7 @@ impl Service for NodeAgent {
     }
 
     fn internal_routes(&self, routes: &mut ServiceConfig) {
-        http::routes(Arc::clone(&self.agent), routes);
+        http::routes(Arc::clone(&self.agent), self.beside.clone(), routes);
     }
 
     fn internal_callers(&self) -> Vec<ServiceName> {
@@ -66,7 +75,10 @@ impl Service for NodeAgent {
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error> {
         let agent = &self.agent;
-        tracing::info!(node = %agent.config.node, containers = agent.ledger.read().names().count(), "the ledger was read");
+        let ledger = agent.ledger.read();
+        let (containers, parts) =
+            (ledger.containers().names().count(), ledger.parts().names().count());
+        tracing::info!(node = %agent.config.node, containers, parts, "the ledger was read");
         let close = async {
             lifecycle.stopping().await;
             agent.closing.cancel();
@@ -78,6 +90,8 @@ impl Service for NodeAgent {
             health::watch(agent, &lifecycle),
             meter::run(agent, &lifecycle),
             cleaning::run(agent, &lifecycle),
+            self.beside.parts.run(&agent.config, &lifecycle),
+            relay::run(agent.config.relay, &agent.ledger, &lifecycle),
         );
         Ok(())
     }

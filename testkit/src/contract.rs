@@ -9,7 +9,10 @@ pub mod edge;
 pub mod hosts;
 pub mod machines;
 pub mod nodes;
+pub mod part_containers;
+pub mod parts;
 pub mod probes;
+pub mod shares;
 pub mod store;
 
 pub use clause::{Broken, Clause};

@@ -7,6 +7,8 @@
     reason = "a broken expectation of a test should say where"
 )]
 
+pub mod azure;
+pub mod azure_files;
 pub mod blobs;
 pub mod bus;
 pub mod chaos_proxy;
@@ -18,13 +20,18 @@ pub mod entropy;
 pub mod hosts;
 pub mod machines;
 pub mod nodes;
+pub mod part_containers;
+pub mod parts;
 pub mod pki;
 pub mod probes;
 pub mod raw_zip;
 pub mod routes;
+pub mod shares;
 pub mod store;
 pub mod webhooks;
 
+pub use azure::MemoryAzure;
+pub use azure_files::AzureFilesStandIn;
 pub use blobs::MemoryBlobs;
 pub use bus::MemoryBus;
 pub use clock::ManualClock;
@@ -34,7 +41,10 @@ pub use entropy::SeededEntropy;
 pub use hosts::MemoryHosts;
 pub use machines::MemoryMachines;
 pub use nodes::MemoryNodes;
+pub use part_containers::MemoryPartContainers;
+pub use parts::MemoryParts;
 pub use probes::MemoryProbes;
 pub use routes::MemoryRoutes;
+pub use shares::MemoryShare;
 pub use store::MemoryStore;
 pub use webhooks::MemoryWebhooks;

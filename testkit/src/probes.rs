@@ -1,6 +1,7 @@
 //! [`MemoryProbes`]: services as a test wants them to be seen.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -98,6 +99,11 @@ impl Probes for MemoryProbes {
                 Seen::Ill(Ill::Late)
             }
         }
+    }
+
+    /// One service is behind both listeners.
+    async fn look_inside(&self, address: SocketAddr, within: Duration) -> Seen {
+        self.look(&address.to_string(), within).await
     }
 }
 

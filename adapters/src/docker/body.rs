@@ -106,11 +106,11 @@ fn host_config(spec: &ContainerSpec, port: &str, site: Site<'_>) -> HostConfig {
     }
 }
 
-fn tmpfs_options() -> String {
+pub(super) fn tmpfs_options() -> String {
     "rw,nosuid,nodev,size=64m,mode=1777".to_owned()
 }
 
-fn log_config() -> HostConfigLogConfig {
+pub(super) fn log_config() -> HostConfigLogConfig {
     let options = [("max-size", "10m"), ("max-file", "3")];
     let options = options.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
     HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(options.collect()) }

@@ -76,7 +76,7 @@ fn read(answer: ContainerInspectResponse) -> Option<Found> {
     Some(Found { container, process_id })
 }
 
-fn state_of(state: &bollard::models::ContainerState) -> ContainerState {
+pub(super) fn state_of(state: &bollard::models::ContainerState) -> ContainerState {
     let time = |text: &Option<String>| {
         text.as_deref().and_then(|text| text.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH)
     };

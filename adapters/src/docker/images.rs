@@ -26,7 +26,7 @@ const BUILD_MEMORY: i32 = i32::MAX;
 /// How much output of a build is looked at when it failed.
 const OUTPUT_LINES: usize = 200;
 /// The tag under which an image is built and pushed. It moves: nobody reads it but the next call.
-const TAG: &str = "latest";
+pub(super) const TAG: &str = "latest";
 
 impl Engine {
     /// The name of a repository on this machine: under the registry's, where there is one.
@@ -94,7 +94,7 @@ impl Engine {
         ImageRef::new(&name, digest).map_err(|err| Error::Refused(err.to_string()))
     }
 
-    async fn push_to_registry(&self, name: &str) -> Result<Digest, Error> {
+    pub(super) async fn push_to_registry(&self, name: &str) -> Result<Digest, Error> {
         let options = PushImageOptionsBuilder::new().tag(TAG).build();
         let mut steps = self.docker.push_image(name, Some(options), None);
         let pushed = async {

@@ -44,7 +44,7 @@ pub(super) fn find(path: &Path) -> Result<Option<String>, Error> {
 }
 
 /// The text of a file that must be there.
-pub(super) fn read(path: &Path) -> Result<String, Error> {
+pub(crate) fn read(path: &Path) -> Result<String, Error> {
     find(path)?.ok_or_else(|| unusable(path, "it does not exist"))
 }
 

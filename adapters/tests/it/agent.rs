@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
-use adapters::AgentClient;
+use adapters::{AgentClient, HttpProbes};
 use async_trait::async_trait;
 use chassis::http;
 use chassis::lifecycle::Lifecycle;
@@ -12,14 +12,14 @@ use chassis::service::Service;
 use chassis::system::SystemClock;
 use chassis::tls::{Identity, install_cryptography};
 use common::port::nodes::Agent;
-use common::port::{Cause, Containers};
+use common::port::{Blobs, Cause, Containers, PartContainers};
 use common::service::ServiceName;
 use node_agent::ports::{Firewall, Rules};
 use node_agent::{Config, NodeAgent, Ports};
-use testkit::pki;
+use testkit::{MemoryBlobs, MemoryContainers, MemoryPartContainers, MemoryRegistry, pki};
 
 #[derive(Debug)]
-struct NoFirewall;
+pub(crate) struct NoFirewall;
 
 #[async_trait]
 impl Firewall for NoFirewall {
@@ -36,6 +36,12 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    /// Who looks with the certificate of this service.
+    pub(crate) fn probes_of(&self, service: ServiceName) -> HttpProbes {
+        let identity = Identity::load(self.pki.path(), service).unwrap();
+        HttpProbes::with_certificates(&identity.ca, &identity.client_pem()).unwrap()
+    }
+
     pub(crate) fn client_of(&self, service: ServiceName) -> AgentClient {
         client(self.pki.path(), service)
     }
@@ -55,6 +61,9 @@ fn config(data: &Path) -> Config {
         subnets: String::new(),
         build_env_folder: "/nowhere".into(),
         registry: None,
+        relay: None,
+        machines_socket: "/nowhere".into(),
+        blob_bytes: 8 << 20,
         build_context_bytes: 1024,
         firewall: Some(Rules::default()),
         cgroup_folder: "/sys/fs/cgroup".into(),
@@ -75,36 +84,121 @@ pub(crate) async fn while_serving_behind(
     containers: Arc<dyn Containers>,
     ask: impl AsyncFnOnce(&Served),
 ) {
+    let parts = Arc::new(no_parts());
+    let (blobs, clock) = (Arc::new(MemoryBlobs::new()), Arc::new(SystemClock));
+    while_serving_all(Ports { containers, parts, blobs, firewall, clock }, ask).await;
+}
+
+/// Serves an agent of this engine for parts while `ask` asks it.
+pub(crate) async fn while_serving_parts(
+    parts: Arc<dyn PartContainers>,
+    ask: impl AsyncFnOnce(&Served),
+) {
+    let clock = Arc::new(SystemClock);
+    let containers =
+        Arc::new(MemoryContainers::new(Arc::clone(&clock) as _, MemoryRegistry::default()));
+    let firewall = Arc::new(NoFirewall);
+    let blobs = Arc::new(MemoryBlobs::new());
+    while_serving_all(Ports { containers, parts, blobs, firewall, clock }, ask).await;
+}
+
+fn no_parts() -> MemoryPartContainers {
+    MemoryPartContainers::new(Arc::new(SystemClock), MemoryRegistry::default())
+}
+
+fn services() -> tempfile::TempDir {
     install_cryptography();
-    let pki = pki::folder(&[
+    pki::folder(&[
         ServiceName::NodeAgent,
         ServiceName::DeploymentManager,
         ServiceName::LoadBalancer,
-    ]);
-    let data = tempfile::tempdir().unwrap();
-    let clock = Arc::new(SystemClock);
-    let ports = Ports { containers, firewall, clock };
-    let service: Arc<dyn Service> = Arc::new(NodeAgent::open(ports, config(data.path())).unwrap());
-    let listeners = http::Config {
-        address: None,
-        internal_address: Some((Ipv4Addr::LOCALHOST, 0).into()),
-        advertised: String::new(),
-        pki: pki.path().to_owned(),
-        workers: 1,
-        cors_origins: Vec::new(),
-        document_001_gets: false,
-    };
-    let lifecycle = Lifecycle::new();
-    let bound = http::bind(&listeners, &service, &lifecycle, None).unwrap();
-    let agent = Agent { node: "node-1".parse().unwrap(), address: bound.internal.unwrap() };
-    let client = client(pki.path(), ServiceName::DeploymentManager);
-    let served = Served { client, agent, pki };
+        ServiceName::LifecycleManager,
+        ServiceName::Monitoring,
+    ])
+}
+
+/// An agent that is bound, and not served yet.
+struct Unserved {
+    agent: Agent,
+    service: Arc<dyn Service>,
+    bound: http::Listeners,
+    lifecycle: Lifecycle,
+    _data: tempfile::TempDir,
+}
+
+impl Unserved {
+    fn new(name: &str, ports: Ports, pki: &Path) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let node = NodeAgent::open(ports, config(data.path())).unwrap();
+        let service: Arc<dyn Service> = Arc::new(node);
+        let listeners = http::Config {
+            address: None,
+            internal_address: Some((Ipv4Addr::LOCALHOST, 0).into()),
+            advertised: String::new(),
+            pki: pki.to_owned(),
+            workers: 1,
+            cors_origins: Vec::new(),
+            document_001_gets: false,
+        };
+        let lifecycle = Lifecycle::new();
+        let bound = http::bind(&listeners, &service, &lifecycle, None).unwrap();
+        let agent = Agent { node: name.parse().unwrap(), address: bound.internal.unwrap() };
+        Unserved { agent, service, bound, lifecycle, _data: data }
+    }
+
+    async fn serve(self) {
+        let Unserved { service, bound, lifecycle, .. } = self;
+        let (answered, ran) =
+            futures::join!(bound.serve(&lifecycle), service.run(lifecycle.clone()));
+        answered.unwrap();
+        ran.unwrap();
+    }
+}
+
+async fn while_serving_all(ports: Ports, ask: impl AsyncFnOnce(&Served)) {
+    let pki = services();
+    let unserved = Unserved::new("node-1", ports, pki.path());
+    let (agent, lifecycle) = (unserved.agent.clone(), unserved.lifecycle.clone());
+    let served = Served { client: client(pki.path(), ServiceName::DeploymentManager), agent, pki };
     let asking = async {
         ask(&served).await;
         lifecycle.stop();
     };
-    let (answered, ran, ()) =
-        futures::join!(bound.serve(&lifecycle), service.run(lifecycle.clone()), asking);
-    answered.unwrap();
-    ran.unwrap();
+    futures::join!(unserved.serve(), asking);
+}
+
+/// An agent that serves until it is stopped.
+pub(crate) struct Node {
+    pub(crate) agent: Agent,
+    lifecycle: Lifecycle,
+}
+
+impl Node {
+    pub(crate) fn stop(&self) {
+        self.lifecycle.stop();
+    }
+}
+
+/// Serves a node over each of these while `ask` asks them.
+pub(crate) async fn while_serving_blobs(
+    blobs: Vec<Arc<dyn Blobs>>,
+    ask: impl AsyncFnOnce(AgentClient, &[Node]),
+) {
+    let pki = services();
+    let unserved = |(number, blobs): (usize, Arc<dyn Blobs>)| {
+        let clock = Arc::new(SystemClock);
+        let containers = MemoryContainers::new(Arc::clone(&clock) as _, MemoryRegistry::default());
+        let (containers, parts) = (Arc::new(containers), Arc::new(no_parts()));
+        let ports = Ports { containers, parts, blobs, firewall: Arc::new(NoFirewall), clock };
+        Unserved::new(&format!("node-{}", number + 1), ports, pki.path())
+    };
+    let unserved: Vec<Unserved> = blobs.into_iter().enumerate().map(unserved).collect();
+    let node = |one: &Unserved| Node { agent: one.agent.clone(), lifecycle: one.lifecycle.clone() };
+    let nodes: Vec<Node> = unserved.iter().map(node).collect();
+    let asking = async {
+        ask(client(pki.path(), ServiceName::DeploymentManager), &nodes).await;
+        nodes.iter().for_each(Node::stop);
+    };
+    let serving = futures::future::join_all(unserved.into_iter().map(Unserved::serve));
+    futures::join!(serving, asking);
 }

@@ -31,6 +31,7 @@ pub(crate) struct Rig {
     pub(crate) key: PublicKey,
     pub(crate) folder: TempDir,
     platform: String,
+    settings: LocalSettings,
     strangers: std::sync::Mutex<Vec<String>>,
 }
 
@@ -71,13 +72,14 @@ impl Rig {
         let third = (process % 60) * 4 + number % 4;
         let fourth = (number / 4 % 8) * 32;
         let platform = format!("test-{process}-{number}");
-        let machines = LocalMachines::new(LocalSettings {
+        let settings = LocalSettings {
             socket: SOCKET.into(),
             image: IMAGE.to_owned(),
             platform: platform.clone(),
             range: format!("10.223.{third}.{fourth}/27").parse().unwrap(),
             resolvers: resolvers_of_this_computer(),
-        });
+        };
+        let machines = LocalMachines::new(settings.clone());
         let hosts = SshHosts::new(Arc::new(SystemEntropy));
         let folder = tempfile::tempdir().unwrap();
         let key = hosts.ensure_key(&folder.path().join("key"), "test").await.unwrap();
@@ -88,8 +90,14 @@ impl Rig {
             key,
             folder,
             platform,
+            settings,
             strangers: std::sync::Mutex::default(),
         }
+    }
+
+    /// The same backend for somebody else.
+    pub(crate) fn backend(&self) -> Arc<LocalMachines> {
+        Arc::new(LocalMachines::new(self.settings.clone()).unwrap())
     }
 
     /// Removes what this backend made, and the strangers of the test.
@@ -106,7 +114,12 @@ impl Rig {
     }
 
     pub(crate) fn shape() -> LocalShape {
-        LocalShape { memory_bytes: 1 << 30, cpu_millis: 1000, address: None }
+        LocalShape {
+            memory_bytes: 1 << 30,
+            cpu_millis: 1000,
+            address: None,
+            machines_socket: false,
+        }
     }
 
     pub(crate) fn spec(&self) -> MachineSpec {

@@ -2,17 +2,23 @@
 #![expect(clippy::unwrap_used, reason = "a test says what must hold by unwrapping it")]
 
 mod agent;
+mod agent_blobs;
+mod azure;
 mod blobs;
 mod bus;
 mod containers;
 mod edge;
 mod embedded;
 mod engine;
+mod enrolment;
 mod local;
 mod machine;
 mod machines;
 mod nodes;
+mod part_containers;
+mod parts;
 mod probes;
+mod shares;
 mod ssh;
 mod store;
 mod survey;

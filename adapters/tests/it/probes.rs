@@ -1,13 +1,22 @@
 //! The contract of looking at services, on services that listen.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use adapters::HttpProbes;
 use async_trait::async_trait;
+use chassis::system::SystemClock;
+use common::port::Probes as _;
+use common::port::probes::Seen;
+use common::service::ServiceName;
 use testkit::contract::probes::{Services, holds};
 use testkit::probes::Service;
+use testkit::{MemoryContainers, MemoryRegistry};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::agent::{NoFirewall, while_serving_behind};
 
 struct Listening;
 
@@ -60,4 +69,21 @@ async fn answer(mut connection: TcpStream, service: Service) {
 async fn looking_over_http_keeps_the_contract() {
     chassis::tls::install_cryptography();
     holds(&HttpProbes::new().unwrap(), &Listening).await;
+}
+
+#[tokio::test]
+async fn only_monitoring_looks_inside_and_a_stranger_learns_nothing() {
+    let containers =
+        Arc::new(MemoryContainers::new(Arc::new(SystemClock), MemoryRegistry::default()));
+    while_serving_behind(Arc::new(NoFirewall), containers, async |served| {
+        let (address, within) = (served.agent.address, Duration::from_secs(5));
+        let look = async |probes: HttpProbes| probes.look_inside(address, within).await;
+        assert_eq!(look(served.probes_of(ServiceName::Monitoring)).await, Seen::Well);
+        // The load balancer may ask an agent for samples, and its health too.
+        assert_eq!(look(served.probes_of(ServiceName::LoadBalancer)).await, Seen::Well);
+        assert_eq!(look(HttpProbes::new().unwrap()).await, Seen::Unknown);
+        let plain = HttpProbes::new().unwrap().look(&address.to_string(), within).await;
+        assert!(matches!(plain, Seen::Ill(_)), "{plain:?}");
+    })
+    .await;
 }

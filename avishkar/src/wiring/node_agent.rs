@@ -13,12 +13,14 @@ use chassis::system::SystemClock;
 use chassis::{http, telemetry};
 use common::port::Cause;
 use common::service::ServiceName;
-use node_agent::config::{Raw, RawDocker, RawFirewall, RawImages, RawMeter, RawNode, RawRegistry};
+use node_agent::config::{
+    Raw, RawBlobs, RawDocker, RawFirewall, RawImages, RawMeter, RawNode, RawParts, RawRegistry,
+};
 use node_agent::ports::{Firewall, Rules};
 use node_agent::{Config, NodeAgent, Ports};
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, take};
+use super::{Frame, Wiring, blobs, take};
 
 /// `config/node-agent.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +31,8 @@ pub(crate) struct File {
     node: RawNode,
     docker: RawDocker,
     registry: RawRegistry,
+    parts: RawParts,
+    blobs: RawBlobs,
     firewall: RawFirewall,
     meter: RawMeter,
     images: RawImages,
@@ -46,6 +50,8 @@ impl Wiring for File {
             node: self.node,
             docker: self.docker,
             registry: self.registry,
+            parts: self.parts,
+            blobs: self.blobs,
             firewall: self.firewall,
             meter: self.meter,
             images: self.images,
@@ -80,8 +86,11 @@ pub(crate) fn make(
         registry: config.registry.clone(),
         home: home.map(|home| home.display().to_string()),
     };
+    let engine = Arc::new(DockerContainers::new(settings));
     let ports = Ports {
-        containers: Arc::new(DockerContainers::new(settings)),
+        containers: Arc::clone(&engine) as _,
+        parts: engine,
+        blobs: blobs::open(&config.data_folder.join("blobs"))?,
         firewall,
         clock: Arc::new(SystemClock),
     };

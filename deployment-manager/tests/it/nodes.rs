@@ -7,13 +7,13 @@ use common::id::{Epoch, Generation, SlotNumber};
 use common::port::container::{ContainerSpec, Limits};
 use common::port::nodes::{Agent, Issuer, Probe};
 use common::port::store::Op;
-use common::port::{Nodes as _, Store as _};
+use common::port::{Containers as _, Nodes as _, Store as _};
 use common::record::node::Verdict;
 use common::record::path;
 use common::record::restored::RestoredRecord;
 use common::service::ServiceName;
 use serde_json::json;
-use testkit::nodes::Reach;
+use testkit::nodes::{Call, Reach};
 
 use crate::world::{World, image, name, node, until};
 
@@ -250,4 +250,37 @@ async fn a_second_leader_ends_the_first() {
         () = second => unreachable!("it waits for the first to end"),
     };
     assert_eq!(ended.unwrap_err().to_string(), "another deployment manager leads");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_served_has_its_image_on_one_node_more_and_its_lack_harms_nobody() {
+    let mut world = World::new();
+    world.config.spare_images = true;
+    let pulls = || -> Vec<Call> {
+        let is_pull = |call: &Call| matches!(call, Call::Pull { .. });
+        world.nodes.calls().into_iter().filter(is_pull).collect()
+    };
+    world
+        .live(async {
+            world.deployed(1, "shop").await;
+            let home = world.slots("shop")[0].place.clone().unwrap().node;
+            let away = node(other(home.as_str()));
+            world.nodes.set_reach(&away, Reach::Partitioned).await;
+            until("it is tried", || !pulls().is_empty()).await;
+            assert_eq!(world.containers().len(), 1);
+            world.nodes.set_reach(&away, Reach::Up).await;
+            tokio::time::sleep(Duration::from_mins(5)).await;
+            let asked = pulls();
+            let to_the_other = |call: &Call| {
+                matches!(call, Call::Pull { node, image: pulled, .. }
+                    if *node == away && *pulled == image(2))
+            };
+            assert!(asked.iter().all(to_the_other), "{asked:?}");
+            let spare = image(2);
+            assert!(world.nodes.engine(&away).has_image(&spare).await.unwrap());
+            let before = asked.len();
+            tokio::time::sleep(Duration::from_mins(5)).await;
+            assert_eq!(pulls().len(), before, "it is there");
+        })
+        .await;
 }

@@ -1,6 +1,7 @@
 //! Why the agent does not do what was asked.
 
 use common::failure::{Failure, FailureCode};
+use common::name::PartName;
 use common::port::containers;
 
 use crate::ledger::{self, Conflict};
@@ -21,6 +22,9 @@ pub(crate) enum Error {
     Build(containers::Error),
     #[error(transparent)]
     Engine(containers::Error),
+    /// Nobody ever said that it should run.
+    #[error("there is no part {0}")]
+    UnknownPart(PartName),
 }
 
 impl From<ledger::Error> for Error {
@@ -45,6 +49,7 @@ impl Error {
             Error::Start(err) => about_the_app(err, FailureCode::AppExited),
             Error::Build(err) => about_the_app(err, FailureCode::BuildFailed),
             Error::Engine(err) => err.to_failure(),
+            Error::UnknownPart(_) => Failure::new(FailureCode::UnknownInstance, self.to_string()),
         }
     }
 }

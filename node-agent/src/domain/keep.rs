@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use common::port::container::{Container, ContainerSpec, ContainerState};
+use common::port::container::ContainerState;
 
 use super::restart::History;
 
@@ -31,15 +31,22 @@ impl fmt::Display for Step {
     }
 }
 
-/// `history` knows the exit already, if `found` has one.
+/// What there is: the hash of the specification that it was made from, and its state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'a> {
+    pub(crate) spec_hash: &'a str,
+    pub(crate) state: &'a ContainerState,
+}
+
+/// `wanted` is the hash of what was told. `history` knows the exit already, if `found` has one.
 pub(crate) fn next_step(
-    wanted: &ContainerSpec,
-    found: Option<&Container>,
+    wanted: &str,
+    found: Option<Found<'_>>,
     history: &History,
     now: Duration,
 ) -> Step {
     let Some(found) = found else { return Step::Make };
-    if found.spec_hash != wanted.hash() {
+    if found.spec_hash != wanted {
         return Step::Make;
     }
     match found.state {
@@ -54,72 +61,36 @@ pub(crate) fn next_step(
 
 #[cfg(test)]
 mod tests {
-    use common::digest::{Digest, ImageRef};
-    use common::id::{Epoch, Generation, SlotNumber};
-    use common::port::container::Limits;
     use jiff::Timestamp;
 
     use super::*;
     use crate::domain::restart::Exit;
 
-    fn spec() -> ContainerSpec {
-        ContainerSpec {
-            instance: "shop".parse().unwrap(),
-            slot: SlotNumber(1),
-            generation: Generation(1),
-            image: ImageRef::new("apps/shop", Digest::of(b"")).unwrap(),
-            container_port: 8080,
-            host_port: 20000,
-            environment: [].into(),
-            limits: Limits::default(),
-            read_only: false,
-            files: Vec::new(),
-            health_path: None,
-        }
-    }
-
-    fn container(state: ContainerState) -> Container {
-        let spec = spec();
-        Container {
-            name: spec.name(),
-            id: "1".to_owned(),
-            instance: spec.instance.clone(),
-            slot: spec.slot,
-            generation: spec.generation,
-            image: spec.image.clone(),
-            epoch: Epoch(1),
-            host_port: spec.host_port,
-            spec_hash: spec.hash(),
-            state,
-        }
-    }
-
-    fn step(found: Option<&Container>, history: &History, now: u64) -> String {
-        next_step(&spec(), found, history, Duration::from_secs(now)).to_string()
+    fn step(found: Option<(&str, &ContainerState)>, history: &History, now: u64) -> String {
+        let found = found.map(|(spec_hash, state)| Found { spec_hash, state });
+        next_step("told", found, history, Duration::from_secs(now)).to_string()
     }
 
     #[test]
     fn what_is_missing_is_made_and_what_runs_is_kept() {
         let history = History::default();
-        let running = container(ContainerState::Running { since: Timestamp::UNIX_EPOCH });
+        let running = ContainerState::Running { since: Timestamp::UNIX_EPOCH };
         assert_eq!(step(None, &history, 0), "make it");
-        assert_eq!(step(Some(&running), &history, 0), "keep it");
-        assert_eq!(step(Some(&container(ContainerState::Created)), &history, 0), "make it");
-        let other = Container { spec_hash: "other".to_owned(), ..running };
-        assert_eq!(step(Some(&other), &history, 0), "make it");
+        assert_eq!(step(Some(("told", &running)), &history, 0), "keep it");
+        assert_eq!(step(Some(("told", &ContainerState::Created)), &history, 0), "make it");
+        assert_eq!(step(Some(("other", &running)), &history, 0), "make it");
     }
 
     #[test]
     fn what_ended_is_started_again_when_it_is_due() {
         let mut history = History::default();
-        let mut last = container(ContainerState::Created);
+        let mut last = ContainerState::Created;
         for second in 0..2 {
             let at = Timestamp::from_second(second).unwrap();
-            let state = ContainerState::Exited { code: 1, out_of_memory: false, at };
-            history.ended(Exit::of(&state).unwrap(), Duration::from_secs(10));
-            last = container(state);
+            last = ContainerState::Exited { code: 1, out_of_memory: false, at };
+            history.ended(Exit::of(&last).unwrap(), Duration::from_secs(10));
         }
-        assert_eq!(step(Some(&last), &history, 10), "start it again in 1s");
-        assert_eq!(step(Some(&last), &history, 11), "start it again");
+        assert_eq!(step(Some(("told", &last)), &history, 10), "start it again in 1s");
+        assert_eq!(step(Some(("told", &last)), &history, 11), "start it again");
     }
 }

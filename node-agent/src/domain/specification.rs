@@ -40,18 +40,23 @@ pub(crate) fn problem(spec: &ContainerSpec) -> Option<(&'static str, &'static st
     None
 }
 
-fn is_variable(name: &str) -> bool {
+pub(super) fn is_variable(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     name.bytes().all(allowed) && name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
 }
 
 fn is_file_path(path: &str) -> bool {
+    is_plain_path(path, 2)
+}
+
+/// Whether a path is absolute and written in the only way there is, with at least so many parts.
+pub(super) fn is_plain_path(path: &str, least: usize) -> bool {
     let mut components = Path::new(path).components();
     let absolute = components.next() == Some(Component::RootDir);
     let parts: Vec<Component<'_>> = components.collect();
     let plain = parts.iter().all(|part| matches!(part, Component::Normal(_)));
     let written_so = path == format!("/{}", parts_text(&parts));
-    absolute && plain && written_so && parts.len() >= 2 && !path.contains('\0')
+    absolute && plain && written_so && parts.len() >= least && !path.contains('\0')
 }
 
 fn parts_text(parts: &[Component<'_>]) -> String {

@@ -68,7 +68,10 @@ pub(super) async fn build(
 }
 
 /// A service may not give orders in the name of another.
-fn speaks_for_itself(Caller(caller): Caller, issuer: Issuer) -> Result<(), AgentRefusal> {
+pub(super) fn speaks_for_itself(
+    Caller(caller): Caller,
+    issuer: Issuer,
+) -> Result<(), AgentRefusal> {
     if issuer.service == caller { Ok(()) } else { Err(AgentRefusal::forbidden(caller)) }
 }
 

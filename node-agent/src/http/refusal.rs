@@ -55,7 +55,8 @@ impl From<Error> for AgentRefusal {
             | Error::Ledger(_)
             | Error::Start(_)
             | Error::Build(_)
-            | Error::Engine(_) => failed(&err),
+            | Error::Engine(_)
+            | Error::UnknownPart(_) => failed(&err),
         }
     }
 }

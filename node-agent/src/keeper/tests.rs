@@ -11,7 +11,7 @@ use common::port::{Cause, Containers as _};
 use common::service::ServiceName;
 use tempfile::TempDir;
 use testkit::containers::Health;
-use testkit::{ManualClock, MemoryContainers, MemoryRegistry};
+use testkit::{ManualClock, MemoryBlobs, MemoryContainers, MemoryPartContainers, MemoryRegistry};
 use tokio::time::Instant;
 
 use super::*;
@@ -68,6 +68,11 @@ impl Machine {
     fn ports(&self) -> Ports {
         Ports {
             containers: Arc::new(self.engine.clone()),
+            parts: Arc::new(MemoryPartContainers::new(
+                Arc::clone(&self.clock) as _,
+                MemoryRegistry::default(),
+            )),
+            blobs: Arc::new(MemoryBlobs::new()),
             firewall: Arc::clone(&self.gate) as _,
             clock: Arc::clone(&self.clock) as _,
         }
@@ -83,6 +88,9 @@ impl Machine {
             subnets: String::new(),
             build_env_folder: "/nowhere".into(),
             registry: None,
+            relay: None,
+            machines_socket: "/nowhere".into(),
+            blob_bytes: 8 << 20,
             build_context_bytes: 0,
             firewall: Some(Rules::default()),
             cgroup_folder: data.clone(),

@@ -1,34 +1,32 @@
 //! What stands in the ledger, and the rules by which it changes: pure.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use common::id::{Epoch, Generation};
-use common::name::ContainerName;
+use common::name::{ContainerName, PartName};
 use common::port::container::ContainerSpec;
 use common::port::nodes::{Issuer, Removal};
+use common::port::part::{PartRemoval, PartSpec};
 use common::service::ServiceName;
 use serde::{Deserialize, Serialize};
 
 use super::Change;
+use super::book::{Book, Entry, Noted};
 
 /// Why something told is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Conflict {
     #[error("a newer leader has spoken: epoch {seen}")]
     StaleEpoch { seen: Epoch },
-    #[error("generation {told} of this container was told before")]
+    #[error("generation {told} of this name was told before")]
     NewerGeneration { told: Generation },
     #[error("the same epoch and generation were told before with another content")]
     OtherContent,
 }
 
-/// A container that should run, and who said so last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Entry {
-    pub(crate) epoch: Epoch,
-    pub(crate) spec: ContainerSpec,
-}
+/// The form in which it is written. One of before is read, one of after is not.
+pub(super) const SCHEMA: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,35 +38,43 @@ pub(crate) struct Entries {
     /// to be compared with those of now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restored: Option<Epoch>,
-    containers: BTreeMap<ContainerName, Entry>,
+    containers: Book<ContainerName, ContainerSpec>,
+    #[serde(default, skip_serializing_if = "Book::is_empty")]
+    parts: Book<PartName, PartSpec>,
+    /// Where the platform's registry is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    registry: Option<SocketAddr>,
 }
 
 impl Default for Entries {
     fn default() -> Self {
-        Entries { schema: 1, epochs: BTreeMap::new(), restored: None, containers: BTreeMap::new() }
+        Entries {
+            schema: SCHEMA,
+            epochs: BTreeMap::new(),
+            restored: None,
+            containers: Book::default(),
+            parts: Book::default(),
+            registry: None,
+        }
     }
-}
-
-/// What taking a specification changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Noted {
-    /// It stood there already.
-    Same,
-    /// It is new, or took the place of `before`.
-    New { before: Option<Entry> },
 }
 
 impl Entries {
-    pub(crate) fn get(&self, name: &ContainerName) -> Option<&Entry> {
-        self.containers.get(name)
+    /// What a file says, unless it is of a newer form.
+    pub(super) fn read(self) -> Result<Self, u32> {
+        if self.schema > SCHEMA { Err(self.schema) } else { Ok(Entries { schema: SCHEMA, ..self }) }
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &ContainerName> {
-        self.containers.keys()
+    pub(crate) fn containers(&self) -> &Book<ContainerName, ContainerSpec> {
+        &self.containers
     }
 
-    pub(crate) fn specs(&self) -> impl Iterator<Item = &ContainerSpec> {
-        self.containers.values().map(|entry| &entry.spec)
+    pub(crate) fn parts(&self) -> &Book<PartName, PartSpec> {
+        &self.parts
+    }
+
+    pub(crate) fn registry(&self) -> Option<SocketAddr> {
+        self.registry
     }
 
     /// The highest epoch heard of each service.
@@ -101,40 +107,19 @@ impl Entries {
         &mut self,
         issuer: Issuer,
         spec: &ContainerSpec,
-    ) -> Result<(Noted, Change), Conflict> {
+    ) -> Result<(Noted<ContainerSpec>, Change), Conflict> {
         let heard = self.hear(issuer)?;
-        let name = spec.name();
-        let before = self.containers.get(&name).cloned();
-        if let Some(told) = &before {
-            let is_comparable = Some(told.epoch) > self.restored;
-            if is_comparable && told.spec.generation > spec.generation {
-                return Err(Conflict::NewerGeneration { told: told.spec.generation });
-            }
-            if told.spec == *spec && told.epoch == issuer.epoch {
-                return Ok((Noted::Same, heard));
-            }
-            let same_word = (told.epoch, told.spec.generation) == (issuer.epoch, spec.generation);
-            if same_word {
-                return Err(Conflict::OtherContent);
-            }
-        }
-        let same_content = before.as_ref().is_some_and(|told| told.spec == *spec);
-        self.containers.insert(name, Entry { epoch: issuer.epoch, spec: spec.clone() });
-        let noted = if same_content { Noted::Same } else { Noted::New { before } };
-        Ok((noted, Change::Made))
+        let (noted, changed) = self.containers.note(issuer.epoch, spec, self.restored)?;
+        Ok((noted, changed.or(heard)))
     }
 
     /// Takes back a specification that could not be made so, unless something else was told since.
-    pub(crate) fn take_back(&mut self, spec: &ContainerSpec, before: Option<Entry>) -> Change {
-        let name = spec.name();
-        if self.containers.get(&name).is_none_or(|told| told.spec != *spec) {
-            return Change::None;
-        }
-        match before {
-            Some(before) => self.containers.insert(name, before),
-            None => self.containers.remove(&name),
-        };
-        Change::Made
+    pub(crate) fn take_back(
+        &mut self,
+        spec: &ContainerSpec,
+        before: Option<Entry<ContainerSpec>>,
+    ) -> Change {
+        self.containers.take_back(spec, before)
     }
 
     /// Takes note that a container should be gone; a newer one of the same name stays.
@@ -144,12 +129,47 @@ impl Entries {
         removal: &Removal,
     ) -> Result<((), Change), Conflict> {
         let heard = self.hear(issuer)?;
-        let told = self.containers.get(&removal.name);
-        if told.is_some_and(|told| told.spec.generation <= removal.generation) {
-            self.containers.remove(&removal.name);
-            return Ok(((), Change::Made));
-        }
-        Ok(((), heard))
+        Ok(((), self.containers.forget(&removal.name, removal.generation).or(heard)))
+    }
+
+    /// The same three of parts.
+    pub(crate) fn note_part(
+        &mut self,
+        issuer: Issuer,
+        spec: &PartSpec,
+    ) -> Result<(Noted<PartSpec>, Change), Conflict> {
+        let heard = self.hear(issuer)?;
+        let (noted, changed) = self.parts.note(issuer.epoch, spec, None)?;
+        Ok((noted, changed.or(heard)))
+    }
+
+    pub(crate) fn take_back_part(
+        &mut self,
+        spec: &PartSpec,
+        before: Option<Entry<PartSpec>>,
+    ) -> Change {
+        self.parts.take_back(spec, before)
+    }
+
+    pub(crate) fn forget_part(
+        &mut self,
+        issuer: Issuer,
+        removal: &PartRemoval,
+    ) -> Result<((), Change), Conflict> {
+        let heard = self.hear(issuer)?;
+        Ok(((), self.parts.forget(&removal.name, removal.generation).or(heard)))
+    }
+
+    /// Takes note of where the registry is.
+    pub(crate) fn set_registry(
+        &mut self,
+        issuer: Issuer,
+        registry: SocketAddr,
+    ) -> Result<((), Change), Conflict> {
+        let heard = self.hear(issuer)?;
+        let moved = if self.registry == Some(registry) { Change::None } else { Change::Made };
+        self.registry = Some(registry);
+        Ok(((), moved.or(heard)))
     }
 }
 

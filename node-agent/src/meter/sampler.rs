@@ -65,7 +65,7 @@ fn take(agent: &Agent, machine: &mut Machine, gauges: &mut BTreeMap<String, Gaug
     };
     let containers = replicas.iter().map(measure).collect();
     let ledger = agent.ledger.read();
-    let node = machine.measure(now, ledger.specs().map(|spec| &spec.limits));
+    let node = machine.measure(now, ledger.containers().specs().map(|spec| &spec.limits));
     Sample { at: agent.ports.clock.now(), node, containers }
 }
 

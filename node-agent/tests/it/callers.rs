@@ -4,7 +4,7 @@ use common::agent::{Announce, Ensure, Pull, Remove};
 use common::id::Generation;
 use common::port::nodes::Removal;
 use common::service::ServiceName::{
-    self, AppManager, DeploymentManager, LoadBalancer, NodeAgent, NodeManager,
+    self, AppManager, DeploymentManager, LifecycleManager, LoadBalancer, NodeAgent, NodeManager,
 };
 
 use crate::world::{World, issuer, with_agent};
@@ -45,6 +45,7 @@ async fn each_caller_gets_what_it_needs_and_no_more() {
             (DeploymentManager, &all[..]),
             (NodeManager, &["announce", "list", "samples"]),
             (LoadBalancer, &["samples"]),
+            (LifecycleManager, &["announce"]),
             (AppManager, &["list", "logs", "samples"]),
             (NodeAgent, &[]),
         ] {

@@ -1,6 +1,7 @@
 //! An agent that serves, and services that call it.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,11 +17,13 @@ use common::port::nodes::Issuer;
 use common::service::ServiceName;
 use node_agent::ports::{Firewall, Rules};
 use node_agent::{Config, NodeAgent, Ports};
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, Method};
 use serde::Serialize;
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::{ManualClock, MemoryContainers, MemoryRegistry, pki};
+use testkit::{
+    ManualClock, MemoryBlobs, MemoryContainers, MemoryPartContainers, MemoryRegistry, pki,
+};
 
 #[derive(Debug)]
 struct NoFirewall;
@@ -33,13 +36,16 @@ impl Firewall for NoFirewall {
 }
 
 pub(crate) const BUILD_BYTES: usize = 4096;
+pub(crate) const BLOB_BYTES: usize = 64 * 1024;
 
 /// A machine with an agent.
 pub(crate) struct World {
     pub(crate) engine: MemoryContainers,
+    pub(crate) parts: MemoryPartContainers,
     pub(crate) image: ImageRef,
     base: String,
     pki: TempDir,
+    uploads: PathBuf,
 }
 
 /// What an agent answered.
@@ -65,13 +71,20 @@ pub(crate) async fn with_agent(test: impl AsyncFnOnce(&World)) {
     let image = ImageRef::new("example.org/shop", Digest::of(b"shop")).unwrap();
     registry.offer(&image);
     let engine = MemoryContainers::new(Arc::clone(&clock) as _, registry);
-    let ports =
-        Ports { containers: Arc::new(engine.clone()), firewall: Arc::new(NoFirewall), clock };
+    let parts = MemoryPartContainers::new(Arc::clone(&clock) as _, MemoryRegistry::default());
+    let ports = Ports {
+        containers: Arc::new(engine.clone()),
+        parts: Arc::new(parts.clone()),
+        blobs: Arc::new(MemoryBlobs::new()),
+        firewall: Arc::new(NoFirewall),
+        clock,
+    };
     let service: Arc<dyn Service> = Arc::new(NodeAgent::open(ports, config(&data)).unwrap());
     let lifecycle = Lifecycle::new();
     let bound = http::bind(&listeners(&pki), &service, &lifecycle, None).unwrap();
     let base = format!("https://{}", bound.internal.unwrap());
-    let world = World { engine, image, base, pki };
+    let uploads = data.path().join("uploads");
+    let world = World { engine, parts, image, base, pki, uploads };
     let testing = async {
         test(&world).await;
         lifecycle.stop();
@@ -103,6 +116,9 @@ fn config(data: &TempDir) -> Config {
         subnets: String::new(),
         build_env_folder: "/nowhere".into(),
         registry: None,
+        relay: None,
+        machines_socket: "/nowhere".into(),
+        blob_bytes: BLOB_BYTES as u64,
         build_context_bytes: BUILD_BYTES,
         firewall: Some(Rules::default()),
         cgroup_folder: data.path().to_owned(),
@@ -135,8 +151,23 @@ impl World {
     }
 
     pub(crate) async fn upload(&self, caller: ServiceName, path: &str, body: Vec<u8>) -> Answer {
-        let request = self.client(caller).post(format!("{}{path}", self.base)).body(body);
-        answer(request.send().await.unwrap()).await
+        self.send(caller, Method::POST, path, body).await
+    }
+
+    pub(crate) async fn send(
+        &self,
+        caller: ServiceName,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Answer {
+        let request = self.client(caller).request(method, format!("{}{path}", self.base));
+        answer(request.body(body).send().await.unwrap()).await
+    }
+
+    /// How many files there are of blobs that are being received.
+    pub(crate) fn received(&self) -> usize {
+        std::fs::read_dir(&self.uploads).unwrap().count()
     }
 
     pub(crate) async fn get(&self, caller: ServiceName, path: &str) -> Answer {

@@ -5,6 +5,7 @@ mod bus;
 mod hosts;
 mod machines;
 mod quiet;
+mod shares;
 mod store;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 use common::digest::{Digest, ImageRef};
 use common::id::SlotNumber;
 use common::port::container::Limits;
+use common::port::part::{PartFile, PartImage};
 
 use super::*;
 
@@ -88,9 +89,9 @@ fn a_removal_leaves_a_newer_container_alone() {
     let mut entries = Entries::default();
     entries.note(issuer(1), &spec(3)).unwrap();
     entries.forget(issuer(1), &removal(2)).unwrap();
-    assert!(entries.get(&spec(3).name()).is_some());
+    assert!(entries.containers().get(&spec(3).name()).is_some());
     entries.forget(issuer(1), &removal(3)).unwrap();
-    assert!(entries.get(&spec(3).name()).is_none());
+    assert!(entries.containers().get(&spec(3).name()).is_none());
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn what_could_not_be_made_gives_way_to_what_was_before() {
     let Noted::New { before } = noted else { panic!("{noted:?}") };
     assert_eq!(entries.take_back(&spec(2), before.clone()), Change::Made);
     assert_eq!(
-        entries.get(&spec(1).name()).map(|entry| entry.spec.generation),
+        entries.containers().get(&spec(1).name()).map(|entry| entry.spec.generation),
         Some(Generation(1))
     );
     assert_eq!(entries.take_back(&spec(2), before), Change::None, "it was taken back before");
@@ -113,4 +114,57 @@ fn it_is_read_back_as_it_was_written() {
     entries.note(issuer(7), &spec(1)).unwrap();
     let text = serde_json::to_string(&entries).unwrap();
     assert_eq!(serde_json::from_str::<Entries>(&text).unwrap(), entries);
+}
+
+fn part(generation: u64) -> PartSpec {
+    PartSpec {
+        name: "kafka".parse().unwrap(),
+        generation: Generation(generation),
+        image: PartImage::Id(Digest::of(b"")),
+        command: Vec::new(),
+        environment: [].into(),
+        files: vec![PartFile { path: "/etc/kafka/key".to_owned(), content: "key".to_owned() }],
+        volumes: Vec::new(),
+        user: 0,
+        memory_bytes: 1 << 30,
+        processes: 100,
+        health: None,
+        stop_seconds: 30,
+    }
+}
+
+fn keeper(epoch: u64) -> Issuer {
+    Issuer { service: ServiceName::LifecycleManager, epoch: Epoch(epoch) }
+}
+
+#[test]
+fn parts_and_apps_keep_the_same_rules_apart_from_one_another() {
+    let mut entries = Entries::default();
+    entries.note(issuer(9), &spec(1)).unwrap();
+    entries.note_part(keeper(1), &part(3)).unwrap();
+    let told = Generation(3);
+    let older = entries.note_part(keeper(2), &part(2));
+    assert_eq!(older, Err(Conflict::NewerGeneration { told }));
+    let other = PartSpec { processes: 1, ..part(3) };
+    assert_eq!(entries.note_part(keeper(1), &other), Err(Conflict::OtherContent));
+    entries.accept_restore(Epoch(9));
+    let older = entries.note_part(keeper(3), &part(2));
+    assert_eq!(
+        older,
+        Err(Conflict::NewerGeneration { told }),
+        "another store says nothing of parts"
+    );
+    let text = serde_json::to_string(&entries).unwrap();
+    assert_eq!(serde_json::from_str::<Entries>(&text).unwrap(), entries);
+}
+
+#[test]
+fn a_ledger_of_before_there_were_parts_is_read_and_one_of_later_is_not() {
+    let old = r#"{"schema":1,"epochs":{"deployment-manager":4},"containers":{}}"#;
+    let read = serde_json::from_str::<Entries>(old).unwrap().read().unwrap();
+    assert_eq!(read.heard().values().collect::<Vec<_>>(), [&Epoch(4)]);
+    assert_eq!((read.schema, read.registry()), (SCHEMA, None));
+    assert!(read.parts().is_empty());
+    let later = serde_json::from_str::<Entries>(&old.replace(":1,", ":3,")).unwrap();
+    assert_eq!(later.read(), Err(3));
 }

@@ -12,8 +12,23 @@ const FOLDER: &str = "docs/errors/";
 /// The edge answers with codes of its own; it is Lua and configuration.
 const EDGE: &str = "docker/edge/";
 /// Texts that look like codes and are none: variables of the environment, serde's names of cases, and rights of the kernel.
-const NO_CODES: [&str; 4] = ["SCREAMING_SNAKE_CASE", "NET_ADMIN", "NET_RAW", "SYS_RESOURCE"];
-const VARIABLES: [&str; 6] = ["AVISHKAR_", "CARGO_", "LC_", "NOTIFY_", "WATCHDOG_", "XDG_"];
+const NO_CODES: [&str; 5] =
+    ["SCREAMING_SNAKE_CASE", "ID_LIKE", "NET_ADMIN", "NET_RAW", "SYS_RESOURCE"];
+const VARIABLES: [&str; 13] = [
+    "AVISHKAR_",
+    "AZURE_",
+    "CARGO_",
+    "DEBIAN_",
+    "EDGE_BIND",
+    "EDGE_RESERVED",
+    "KAFKA_",
+    "LC_",
+    "NOTIFY_",
+    "REGISTRY_HTTP_",
+    "WATCHDOG_",
+    "XDG_",
+    "ZOOKEEPER_",
+];
 
 /// Every code with where it stands: the closed list, and every text of the sources that looks like one.
 fn codes(tree: &Tree) -> BTreeMap<String, String> {

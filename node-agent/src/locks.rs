@@ -1,18 +1,23 @@
-//! One caller at a time per container.
+//! One caller at a time per name.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use common::name::ContainerName;
 use tokio::sync::OwnedMutexGuard;
 
-#[derive(Debug, Default)]
-pub(super) struct Locks {
-    of_name: Mutex<BTreeMap<ContainerName, Arc<tokio::sync::Mutex<()>>>>,
+#[derive(Debug)]
+pub(crate) struct Locks<N> {
+    of_name: Mutex<BTreeMap<N, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-impl Locks {
-    pub(super) async fn lock(&self, name: &ContainerName) -> OwnedMutexGuard<()> {
+impl<N> Default for Locks<N> {
+    fn default() -> Self {
+        Locks { of_name: Mutex::default() }
+    }
+}
+
+impl<N: Clone + Ord> Locks<N> {
+    pub(crate) async fn lock(&self, name: &N) -> OwnedMutexGuard<()> {
         let lock = {
             let mut of_name = self.of_name.lock().unwrap_or_else(PoisonError::into_inner);
             of_name.retain(|_, lock| Arc::strong_count(lock) > 1);

@@ -1,0 +1,66 @@
+//! Calls about blobs: their bytes as they are.
+
+use actix_web::web::{Data, Json, Path, Payload};
+use actix_web::{HttpResponse, Responder};
+use common::agent::{BLOB_ABSENT, BLOB_MISMATCH};
+use common::digest::Digest;
+use common::failure::FailureCode;
+use common::port::blobs;
+use common::problem::Problem;
+
+use super::AgentRefusal;
+use crate::bundles::{Bundles, Error};
+
+pub(super) async fn put(
+    bundles: Data<Bundles>,
+    digest: Path<Digest>,
+    bytes: Payload,
+) -> Result<impl Responder, AgentRefusal> {
+    bundles.take(&digest, bytes).await?;
+    Ok(HttpResponse::NoContent())
+}
+
+/// What fails in the middle breaks the answer off; who reads it checks the digest.
+pub(super) async fn get(
+    bundles: Data<Bundles>,
+    digest: Path<Digest>,
+) -> Result<impl Responder, AgentRefusal> {
+    let (size, bytes) = bundles.blobs.get(&digest).await.map_err(Error::Blobs)?;
+    let mut answer = HttpResponse::Ok();
+    Ok(answer.content_type("application/octet-stream").no_chunking(size).streaming(bytes))
+}
+
+pub(super) async fn list(bundles: Data<Bundles>) -> Result<impl Responder, AgentRefusal> {
+    Ok(Json(bundles.blobs.list().await.map_err(Error::Blobs)?))
+}
+
+pub(super) async fn delete(
+    bundles: Data<Bundles>,
+    digest: Path<Digest>,
+) -> Result<impl Responder, AgentRefusal> {
+    bundles.blobs.delete(&digest).await.map_err(Error::Blobs)?;
+    Ok(HttpResponse::NoContent())
+}
+
+impl From<Error> for AgentRefusal {
+    fn from(err: Error) -> Self {
+        let (status, code, detail) = match &err {
+            Error::TooLarge(_) => (413, "BODY_TOO_LARGE", err.to_string()),
+            Error::Incomplete => (400, "BODY_INCOMPLETE", err.to_string()),
+            Error::Blobs(blobs::Error::Absent(digest)) => (404, BLOB_ABSENT, digest.to_string()),
+            Error::Blobs(blobs::Error::Mismatch { found, .. }) => {
+                (422, BLOB_MISMATCH, found.to_string())
+            }
+            Error::Blobs(blobs::Error::Full(_)) => {
+                (507, FailureCode::InsufficientStorage.as_str(), err.to_string())
+            }
+            Error::Blobs(blobs::Error::Unavailable(_)) | Error::Write(_) => {
+                (503, FailureCode::NodeUnavailable.as_str(), err.to_string())
+            }
+        };
+        if status >= 500 {
+            tracing::warn!(error = &err as &dyn std::error::Error, code, "refused");
+        }
+        AgentRefusal::new(Problem::new(status, code, "The blob is not kept or given", detail))
+    }
+}
