@@ -21,21 +21,19 @@ use crate::output::Output;
 
 pub(crate) fn run(args: &Setup, output: Output) -> anyhow::Result<()> {
     let mut made: Vec<String> = Vec::new();
-    let authority = pki::Authority::load_or_make(&args.pki.join("ca"))?;
+    let pki = pki::Pki::load_or_make(&args.pki.join("ca"))?;
     for service in ServiceName::ALL {
         if service == ServiceName::NodeAgent {
             continue;
         }
         let folder = args.pki.join(service.as_str());
-        let names = vec![service.as_str().to_owned()];
-        if authority.issue(&folder, service.as_str(), names, Some(args.owner))? {
+        if pki.issue(&folder, service, &[], Some(args.owner))? {
             made.push(service.to_string());
         }
     }
     for (node, ip) in &args.nodes {
-        let agent = ServiceName::NodeAgent.as_str();
-        let names = vec![agent.to_owned(), node.to_string(), ip.to_string()];
-        if authority.issue(&args.pki.join(node.as_str()), agent, names, None)? {
+        let names = [node.to_string(), ip.to_string()];
+        if pki.issue(&args.pki.join(node.as_str()), ServiceName::NodeAgent, &names, None)? {
             made.push(node.to_string());
         }
     }

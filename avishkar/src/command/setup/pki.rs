@@ -1,77 +1,67 @@
-//! The platform's certificate authority.
+//! The platform's certificate authority as files of this computer.
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use adapters::CertificateAuthorities;
 use chassis::system::SystemClock;
-use common::port::Clock as _;
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
+use common::port::authority::Papers;
+use common::port::{Authorities as _, Authority};
+use common::service::ServiceName;
 
 use super::write_private;
 
-const AUTHORITY_YEARS: i16 = 10;
-const CERTIFICATE_YEARS: i16 = 2;
 /// A certificate is renewed once half of its time is over.
 const RENEW_AFTER: Duration = Duration::from_hours(365 * 24);
 
-/// Signs certificates.
-pub(super) struct Authority {
-    certificate: String,
-    issuer: Issuer<'static, KeyPair>,
+/// The authority of a folder.
+pub(super) struct Pki {
+    authority: Arc<dyn Authority>,
 }
 
-impl Authority {
+impl Pki {
     pub(super) fn load_or_make(folder: &Path) -> anyhow::Result<Self> {
+        let authorities = CertificateAuthorities::new(Arc::new(SystemClock));
         let (certificate, key) = (folder.join("ca.pem"), folder.join("ca.key"));
         if !certificate.exists() || !key.exists() {
-            make(&certificate, &key)?;
+            let made = authorities.make()?;
+            write_private(&key, made.key.as_bytes(), None)?;
+            write_private(&certificate, made.certificate.as_bytes(), None)?;
         }
         let certificate = fs::read_to_string(&certificate)?;
-        let key = KeyPair::from_pem(&fs::read_to_string(&key)?)
-            .context("the CA's key is not readable")?;
-        Ok(Authority { certificate, issuer: Issuer::new(parameters()?, key) })
+        let papers = Papers { certificate, key: fs::read_to_string(&key)? };
+        Ok(Pki { authority: authorities.open(&papers)? })
     }
 
-    /// Makes `<name>.pem`, `<name>.key` and `ca.pem` in a folder, unless they are there, fresh and for these names.
-    /// `<name>.names` says which those are; it is written last, so that it stands beside a whole set only.
+    /// Makes `<service>.pem`, `<service>.key` and `ca.pem` in a folder, unless they are there, fresh and for these names.
+    /// `<service>.names` says which those are; it is written last, so that it stands beside a whole set only.
     pub(super) fn issue(
         &self,
         folder: &Path,
-        name: &str,
-        names: Vec<String>,
+        service: ServiceName,
+        names: &[String],
         owner: Option<u32>,
     ) -> anyhow::Result<bool> {
-        let certificate = folder.join(format!("{name}.pem"));
-        let known = folder.join(format!("{name}.names"));
-        let listed = names.join("\n");
+        let certificate = folder.join(format!("{service}.pem"));
+        let known = folder.join(format!("{service}.names"));
+        let listed = [&[service.to_string()], names].concat().join("\n");
         let says = |file: &Path, text: &str| fs::read_to_string(file).is_ok_and(|is| is == text);
+        let authority = folder.join("ca.pem");
         if is_fresh(&certificate)
             && says(&known, &listed)
-            && says(&folder.join("ca.pem"), &self.certificate)
+            && says(&authority, self.authority.certificate())
         {
             return Ok(false);
         }
         if known.exists() {
             fs::remove_file(&known)?;
         }
-        let mut parameters = CertificateParams::new(names)?;
-        parameters.distinguished_name.push(DnType::CommonName, name);
-        parameters.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        valid_for(&mut parameters, CERTIFICATE_YEARS)?;
-        let key = KeyPair::generate()?;
-        let signed = parameters.signed_by(&key, &self.issuer)?;
-        write_private(&folder.join("ca.pem"), self.certificate.as_bytes(), owner)?;
-        write_private(&folder.join(format!("{name}.key")), key.serialize_pem().as_bytes(), owner)?;
-        write_private(&certificate, signed.pem().as_bytes(), owner)?;
+        let papers = self.authority.issue(service, names)?;
+        write_private(&authority, self.authority.certificate().as_bytes(), owner)?;
+        write_private(&folder.join(format!("{service}.key")), papers.key.as_bytes(), owner)?;
+        write_private(&certificate, papers.certificate.as_bytes(), owner)?;
         write_private(&known, listed.as_bytes(), owner)?;
         Ok(true)
     }
@@ -83,37 +73,4 @@ fn is_fresh(certificate: &Path) -> bool {
         .ok()
         .and_then(|at| at.elapsed().ok());
     age.is_some_and(|age| age < RENEW_AFTER)
-}
-
-fn parameters() -> anyhow::Result<CertificateParams> {
-    let mut parameters = CertificateParams::new(Vec::<String>::new())?;
-    parameters.distinguished_name.push(DnType::CommonName, "avishkar platform CA");
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    Ok(parameters)
-}
-
-fn make(certificate: &Path, key: &Path) -> anyhow::Result<()> {
-    let mut parameters = parameters()?;
-    valid_for(&mut parameters, AUTHORITY_YEARS)?;
-    let pair = KeyPair::generate()?;
-    let signed = parameters.self_signed(&pair)?;
-    write_private(key, pair.serialize_pem().as_bytes(), None)?;
-    write_private(certificate, signed.pem().as_bytes(), None)
-}
-
-/// From yesterday, so that a clock a little behind accepts it, for so many years.
-fn valid_for(parameters: &mut CertificateParams, years: i16) -> anyhow::Result<()> {
-    let now: Timestamp = SystemClock.now();
-    let today = now.to_zoned(TimeZone::UTC).date();
-    let from = today.yesterday()?;
-    let until = from.saturating_add(jiff::Span::new().years(years));
-    let moment = |date: Date| -> anyhow::Result<_> {
-        // The 29th to 31st do not exist in every year that one may arrive at.
-        let (month, day) = (u8::try_from(date.month())?, u8::try_from(date.day().min(28))?);
-        Ok(rcgen::date_time_ymd(date.year().into(), month, day))
-    };
-    parameters.not_before = moment(from)?;
-    parameters.not_after = moment(until)?;
-    Ok(())
 }

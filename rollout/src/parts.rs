@@ -1,0 +1,22 @@
+//! What each part of the platform is on a node: its specification, made from the description alone.
+
+mod base;
+mod edge;
+mod images_file;
+mod kafka;
+mod papers;
+mod registry;
+mod service;
+mod site;
+mod zookeeper;
+
+pub use base::{BasePart, base_parts};
+pub use edge::edge;
+pub use kafka::kafka;
+pub use papers::{Secrets, ServicePapers, names};
+pub use registry::registry;
+pub use service::{AUTHORITY, JWT, Listeners, PLATFORM, SSH_KEY, listeners, service};
+pub use site::{
+    Incomplete, KAFKA as KAFKA_PORT, REGISTRY as REGISTRY_PORT, Site, ZOOKEEPER as ZOOKEEPER_PORT,
+};
+pub use zookeeper::zookeeper;

@@ -1,0 +1,59 @@
+//! What a service's part is given of the platform's secrets.
+
+use std::fmt;
+
+use common::port::Authority;
+use common::port::authority::{self, Papers};
+use common::service::ServiceName;
+
+use super::site::Site;
+
+/// The platform's secrets, as its first machine holds them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secrets {
+    pub authority: Papers,
+    /// What signs the tokens of people: all app managers have the same.
+    pub jwt: String,
+    /// The platform's own private key, by which lifecycle managers sign in to machines.
+    pub ssh_key: String,
+    /// The description that lifecycle managers begin with, as JSON.
+    pub platform: String,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
+}
+
+/// What one service gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePapers {
+    /// The authority's certificate, PEM.
+    pub authority: String,
+    pub own: Papers,
+    /// What only app managers and lifecycle managers get.
+    pub(super) secrets: Option<Secrets>,
+}
+
+impl ServicePapers {
+    /// Papers of this service on this node, and the secrets that it needs and no others.
+    pub fn of(
+        site: &Site<'_>,
+        service: ServiceName,
+        authority: &dyn Authority,
+        secrets: &Secrets,
+    ) -> Result<Self, authority::Error> {
+        let trusted = matches!(service, ServiceName::AppManager | ServiceName::LifecycleManager);
+        Ok(ServicePapers {
+            authority: authority.certificate().to_owned(),
+            own: authority.issue(service, &names(site))?,
+            secrets: trusted.then(|| secrets.clone()),
+        })
+    }
+}
+
+/// What the certificates of a node's parts are valid for, besides the names of their services.
+pub fn names(site: &Site<'_>) -> Vec<String> {
+    site.platform.address(site.node).map(|address| address.to_string()).into_iter().collect()
+}

@@ -1,0 +1,184 @@
+//! The platform's own services.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use common::port::machines::Shape;
+use common::port::part::{PartFile, PartHealth, PartImage, PartSpec, PartVolume, VolumeSource};
+use common::service::ServiceName;
+
+use super::edge::shared;
+use super::images_file::images_file;
+use super::papers::ServicePapers;
+use super::site::{Incomplete, KAFKA, Site, ZOOKEEPER, own};
+use crate::machine::REGISTRY;
+use crate::platform::Component;
+
+/// What a lifecycle manager gets as files: the description, the authority's certificate and key, and its private key
+/// for machines.
+pub const PLATFORM: &str = "/etc/avishkar/platform.json";
+pub const AUTHORITY: &str = "/etc/avishkar/authority.json";
+pub const SSH_KEY: &str = "/etc/avishkar/ssh/key";
+/// What signs tokens, for app managers.
+pub const JWT: &str = "/etc/avishkar/secrets/jwt";
+const IMAGES: &str = "/etc/avishkar/images.toml";
+const PKI: &str = "/etc/avishkar/pki";
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A service's ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listeners {
+    pub plain: u16,
+    pub mutual_tls: u16,
+}
+
+/// The ports of a service in a fleet; none for the agent, which is no part.
+pub fn listeners(service: ServiceName) -> Option<Listeners> {
+    let (plain, mutual_tls) = match service {
+        ServiceName::AppManager => (8010, 9010),
+        ServiceName::DeploymentManager => (8030, 9030),
+        ServiceName::NodeManager => (8040, 9040),
+        // Its usual one is the platform initializer's plain one.
+        ServiceName::LoadBalancer => (8050, 9051),
+        ServiceName::Monitoring => (8070, 9070),
+        ServiceName::LifecycleManager => (8080, 9080),
+        ServiceName::PlatformInitializer => (9050, 10050),
+        ServiceName::NodeAgent => return None,
+    };
+    Some(Listeners { plain, mutual_tls })
+}
+
+/// A service on a node. `image` is another version than the platform's own.
+pub fn service(
+    site: &Site<'_>,
+    service: ServiceName,
+    image: Option<PartImage>,
+    papers: &ServicePapers,
+) -> Result<PartSpec, Incomplete> {
+    let name = service.as_str();
+    let listeners = listeners(service).ok_or(Incomplete::NoPart(name))?;
+    let image = image.map_or_else(|| site.by_id(Component::Platform), Ok)?;
+    let mut environment = everywhere(site, service, listeners)?;
+    environment.extend(of_its_own(site, service)?);
+    let environment =
+        environment.into_iter().map(|(key, value)| (format!("AVISHKAR_{key}"), value)).collect();
+    let mut command = vec!["service".to_owned(), name.to_owned()];
+    if service == ServiceName::DeploymentManager {
+        command.extend(["--config", IMAGES].map(str::to_owned));
+    }
+    Ok(PartSpec {
+        command,
+        environment,
+        files: files(site, service, papers),
+        volumes: volumes(site, service),
+        health: Some(PartHealth { port: listeners.plain, path: Some("/readyz".to_owned()) }),
+        ..site.part(name, image, 256)
+    })
+}
+
+type Settings = BTreeMap<&'static str, String>;
+
+fn everywhere(
+    site: &Site<'_>,
+    service: ServiceName,
+    listeners: Listeners,
+) -> Result<Settings, Incomplete> {
+    let placement = &site.platform.placement;
+    let bind = if service == ServiceName::AppManager { site.platform.door } else { LOOPBACK };
+    Ok(Settings::from([
+        ("HTTP__ADDRESS", SocketAddr::new(bind, listeners.plain).to_string()),
+        ("HTTP__INTERNAL_ADDRESS", site.at(listeners.mutual_tls)?.to_string()),
+        ("HTTP__ADVERTISED", site.at(listeners.plain)?.to_string()),
+        ("KAFKA__BROKERS", site.addresses(&placement.kafka, KAFKA)?),
+        ("ZOOKEEPER__SERVERS", site.addresses(&placement.zookeeper, ZOOKEEPER)?),
+    ]))
+}
+
+/// What differs from `config/<service>.toml`, besides what differs everywhere.
+fn of_its_own(site: &Site<'_>, service: ServiceName) -> Result<Settings, Incomplete> {
+    let platform = site.platform;
+    // Only its own machine can call: the plain listener is on loopback.
+    let gets = || ("HTTP__DOCUMENT_001_GETS", "true".to_owned());
+    let bundles = || ("STORAGE__KIND", "agents".to_owned());
+    Ok(match service {
+        ServiceName::AppManager => [
+            ("AUTH__JWT_SECRET_FILE", JWT.to_owned()),
+            ("APPS__IMAGE_REGISTRIES", REGISTRY.to_owned()),
+            bundles(),
+        ]
+        .into(),
+        ServiceName::DeploymentManager => {
+            [bundles(), ("DEPLOYMENT__SPARE_IMAGES", "true".to_owned())].into()
+        }
+        ServiceName::NodeManager => [gets(), ("NODE_MANAGER__NODES", "store".to_owned())].into(),
+        ServiceName::LoadBalancer => {
+            let edge = || site.address_of(&platform.placement.edge);
+            let advertised = platform.edge_advertised.map_or_else(edge, Ok)?;
+            [gets(), ("EDGE__ADVERTISED", advertised.to_string())].into()
+        }
+        ServiceName::PlatformInitializer => {
+            let mut settings =
+                Settings::from([gets(), ("MACHINES__EDGE", platform.placement.edge.to_string())]);
+            if !platform.door.is_loopback() {
+                // Who comes through the front door must find the app manager behind it.
+                settings.insert("PLATFORM__FRONT_DOORS", ServiceName::AppManager.to_string());
+            }
+            settings
+        }
+        ServiceName::Monitoring => [("PROBES__SERVICES", "running".to_owned())].into(),
+        ServiceName::LifecycleManager | ServiceName::NodeAgent => Settings::new(),
+    })
+}
+
+fn files(site: &Site<'_>, service: ServiceName, papers: &ServicePapers) -> Vec<PartFile> {
+    let file = |path: String, content: &str| PartFile { path, content: content.to_owned() };
+    let mut files = vec![
+        file(format!("{PKI}/ca.pem"), &papers.authority),
+        file(format!("{PKI}/{service}.pem"), &papers.own.certificate),
+        file(format!("{PKI}/{service}.key"), &papers.own.key),
+    ];
+    match (service, &papers.secrets) {
+        (ServiceName::DeploymentManager, _) => {
+            files.push(file(IMAGES.to_owned(), &images_file(site.platform)));
+        }
+        (ServiceName::AppManager, Some(secrets)) => files.push(file(JWT.to_owned(), &secrets.jwt)),
+        (ServiceName::LifecycleManager, Some(secrets)) => {
+            let authority = serde_json::to_string(&secrets.authority).expect("papers are text");
+            files.extend([
+                file(PLATFORM.to_owned(), &secrets.platform),
+                file(AUTHORITY.to_owned(), &authority),
+                file(SSH_KEY.to_owned(), &secrets.ssh_key),
+                file(JWT.to_owned(), &secrets.jwt),
+            ]);
+        }
+        (
+            ServiceName::AppManager
+            | ServiceName::NodeManager
+            | ServiceName::LoadBalancer
+            | ServiceName::Monitoring
+            | ServiceName::LifecycleManager
+            | ServiceName::PlatformInitializer
+            | ServiceName::NodeAgent,
+            _,
+        ) => {}
+    }
+    files
+}
+
+fn volumes(site: &Site<'_>, service: ServiceName) -> Vec<PartVolume> {
+    let mut volumes =
+        vec![own(service.as_str(), "/data"), own(&format!("{service}-logs"), "/logs")];
+    if service == ServiceName::LoadBalancer {
+        volumes.extend(shared());
+    }
+    let machine = site.platform.machine(site.node);
+    let makes_machines = machine.is_some_and(|machine| match &machine.shape {
+        Shape::Local(shape) => shape.machines_socket,
+        Shape::Azure(_) | Shape::Given => false,
+    });
+    if service == ServiceName::LifecycleManager && makes_machines {
+        let path = "/run/avishkar/machines.sock".to_owned();
+        volumes.push(PartVolume { from: VolumeSource::MachinesSocket, path, read_only: false });
+    }
+    volumes
+}

@@ -1,0 +1,119 @@
+//! [`Site`]: on which node of which platform, and what every part has in common.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use common::id::Generation;
+use common::name::{NodeName, PartName};
+use common::port::part::{PartImage, PartSpec, PartVolume, VolumeSource};
+
+use crate::platform::{Component, Platform};
+
+/// Whom the parts' processes belong to.
+const USER: u32 = 10001;
+const MIB: u64 = 1 << 20;
+/// ZooKeeper's port for clients, Kafka's, and the registry's, each on its node's own address.
+pub const ZOOKEEPER: u16 = 2181;
+pub const KAFKA: u16 = 9092;
+pub const REGISTRY: u16 = 5000;
+
+/// Where a part will be, and which of its kind by time.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    pub platform: &'a Platform,
+    pub node: &'a NodeName,
+    /// The caller's: a node replaces a part by one of a higher generation only.
+    pub generation: Generation,
+}
+
+/// What the description of the platform lacks for a part.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Incomplete {
+    #[error("where other machines reach {0} is not known")]
+    NoAddress(NodeName),
+    #[error("{part} is not placed on {node}")]
+    NotPlaced { part: &'static str, node: NodeName },
+    #[error("the image {0} is not known")]
+    NoImage(&'static str),
+    #[error("the image {0} is not in the registry yet")]
+    NotPushed(&'static str),
+    #[error("{0} is no part of a platform")]
+    NoPart(&'static str),
+}
+
+impl Site<'_> {
+    pub(super) fn address(&self) -> Result<IpAddr, Incomplete> {
+        self.address_of(self.node)
+    }
+
+    pub(super) fn address_of(&self, node: &NodeName) -> Result<IpAddr, Incomplete> {
+        self.platform.address(node).ok_or_else(|| Incomplete::NoAddress(node.clone()))
+    }
+
+    /// Where a port of this node is reached.
+    pub(super) fn at(&self, port: u16) -> Result<SocketAddr, Incomplete> {
+        Ok(SocketAddr::new(self.address()?, port))
+    }
+
+    /// `ip:port` of several nodes, separated by commas, in the order of the placement.
+    pub(super) fn addresses(&self, nodes: &[NodeName], port: u16) -> Result<String, Incomplete> {
+        let at = |node| Ok(SocketAddr::new(self.address_of(node)?, port).to_string());
+        let all: Result<Vec<String>, Incomplete> = nodes.iter().map(at).collect();
+        Ok(all?.join(","))
+    }
+
+    /// The number of this node among those where a part is placed, from 1: it stays the same as long as the placement.
+    pub(super) fn number(
+        &self,
+        part: &'static str,
+        nodes: &[NodeName],
+    ) -> Result<usize, Incomplete> {
+        let found = nodes.iter().position(|node| node == self.node);
+        let not_placed = || Incomplete::NotPlaced { part, node: self.node.clone() };
+        found.map(|index| index + 1).ok_or_else(not_placed)
+    }
+
+    /// By its id: only where it was copied to.
+    pub(super) fn by_id(&self, component: Component) -> Result<PartImage, Incomplete> {
+        let image = self.platform.images.get(&component);
+        let image = image.ok_or_else(|| Incomplete::NoImage(component.repository()))?;
+        Ok(PartImage::Id(image.id.clone()))
+    }
+
+    /// By its name in the registry.
+    pub(super) fn named(&self, component: Component) -> Result<PartImage, Incomplete> {
+        let image = self.platform.images.get(&component);
+        let image = image.ok_or_else(|| Incomplete::NoImage(component.repository()))?;
+        let named =
+            image.named.clone().ok_or_else(|| Incomplete::NotPushed(component.repository()))?;
+        Ok(PartImage::Named(named))
+    }
+
+    /// A part without anything of its own yet.
+    pub(super) fn part(&self, name: &str, image: PartImage, memory_mib: u64) -> PartSpec {
+        PartSpec {
+            name: part_name(name),
+            generation: self.generation,
+            image,
+            command: Vec::new(),
+            environment: BTreeMap::new(),
+            files: Vec::new(),
+            volumes: Vec::new(),
+            user: USER,
+            memory_bytes: memory_mib * MIB,
+            processes: 256,
+            health: None,
+            stop_seconds: 20,
+        }
+    }
+}
+
+pub(super) fn part_name(name: &str) -> PartName {
+    name.parse().expect("names of parts are host labels")
+}
+
+/// A folder of one part alone.
+pub(super) fn own(folder: &str, path: &str) -> PartVolume {
+    let from = VolumeSource::Own(part_name(folder));
+    PartVolume { from, path: path.to_owned(), read_only: false }
+}

@@ -1,0 +1,166 @@
+//! The platform as it is described: which machines, what stands on which, from which images. Made from
+//! `platform.toml` by the bootstrapper, kept as JSON by the lifecycle manager; both plan from it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use common::digest::{Digest, ImageRef};
+use common::name::NodeName;
+use common::port::host::{Credential, Gate, HostKey};
+use common::port::machines::Shape;
+use common::port::nodes::Agent;
+use serde::{Deserialize, Serialize};
+
+/// Where every node's agent listens.
+pub const AGENT_PORT: u16 = 7443;
+
+/// A whole platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Platform {
+    pub schema: u32,
+    /// One host label: two platforms of one operator differ in it.
+    pub name: NodeName,
+    /// By name, in the order of the file.
+    pub machines: Vec<PlannedMachine>,
+    pub placement: Placement,
+    /// What is known of each image; filled in while they are brought.
+    pub images: BTreeMap<Component, Image>,
+    /// Ranges that apps may not reach: the machines' own network above all.
+    pub denied_networks: Vec<String>,
+    /// On which addresses of its machine the app manager listens for people: `127.0.0.1`, `0.0.0.0` or one of them.
+    pub door: IpAddr,
+    /// The same of the edge, for visitors of apps.
+    pub edge_bind: IpAddr,
+    /// The address in the URLs of apps; none for that of the edge's machine.
+    pub edge_advertised: Option<IpAddr>,
+    /// How further local machines are made, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<LocalPlace>,
+}
+
+/// Where local machines are made, as far as it is the same wherever who makes them stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalPlace {
+    /// The image of a bare machine.
+    pub image: String,
+    /// The addresses of their network.
+    pub range: String,
+    /// The name servers that containers on them ask.
+    pub resolvers: Vec<IpAddr>,
+}
+
+impl Platform {
+    pub fn machine(&self, name: &NodeName) -> Option<&PlannedMachine> {
+        self.machines.iter().find(|machine| machine.name == *name)
+    }
+
+    /// Where other machines reach it; none before that is known.
+    pub fn address(&self, name: &NodeName) -> Option<IpAddr> {
+        self.machine(name).and_then(PlannedMachine::reached_at)
+    }
+
+    /// Its agent; none before its address is known.
+    pub fn agent(&self, name: &NodeName) -> Option<Agent> {
+        let address = SocketAddr::new(self.address(name)?, AGENT_PORT);
+        Some(Agent { node: name.clone(), address })
+    }
+
+    /// The first machine: it holds the authority and the secrets.
+    pub fn seed(&self) -> Option<&PlannedMachine> {
+        self.machines.first()
+    }
+
+    /// What a machine gets by copying, because there is no registry yet: the program everywhere, and all that the
+    /// registry should hold where that stands. Sorted.
+    pub fn carried(&self, name: &NodeName) -> Vec<(Component, &Image)> {
+        let everything = *name == self.placement.registry;
+        let wanted = |component: Component| everything || component == Component::Platform;
+        let images = self.images.iter().map(|(component, image)| (*component, image));
+        images.filter(|(component, _)| wanted(*component)).collect()
+    }
+}
+
+/// A machine, and how one gets in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedMachine {
+    pub name: NodeName,
+    pub shape: Shape,
+    /// For given machines from the file, for made ones from their backend, once they are there.
+    pub gate: Option<Gate>,
+    /// Where other machines reach it, where that is not where one signs in.
+    pub address: Option<IpAddr>,
+    pub user: String,
+    /// Where the credential is on the computer that acts; never what it is.
+    pub credential: Credential,
+    /// Pinned: nothing is sent to a machine with another one.
+    pub host_key: Option<HostKey>,
+}
+
+impl PlannedMachine {
+    /// Where other machines reach it: its own address, or where one signs in if that is one.
+    pub fn reached_at(&self) -> Option<IpAddr> {
+        let gate = || self.gate.as_ref().and_then(|gate| gate.address.parse().ok());
+        self.address.or_else(gate)
+    }
+}
+
+/// What stands where. All names are of [`Platform::machines`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Placement {
+    /// 1 or 3.
+    pub zookeeper: Vec<NodeName>,
+    /// 1 or 3.
+    pub kafka: Vec<NodeName>,
+    pub registry: NodeName,
+    /// The edge and the load balancer, which share its table.
+    pub edge: NodeName,
+    /// 2 or more, unless there is but one machine.
+    pub lifecycle_manager: Vec<NodeName>,
+}
+
+/// What an image is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Component {
+    /// The program: every service and the node agent.
+    Platform,
+    KafkaZookeeper,
+    Registry,
+    Edge,
+    BuilderPython,
+    RuntimePython,
+    BuilderNode,
+    RuntimeNode,
+    RuntimeStatic,
+}
+
+impl Component {
+    /// What it is called in the platform's registry.
+    pub fn repository(self) -> &'static str {
+        match self {
+            Component::Platform => "avishkar/platform",
+            Component::KafkaZookeeper => "avishkar/kafka-zookeeper",
+            Component::Registry => "avishkar/registry",
+            Component::Edge => "avishkar/edge",
+            Component::BuilderPython => "avishkar/builder-python",
+            Component::RuntimePython => "avishkar/runtime-python",
+            Component::BuilderNode => "avishkar/builder-node",
+            Component::RuntimeNode => "avishkar/runtime-node",
+            Component::RuntimeStatic => "avishkar/runtime-static",
+        }
+    }
+}
+
+/// An image of the platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// The engine's id of it, the same on every machine.
+    pub id: Digest,
+    /// Its name in the platform's own registry, once it was pushed there.
+    pub named: Option<ImageRef>,
+}
