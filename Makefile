@@ -1,7 +1,7 @@
 # Every task by one name; the work is in docker/*.sh and in cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: up help engine engine-down images cluster ps logs kill start down test sim sim-long bench fmt clippy doc audit clean
+.PHONY: up help engine engine-down images cluster fleet fleet-down ps logs kill start down test sim sim-long bench fmt clippy doc audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -10,6 +10,10 @@ up: ## From nothing to a platform in one process on this machine, with a first a
 	@docker/make-up.sh
 cluster: ## From nothing to a cluster on this machine with a first app that answers
 	@docker/make-cluster.sh
+fleet: ## From nothing to a fleet of four machines on this computer with a first app that answers
+	@docker/fleet.sh up
+fleet-down: ## Remove what `fleet` made, with its data; images stay
+	@docker/fleet.sh down
 ps: ## List the parts of the cluster and how they are
 	@docker/cluster.sh ps
 logs: SERVICE ?= app-manager

@@ -1,14 +1,15 @@
 #!/bin/sh
-# first-app.sh cluster|single: signs in as the first admin of a new platform, deploys samples/hello, and proves its URL
-# by a request. Owns admin-password (0600) in the platform's folder: a password made here, for you to change.
+# first-app.sh cluster|single|fleet [URL]: signs in as the first admin of a new platform, deploys samples/hello, and proves
+# its URL by a request. Owns admin-password (0600) in the platform's folder: a password made here, for you to change.
 set -eu
 . "$(dirname "$0")/lib.sh"
 avishkar=${CARGO_TARGET_DIR:-$root/target}/debug/avishkar
-server=http://127.0.0.1:8010
+server=${2:-http://127.0.0.1:8010}
 case ${1:-} in
   cluster) folder=$state_dir ;;
   single) folder=$state_dir/up ;;
-  *) fail "usage: first-app.sh cluster|single" ;;
+  fleet) folder=$state_dir/fleet ;;
+  *) fail "usage: first-app.sh cluster|single|fleet [URL]" ;;
 esac
 kind=$1
 password=$folder/admin-password
@@ -17,6 +18,12 @@ one_time_token() {
   case $kind in
     cluster) docker exec "$(containers app-manager | head -n 1)" cat /data/one-time-token ;;
     single) cat "$folder/app-manager/one-time-token" ;;
+    fleet)   # on the leader's machine: a standby's would be another one
+      address=${server#http://}
+      machine=$(docker ps -q --filter "label=avishkar.machine.address=${address%:*}" --filter label=avishkar.machine.of=fleet)
+      part=$(docker exec "$machine" docker ps -q --filter label=avishkar.part=app-manager)
+      wait_for 20 docker exec "$machine" docker exec "$part" test -s /data/one-time-token || return 0
+      docker exec "$machine" docker exec "$part" cat /data/one-time-token ;;
   esac
 }
 

@@ -1,0 +1,128 @@
+//! `avishkar bootstrap`: from a file to a platform on machines of its own, and back.
+
+mod sure;
+mod told;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bootstrapper::description::Description;
+use bootstrapper::file::{self, ThisComputer};
+use bootstrapper::state::{FileBook, State};
+use bootstrapper::{HostKeys, Manner, Plan, Ports, Trouble};
+
+use crate::cli::{Act, Bootstrap, Described};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::wiring::bootstrapper as wiring;
+use told::Told;
+
+pub(crate) async fn run(args: Bootstrap, output: Output) -> anyhow::Result<()> {
+    match args {
+        Bootstrap::Plan(described) => plan(&described, output).await,
+        Bootstrap::Apply(act) => apply(&act, output).await,
+        Bootstrap::Destroy { act, yes } => destroy(&act, yes.as_deref(), output).await,
+    }
+}
+
+/// The file, and the ways to what it speaks of.
+fn opened(described: &Described) -> anyhow::Result<(Description, Ports)> {
+    let mut description = read(&described.file)?;
+    let ports = wiring::connect(&mut description)?;
+    Ok((description, ports))
+}
+
+fn read(path: &Path) -> anyhow::Result<Description> {
+    let unreadable = |err: std::io::Error| Failure::Usage(format!("{}: {err}", path.display()));
+    let path = std::path::absolute(path).map_err(unreadable)?;
+    let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+    let folder = path.parent().context("a file is in a folder")?;
+    let read = file::read(&text, folder, &ThisComputer);
+    Ok(read.map_err(|problems| Failure::PlatformFile { file: path.clone(), problems })?)
+}
+
+fn failed(what: &'static str) -> impl FnOnce(Vec<Trouble>) -> Failure {
+    move |troubles| Failure::Bootstrap { what, troubles }
+}
+
+async fn plan(described: &Described, output: Output) -> anyhow::Result<()> {
+    let (description, ports) = opened(described)?;
+    let book = FileBook::to_read(&description.state_file);
+    let plan = bootstrapper::plan(&ports, &description, &book).await;
+    let plan = plan.map_err(failed("the platform cannot be planned"))?;
+    output.answer(&plan, &in_words(&plan))?;
+    let troubles = plan.troubles();
+    if troubles.is_empty() {
+        return Ok(());
+    }
+    Err(failed("not everything can be planned")(troubles).into())
+}
+
+fn in_words(plan: &Plan) -> String {
+    let mut lines = Vec::new();
+    if plan.kept_by_lifecycle_manager {
+        lines.push("A lifecycle manager keeps the platform: what is left, it does.".to_owned());
+    }
+    for machine in &plan.machines {
+        let is_done = machine.steps.is_empty() && machine.trouble.is_none();
+        let done = if is_done { ": nothing is left to do" } else { "" };
+        lines.push(format!("{} ({}){done}", machine.machine, machine.kind));
+        lines.extend(machine.steps.iter().map(|step| format!("  - {step}")));
+        lines.extend(machine.notes.iter().map(|note| format!("  ! {note}")));
+    }
+    lines.join("\n")
+}
+
+fn manner(act: &Act) -> Manner {
+    Manner {
+        who: sure::who(),
+        host_keys: if act.accept_new_host_keys {
+            HostKeys::AcceptNew
+        } else {
+            HostKeys::PinnedOnly
+        },
+        patience: Duration::from_secs(act.wait),
+    }
+}
+
+async fn apply(act: &Act, output: Output) -> anyhow::Result<()> {
+    let (description, ports) = opened(&act.described)?;
+    let book = FileBook::open(&description.state_file);
+    let book = book.map_err(|err| failed("the platform is not made")(vec![err.into()]))?;
+    let told = Told::new(output);
+    let applied = bootstrapper::apply(&ports, &description, &book, &told, &manner(act)).await;
+    let state = applied.map_err(failed("the platform is not made"))?;
+    output.answer(&state, &where_it_is(&state, &description))
+}
+
+fn where_it_is(state: &State, description: &Description) -> String {
+    let mut text = format!("The platform {} is there.\n", state.name);
+    if let Some(endpoints) = &state.endpoints {
+        let brokers = endpoints.kafka.join(",");
+        text.push_str(&format!(
+            "  lifecycle managers: {}\n  Kafka: {brokers}\n  ZooKeeper: {}\n  edge: {}\n",
+            endpoints.lifecycle_managers.join(", "),
+            endpoints.zookeeper.join(", "),
+            endpoints.edge,
+        ));
+        text.push_str(&format!(
+            "  start its services: avishkar bus send Bootstrapper 'start platform' --brokers {brokers}\n"
+        ));
+    }
+    text.push_str(&format!("  all of this is in {}", description.state_file.display()));
+    text
+}
+
+async fn destroy(act: &Act, yes: Option<&str>, output: Output) -> anyhow::Result<()> {
+    let (description, ports) = opened(&act.described)?;
+    let name = description.platform.name.to_string();
+    sure::be_sure(&name, yes)?;
+    let book = FileBook::open(&description.state_file);
+    let book = book.map_err(|err| failed("the platform is not removed")(vec![err.into()]))?;
+    let told = Told::new(output);
+    let gone = bootstrapper::destroy(&ports, &description, &book, &told, &manner(act)).await;
+    gone.map_err(failed("the platform is not removed"))?;
+    let said = serde_json::json!({ "destroyed": name });
+    output.answer(&said, &format!("Nothing of the platform {name} is left."))
+}

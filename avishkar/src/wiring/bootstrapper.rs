@@ -1,0 +1,118 @@
+//! The bootstrapper on SSH, this computer's engine, Azure and nodes' agents.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use adapters::machines::azure::{
+    AzureSettings, Endpoints, Network, ServicePrincipal, SignIn as AzureSignIn,
+};
+use adapters::machines::resolvers_of_this_computer;
+use adapters::{
+    AgentClient, AzureMachines, CertificateAuthorities, DockerImages, LocalMachines, LocalSettings,
+    SshHosts,
+};
+use anyhow::Context as _;
+use bootstrapper::Ports;
+use bootstrapper::description::{AzureBackend, Description, LocalBackend, SignIn};
+use bootstrapper::ports::{Agents, Files};
+use chassis::config;
+use chassis::system::{SystemClock, SystemEntropy};
+use common::port::{Authority, Cause, Machines, Parts};
+use common::service::ServiceName;
+
+/// Connects the ports that a description needs; completes it by what only this computer knows.
+pub(crate) fn connect(description: &mut Description) -> anyhow::Result<Ports> {
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let images = DockerImages::new(&description.images.socket);
+    let platform = description.platform.name.to_string();
+    let mut backends: BTreeMap<&'static str, Arc<dyn Machines>> = BTreeMap::new();
+    if let Some(local) = &mut description.local {
+        if local.resolvers.is_empty() {
+            local.resolvers = resolvers_of_this_computer();
+        }
+        if let Some(place) = &mut description.platform.local {
+            place.resolvers.clone_from(&local.resolvers);
+        }
+        backends.insert("local", Arc::new(self::local(local, &platform)?));
+    }
+    if let Some(azure) = &description.azure {
+        backends.insert("azure", Arc::new(self::azure(azure, &platform)?));
+    }
+    Ok(Ports {
+        hosts: Arc::new(SshHosts::new(entropy.clone())),
+        backends,
+        images: Arc::new(images.context("the engine that has the images cannot be used")?),
+        authorities: Arc::new(CertificateAuthorities::new(clock.clone())),
+        agents: Arc::new(AgentsByCertificate),
+        files: Arc::new(FilesHere),
+        clock,
+        entropy,
+    })
+}
+
+fn local(local: &LocalBackend, platform: &str) -> anyhow::Result<LocalMachines> {
+    let settings = LocalSettings {
+        socket: local.socket.clone(),
+        image: local.image.clone(),
+        platform: platform.to_owned(),
+        range: local.range.parse().context("local.range")?,
+        resolvers: local.resolvers.clone(),
+    };
+    LocalMachines::new(settings).context("the engine that makes local machines cannot be used")
+}
+
+fn azure(azure: &AzureBackend, platform: &str) -> anyhow::Result<AzureMachines> {
+    let variable =
+        |name: &str| config::secret_variable(name).map(|value| value.expose().to_owned());
+    let principal = match &azure.principal_file {
+        Some(file) => ServicePrincipal::from_file(file),
+        None => ServicePrincipal::from_variables(variable),
+    };
+    let operators: Result<_, _> = azure.operators.iter().map(|range| range.parse()).collect();
+    let settings = AzureSettings {
+        endpoints: Endpoints::default(),
+        subscription: azure.subscription.clone(),
+        resource_group: azure.resource_group.clone(),
+        location: azure.location.clone(),
+        network: Network {
+            name: azure.network.clone(),
+            prefix: azure.network_range.parse().context("azure.network_range")?,
+            subnet: azure.subnet.clone(),
+            subnet_prefix: azure.subnet_range.parse().context("azure.subnet_range")?,
+        },
+        platform: platform.to_owned(),
+        user: azure.user.clone(),
+        sign_in: match azure.sign_in {
+            SignIn::Public => AzureSignIn::Public,
+            SignIn::Private => AzureSignIn::Private,
+        },
+        operators: operators.context("azure.operators")?,
+        tags: azure.tags.clone(),
+        pace: AzureSettings::PACE,
+    };
+    let principal = principal.context("nobody can ask Azure")?;
+    AzureMachines::connect(settings, principal).context("Azure cannot be asked")
+}
+
+/// Agents over HTTPS, by a certificate of the lifecycle manager.
+#[derive(Debug)]
+struct AgentsByCertificate;
+
+impl Agents for AgentsByCertificate {
+    fn trusting(&self, authority: &dyn Authority) -> Result<Arc<dyn Parts>, Cause> {
+        let papers = authority.issue(ServiceName::LifecycleManager, &[])?;
+        let identity = format!("{}\n{}", papers.certificate, papers.key);
+        let client = AgentClient::new(authority.certificate().as_bytes(), identity.as_bytes())?;
+        Ok(Arc::new(client))
+    }
+}
+
+#[derive(Debug)]
+struct FilesHere;
+
+impl Files for FilesHere {
+    fn read(&self, path: &Path) -> Result<Vec<u8>, Cause> {
+        Ok(std::fs::read(path)?)
+    }
+}

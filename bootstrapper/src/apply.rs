@@ -1,0 +1,195 @@
+//! `apply`: from a description to a platform that keeps itself. It may be cut off anywhere and begun again.
+
+use std::time::Duration;
+
+use common::name::NodeName;
+use common::service::ServiceName;
+use rollout::Code;
+use rollout::parts::{BasePart, listeners};
+use rollout::platform::Platform;
+
+use crate::base::{Keeper, bring_up, keeper, one_is_ready};
+use crate::description::Description;
+use crate::first::{First, Vault, enter};
+use crate::keys::HostKeys;
+use crate::lease::{self, Holder, Lease};
+use crate::machines::to_nodes;
+use crate::ports::Ports;
+use crate::report::{Event, Report};
+use crate::state::{Book, Endpoints, Phase, State};
+use crate::trouble::Trouble;
+use crate::work::Work;
+
+const PLATFORM_HELD: &str = "PLATFORM_HELD";
+
+/// How it is to be done.
+#[derive(Debug, Clone)]
+pub struct Manner {
+    /// Who does it, as people know him.
+    pub who: String,
+    pub host_keys: HostKeys,
+    /// How long to wait for another bootstrapper.
+    pub patience: Duration,
+}
+
+/// Makes the platform. Gives what is known of it then, or everything that went wrong.
+pub async fn apply(
+    ports: &Ports,
+    description: &Description,
+    book: &dyn Book,
+    report: &dyn Report,
+    manner: &Manner,
+) -> Result<State, Vec<Trouble>> {
+    let begun = Work::begin(ports, description, book, report);
+    let work = begun.map_err(one)?;
+    applied(&work, manner).await
+}
+
+fn one(trouble: Trouble) -> Vec<Trouble> {
+    vec![trouble]
+}
+
+async fn applied(work: &Work<'_>, manner: &Manner) -> Result<State, Vec<Trouble>> {
+    let images = work.images().await.map_err(one)?;
+    work.enter(Phase::Applying).map_err(one)?;
+    let platform = work.platform(&images);
+    let name = first_name(&platform).map_err(one)?;
+    let goal = work.goal(&platform, &name).map_err(one)?;
+    let first = enter(work, goal, manner.host_keys).await;
+    let first = first.map_err(|trouble| told(work, trouble))?;
+    let lease = take_lease(work, &first, manner).await.map_err(|trouble| told(work, trouble))?;
+    let made = tokio::select! {
+        biased;
+        made = making(work, &first, manner) => made,
+        lost = lease.keep() => Err(told(work, not_ours(&name, &lost))),
+    };
+    // It ends by itself, too.
+    drop(lease.release().await);
+    made
+}
+
+fn first_name(platform: &Platform) -> Result<NodeName, Trouble> {
+    let first = platform.seed().map(|machine| machine.name.clone());
+    first.ok_or_else(|| {
+        let code = Code::DescriptionIncomplete.as_str();
+        let cause = "there is no machine".to_owned();
+        Trouble::here("begin with the first machine", code, cause, "write a [[machines]]")
+    })
+}
+
+fn told(work: &Work<'_>, trouble: Trouble) -> Vec<Trouble> {
+    work.tell(&Event::Failed(trouble.clone()));
+    vec![trouble]
+}
+
+/// The right to change the platform.
+pub(crate) async fn take_lease(
+    work: &Work<'_>,
+    first: &First,
+    manner: &Manner,
+) -> Result<Lease, Trouble> {
+    let host = first.another_host(work).await?;
+    let holder = Holder { name: manner.who.clone(), computer: work.known().computer };
+    let entropy = std::sync::Arc::clone(&work.ports.entropy);
+    let told = |who: &str| work.say(format!("waiting: {who} is at work on the platform"));
+    let taken = Lease::take(host, entropy, &holder, manner.patience, told).await;
+    taken.map_err(|err| not_ours(&first.seed.machine, &err))
+}
+
+fn not_ours(name: &NodeName, err: &lease::Error) -> Trouble {
+    let failed = Code::StepFailed.as_str();
+    let (code, hint) = match err {
+        lease::Error::Held { .. } => {
+            (PLATFORM_HELD, "wait until that one is done, then begin again")
+        }
+        lease::Error::Lost => {
+            (PLATFORM_HELD, "see who else works on the platform, then begin again")
+        }
+        lease::Error::Damaged { .. } => (failed, "remove the file, if nobody is at work"),
+        lease::Error::Command { .. } => {
+            (failed, "run the same on the machine to see what it lacks")
+        }
+        lease::Error::Host(_) => {
+            (Code::MachineUnreachable.as_str(), "see whether the machine runs, then begin again")
+        }
+    };
+    let mut cause = err.to_string();
+    if let lease::Error::Host(behind) = err {
+        cause.push_str(&format!(": {behind}"));
+    }
+    Trouble::here("have the platform for ourselves", code, cause, hint).on(name)
+}
+
+async fn making(work: &Work<'_>, first: &First, manner: &Manner) -> Result<State, Vec<Trouble>> {
+    let step = "find the platform's authority and secrets";
+    let machine = Some(&first.seed.machine);
+    let vault = work.step(machine, step, first.vault(work)).await;
+    let vault = vault.map_err(|trouble| told(work, trouble))?;
+    // Somebody else may have been at work before we had the lease.
+    let images = work.images().await.map_err(one)?;
+    let mut platform = work.platform(&images);
+    let mut troubles = Vec::new();
+    let mut kept_by = keeper(&platform, &vault.trust).await;
+    if kept_by == Keeper::Bootstrapper {
+        troubles = to_nodes(work, &platform, &vault.trust, manner.host_keys).await;
+        if troubles.iter().any(|trouble| carries_base(&platform, trouble)) {
+            return Err(troubles);
+        }
+        platform = work.platform(&images);
+        match bring_up(work, &mut platform, &vault).await {
+            Ok(by) => kept_by = by,
+            Err(more) => {
+                troubles.extend(more);
+                return Err(troubles);
+            }
+        }
+    }
+    finish(work, &platform, &vault, kept_by, troubles).await
+}
+
+/// Whether the machine that failed is one that the base needs.
+fn carries_base(platform: &Platform, trouble: &Trouble) -> bool {
+    let needed =
+        |name: &NodeName| BasePart::ALL.into_iter().any(|part| part.nodes(platform).contains(name));
+    trouble.machine.as_ref().is_none_or(needed)
+}
+
+async fn finish(
+    work: &Work<'_>,
+    platform: &Platform,
+    vault: &Vault,
+    kept_by: Keeper,
+    troubles: Vec<Trouble>,
+) -> Result<State, Vec<Trouble>> {
+    if kept_by == Keeper::LifecycleManager {
+        work.say("a lifecycle manager keeps the platform: it has the word from here");
+        one_is_ready(work, platform, vault).await?;
+    }
+    let endpoints = endpoints(platform);
+    let learned = work.learn(|state| {
+        state.endpoints = Some(endpoints);
+        state.phase = if troubles.is_empty() { Phase::Applied } else { Phase::Applying };
+    });
+    learned.map_err(one)?;
+    if troubles.is_empty() { Ok(work.known()) } else { Err(troubles) }
+}
+
+fn endpoints(platform: &Platform) -> Endpoints {
+    let placement = &platform.placement;
+    let at = |name: &NodeName, port: u16| {
+        platform.address(name).map(|address| std::net::SocketAddr::new(address, port).to_string())
+    };
+    let all = |names: &[NodeName], port| names.iter().filter_map(|name| at(name, port)).collect();
+    let service = |service: ServiceName| match listeners(service) {
+        Some(ports) => all(&placement.lifecycle_manager, ports.mutual_tls),
+        None => Vec::new(),
+    };
+    Endpoints {
+        lifecycle_managers: service(ServiceName::LifecycleManager),
+        platform_initializers: service(ServiceName::PlatformInitializer),
+        kafka: all(&placement.kafka, rollout::parts::KAFKA_PORT),
+        zookeeper: all(&placement.zookeeper, rollout::parts::ZOOKEEPER_PORT),
+        registry: at(&placement.registry, rollout::parts::REGISTRY_PORT).unwrap_or_default(),
+        edge: platform.address(&placement.edge).map(|at| at.to_string()).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,194 @@
+//! `platform.toml`: read at once and whole. Whatever is wrong is told with its line and what to do, all of it
+//! together. Nothing is changed, nobody is asked.
+//!
+//! `config/platform.toml` is its manual.
+
+mod address;
+mod backend;
+mod here;
+mod images;
+mod machine;
+mod nearest;
+mod placement;
+mod problem;
+mod section;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::Path;
+
+use common::name::NodeName;
+use rollout::platform::{LocalPlace, Platform};
+use toml::de::DeTable;
+
+use self::address::Range;
+use self::here::Paths;
+use self::machine::{Around, Machines};
+use self::problem::Problems;
+use self::section::Section;
+use crate::description::{AzureBackend, Description, LocalBackend};
+
+pub use self::here::{Here, Seen, ThisComputer};
+pub use self::problem::Problem;
+
+/// The form of [`Platform`].
+pub const SCHEMA: u32 = 1;
+
+const KEYS: [&str; 9] = [
+    "name",
+    "key_file",
+    "build_env",
+    "machines",
+    "placement",
+    "network",
+    "images",
+    "local",
+    "azure",
+];
+const NETWORK_KEYS: [&str; 4] = ["door", "edge", "edge_advertised", "denied"];
+
+/// Reads a file. `folder` is the absolute path of the folder it is in.
+pub fn read(text: &str, folder: &Path, here: &dyn Here) -> Result<Description, Vec<Problem>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let problems = Problems::of(text, errors.is_empty());
+    for error in &errors {
+        let span = error.span().unwrap_or_default();
+        problems.add(span, "", error.message().to_owned(), "see https://toml.io".to_owned());
+    }
+    let root = Section::root(&table, &problems);
+    let found = description(&root, Paths { folder, here });
+    match (found, problems.into_list()) {
+        (Some(found), list) if list.is_empty() => Ok(found),
+        (_, list) => Err(list),
+    }
+}
+
+fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
+    root.only(&KEYS);
+    let name = root.required("name", "write the platform's name, as name = \"avishkar\"");
+    let name = name.and_then(|entry| machine::name(&entry));
+    let known = name.as_ref().map_or("platform", NodeName::as_str);
+    let key_file = match root.optional("key_file") {
+        None => Some(paths.folder.join(format!("{known}.key"))),
+        Some(entry) => paths.meant(&entry),
+    };
+    let build_env = match root.optional("build_env") {
+        None => Some(None),
+        Some(entry) => paths.file(&entry).map(Some),
+    };
+    let state_file = paths.folder.join(format!("{known}.state.json"));
+    let local_range = backend::local_range(root);
+    let azure_user = azure_user(root);
+    let around = Around {
+        paths,
+        key_file: key_file.as_deref().unwrap_or(paths.folder),
+        local: local_range,
+        azure_user: azure_user.as_deref(),
+    };
+    let machines = machine::read(root, around);
+    let placement = placement::read(root, &machines.names);
+    let network = network(root);
+    let images = images::read(root, paths);
+    let backends = backends(root, &machines, local_range, paths);
+    let Network { door, edge_bind, edge_advertised, denied_networks } = network?;
+    let Backends { local, azure } = backends?;
+    Some(Description {
+        platform: Platform {
+            schema: SCHEMA,
+            name: name?,
+            machines: machines.planned,
+            placement: placement?,
+            images: BTreeMap::new(),
+            denied_networks,
+            door,
+            edge_bind,
+            edge_advertised,
+            local: local.as_ref().map(place),
+        },
+        images: images?,
+        local,
+        azure,
+        key_file: key_file?,
+        build_env: build_env?,
+        state_file,
+    })
+}
+
+/// The same for lifecycle managers, which have the engine's socket elsewhere.
+fn place(local: &LocalBackend) -> LocalPlace {
+    let LocalBackend { image, range, resolvers, .. } = local.clone();
+    LocalPlace { image, range, resolvers }
+}
+
+/// As whom one signs in to machines of Azure.
+fn azure_user(root: &Section<'_>) -> Option<String> {
+    backend::azure_user(&root.optional("azure")?.section()?)
+}
+
+/// `[network]`.
+struct Network {
+    door: IpAddr,
+    edge_bind: IpAddr,
+    edge_advertised: Option<IpAddr>,
+    denied_networks: Vec<String>,
+}
+
+fn network(root: &Section<'_>) -> Option<Network> {
+    let hint = "write a [network]: see config/platform.toml";
+    let section = root.required("network", hint)?.section()?;
+    section.only(&NETWORK_KEYS);
+    let listener = |key: &str, hint: &str| {
+        section.required(key, hint).and_then(|entry| address::to_listen_on(&entry))
+    };
+    let door = listener("door", "write where the app manager listens, as door = \"127.0.0.1\"");
+    let edge_bind = listener("edge", "write where the edge listens, as edge = \"0.0.0.0\"");
+    let edge_advertised = match section.optional("edge_advertised") {
+        None => Some(None),
+        Some(entry) => address::of_machine(&entry).map(|address| Some(address.into())),
+    };
+    let hint = "write the machines' own network, as denied = [\"192.0.2.0/24\"]";
+    let denied = section.required("denied", hint).and_then(|entry| backend::ranges(&entry));
+    Some(Network {
+        door: door?,
+        edge_bind: edge_bind?,
+        edge_advertised: edge_advertised?,
+        denied_networks: denied?,
+    })
+}
+
+struct Backends {
+    local: Option<LocalBackend>,
+    azure: Option<AzureBackend>,
+}
+
+/// Every kind of machine that is made has its backend.
+fn backends(
+    root: &Section<'_>,
+    machines: &Machines,
+    range: Option<Range>,
+    paths: Paths<'_>,
+) -> Option<Backends> {
+    let section = |kind: &'static str, hint: &str| {
+        let found = root.optional(kind);
+        if found.is_none() && machines.kinds.contains(&kind) {
+            root.missing(kind, hint);
+            return None;
+        }
+        Some(found)
+    };
+    let local = match section("local", "write a [local], with socket, image and range") {
+        Some(Some(entry)) => {
+            entry.section().and_then(|section| backend::local(&section, range, paths)).map(Some)
+        }
+        Some(None) => Some(None),
+        None => None,
+    };
+    let azure = match section("azure", "write an [azure]: see config/platform.toml") {
+        Some(Some(entry)) => {
+            entry.section().and_then(|section| backend::azure(&section, paths)).map(Some)
+        }
+        Some(None) => Some(None),
+        None => None,
+    };
+    Some(Backends { local: local?, azure: azure? })
+}

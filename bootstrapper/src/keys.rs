@@ -1,0 +1,51 @@
+//! Host keys of given machines: pinned in the file, or accepted on purpose; never by themselves.
+
+use common::port::machines::Shape;
+use rollout::platform::PlannedMachine;
+
+use crate::trouble::Trouble;
+use crate::work::Work;
+
+const HOST_KEY_UNKNOWN: &str = "HOST_KEY_UNKNOWN";
+
+/// What happens with a given machine whose host key nobody has pinned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostKeys {
+    /// It is left alone.
+    PinnedOnly,
+    /// Its key is pinned as it is shown now.
+    AcceptNew,
+}
+
+/// The machine with its host key. That of a machine that is made comes from who makes it.
+pub(crate) async fn pinned(
+    work: &Work<'_>,
+    machine: &PlannedMachine,
+    host_keys: HostKeys,
+) -> Result<PlannedMachine, Trouble> {
+    let mut machine = machine.clone();
+    let Some(gate) = machine.gate.clone() else { return Ok(machine) };
+    if machine.shape != Shape::Given || machine.host_key.is_some() {
+        return Ok(machine);
+    }
+    let name = machine.name.clone();
+    let shown = work.ports.hosts.host_key(&gate).await.map_err(|err| {
+        let code = rollout::Code::MachineUnreachable.as_str();
+        Trouble::here("ask for its host key", code, err.to_string(), &err.hint()).on(&name)
+    })?;
+    match host_keys {
+        HostKeys::AcceptNew => {
+            work.say(format!("{name} shows the host key {shown}, which is pinned from now on"));
+            machine.host_key = Some(shown);
+            Ok(machine)
+        }
+        HostKeys::PinnedOnly => {
+            let cause = format!("it shows the host key {shown}, and none is pinned");
+            let hint = format!(
+                "compare it with `ssh-keygen -lf` at its console, then write host_key = \"{shown}\" into the file, or say --accept-new-host-keys"
+            );
+            let step = "know the machine again";
+            Err(Trouble::here(step, HOST_KEY_UNKNOWN, cause, &hint).on(&name))
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! All machines to nodes, at the same time. Where one fails, the others go on.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use common::name::NodeName;
+use common::port::Cause;
+use futures::future::join_all;
+use rollout::machine::{Journal, Step, Trust, ensure};
+use rollout::platform::{PlannedMachine, Platform};
+use tokio::time::Instant;
+
+use crate::keys::{HostKeys, pinned};
+use crate::report::{Event, began, ended};
+use crate::trouble::Trouble;
+use crate::work::Work;
+
+/// Writes down what becomes of a machine, and tells it.
+pub(crate) struct Told<'a, 'b> {
+    work: &'a Work<'b>,
+    begun: Mutex<BTreeMap<NodeName, Instant>>,
+}
+
+impl<'a, 'b> Told<'a, 'b> {
+    pub(crate) fn of(work: &'a Work<'b>) -> Self {
+        Told { work, begun: Mutex::default() }
+    }
+
+    fn tell_end(&self, step: &Step) {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let took = begun.get(&step.machine).map(Instant::elapsed).unwrap_or_default();
+        self.work.tell(&ended(Some(&step.machine), &step.to_string(), took));
+    }
+}
+
+#[async_trait]
+impl Journal for Told<'_, '_> {
+    async fn begins(&self, step: &Step) -> Result<(), Cause> {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.insert(step.machine.clone(), Instant::now());
+        self.work.tell(&began(Some(&step.machine), &step.to_string()));
+        Ok(())
+    }
+
+    async fn ends(&self, step: &Step, machine: &PlannedMachine) -> Result<(), Cause> {
+        self.tell_end(step);
+        self.work.learn(|state| state.know(machine)).map_err(|trouble| trouble.cause.into())
+    }
+}
+
+/// Makes every machine of the platform a node. Gives what went wrong, each told already.
+pub(crate) async fn to_nodes(
+    work: &Work<'_>,
+    platform: &Platform,
+    trust: &Trust,
+    host_keys: HostKeys,
+) -> Vec<Trouble> {
+    let all = platform.machines.iter();
+    let done = all.map(|machine| to_node(work, platform, machine, trust, host_keys));
+    let failed = join_all(done).await.into_iter().filter_map(Result::err);
+    failed.collect()
+}
+
+async fn to_node(
+    work: &Work<'_>,
+    platform: &Platform,
+    machine: &PlannedMachine,
+    trust: &Trust,
+    host_keys: HostKeys,
+) -> Result<(), Trouble> {
+    let made = async {
+        let mut goal = work.goal(platform, &machine.name)?;
+        goal.machine = pinned(work, machine, host_keys).await?;
+        // Before it is touched for the first time, so that it can be found again.
+        work.learn(|state| state.know(&goal.machine))?;
+        let ports = work.machine_ports(Some(trust));
+        let known = ensure(&ports, &goal, &Told::of(work)).await?;
+        work.learn(|state| state.know(&known))
+    };
+    let made: Result<(), Trouble> = made.await;
+    if let Err(trouble) = &made {
+        work.tell(&Event::Failed(trouble.clone()));
+    }
+    made
+}

@@ -1,0 +1,151 @@
+//! `plan`: every step that `apply` would take, as a sentence. Changes nothing, on no machine and not here.
+
+use std::collections::BTreeMap;
+
+use common::name::NodeName;
+use futures::future::join_all;
+use rollout::machine::{Action, Trust, observe};
+use rollout::order::{PartsSeen, observe_parts, plan_parts};
+use rollout::platform::{PlannedMachine, Platform};
+use serde::Serialize;
+
+use crate::base::{Keeper, keeper};
+use crate::description::Description;
+use crate::first::{First, look};
+use crate::ports::Ports;
+use crate::report::Silence;
+use crate::state::Book;
+use crate::trouble::Trouble;
+use crate::work::Work;
+
+/// What is left to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// In the order of the file.
+    pub machines: Vec<MachinePlan>,
+    /// A lifecycle manager leads: whatever is left, it does.
+    pub kept_by_lifecycle_manager: bool,
+}
+
+/// What is left to do on one machine, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MachinePlan {
+    pub machine: NodeName,
+    pub kind: &'static str,
+    pub steps: Vec<String>,
+    /// What somebody should know before it is done.
+    pub notes: Vec<String>,
+    /// What stands in the way.
+    pub trouble: Option<Trouble>,
+}
+
+impl Plan {
+    /// Whether everything stands as it should.
+    pub fn is_done(&self) -> bool {
+        let done = |plan: &MachinePlan| plan.steps.is_empty() && plan.trouble.is_none();
+        self.kept_by_lifecycle_manager || self.machines.iter().all(done)
+    }
+
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.machines.iter().filter_map(|plan| plan.trouble.clone()).collect()
+    }
+}
+
+/// Says what `apply` would do.
+pub async fn plan(
+    ports: &Ports,
+    description: &Description,
+    book: &dyn Book,
+) -> Result<Plan, Vec<Trouble>> {
+    let one = |trouble: Trouble| vec![trouble];
+    let work = Work::begin(ports, description, book, &Silence).map_err(one)?;
+    let images = work.images().await.map_err(one)?;
+    let mut platform = work.platform(&images);
+    let first = first(&work, &platform).await.map_err(one)?;
+    let trust = match &first {
+        Some(first) => first.trust(&work).await.map_err(one)?,
+        None => None,
+    };
+    let all = platform.machines.iter();
+    let planned =
+        join_all(all.map(|machine| of_machine(&work, &platform, machine, trust.as_ref())));
+    let (mut machines, seen): (Vec<_>, Vec<_>) = planned.await.into_iter().unzip();
+    // What backends and machines said of themselves is known here only.
+    platform.machines = seen;
+    let mut kept = Keeper::Bootstrapper;
+    if let Some(trust) = &trust {
+        kept = keeper(&platform, trust).await;
+    }
+    base_steps(&work, &platform, trust.as_ref(), &mut machines).await?;
+    let kept_by_lifecycle_manager = kept == Keeper::LifecycleManager;
+    Ok(Plan { machines, kept_by_lifecycle_manager })
+}
+
+async fn first(work: &Work<'_>, platform: &Platform) -> Result<Option<First>, Trouble> {
+    let Some(seed) = platform.seed() else { return Ok(None) };
+    let goal = work.goal(platform, &seed.name)?;
+    Ok(look(work, &goal).await)
+}
+
+async fn of_machine(
+    work: &Work<'_>,
+    platform: &Platform,
+    machine: &PlannedMachine,
+    trust: Option<&Trust>,
+) -> (MachinePlan, PlannedMachine) {
+    let mut planned = MachinePlan {
+        machine: machine.name.clone(),
+        kind: machine.shape.kind(),
+        steps: Vec::new(),
+        notes: Vec::new(),
+        trouble: None,
+    };
+    let mut known = machine.clone();
+    let looked = async {
+        let goal = work.goal(platform, &machine.name)?;
+        let seen = observe(&work.machine_ports(trust.cloned().as_ref()), &goal).await?;
+        known.clone_from(&seen.machine);
+        Ok::<_, Trouble>(rollout::machine::plan(&goal, &seen)?)
+    };
+    match looked.await {
+        Err(trouble) => planned.trouble = Some(trouble),
+        Ok(steps) => {
+            for step in steps {
+                if let Action::Pin(key) = &step.action
+                    && known.shape.kind() == "given"
+                {
+                    planned.notes.push(format!(
+                        "compare {key} with `ssh-keygen -lf` at its console and write host_key = \"{key}\" into the file; without that, `apply` pins it only with --accept-new-host-keys"
+                    ));
+                }
+                planned.steps.push(step.to_string());
+            }
+        }
+    }
+    (planned, known)
+}
+
+/// What is left of the base, beside the machine it is on.
+async fn base_steps(
+    work: &Work<'_>,
+    platform: &Platform,
+    trust: Option<&Trust>,
+    machines: &mut [MachinePlan],
+) -> Result<(), Vec<Trouble>> {
+    let seen = match trust {
+        Some(trust) => {
+            let seen = observe_parts(platform, trust.parts.as_ref()).await;
+            seen.map_err(|err| vec![err.into()])?
+        }
+        None => PartsSeen::new(),
+    };
+    let generation = work.known().count(&work.described(platform));
+    let mut by_machine: BTreeMap<NodeName, Vec<String>> = BTreeMap::new();
+    for step in plan_parts(platform, generation, &seen) {
+        by_machine.entry(step.node.clone()).or_default().push(step.to_string());
+    }
+    for planned in machines {
+        planned.steps.extend(by_machine.remove(&planned.machine).unwrap_or_default());
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Nothing is left of a platform.
+
+use bootstrapper::state::{Book as _, Phase};
+use testkit::hosts::Health;
+
+use crate::engine;
+use crate::power::Cut;
+use crate::world::{GIVEN, World};
+
+#[tokio::test(start_paused = true)]
+async fn machines_that_were_made_are_gone_and_given_ones_are_as_they_were() {
+    let world = World::new();
+    let computer = world.computer(1);
+    computer.apply().await.unwrap();
+    let gone = world.computer_with(1, Cut::Never, computer.book);
+    gone.destroy().await.unwrap();
+    assert!(world.machines.specs().is_empty());
+    assert!(gone.book.load().unwrap().is_none());
+    world.hosts.with(GIVEN, |system| {
+        assert!(engine::running_agent(system).is_none());
+        let left: Vec<&String> =
+            system.files.keys().filter(|path| path.contains("/avishkar")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_left_the_file_is_removed_as_well() {
+    let world = World::new();
+    let computer = world.computer(1);
+    computer.apply().await.unwrap();
+    let mut gone = world.computer_with(1, Cut::Never, computer.book);
+    gone.description.platform.machines.retain(|machine| machine.name.as_str() != "node-3");
+    gone.destroy().await.unwrap();
+    assert!(world.machines.specs().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_reached_is_told_and_stays_known() {
+    let world = World::new();
+    let computer = world.computer(1);
+    computer.apply().await.unwrap();
+    world.hosts.with(GIVEN, |system| system.health = Health::Off);
+    let gone = world.computer_with(1, Cut::Never, computer.book);
+    let troubles = gone.destroy().await.unwrap_err();
+    assert!(troubles.iter().all(|trouble| trouble.code == "MACHINE_UNREACHABLE"), "{troubles:?}");
+    assert!(world.machines.specs().is_empty());
+    let state = gone.book.load().unwrap().unwrap();
+    assert_eq!((state.phase, state.machines.len()), (Phase::Destroying, 1));
+    world.hosts.with(GIVEN, |system| system.health = Health::Answers);
+    world.computer_with(1, Cut::Never, gone.book).destroy().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_nothing_nothing_is_done() {
+    let world = World::new();
+    world.computer(1).destroy().await.unwrap();
+    assert!(world.hosts.told(GIVEN).is_empty());
+}

@@ -1,0 +1,76 @@
+//! Descriptions of platforms that are right, and the computer they are read on.
+
+use std::path::{Path, PathBuf};
+
+use bootstrapper::description::Description;
+use bootstrapper::file::{Here, Problem, Seen, read};
+use common::port::host::Credential;
+use common::port::machines::Shape;
+
+/// The folder that files are read from.
+pub(crate) const FOLDER: &str = "/ops";
+
+/// A computer with the keys, sockets and archives that files speak of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Computer;
+
+impl Here for Computer {
+    fn home(&self) -> Option<PathBuf> {
+        Some("/home/ops".into())
+    }
+
+    fn look(&self, path: &Path) -> Seen {
+        let shown = path.to_string_lossy();
+        match shown.as_ref() {
+            "/home/ops/.ssh/id_ed25519"
+            | "/ops/node-3.password"
+            | "/ops/azure.json"
+            | "/ops/build-env.tar" => Seen::File { mode: 0o600 },
+            "/ops/open.key" => Seen::File { mode: 0o644 },
+            "/var/run/docker.sock" | "/run/user/1000/ssh-agent.sock" => Seen::Socket,
+            "/ops/keys" => Seen::Folder,
+            "/dev/null" => Seen::Other("it is neither a file nor a socket".to_owned()),
+            _ => Seen::Nothing,
+        }
+    }
+}
+
+pub(crate) fn described(text: &str) -> Result<Description, Vec<Problem>> {
+    read(text, Path::new(FOLDER), &Computer)
+}
+
+pub(crate) const MANUAL: &str = include_str!("../../../config/platform.toml");
+pub(crate) const LOCAL: &str = include_str!("../../../config/fleet-local.toml");
+
+#[test]
+fn the_manual_is_a_platform_with_machines_of_every_kind() {
+    let found = described(MANUAL).unwrap();
+    let platform = &found.platform;
+    let kinds: Vec<&str> = platform.machines.iter().map(|machine| machine.shape.kind()).collect();
+    assert_eq!(kinds, ["given", "given", "given", "local", "azure"]);
+    let [first, second, third, local, azure] = platform.machines.as_slice() else {
+        panic!("there are five")
+    };
+    assert_eq!(first.credential, Credential::KeyFile("/home/ops/.ssh/id_ed25519".into()));
+    assert_eq!(first.gate.as_ref().unwrap().to_string(), "192.0.2.11:22");
+    assert!(first.host_key.is_some() && first.address.is_none());
+    assert_eq!(second.address, Some("192.0.2.12".parse().unwrap()));
+    assert_eq!(second.credential, Credential::Agent("/run/user/1000/ssh-agent.sock".into()));
+    assert_eq!(third.credential, Credential::PasswordFile("/ops/node-3.password".into()));
+    let Shape::Local(shape) = &local.shape else { panic!("{:?}", local.shape) };
+    assert_eq!((shape.memory_bytes, shape.cpu_millis), (4 << 30, 1500));
+    assert!(shape.machines_socket && shape.address.is_some());
+    assert_eq!(local.credential, Credential::KeyFile("/ops/avishkar.key".into()));
+    assert_eq!(azure.user, "ops");
+    assert_eq!(platform.placement.kafka.len(), 3);
+    assert_eq!(found.state_file, Path::new("/ops/avishkar.state.json"));
+    assert!(found.local.is_some() && found.azure.is_some());
+}
+
+#[test]
+fn the_rehearsal_is_a_platform_of_four_local_machines() {
+    let found = described(LOCAL).unwrap();
+    assert_eq!(found.platform.machines.len(), 4);
+    assert_eq!(found.kinds().into_iter().collect::<Vec<_>>(), ["local"]);
+    assert_eq!(found.key_file, Path::new("/ops/fleet.key"));
+}
