@@ -39,6 +39,11 @@ pub(crate) fn hint(code: FailureCode) -> &'static str {
             "nothing: the next window is started; deploy it by hand if it is wanted now"
         }
         FailureCode::Superseded => "a newer request took its place: look at that one",
+        FailureCode::ServiceUnknown => "see the services' names with: avishkar doctor",
+        FailureCode::NodeUnknown => "see the nodes' names with: avishkar nodes",
+        FailureCode::RestartHeld => "look at the network between the machines; it ends by itself",
+        FailureCode::RestartTooSoon => "wait a moment; if a restart does not help, see why",
+        FailureCode::MachinesExhausted => "add a machine to platform.toml, or allow more of them",
         FailureCode::Internal => "the log of the deployment manager has the details",
     }
 }

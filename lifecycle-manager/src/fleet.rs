@@ -1,0 +1,115 @@
+//! The machines and nodes there are, as their records say; this service is their only writer.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use chassis::records::{self, Stored, readable};
+use common::name::NodeName;
+use common::port::nodes::Agent;
+use common::port::store::Op;
+use common::record::machine::MachineRecord;
+use common::record::node::Node;
+use common::record::path;
+use futures::future::try_join_all;
+use rollout::platform::{AGENT_PORT, PlannedMachine, Platform};
+
+use crate::records::{RegistryPlace, load, registry_path};
+use crate::shared::Shared;
+
+pub(crate) async fn names(shared: &Shared) -> Result<Vec<NodeName>, records::Error> {
+    let names = shared.ports.store.children(&path::folder("machines")).await?;
+    Ok(names.into_iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// Every machine that can be read, in the order of their names.
+pub(crate) async fn machines(shared: &Shared) -> Result<Vec<MachineRecord>, records::Error> {
+    let names = names(shared).await?;
+    let read = names.iter().map(|name| async move {
+        readable(load::<MachineRecord>(shared, &path::machine(name)).await)
+    });
+    let found = try_join_all(read).await?;
+    Ok(found.into_iter().flatten().map(|stored| stored.record).collect())
+}
+
+/// From now on these machines are looked at.
+pub(crate) async fn refresh(shared: &Shared) -> Result<(), records::Error> {
+    let machines = machines(shared).await?;
+    shared.metrics.machines_are(machines.iter().map(|machine| machine.state));
+    let member = |machine: MachineRecord| {
+        let address = machine.address.map(|ip| SocketAddr::new(ip, AGENT_PORT));
+        let agent = address.map(|address| Agent { node: machine.name.clone(), address });
+        (machine.name, (machine.state, agent))
+    };
+    shared.sight.set_members(machines.into_iter().map(member).collect());
+    Ok(())
+}
+
+/// The node of a machine that has an address.
+pub(crate) fn node_of(machine: &MachineRecord) -> Option<Node> {
+    let ip = machine.address?;
+    let agent = SocketAddr::new(ip, AGENT_PORT);
+    Some(Node { schema: 1, name: machine.name.clone(), ip, agent, os: "Linux".to_owned() })
+}
+
+/// The platform as it is described, with everything that is known of its machines by now, and with those that were added
+/// since. None where no platform is described.
+pub(crate) async fn platform(shared: &Shared) -> Result<Option<Platform>, records::Error> {
+    let Some(described) = &shared.config.platform else { return Ok(None) };
+    let mut platform = described.clone();
+    if let Some(registry) = registry(shared).await? {
+        platform.placement.registry = registry.record.node;
+    }
+    for record in machines(shared).await? {
+        let known = planned(record);
+        match platform.machines.iter_mut().find(|machine| machine.name == known.name) {
+            Some(machine) => *machine = known,
+            None => platform.machines.push(known),
+        }
+    }
+    Ok(Some(platform))
+}
+
+/// Where the registry is, once that was written down.
+pub(crate) async fn registry(
+    shared: &Shared,
+) -> Result<Option<Stored<RegistryPlace>>, records::Error> {
+    load(shared, &registry_path()).await
+}
+
+fn planned(record: MachineRecord) -> PlannedMachine {
+    let MachineRecord { name, shape, gate, user, credential, host_key, address, .. } = record;
+    PlannedMachine { name, shape, gate, address, user, credential, host_key }
+}
+
+pub(crate) async fn addresses(
+    shared: &Shared,
+) -> Result<BTreeMap<NodeName, IpAddr>, records::Error> {
+    let machines = machines(shared).await?;
+    Ok(machines.into_iter().filter_map(|machine| Some((machine.name, machine.address?))).collect())
+}
+
+/// What makes a machine's node stand in the store as it is; none if it does.
+pub(crate) async fn node_change(
+    shared: &Shared,
+    machine: &MachineRecord,
+) -> Result<Option<Op>, records::Error> {
+    let Some(node) = node_of(machine) else { return Ok(None) };
+    let path = path::node(&node.name);
+    let stored: Option<Stored<Node>> = load(shared, &path).await?;
+    match stored {
+        // Somebody may know its system better.
+        Some(stored) if stored.record.ip == node.ip && stored.record.agent == node.agent => {
+            Ok(None)
+        }
+        stored => Ok(Some(records::put(path, &node, stored.map(|stored| stored.version)))),
+    }
+}
+
+pub(crate) async fn node_removal(
+    shared: &Shared,
+    name: &NodeName,
+) -> Result<Option<Op>, records::Error> {
+    let path = path::node(name);
+    let entry = shared.ports.store.get(&path).await?;
+    Ok(entry.map(|entry| Op::Delete { path, version: entry.version }))
+}

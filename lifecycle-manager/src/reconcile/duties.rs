@@ -1,0 +1,37 @@
+//! What there is once for the platform: the alarms of the brakes, machines that were asked for, the registry.
+
+mod alarm;
+mod provision;
+mod registry;
+
+use async_trait::async_trait;
+use chassis::reconcile::{Outcome, Reconcile};
+
+use super::SOON;
+use crate::domain::brake::Kind;
+use crate::records::Error;
+use crate::shared::{Duty, Shared};
+
+/// Their reconciler.
+#[derive(Debug)]
+pub(crate) struct Duties<'a>(pub(crate) &'a Shared);
+
+#[async_trait]
+impl Reconcile for Duties<'_> {
+    type Key = Duty;
+    type Error = Error;
+
+    async fn keys(&self) -> Result<Vec<Duty>, Error> {
+        let alarms = Kind::ALL.into_iter().map(Duty::Alarm);
+        Ok(alarms.chain([Duty::Provision, Duty::Registry]).collect())
+    }
+
+    async fn reconcile(&self, duty: &Duty) -> Result<Outcome, Error> {
+        match duty {
+            Duty::Alarm(kind) => self.alarm(*kind).await,
+            Duty::Provision | Duty::Registry if !self.0.is_settled() => Ok(Outcome::Again(SOON)),
+            Duty::Provision => self.provision().await,
+            Duty::Registry => self.registry().await,
+        }
+    }
+}

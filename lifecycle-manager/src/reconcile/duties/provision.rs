@@ -1,0 +1,189 @@
+//! Machines that were asked for: one at a time, within the bounds of the configuration.
+
+use std::time::Duration;
+
+use chassis::reconcile::Outcome;
+use chassis::records::{self, Stored};
+use chassis::{owed, records::Error as StoredError};
+use common::failure::{Failure, FailureCode};
+use common::id::Generation;
+use common::name::NodeName;
+use common::port::machines::{Ability, Shape};
+use common::port::store::Version;
+use common::record::machine::{MachineGoal, MachineRecord, MachineState};
+use common::record::path;
+
+use super::Duties;
+use crate::answers::{self, Ending};
+use crate::domain::waits::elapsed;
+use crate::fleet;
+use crate::reconcile::{LATER, SOON};
+use crate::records::{
+    Error, Making, Provision, Wanted, commit, load, provision_path, save, written,
+};
+
+impl Duties<'_> {
+    pub(super) async fn provision(&self) -> Result<Outcome, Error> {
+        let stored = load::<Provision>(self.0, &provision_path()).await?;
+        let Some(Stored { record: mut provision, version }) = stored else {
+            return Ok(Outcome::Again(LATER));
+        };
+        let mut version = version;
+        if !provision.owed.is_empty() {
+            owed::publish(self.0.ports.bus.as_ref(), &provision.owed).await?;
+            provision.owed.clear();
+            version = save(self.0, &provision_path(), &provision, Some(version)).await?;
+        }
+        match provision.making.clone() {
+            Some(making) => self.made(provision, version, making).await,
+            None if provision.waiting.is_empty() => Ok(Outcome::Again(LATER)),
+            None => self.make(provision, version).await,
+        }
+    }
+
+    /// The machine's own reconciler makes it; here is only looked whether it is done.
+    async fn made(
+        &self,
+        provision: Provision,
+        version: Version,
+        making: Making,
+    ) -> Result<Outcome, Error> {
+        let name = &making.machine;
+        let machine = load::<MachineRecord>(self.0, &path::machine(name)).await?;
+        let lasts = elapsed(making.since, self.0.ports.clock.now());
+        let within = self.0.config.provision.within;
+        let (state, reason) = match machine {
+            Some(Stored { record, .. }) => (Some(record.state), record.reason),
+            None => (None, "it is gone".to_owned()),
+        };
+        match state {
+            Some(MachineState::Ready) => self.end(provision, version, &Ok(name.clone())).await,
+            Some(_) if lasts <= within => Ok(Outcome::Again(SOON)),
+            Some(_) | None => {
+                let message = format!("machine {name} is no node yet: {reason}");
+                let failure = Failure::new(FailureCode::MachinesExhausted, message);
+                self.end(provision, version, &Err(failure)).await
+            }
+        }
+    }
+
+    async fn make(&self, mut provision: Provision, version: Version) -> Result<Outcome, Error> {
+        let now = self.0.ports.clock.now();
+        let pause = self.0.config.provision.pause;
+        let waited = provision.last.map_or(Duration::MAX, |last| elapsed(last, now));
+        let operator = provision.waiting.iter().any(|wanted| wanted.name.is_some());
+        if waited < pause && !operator {
+            let left = pause.saturating_sub(waited).as_secs().max(1);
+            let message = format!("a machine was added a moment ago; no other for {left} s");
+            let failure = Failure::new(FailureCode::MachinesExhausted, message);
+            return self.end(provision, version, &Err(failure)).await;
+        }
+        let machine = match self.next(&provision).await? {
+            Ok(machine) => machine,
+            Err(failure) => return self.end(provision, version, &Err(failure)).await,
+        };
+        tracing::warn!(machine = %machine.name, "a machine is added");
+        provision.making = Some(Making { machine: machine.name.clone(), since: now });
+        provision.last = Some(now);
+        let changes = vec![
+            records::put(provision_path(), &provision, Some(version)),
+            records::put(path::machine(&machine.name), &machine, None),
+        ];
+        commit(self.0, changes).await?;
+        fleet::refresh(self.0).await?;
+        self.0.machines.wake(machine.name);
+        Ok(Outcome::Again(SOON))
+    }
+
+    /// The machine to be made, like the last one of the description that was made, or why there is none.
+    async fn next(&self, provision: &Provision) -> Result<Result<MachineRecord, Failure>, Error> {
+        let machines = fleet::machines(self.0).await?;
+        let most = self.0.config.provision.max_machines;
+        let exhausted = |message: String| Failure::new(FailureCode::MachinesExhausted, message);
+        if machines.len() >= most {
+            let message =
+                format!("there are {} machines, and there may be no more", machines.len());
+            return Ok(Err(exhausted(message)));
+        }
+        let made = |machine: &&MachineRecord| {
+            let backend = self.0.ports.backends.of(&machine.shape);
+            let makes = backend.is_some_and(|backend| backend.lacks(Ability::Create).is_none());
+            makes && !matches!(machine.shape, Shape::Given)
+        };
+        let Some(like) = machines.iter().rev().find(made) else {
+            return Ok(Err(exhausted("nobody here can make a machine".to_owned())));
+        };
+        let asked = provision.waiting.iter().find_map(|wanted| wanted.name.clone());
+        let taken = |name: &NodeName| machines.iter().any(|machine| machine.name == *name);
+        let name = match asked {
+            Some(name) if taken(&name) => {
+                return Ok(Err(exhausted(format!("there is a machine {name} already"))));
+            }
+            Some(name) => name,
+            None => {
+                let numbered = |number: usize| format!("added-{number}").parse().ok();
+                match (1..=most + 1).filter_map(numbered).find(|name| !taken(name)) {
+                    Some(name) => name,
+                    None => return Ok(Err(exhausted("no name is free".to_owned()))),
+                }
+            }
+        };
+        Ok(Ok(MachineRecord {
+            schema: 1,
+            name,
+            shape: without_address(like.shape.clone()),
+            goal: MachineGoal::Node,
+            generation: Generation(1),
+            gate: None,
+            user: like.user.clone(),
+            credential: like.credential.clone(),
+            host_key: None,
+            address: None,
+            state: MachineState::Preparing,
+            reason: "it was asked for".to_owned(),
+            since: self.0.ports.clock.now(),
+            restarts: Vec::new(),
+        }))
+    }
+
+    /// All requests that wait have the same end.
+    async fn end(
+        &self,
+        mut provision: Provision,
+        version: Version,
+        result: &Result<NodeName, Failure>,
+    ) -> Result<Outcome, Error> {
+        let told = match result {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(failure.clone()),
+        };
+        let mut changes = Vec::new();
+        for Wanted { request, by, reason, .. } in std::mem::take(&mut provision.waiting) {
+            let text = result.as_ref().map_or(reason.as_str(), NodeName::as_str);
+            let ending = Ending { request, by, verb: "need node", text, kind: "need-node" };
+            let (operation, owed) = answers::end(self.0, &ending, &told).await?;
+            changes.extend(operation);
+            provision.owed.extend(owed);
+        }
+        provision.making = None;
+        changes.insert(0, records::put(provision_path(), &provision, Some(version)));
+        let done = commit(self.0, changes).await?;
+        done.first().and_then(written).ok_or(StoredError::Changed)?;
+        Ok(Outcome::Again(Duration::ZERO))
+    }
+}
+
+/// The backend chooses a free one.
+fn without_address(shape: Shape) -> Shape {
+    match shape {
+        Shape::Local(mut local) => {
+            local.address = None;
+            Shape::Local(local)
+        }
+        Shape::Azure(mut azure) => {
+            azure.address = None;
+            Shape::Azure(azure)
+        }
+        Shape::Given => Shape::Given,
+    }
+}

@@ -1,0 +1,274 @@
+//! Each machine a node whose agent answers. What is done is written down before it is done.
+
+use async_trait::async_trait;
+use chassis::reconcile::{Outcome, Reconcile};
+use chassis::records::{self, Stored};
+use common::failure::{Failure, FailureCode};
+use common::name::NodeName;
+use common::port::host;
+use common::port::machines::{self as backend, Ability, Power};
+use common::port::store::{Op, Version};
+use common::record::machine::{MachineRecord, MachineState};
+use common::record::path;
+
+use super::{LATER, SOON};
+use crate::domain::machine::{Facts, Found, Remedy, Step, plan, remedy};
+use crate::domain::waits::Limit;
+use crate::fleet;
+use crate::ports::{Enrolled, NotEnrolled};
+use crate::records::{Error, Repair, commit, load, repair_path, save};
+use crate::shared::{Duty, Shared};
+
+/// The reconciler of machines.
+#[derive(Debug)]
+pub(crate) struct Machines<'a>(pub(crate) &'a Shared);
+
+/// A machine's records as they were read.
+struct Known {
+    machine: Stored<MachineRecord>,
+    repair: Repair,
+    repair_at: Option<Version>,
+}
+
+#[async_trait]
+impl Reconcile for Machines<'_> {
+    type Key = NodeName;
+    type Error = Error;
+
+    async fn keys(&self) -> Result<Vec<NodeName>, Error> {
+        fleet::refresh(self.0).await?;
+        Ok(fleet::names(self.0).await?)
+    }
+
+    async fn reconcile(&self, name: &NodeName) -> Result<Outcome, Error> {
+        if !self.0.is_settled() {
+            return Ok(Outcome::Again(SOON));
+        }
+        let Some(known) = self.read(name).await? else { return Ok(Outcome::Settled) };
+        let seen = self.0.sight.of(name, self.0.config.window);
+        let facts = Facts {
+            record: &known.machine.record,
+            repair: &known.repair,
+            seen: &seen,
+            braked: self.0.brakes().machines,
+            rules: &self.0.config.machine,
+            now: self.0.ports.clock.now(),
+        };
+        match plan(&facts) {
+            Step::Rest => return Ok(Outcome::Again(LATER)),
+            Step::Note { state, reason } => self.note(known, state, reason).await?,
+            Step::Look => match self.look(&known.machine.record).await {
+                Ok(found) => {
+                    let can_restart = self.can_restart(&known.machine.record);
+                    let remedy = remedy(&facts, found, can_restart);
+                    self.apply(known, remedy).await?;
+                }
+                Err(failure) => {
+                    let known = self.begin(known, Remedy::Wait).await?;
+                    self.failed(known, "the backend was asked", failure).await?;
+                }
+            },
+            Step::Delete => self.delete(known).await?,
+        }
+        Ok(Outcome::Again(SOON))
+    }
+}
+
+impl Machines<'_> {
+    async fn read(&self, name: &NodeName) -> Result<Option<Known>, Error> {
+        let Some(machine) = load::<MachineRecord>(self.0, &path::machine(name)).await? else {
+            return Ok(None);
+        };
+        let repair = load::<Repair>(self.0, &repair_path(name)).await?;
+        let (repair, repair_at) = match repair {
+            Some(Stored { record, version }) => (record, Some(version)),
+            None => (Repair { schema: 1, ..Repair::default() }, None),
+        };
+        Ok(Some(Known { machine, repair, repair_at }))
+    }
+
+    fn can_restart(&self, machine: &MachineRecord) -> bool {
+        let backend = self.0.ports.backends.of(&machine.shape);
+        backend.is_some_and(|backend| backend.lacks(Ability::Restart).is_none())
+    }
+
+    /// A machine without a backend here can only be signed in to.
+    async fn look(&self, machine: &MachineRecord) -> Result<Found, Failure> {
+        let Some(backend) = self.0.ports.backends.of(&machine.shape) else {
+            return Ok(Found::There(Power::Unknown));
+        };
+        match backend.look(&machine.name).await {
+            Ok(Some(found)) => Ok(Found::There(found.power)),
+            Ok(None) => Ok(Found::Absent),
+            // Enrolment finds out whose key it is, and has it quarantined.
+            Err(backend::Error::Machine { source: host::Error::HostKeyChanged { .. }, .. }) => {
+                Ok(Found::There(Power::Unknown))
+            }
+            Err(err) => Err(told(&err)),
+        }
+    }
+
+    /// The record with another state, saved, and everybody who depends on it woken.
+    async fn note(&self, known: Known, state: MachineState, reason: String) -> Result<(), Error> {
+        let Known { machine: Stored { mut record, version }, mut repair, repair_at } = known;
+        let name = record.name.clone();
+        tracing::info!(machine = %name, state = state_name(state), reason, "a machine's state changed");
+        record.state = state;
+        record.reason = reason;
+        record.since = self.0.ports.clock.now();
+        let mut changes = vec![records::put(path::machine(&name), &record, Some(version))];
+        if state == MachineState::Ready {
+            repair.was_ready = true;
+            repair.failure = None;
+            changes.push(records::put(repair_path(&name), &repair, repair_at));
+        }
+        commit(self.0, changes).await?;
+        fleet::refresh(self.0).await?;
+        self.0.services.wake_all();
+        self.0.bases.wake(name);
+        self.0.duties.wake(Duty::Provision);
+        self.0.restarts.wake_all();
+        Ok(())
+    }
+
+    /// Writes down what is about to be done, then does it.
+    async fn apply(&self, known: Known, remedy: Remedy) -> Result<(), Error> {
+        if remedy == Remedy::Wait {
+            return Ok(());
+        }
+        let known = self.begin(known, remedy).await?;
+        let name = known.machine.record.name.clone();
+        self.0.metrics.repaired(remedy);
+        tracing::warn!(machine = %name, attempt = known.repair.attempts, "{}", remedy.words());
+        match remedy {
+            Remedy::Wait => Ok(()),
+            Remedy::Enrol => match self.enrol(&name).await? {
+                Ok(enrolled) => self.enrolled(known, enrolled).await,
+                Err(NotEnrolled::HostKeyChanged(failure)) => {
+                    let reason = failure.message.clone();
+                    tracing::error!(machine = %name, reason, "quarantined: its host key changed");
+                    self.note(known, MachineState::Quarantined, reason).await
+                }
+                Err(NotEnrolled::Failed(failure)) => {
+                    self.failed(known, remedy.words(), failure).await
+                }
+            },
+            Remedy::Restart => match self.0.ports.backends.of(&known.machine.record.shape) {
+                None => Ok(()),
+                Some(backend) => match backend.restart(&name).await {
+                    Ok(_) => Ok(()),
+                    Err(err) => self.failed(known, remedy.words(), told(&err)).await,
+                },
+            },
+        }
+    }
+
+    async fn enrol(&self, name: &NodeName) -> Result<Result<Enrolled, NotEnrolled>, Error> {
+        let Some(platform) = fleet::platform(self.0).await? else {
+            let failure = Failure::new(FailureCode::Internal, "no platform is described here");
+            return Ok(Err(NotEnrolled::Failed(failure)));
+        };
+        Ok(self.0.ports.enrolment.enrol(&platform, name).await)
+    }
+
+    async fn begin(&self, known: Known, remedy: Remedy) -> Result<Known, Error> {
+        let Known { machine: Stored { mut record, version }, mut repair, repair_at } = known;
+        let now = self.0.ports.clock.now();
+        repair.attempts = self.0.config.machine.waits.next(repair.attempts, repair.last, now);
+        repair.last = Some(now);
+        remedy.words().clone_into(&mut repair.what);
+        if remedy == Remedy::Restart {
+            let Limit { attempts, .. } = self.0.config.machine.restarts;
+            record.restarts.push(now);
+            let excess = record.restarts.len().saturating_sub(attempts.max(MOST_RESTARTS));
+            record.restarts.drain(..excess);
+        }
+        let name = record.name.clone();
+        let changes = vec![
+            records::put(path::machine(&name), &record, Some(version)),
+            records::put(repair_path(&name), &repair, repair_at),
+        ];
+        let done = commit(self.0, changes).await?;
+        let mut versions = done.iter().filter_map(crate::records::written);
+        let (Some(version), Some(repair_at)) = (versions.next(), versions.next()) else {
+            return Err(records::Error::Changed.into());
+        };
+        let machine = Stored { record, version };
+        Ok(Known { machine, repair, repair_at: Some(repair_at) })
+    }
+
+    /// It is a node from now on: its record says where, and so does that of its agent.
+    async fn enrolled(&self, known: Known, enrolled: Enrolled) -> Result<(), Error> {
+        let Known { machine: Stored { mut record, version }, .. } = known;
+        let Enrolled { address, gate, host_key } = enrolled;
+        record.address = Some(address);
+        record.gate = gate.or(record.gate);
+        record.host_key = host_key.or(record.host_key);
+        "its agent was started".clone_into(&mut record.reason);
+        let mut changes = vec![records::put(path::machine(&record.name), &record, Some(version))];
+        changes.extend(fleet::node_change(self.0, &record).await?);
+        commit(self.0, changes).await?;
+        fleet::refresh(self.0).await?;
+        Ok(())
+    }
+
+    async fn failed(&self, known: Known, what: &str, failure: Failure) -> Result<(), Error> {
+        let Known { machine, mut repair, repair_at } = known;
+        let name = machine.record.name.clone();
+        let reason = failure.to_string();
+        tracing::warn!(machine = %name, what, reason, attempt = repair.attempts, "a machine could not be looked after");
+        repair.failure = Some(failure);
+        save(self.0, &repair_path(&name), &repair, repair_at).await?;
+        if machine.record.state == MachineState::Failed {
+            return Ok(());
+        }
+        let fresh = self.read(&name).await?;
+        match fresh {
+            Some(known) => self.note(known, MachineState::Failed, reason).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The machine goes, and all that is written of it.
+    async fn delete(&self, known: Known) -> Result<(), Error> {
+        let known = self.begin(known, Remedy::Wait).await?;
+        let Known { machine: Stored { record, version }, repair, repair_at } = known;
+        let name = record.name.clone();
+        let deleted = match self.0.ports.backends.of(&record.shape) {
+            Some(backend) if backend.lacks(Ability::Delete).is_none() => {
+                backend.delete(&name).await.map_err(|err| told(&err))
+            }
+            Some(_) | None => Ok(()),
+        };
+        if let Err(failure) = deleted {
+            let known = Known { machine: Stored { record, version }, repair, repair_at };
+            return self.failed(known, "it is being deleted", failure).await;
+        }
+        let mut changes = vec![Op::Delete { path: path::machine(&name), version }];
+        changes.extend(repair_at.map(|version| Op::Delete { path: repair_path(&name), version }));
+        changes.extend(fleet::node_removal(self.0, &name).await?);
+        commit(self.0, changes).await?;
+        tracing::warn!(machine = %name, "the machine is gone");
+        fleet::refresh(self.0).await?;
+        Ok(())
+    }
+}
+
+/// A machine's record keeps as many.
+const MOST_RESTARTS: usize = 16;
+
+fn told(err: &backend::Error) -> Failure {
+    Failure::new(FailureCode::NodeUnavailable, format!("{err}; {}", err.hint()))
+}
+
+/// As people read it.
+pub(crate) fn state_name(state: MachineState) -> &'static str {
+    match state {
+        MachineState::Preparing => "preparing",
+        MachineState::Ready => "ready",
+        MachineState::Silent => "silent",
+        MachineState::Quarantined => "quarantined",
+        MachineState::Leaving => "leaving",
+        MachineState::Failed => "failed",
+    }
+}

@@ -1,0 +1,46 @@
+//! Machines that were asked for: `lifecycle/provision`, one at a time.
+
+use common::id::RequestId;
+use common::name::NodeName;
+use common::record::owed::Owed;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::restart::By;
+
+/// No more requests wait for the same machine.
+pub(crate) const MOST_WAITING: usize = 32;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Provision {
+    pub(crate) schema: u32,
+    /// The requests that wait for a machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) waiting: Vec<Wanted>,
+    /// The machine that is being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) making: Option<Making>,
+    /// When the last one was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) owed: Vec<Owed>,
+}
+
+/// A request for a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wanted {
+    pub(crate) request: RequestId,
+    pub(crate) by: By,
+    pub(crate) reason: String,
+    /// The machine's name, where the asker has chosen it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<NodeName>,
+}
+
+/// A machine on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Making {
+    pub(crate) machine: NodeName,
+    pub(crate) since: Timestamp,
+}

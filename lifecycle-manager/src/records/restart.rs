@@ -1,0 +1,110 @@
+//! Restarts that were asked for: `restarts/<family>/<target>`, a record set for each family.
+
+use common::id::{Epoch, RequestId};
+use common::name::{LegacyName, NodeName};
+use common::record::owed::Owed;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::target::Target;
+
+/// No more requests wait for the same restart.
+pub(crate) const MOST_WAITING: usize = 32;
+
+/// One target's restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Restart {
+    pub(crate) schema: u32,
+    pub(crate) target: Target,
+    /// The requests that wait for how it ends, in the order in which they came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) waiting: Vec<Asked>,
+    pub(crate) stage: Stage,
+    /// When a program last asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asked: Option<Timestamp>,
+    /// How often it was restarted since it was last calm, and when.
+    pub(crate) number: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last: Option<Timestamp>,
+    /// How the last one ended: none if it did what it should.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<common::failure::Failure>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) owed: Vec<Owed>,
+}
+
+/// A request for a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    pub(crate) request: RequestId,
+    pub(crate) by: By,
+    /// The name as it was asked for: answers carry it.
+    pub(crate) name: String,
+    pub(crate) at: Timestamp,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum By {
+    /// A message, or one of document 000's paths: the brakes hold it, and messages are answered on `first_topic`.
+    Message,
+    /// A program over HTTP that looks like monitoring: as a message, and nobody is told on a topic.
+    Probe,
+    /// A person, by way of the app manager: no brake holds that.
+    Operator,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub(crate) enum Stage {
+    Idle,
+    Underway { since: Timestamp, work: Work },
+}
+
+/// What is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "what")]
+pub(crate) enum Work {
+    /// Instances, one after another.
+    Instances { left: Vec<NodeName>, now: Option<InstanceRestart> },
+    Machine {
+        /// Whose leader asked the backend; none before.
+        asked: Option<Epoch>,
+        /// Since when its parts had run.
+        before: Vec<Timestamp>,
+    },
+    /// The deployment manager was asked; the request is its own.
+    Deployment { instance: LegacyName, request: RequestId },
+}
+
+/// An instance that is being restarted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InstanceRestart {
+    pub(crate) node: NodeName,
+    /// Since when it ran before; none if it did not.
+    pub(crate) ran_since: Option<Timestamp>,
+}
+
+impl Restart {
+    pub(crate) fn new(target: Target) -> Self {
+        Restart {
+            schema: 1,
+            target,
+            waiting: Vec::new(),
+            stage: Stage::Idle,
+            asked: None,
+            number: 0,
+            last: None,
+            failure: None,
+            owed: Vec::new(),
+        }
+    }
+
+    /// Whether a person asks, and not only programs.
+    pub(crate) fn is_an_operators(&self) -> bool {
+        self.waiting.iter().any(|asked| asked.by == By::Operator)
+    }
+}

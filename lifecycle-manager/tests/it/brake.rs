@@ -1,0 +1,78 @@
+//! Too many at once: nothing is restarted, and everybody is told.
+
+use std::time::Duration;
+
+use common::service::ServiceName;
+use testkit::nodes::Reach;
+use tokio::time::sleep;
+
+use crate::world::{World, until};
+
+#[tokio::test(start_paused = true)]
+async fn monitoring_that_reports_everything_dead_restarts_nothing() {
+    let world = World::new();
+    let services = ServiceName::ALL.into_iter().filter(|one| *one != ServiceName::NodeAgent);
+    world
+        .during(async {
+            world.until_calm().await;
+            world.wish(&["node-2", "node-3"], None);
+            world.until_ready_on(&["node-2", "node-3"]).await;
+            for (number, service) in (1..).zip(services) {
+                world.say(number, &format!("restart service${}", service.registry_name()));
+            }
+            for (number, node) in (21..).zip(["node-1", "node-2", "node-3", "node-4"]) {
+                world.say(number, &format!("restart node${node}"));
+            }
+            for number in (1..=7).chain(21..=24) {
+                let answer = world.answer(number).await;
+                assert!(answer.contains("Error - RESTART_HELD: "), "{answer}");
+            }
+            sleep(Duration::from_mins(2)).await;
+        })
+        .await;
+    assert!(world.restarts().is_empty());
+    assert!(world.machines.restarted().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_the_machines_silent_at_once_is_an_alarm_and_nothing_is_done() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            world.wish(&["node-3", "node-4"], None);
+            world.until_ready_on(&["node-3", "node-4"]).await;
+            for node in ["node-3", "node-4"] {
+                world.set_reach(node, Reach::Partitioned).await;
+            }
+            until(async || world.alarms() == (1, 0)).await;
+            sleep(Duration::from_mins(3)).await;
+            assert!(world.enrolment.asked().is_empty());
+            assert!(world.machines.restarted().is_empty());
+            assert_eq!(world.really_on(), ["node-3", "node-4"]);
+            for node in ["node-3", "node-4"] {
+                world.set_reach(node, Reach::Up).await;
+            }
+            until(async || world.alarms() == (1, 1)).await;
+            world.until_ready_on(&["node-3", "node-4"]).await;
+        })
+        .await;
+    assert_eq!(world.alarms(), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_goes_on_holding() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            for node in ["node-3", "node-4"] {
+                world.set_reach(node, Reach::Partitioned).await;
+            }
+            until(async || world.alarms() == (1, 0)).await;
+        })
+        .await;
+    world.during(sleep(Duration::from_mins(3))).await;
+    assert_eq!(world.alarms(), (1, 0), "it is the same alarm");
+    assert!(world.enrolment.asked().is_empty());
+}

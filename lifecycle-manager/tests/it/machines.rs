@@ -1,0 +1,142 @@
+//! Machines: what does not answer is looked after, within bounds.
+
+use std::time::Duration;
+
+use common::record::machine::{MachineGoal, MachineRecord, MachineState};
+use common::record::node::Node;
+use common::record::path;
+use testkit::nodes::Reach;
+use tokio::time::sleep;
+
+use crate::world::{Outcome, World, name, until};
+
+#[tokio::test(start_paused = true)]
+async fn the_description_becomes_records_once_and_the_records_are_the_truth() {
+    let world = World::new();
+    world.during(world.until_calm()).await;
+    let node: Node = world.read(&path::node(&name("node-1"))).unwrap();
+    assert_eq!(node.agent, "192.0.2.1:7443".parse().unwrap());
+    let at = path::machine(&name("node-4"));
+    let mut machine: MachineRecord = world.read(&at).unwrap();
+    machine.user = "somebody".to_owned();
+    world.write(&at, &machine);
+    world.during(sleep(Duration::from_secs(30))).await;
+    assert_eq!(world.read::<MachineRecord>(&at).unwrap().user, "somebody");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_lost_its_power_is_enrolled_again() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            world.set_reach("node-2", Reach::Dead).await;
+            world.until_state("node-2", MachineState::Silent).await;
+            world.until_state("node-2", MachineState::Ready).await;
+        })
+        .await;
+    assert_eq!(world.enrolment.asked(), [name("node-2")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_enrolling_does_not_help_is_restarted_but_not_for_ever() {
+    let world = World::new();
+    world.enrolment.comes_to(Outcome::DoesNotHelp);
+    world
+        .during(async {
+            world.until_calm().await;
+            world.set_reach("node-4", Reach::Hung).await;
+            until(async || !world.machines.restarted().is_empty()).await;
+            world.until_state("node-4", MachineState::Ready).await;
+        })
+        .await;
+    assert_eq!(world.machines.restarted(), [name("node-4")]);
+    let machine: MachineRecord = world.read(&path::machine(&name("node-4"))).unwrap();
+    assert_eq!(machine.restarts.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_host_key_is_a_quarantine_that_nothing_touches() {
+    let world = World::new();
+    world.enrolment.comes_to(Outcome::KeyChanged);
+    world
+        .during(async {
+            world.until_calm().await;
+            world.set_reach("node-4", Reach::Dead).await;
+            world.until_state("node-4", MachineState::Quarantined).await;
+            sleep(Duration::from_mins(20)).await;
+        })
+        .await;
+    assert_eq!(world.enrolment.asked().len(), 1);
+    assert!(world.machines.restarted().is_empty());
+    assert_eq!(world.state("node-4"), Some(MachineState::Quarantined));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_just_begun_to_lead_only_looks() {
+    let world = World::new();
+    world.during(world.until_calm()).await;
+    world.set_reach("node-2", Reach::Dead).await;
+    world
+        .during(async {
+            sleep(Duration::from_secs(4)).await;
+            assert_eq!(
+                world.state("node-2"),
+                Some(MachineState::Ready),
+                "nobody has looked enough"
+            );
+            world.until_state("node-2", MachineState::Silent).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_machine_is_made_only_within_the_bounds() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            world.say(1, "need node$no node has room");
+            let answer = world.answer(1).await;
+            assert!(
+                answer.starts_with(
+                    "not done need node$no node has room Error - MACHINES_EXHAUSTED: "
+                ),
+                "{answer}"
+            );
+        })
+        .await;
+    let world = World { max_machines: 5, ..World::new() };
+    world
+        .during(async {
+            world.until_calm().await;
+            world.say(1, "need node$no node has room");
+            world.say(2, "need node$no node has room either");
+            assert_eq!(world.answer(1).await, "done need node$added-1");
+            assert_eq!(world.answer(2).await, "done need node$added-1");
+            world.say(3, "need node$again");
+            assert!(world.answer(3).await.contains("MACHINES_EXHAUSTED"));
+        })
+        .await;
+    assert_eq!(world.state("added-1"), Some(MachineState::Ready));
+    let node: Node = world.read(&path::node(&name("added-1"))).unwrap();
+    assert_eq!(node.ip.to_string(), "192.0.2.5");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_to_go_goes_with_all_that_is_written_of_it() {
+    let world = World { max_machines: 5, ..World::new() };
+    world
+        .during(async {
+            world.until_calm().await;
+            world.say(1, "need node$more");
+            world.answer(1).await;
+            let at = path::machine(&name("added-1"));
+            let mut machine: MachineRecord = world.read(&at).unwrap();
+            machine.goal = MachineGoal::Absent;
+            world.write(&at, &machine);
+            until(async || world.state("added-1").is_none()).await;
+        })
+        .await;
+    assert!(world.read::<Node>(&path::node(&name("added-1"))).is_none());
+}
