@@ -12,6 +12,7 @@ mod logs;
 mod messages;
 mod nodes;
 mod operations;
+mod platform;
 mod problems;
 mod releases;
 mod replicas;

@@ -150,6 +150,11 @@ impl service::Service for Service {
         true
     }
 
+    /// The one-time token is a file of the leader's.
+    fn leader_paths(&self) -> &'static [&'static str] {
+        &["/api/v1/login/one-time"]
+    }
+
     fn metrics(&self) -> Registry {
         self.context.metrics.registry.clone()
     }

@@ -17,9 +17,15 @@ const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 const ANYONE: Access = Access::Anyone;
-const DEPLOYER: Access = Access::Services(&[ServiceName::DeploymentManager]);
-/// Who may ask an app through its front door.
-const ASKERS: Access = Access::Services(&[ServiceName::DeploymentManager, ServiceName::Monitoring]);
+/// Who gives apps and services their front doors.
+const DEPLOYERS: Access =
+    Access::Services(&[ServiceName::DeploymentManager, ServiceName::PlatformInitializer]);
+/// Who may ask through a front door.
+const ASKERS: Access = Access::Services(&[
+    ServiceName::DeploymentManager,
+    ServiceName::Monitoring,
+    ServiceName::PlatformInitializer,
+]);
 
 /// Every route of the service besides those that all services have.
 pub const ENDPOINTS: &[Endpoint] = &[
@@ -39,9 +45,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(GET, "/getAppsHealth", ANYONE, &[38], || to(document_001::get_apps_health))
         .of_document(1),
     Endpoint::new(GET, "/api/v1/routes", ANYONE, &[38, 39], || to(routes::list)),
-    Endpoint::new(GET, "/api/v1/routes", DEPLOYER, &[38, 39], || to(routes::list)),
-    Endpoint::new(POST, "/api/v1/routes", DEPLOYER, &[37, 39], || to(routes::set)),
-    Endpoint::new(DELETE, "/api/v1/routes/{instance}", DEPLOYER, &[37, 39], || to(routes::remove)),
+    Endpoint::new(GET, "/api/v1/routes", DEPLOYERS, &[38, 39], || to(routes::list)),
+    Endpoint::new(POST, "/api/v1/routes", DEPLOYERS, &[37, 39], || to(routes::set)),
+    Endpoint::new(DELETE, "/api/v1/routes/{instance}", DEPLOYERS, &[37, 39], || to(routes::remove)),
     Endpoint::new(POST, "/api/v1/routes/{instance}/probe", ASKERS, &[14, 33], || to(routes::probe)),
 ];
 

@@ -51,6 +51,10 @@ pub enum Action {
     ManageUsers,
     SendMessages,
     ReadMessages,
+    /// Whether the platform runs, and how its services are.
+    SeePlatform,
+    /// Starting and stopping it.
+    SwitchPlatform,
 }
 
 /// How far a role may go with an action.
@@ -74,9 +78,13 @@ pub fn grant(role: Role, action: Action) -> Grant {
         A::MakeRelease => [Nothing, Own, All],
         A::Deploy | A::ChangeInstance | A::ReadLogs | A::SeeOperations => [Own, Own, All],
         A::SeeInstances => [Own, OwnAndOfOwnApps, All],
-        A::ReleaseImage | A::SeeNodes | A::ManageUsers | A::SendMessages | A::ReadMessages => {
-            [Nothing, Nothing, All]
-        }
+        A::ReleaseImage
+        | A::SeeNodes
+        | A::ManageUsers
+        | A::SendMessages
+        | A::ReadMessages
+        | A::SeePlatform
+        | A::SwitchPlatform => [Nothing, Nothing, All],
     };
     match role {
         Role::User => user,

@@ -7,12 +7,13 @@ use chassis::http::Endpoint;
 use super::document_001::{base_apps, deployed_apps, scheduled_apps};
 use super::table::{json, multipart};
 use super::{
-    apps, deployments, instances, logs, messages, nodes, operations, releases, schedules, sign_in,
-    users,
+    apps, deployments, instances, logs, messages, nodes, operations, platform, releases, schedules,
+    sign_in, users,
 };
 use crate::domain::access::Action::{
     self, ChangeInstance, Deploy, MakeRelease, ManageUsers, ReadLogs, ReadMessages, ReleaseImage,
-    SeeApps, SeeInstances, SeeNodes, SeeOperations, SendMessages, SignIn,
+    SeeApps, SeeInstances, SeeNodes, SeeOperations, SeePlatform, SendMessages, SignIn,
+    SwitchPlatform,
 };
 
 const GET: Method = Method::GET;
@@ -59,6 +60,12 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
         to(operations::show)
     }),
     Endpoint::new(GET, "/api/v1/nodes", SeeNodes, &[36], || to(nodes::list)),
+    Endpoint::new(GET, "/api/v1/platform", SeePlatform, &[22], || to(platform::show)),
+    Endpoint::new(POST, "/api/v1/platform/start", SwitchPlatform, &[21], || to(platform::start)),
+    Endpoint::new(POST, "/api/v1/platform/stop", SwitchPlatform, &[21, 26], || to(platform::stop)),
+    Endpoint::new(GET, "/api/v1/platform/operations/{request}", SeePlatform, &[21], || {
+        to(platform::operation)
+    }),
     Endpoint::new(POST, "/api/v1/messages", SendMessages, &[18], || to(messages::send)),
     Endpoint::new(GET, "/api/v1/messages/{topic}", ReadMessages, &[18], || {
         to(messages::reading::read)

@@ -7,6 +7,7 @@ mod document_001;
 mod events;
 mod logs;
 mod outages;
+mod platform;
 mod releases;
 mod replicas;
 mod roles;

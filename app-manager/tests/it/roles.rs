@@ -69,6 +69,7 @@ async fn no_get_changes_anything() {
             Action::MakeRelease,
             Action::ReleaseImage,
             Action::SendMessages,
+            Action::SwitchPlatform,
         ]
         .contains(&row.access);
         assert!(!(row.method.as_str() == "GET" && acts), "{row:?}");

@@ -1,0 +1,185 @@
+//! `/api/v1/platform`: whether the platform's services run, and starting and stopping them by messages 1 and 3.
+//!
+//! The platform initializer does it, and this service is among those that it stops: it says so and then ends.
+
+use actix_web::web::{Data, Json, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use chassis::records::{self, Stored};
+use common::id::RequestId;
+use common::message::{BootstrapperCommand, Envelope};
+use common::name::NodeName;
+use common::port::Store;
+use common::problem::Problem;
+use common::record::operation::{Operation, Outcome};
+use common::record::path;
+use common::record::platform::{PlacedService, PlatformRecord, RunningInstance, RunningService};
+use common::service::ServiceName;
+use common::topic::Topic;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::problems::ApiError;
+use super::request::request_id;
+use crate::commands::{Error, send};
+use crate::context::Context;
+use crate::domain::access::Person;
+use crate::domain::hints::hint;
+
+const CONFIRMATION: &str = "stop platform";
+
+/// What the records of the platform initializer and the lifecycle manager say.
+pub(super) async fn show(context: Data<Context>) -> Result<HttpResponse, ApiError> {
+    let store = context.ports.store.as_ref();
+    let record = records::load::<PlatformRecord>(store, &path::platform()).await?;
+    let record = record.map(|stored| stored.record);
+    let mut services = Vec::new();
+    for service in ServiceName::ALL {
+        services.extend(show_service(store, service).await?);
+    }
+    let Some(record) = record else {
+        return Ok(HttpResponse::Ok().json(json!({ "services": services })));
+    };
+    Ok(HttpResponse::Ok().json(json!({
+        "goal": record.goal,
+        "state": record.state,
+        "since": record.since,
+        "request_id": record.request,
+        "service": record.stage.map(|stage| stage.service.registry_name()),
+        "failure": record.failure,
+        "services": services,
+    })))
+}
+
+async fn show_service(
+    store: &dyn Store,
+    service: ServiceName,
+) -> Result<Option<Value>, records::Error> {
+    let placed = records::load::<PlacedService>(store, &path::placed_service(service)).await?;
+    let running = records::load::<RunningService>(store, &path::running_service(service)).await?;
+    if placed.is_none() && running.is_none() {
+        return Ok(None);
+    }
+    let instance = |one: RunningInstance| {
+        json!({
+            "node": one.node,
+            "address": one.address.to_string(),
+            "state": one.state,
+            "failure": one.failure,
+            "since": one.since,
+        })
+    };
+    let instances = running.map(|stored| stored.record.instances).unwrap_or_default();
+    let (goal, nodes): (_, Vec<NodeName>) = match placed {
+        Some(Stored { record, .. }) => (Some(record.goal), record.nodes),
+        None => (None, Vec::new()),
+    };
+    Ok(Some(json!({
+        "service": service.registry_name(),
+        "goal": goal,
+        "nodes": nodes,
+        "instances": instances.into_iter().map(instance).collect::<Vec<_>>(),
+    })))
+}
+
+/// Nothing is said about it but that it is wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Start {}
+
+pub(super) async fn start(
+    context: Data<Context>,
+    person: Person,
+    request: HttpRequest,
+    _body: Json<Start>,
+) -> Result<HttpResponse, ApiError> {
+    switch(&context, &person, &request, BootstrapperCommand::Start).await
+}
+
+/// A stop is confirmed in words.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stop {
+    confirm: String,
+}
+
+pub(super) async fn stop(
+    context: Data<Context>,
+    person: Person,
+    request: HttpRequest,
+    body: Json<Stop>,
+) -> Result<HttpResponse, ApiError> {
+    if body.confirm != CONFIRMATION {
+        let detail = "to stop the platform, send {\"confirm\": \"stop platform\"}";
+        return Err(ApiError::field("confirm", "FIELD_INVALID", detail));
+    }
+    switch(&context, &person, &request, BootstrapperCommand::Stop).await
+}
+
+async fn switch(
+    context: &Context,
+    person: &Person,
+    request: &HttpRequest,
+    command: BootstrapperCommand,
+) -> Result<HttpResponse, ApiError> {
+    let id = request_id(context, person, request)?;
+    let initializers = path::leaders(ServiceName::PlatformInitializer);
+    if context.ports.store.children(&initializers).await?.is_empty() {
+        return Err(absent());
+    }
+    let envelope = Envelope {
+        to_topic: Topic::Bootstrapper,
+        from_topic: Topic::FirstTopic,
+        request_id: id,
+        msg: command.encode(),
+    };
+    send::send(context, &envelope, None).await?;
+    tracing::info!(user = %person.name, request.id = %id, "asked for: {}", command.encode());
+    let location = format!("/api/v1/platform/operations/{id}");
+    let body = json!({ "request_id": id, "operation": location });
+    Ok(HttpResponse::Accepted().insert_header(("Location", location)).json(body))
+}
+
+fn absent() -> ApiError {
+    let detail = "no platform initializer runs: this platform is started and stopped as one";
+    let problem = Problem::new(409, "INITIALIZER_ABSENT", "Nobody could do it", detail);
+    let hint = "`avishkar up` and `avishkar down` start and end a platform of one machine";
+    ApiError::new(problem.hint(hint))
+}
+
+/// How a request to start or stop ended.
+pub(super) async fn operation(
+    context: Data<Context>,
+    request: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let store = context.ports.store.as_ref();
+    let id: RequestId = request.parse().map_err(|_| Error::RequestUnknown)?;
+    for (kind, command) in
+        [("start", BootstrapperCommand::Start), ("stop", BootstrapperCommand::Stop)]
+    {
+        let at = path::operation(id, ServiceName::PlatformInitializer, command.kind());
+        let Some(stored) = records::load::<Operation>(store, &at).await? else { continue };
+        return Ok(HttpResponse::Ok().json(view(id, kind, &stored.record)));
+    }
+    Err(Error::RequestUnknown.into())
+}
+
+fn view(id: RequestId, kind: &str, operation: &Operation) -> Value {
+    let (status, failure, details) = match &operation.outcome {
+        None => ("accepted", None, None),
+        Some(Outcome::Succeeded { details }) => ("succeeded", None, details.as_ref()),
+        Some(Outcome::Failed { failure, details }) => {
+            let (code, message) = (failure.code, &failure.message);
+            let failure = json!({ "code": code, "message": message, "hint": hint(code) });
+            ("failed", Some(failure), details.as_ref())
+        }
+        Some(Outcome::Superseded) => ("superseded", None, None),
+    };
+    json!({
+        "request_id": id,
+        "kind": kind,
+        "status": status,
+        "accepted_at": operation.accepted_at,
+        "failure": failure,
+        "details": details,
+    })
+}

@@ -1,0 +1,100 @@
+//! A start: one service after the other, each ready and registered before the next.
+
+use common::failure::{Failure, FailureCode};
+use common::record::platform::PlatformGoal;
+use common::service::ServiceName;
+
+use super::{Entry, Observed, Rules, Seen, Step};
+
+pub(super) fn next(observed: &Observed, rules: &Rules) -> Step {
+    let configured = observed.services.iter().filter(|seen| seen.is_configured);
+    let step = configured.into_iter().find_map(|seen| bring(observed, rules, seen));
+    match step {
+        None => Step::Conclude,
+        Some(Step::Wait(_) | Step::Enter(_) | Step::Register(_))
+            if observed.now >= observed.record.deadline =>
+        {
+            let message = format!("the platform did not start in time{}", slowest(observed));
+            Step::GiveUp(Failure::new(FailureCode::DeadlineExceeded, message))
+        }
+        Some(step) => step,
+    }
+}
+
+fn slowest(observed: &Observed) -> String {
+    let stage = observed.record.stage.as_ref();
+    let seen = stage.and_then(|stage| observed.seen(stage.service));
+    match seen.and_then(|seen| Some((seen.service, seen.laggard()?))) {
+        Some((service, (node, why))) => format!(": {service} on {node}: {why}"),
+        None => String::new(),
+    }
+}
+
+/// The next step for one service; none if it is as it should be.
+fn bring(observed: &Observed, rules: &Rules, seen: &Seen) -> Option<Step> {
+    let service = seen.service;
+    let nodes = match observed.place(seen, rules) {
+        Ok(nodes) => nodes,
+        Err(failure) => return Some(Step::GiveUp(failure)),
+    };
+    let is_placed = seen.placed.as_ref().is_some_and(|placed| placed.nodes == nodes);
+    if !(seen.is_wished() && is_placed) {
+        if service == ServiceName::Monitoring && !observed.is_lifecycle_led {
+            return Some(await_lifecycle_manager(observed, rules));
+        }
+        return Some(Step::Wish { service, goal: PlatformGoal::On, nodes });
+    }
+    let ready = seen.ready();
+    let is_due = observed.is_due(service, rules.ready_within);
+    let has_come = ready > 0 && (!seen.is_starting() || is_due || observed.is_past(service));
+    if !has_come {
+        return Some(if is_due {
+            Step::GiveUp(not_ready(seen, rules))
+        } else {
+            observed.stay_at(service, rules.ready_within)
+        });
+    }
+    match seen.entry {
+        Entry::Right(_) => None,
+        Entry::Absent | Entry::Wrong => Some(register(observed, rules, seen)),
+    }
+}
+
+fn await_lifecycle_manager(observed: &Observed, rules: &Rules) -> Step {
+    if observed.is_due(ServiceName::Monitoring, rules.ready_within) {
+        let message = "monitoring was not started, because no lifecycle manager leads";
+        return Step::GiveUp(Failure::new(FailureCode::DeadlineExceeded, message));
+    }
+    observed.stay_at(ServiceName::Monitoring, rules.ready_within)
+}
+
+/// Being registered may take as long again as becoming ready.
+fn register(observed: &Observed, rules: &Rules, seen: &Seen) -> Step {
+    let within = rules.ready_within.saturating_mul(2);
+    if observed.is_due(seen.service, within) {
+        return Step::GiveUp(not_registered(seen));
+    }
+    if observed.is_at(seen.service) || observed.is_past(seen.service) {
+        Step::Register(seen.service)
+    } else {
+        Step::Enter(seen.service)
+    }
+}
+
+fn not_ready(seen: &Seen, rules: &Rules) -> Failure {
+    let seconds = rules.ready_within.as_secs();
+    let message = match seen.laggard() {
+        Some((node, why)) => {
+            format!("{} on {node} was not ready within {seconds} s: {why}", seen.service)
+        }
+        None => format!("{} was not ready within {seconds} s", seen.service),
+    };
+    Failure::new(FailureCode::HealthTimeout, message)
+}
+
+fn not_registered(seen: &Seen) -> Failure {
+    let node = seen.instances().first().map(|(node, _)| format!(" on {node}")).unwrap_or_default();
+    let why = seen.refusal.as_deref().unwrap_or("the load balancer did not answer");
+    let message = format!("{}{node} could not be registered: {why}", seen.service);
+    Failure::new(FailureCode::RouteFailed, message)
+}

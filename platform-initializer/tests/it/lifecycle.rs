@@ -1,0 +1,189 @@
+//! A small lifecycle manager: it takes up wishes, and services become ready as a test says.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chassis::records::{self, Stored};
+use common::failure::{Failure, FailureCode};
+use common::id::Generation;
+use common::name::NodeName;
+use common::port::Store as _;
+use common::port::store::{Lifetime, Op};
+use common::record::leader::{Advertised, CandidateRecord};
+use common::record::platform::{
+    InstanceState, PlacedService, PlatformGoal, RunningInstance, RunningService,
+};
+use common::record::{self, path};
+use common::service::ServiceName;
+use jiff::Timestamp;
+use testkit::MemoryStore;
+use tokio::time::{Instant, sleep};
+
+const TICK: Duration = Duration::from_millis(100);
+
+pub(crate) const PLACEABLE: [ServiceName; 5] = [
+    ServiceName::AppManager,
+    ServiceName::DeploymentManager,
+    ServiceName::NodeManager,
+    ServiceName::LoadBalancer,
+    ServiceName::Monitoring,
+];
+
+/// What becomes of a service that is wished for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conduct {
+    /// Every instance is ready, and gone, after this time.
+    Works(Duration),
+    /// No instance can be started.
+    Fails,
+    /// The second instance can not be started.
+    HalfFails,
+    /// Nobody takes up the wish.
+    Lost,
+    /// It is ready at once, and does not go away.
+    Stays,
+}
+
+/// Clones are the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Lifecycle {
+    store: MemoryStore,
+    conducts: Arc<Mutex<BTreeMap<ServiceName, Conduct>>>,
+    leads: Arc<Mutex<bool>>,
+}
+
+impl Lifecycle {
+    pub(crate) fn new(store: MemoryStore) -> Self {
+        Lifecycle { store, conducts: Arc::default(), leads: Arc::new(Mutex::new(true)) }
+    }
+
+    pub(crate) fn set(&self, service: ServiceName, conduct: Conduct) {
+        self.conducts.lock().unwrap_or_else(PoisonError::into_inner).insert(service, conduct);
+    }
+
+    pub(crate) fn set_leads(&self, leads: bool) {
+        *self.leads.lock().unwrap_or_else(PoisonError::into_inner) = leads;
+    }
+
+    fn leads(&self) -> bool {
+        *self.leads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn conduct(&self, service: ServiceName) -> Conduct {
+        let conducts = self.conducts.lock().unwrap_or_else(PoisonError::into_inner);
+        conducts.get(&service).copied().unwrap_or(Conduct::Works(Duration::from_millis(100)))
+    }
+
+    /// Never ends.
+    pub(crate) async fn run(&self) {
+        let mut stands = false;
+        let mut since: BTreeMap<ServiceName, (Generation, Instant)> = BTreeMap::new();
+        loop {
+            if self.leads() && !stands {
+                self.stand().await;
+                stands = true;
+            }
+            for service in PLACEABLE {
+                self.look(service, &mut since).await;
+            }
+            sleep(TICK).await;
+        }
+    }
+
+    async fn stand(&self) {
+        let advertised = Advertised::plain("192.0.2.1:8080");
+        let op = Op::PutSequential {
+            path: path::candidate(ServiceName::LifecycleManager),
+            value: record::encode(&CandidateRecord { schema: 1, advertised }),
+            lifetime: Lifetime::Ephemeral,
+        };
+        self.store.commit(vec![op]).await.unwrap();
+    }
+
+    async fn look(
+        &self,
+        service: ServiceName,
+        since: &mut BTreeMap<ServiceName, (Generation, Instant)>,
+    ) {
+        let placed: Option<Stored<PlacedService>> =
+            records::load(&self.store, &path::placed_service(service)).await.unwrap();
+        let Some(Stored { record: placed, .. }) = placed else { return };
+        let known = since.entry(service).or_insert_with(|| (placed.generation, Instant::now()));
+        if known.0 != placed.generation {
+            *known = (placed.generation, Instant::now());
+        }
+        let at = path::running_service(service);
+        let before: Option<Stored<RunningService>> = records::load(&self.store, &at).await.unwrap();
+        let version = before.as_ref().map(|stored| stored.version);
+        let before = before.map(|stored| stored.record);
+        let conduct = self.conduct(service);
+        let Some(after) = running(&placed, before.as_ref(), conduct, known.1) else { return };
+        if before.as_ref() != Some(&after) {
+            drop(records::save(&self.store, &at, &after, version).await);
+        }
+    }
+}
+
+fn running(
+    placed: &PlacedService,
+    before: Option<&RunningService>,
+    conduct: Conduct,
+    since: Instant,
+) -> Option<RunningService> {
+    let is_on = placed.goal == PlatformGoal::On;
+    let is_over = |after: Duration| since.elapsed() >= after;
+    let state = |number: usize| match conduct {
+        Conduct::Works(after) if is_over(after) => InstanceState::Ready,
+        Conduct::Works(_) | Conduct::Lost => InstanceState::Starting,
+        Conduct::Fails => InstanceState::Failed,
+        Conduct::HalfFails if number == 1 => InstanceState::Failed,
+        Conduct::HalfFails | Conduct::Stays => InstanceState::Ready,
+    };
+    let instances = match (is_on, conduct) {
+        (_, Conduct::Lost) => return None,
+        (false, Conduct::Stays) => {
+            before.map(|before| before.instances.clone()).unwrap_or_default()
+        }
+        (false, Conduct::Works(after)) if !is_over(after) => before?.instances.clone(),
+        (false, Conduct::Works(_) | Conduct::Fails | Conduct::HalfFails) => Vec::new(),
+        (true, Conduct::Works(_) | Conduct::Fails | Conduct::HalfFails | Conduct::Stays) => {
+            let instance =
+                |(number, node): (usize, &NodeName)| instance(placed, node, state(number));
+            placed.nodes.iter().enumerate().map(instance).collect()
+        }
+    };
+    let (service, generation) = (placed.service, placed.generation);
+    Some(RunningService { schema: 1, service, generation, instances })
+}
+
+fn instance(placed: &PlacedService, node: &NodeName, state: InstanceState) -> RunningInstance {
+    let failure = (state == InstanceState::Failed)
+        .then(|| Failure::new(FailureCode::ImageUnavailable, "its image could not be fetched"));
+    RunningInstance {
+        part: placed.service.as_str().parse().unwrap(),
+        node: node.clone(),
+        address: format!("{}:{}", ip(node), port(placed.service)).parse().unwrap(),
+        internal: None,
+        state,
+        failure,
+        since: Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// `node-3` has 192.0.2.3.
+pub(crate) fn ip(node: &NodeName) -> String {
+    format!("192.0.2.{}", node.as_str().trim_start_matches("node-"))
+}
+
+pub(crate) fn port(service: ServiceName) -> u16 {
+    match service {
+        ServiceName::AppManager => 8010,
+        ServiceName::DeploymentManager => 8030,
+        ServiceName::NodeManager => 8040,
+        ServiceName::LoadBalancer => 8050,
+        ServiceName::Monitoring => 8070,
+        ServiceName::LifecycleManager => 8080,
+        ServiceName::PlatformInitializer | ServiceName::NodeAgent => 9050,
+    }
+}
