@@ -1,5 +1,7 @@
 //! What may be typed.
 
+mod bootstrap;
+mod platform;
 mod schedule;
 
 use std::net::IpAddr;
@@ -10,6 +12,8 @@ use common::name::{AppName, LegacyName, NodeName, UserName};
 use common::service::ServiceName;
 use common::topic::{Topic, TopicName};
 
+pub(crate) use self::bootstrap::{Act, Bootstrap, Described};
+pub(crate) use self::platform::{Platform, Start, Stop as StopPlatform};
 pub(crate) use self::schedule::{Schedule, Unschedule};
 
 /// A zip of code becomes a load-balanced URL on machines you own.
@@ -50,6 +54,9 @@ pub(crate) enum Command {
     Unschedule(Unschedule),
     /// List the nodes and how they are.
     Nodes,
+    /// Start or stop the platform's services as a set, or show how they are.
+    #[command(subcommand)]
+    Platform(Platform),
     /// Send to the bus, or watch it.
     #[command(subcommand)]
     Bus(Bus),
@@ -59,6 +66,9 @@ pub(crate) enum Command {
     Up(Up),
     /// End the platform that `up` runs, and everything it runs on this machine's Docker.
     Down(Down),
+    /// Bring a platform up on machines of its own, or take it away.
+    #[command(subcommand)]
+    Bootstrap(Bootstrap),
     /// Run one service of the platform in the foreground.
     Service(Service),
     /// Make the certificates and secrets of a cluster where they are missing.

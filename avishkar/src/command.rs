@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod apps;
+mod bootstrap;
 mod bus;
 mod deploy;
 mod doctor;
@@ -11,6 +12,7 @@ mod logs;
 mod naming;
 mod nodes;
 mod pack;
+mod platform;
 mod probe;
 mod scale;
 mod schedule;
@@ -46,10 +48,12 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Schedules => schedule::list(&client()?, output).await,
             Command::Unschedule(args) => schedule::remove(&client()?, &args, output).await,
             Command::Nodes => nodes::run(&client()?, output).await,
+            Command::Platform(args) => platform::run(&client()?, args, output).await,
             Command::Bus(args) => bus::run(args, client, output).await,
             Command::Doctor(args) => doctor::run(args, output).await,
             Command::Up(args) => Box::pin(up::run(args, output)).await,
             Command::Down(args) => down::run(args, output).await,
+            Command::Bootstrap(args) => Box::pin(bootstrap::run(args, output)).await,
             Command::Service(args) => service::run(args, output).await,
             Command::Setup(args) => setup::run(&args, output),
             Command::Probe { url } => probe::run(&url, output).await,

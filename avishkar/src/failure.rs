@@ -3,9 +3,11 @@
 mod obstacle;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use adapters::embedded;
+use bootstrapper::{Trouble, file};
 use chassis::http::BindError;
 use common::port::{Cause, bus, containers};
 use common::problem::Problem;
@@ -56,6 +58,12 @@ pub(crate) enum Failure {
     SignedOut,
     #[error("{}: {}", .0.code, .0.detail)]
     Refused(Box<Problem>),
+    /// A description of a platform that makes no sense.
+    #[error("{} cannot be used: {} found", .file.display(), counted(.problems.len(), "mistake"))]
+    PlatformFile { file: PathBuf, problems: Vec<file::Problem> },
+    /// Steps on machines failed.
+    #[error("{what}: {} failed", counted(.troubles.len(), "step"))]
+    Bootstrap { what: &'static str, troubles: Vec<Trouble> },
     /// The platform took the request and could not do it.
     #[error("{code}: {message}")]
     Request { code: String, message: String, hint: Option<String>, output: Vec<String> },
@@ -99,7 +107,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Failure::NobodyReads => 0,
-            Failure::Usage(_) | Failure::Typed { .. } => USAGE,
+            Failure::Usage(_) | Failure::Typed { .. } | Failure::PlatformFile { .. } => USAGE,
             Failure::Unreachable { .. } | Failure::BusUnreachable { .. } => UNREACHABLE,
             Failure::SignedOut => FORBIDDEN,
             Failure::Refused(problem) => match problem.status {
@@ -107,7 +115,7 @@ impl Failure {
                 404 => NOT_FOUND,
                 _ => 1,
             },
-            Failure::Request { .. } => FAILED,
+            Failure::Request { .. } | Failure::Bootstrap { .. } => FAILED,
             Failure::TimedOut { .. } => TIMED_OUT,
             Failure::Unfit { .. } => UNFIT,
             Failure::Obstacle { obstacle, .. } => obstacle.exit_code(),
@@ -127,6 +135,13 @@ impl Failure {
             | Failure::Engine(_)
             | Failure::Listener(_) => None,
             Failure::Unfit { hint, .. } => hint.map(str::to_owned),
+            Failure::PlatformFile { .. } => {
+                Some("config/platform.toml is the manual of this file".to_owned())
+            }
+            Failure::Bootstrap { .. } => Some(
+                "put right what is said, then do the same again: what is done is left alone"
+                    .to_owned(),
+            ),
             Failure::EdgeImage { .. } => Some("`make images` makes it".to_owned()),
             Failure::Unreachable { .. } => Some(IS_IT_RUNNING.to_owned()),
             Failure::BusUnreachable { .. } => Some(
@@ -143,6 +158,17 @@ impl Failure {
         }
     }
 
+    /// What has several causes: each for programs, and each for people.
+    fn causes(&self) -> Option<(serde_json::Value, Vec<String>)> {
+        if let Failure::PlatformFile { problems, .. } = self {
+            return Some((json!(problems), problems.iter().map(ToString::to_string).collect()));
+        }
+        if let Failure::Bootstrap { troubles, .. } = self {
+            return Some((json!(troubles), troubles.iter().map(ToString::to_string).collect()));
+        }
+        None
+    }
+
     /// The stable code that the platform gave, and the app's last lines.
     fn told(&self) -> (Option<&str>, &[String]) {
         match self {
@@ -150,7 +176,11 @@ impl Failure {
             Failure::Request { code, output, .. } => (Some(code), output),
             Failure::Obstacle { obstacle, .. } => (Some(obstacle.code()), &[]),
             Failure::Ended { code, .. } => (code.as_deref(), &[]),
+            Failure::Bootstrap { troubles, .. } => {
+                (troubles.first().map(|trouble| trouble.code), &[])
+            }
             Failure::Usage(_)
+            | Failure::PlatformFile { .. }
             | Failure::Typed { .. }
             | Failure::Unreachable { .. }
             | Failure::BusUnreachable { .. }
@@ -166,6 +196,11 @@ impl Failure {
     }
 }
 
+/// `1 step`, `2 steps`.
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Says what went wrong on standard error and gives the exit code.
 pub(crate) fn report(err: &anyhow::Error, json: bool) -> ExitCode {
     let failure = err.downcast_ref::<Failure>();
@@ -175,12 +210,17 @@ pub(crate) fn report(err: &anyhow::Error, json: bool) -> ExitCode {
     }
     let hint = failure.and_then(Failure::hint);
     let (code, output) = failure.map_or((None, &[][..]), Failure::told);
+    let (causes, lines) = failure.and_then(Failure::causes).unwrap_or_default();
+    let output = if lines.is_empty() { output } else { &lines };
     let mut stderr = std::io::stderr().lock();
     let written = if json {
         let error = format!("{err:#}");
-        let body = json!({
+        let mut body = json!({
             "error": error, "code": code, "hint": hint, "output": output, "exit_code": exit_code,
         });
+        if let (Some(body), false) = (body.as_object_mut(), causes.is_null()) {
+            body.insert("causes".to_owned(), causes);
+        }
         writeln!(stderr, "{body}")
     } else {
         let said = output.iter().try_for_each(|line| writeln!(stderr, "  | {line}"));

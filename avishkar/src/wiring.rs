@@ -2,13 +2,16 @@
 
 pub(crate) mod app_manager;
 pub(crate) mod blobs;
+pub(crate) mod bootstrapper;
 pub(crate) mod bus;
 pub(crate) mod deployment_manager;
+pub(crate) mod lifecycle_manager;
 pub(crate) mod load_balancer;
 pub(crate) mod monitoring;
 pub(crate) mod node_agent;
 pub(crate) mod node_manager;
 pub(crate) mod nodes;
+pub(crate) mod platform_initializer;
 pub(crate) mod store;
 mod within;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::port::Store;
 use common::port::store::{self, Change, Done, Lifetime, Op, Path, Version};
-use common::record::leader::{Advertised, CandidateRecord};
+use common::record::leader::{self, Advertised, CandidateRecord};
 use common::record::{self, path};
 use common::service::ServiceName;
 use futures::StreamExt as _;
@@ -115,7 +115,7 @@ impl<'a> Election<'a> {
         let sure_at = Instant::now();
         self.store.sync().await?;
         let names = self.store.children(&folder).await?;
-        let Some(first) = names.iter().min_by_key(|name| number(name)) else {
+        let Some(first) = leader::first(&names) else {
             return Err(records::Error::Changed);
         };
         if first == own.path.name() {
@@ -164,12 +164,6 @@ impl<'a> Election<'a> {
             Some(Done::Deleted | Done::Checked) | None => Err(records::Error::Changed),
         }
     }
-}
-
-/// The number that the store gave to a candidate; what has none stands last.
-fn number(name: &str) -> u64 {
-    let digits = name.rsplit_once('-').map_or(name, |(_, digits)| digits);
-    digits.parse().unwrap_or(u64::MAX)
 }
 
 /// Hints may be lost: so it is looked again anyway, once in a while.

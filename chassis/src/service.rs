@@ -33,6 +33,11 @@ pub trait Service: Send + Sync + 'static {
         false
     }
 
+    /// Paths that only the leader answers where any instance answers the others.
+    fn leader_paths(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The service's own metrics, shown at `/metrics` beside those of the process.
     fn metrics(&self) -> Registry {
         Registry::new()

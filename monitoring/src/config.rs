@@ -28,6 +28,8 @@ pub struct Raw {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawProbes {
+    /// Which services there are to look at, and how.
+    pub services: Services,
     /// How often services are looked at, and nodes.
     pub every_ms: u64,
     /// How often apps are.
@@ -46,6 +48,16 @@ pub struct RawProbes {
     pub good: usize,
     /// For how long what was never up may take to come up.
     pub grace_seconds: u64,
+}
+
+/// Which services there are to look at, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Services {
+    /// Those of document 001's registry, over plain HTTP.
+    Registry,
+    /// Those that the lifecycle manager runs, every instance, by mutual TLS.
+    Running,
 }
 
 /// `[restarts]`.
@@ -97,6 +109,7 @@ pub enum SecretSource {
 /// The service's configuration as it is meant.
 #[derive(Debug, Clone)]
 pub struct Config {
+    pub(crate) services: Services,
     pub(crate) every: Duration,
     pub(crate) apps_every: Duration,
     pub(crate) within: Duration,
@@ -124,6 +137,7 @@ impl Raw {
             return Err(problems);
         }
         Ok(Config {
+            services: probes.services,
             every: Duration::from_millis(probes.every_ms),
             apps_every: Duration::from_millis(probes.apps_every_ms),
             within: Duration::from_millis(probes.within_ms),

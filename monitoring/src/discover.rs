@@ -1,6 +1,8 @@
-//! What there is to look at: services as document 001's registry has them, nodes, apps with a route.
+//! What there is to look at: services as document 001's registry or the lifecycle manager has them, nodes, apps
+//! with a route.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use chassis::records::{self, Stored};
 use common::id::Generation;
@@ -9,9 +11,12 @@ use common::port::store::Path;
 use common::record::deployment::Deployment;
 use common::record::node::{Alive, Verdict};
 use common::record::path;
+use common::record::platform::{InstanceState, RunningService};
 use common::record::release::Release;
 use common::record::route::{Route, RouteGoal};
+use common::service::ServiceName;
 
+use crate::config::Services;
 use crate::domain::target::Target;
 use crate::shared::Shared;
 
@@ -21,12 +26,19 @@ const ROOT: &str = "/";
 /// Everything there is.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// Each with its address, as it stands in the registry.
-    pub(crate) services: BTreeMap<Target, String>,
+    pub(crate) services: BTreeMap<Target, Place>,
     /// Each with what the node manager says of it.
     pub(crate) nodes: BTreeMap<Target, Option<Verdict>>,
     /// Each with the path it is asked at.
     pub(crate) apps: BTreeMap<LegacyName, String>,
+}
+
+/// Where a service is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// As it stands in the registry.
+    Plain(String),
+    Inside(SocketAddr),
 }
 
 /// The paths at which apps are asked: they change with a deployment only.
@@ -43,15 +55,45 @@ pub(crate) struct Entry {
 }
 
 pub(crate) async fn all(shared: &Shared, paths: &mut HealthPaths) -> Result<Found, records::Error> {
-    let services = registry(shared, "/services").await?.into_iter().map(|entry| {
-        let Entry { name, instance, address } = entry;
-        (Target::Service { name, instance }, address)
-    });
-    Ok(Found {
-        services: services.collect(),
-        nodes: nodes(shared).await?,
-        apps: apps(shared, paths).await?,
-    })
+    let services = match shared.config.services {
+        Services::Registry => registered(shared).await?,
+        Services::Running => running(shared).await?,
+    };
+    Ok(Found { services, nodes: nodes(shared).await?, apps: apps(shared, paths).await? })
+}
+
+async fn registered(shared: &Shared) -> Result<BTreeMap<Target, Place>, records::Error> {
+    let entries = registry(shared, "/services").await?.into_iter();
+    let service = |Entry { name, instance, address }| {
+        (Target::Service { name, instance }, Place::Plain(address))
+    };
+    Ok(entries.map(service).collect())
+}
+
+/// What is only about to run, or about to end, need not answer.
+async fn running(shared: &Shared) -> Result<BTreeMap<Target, Place>, records::Error> {
+    let store = shared.ports.store.as_ref();
+    let mut services = BTreeMap::new();
+    for name in store.children(&path::folder("running")).await? {
+        let Ok(service) = name.parse::<ServiceName>() else { continue };
+        let at = path::running_service(service);
+        let found = records::readable(records::load::<RunningService>(store, &at).await)?;
+        let instances = found.into_iter().flat_map(|stored| stored.record.instances);
+        for instance in instances {
+            let (Some(address), Ok(name), Ok(node)) = (
+                instance.internal,
+                service.registry_name().parse(),
+                instance.node.as_str().parse(),
+            ) else {
+                continue;
+            };
+            if matches!(instance.state, InstanceState::Ready | InstanceState::Silent) {
+                let target = Target::Service { name, instance: node };
+                services.insert(target, Place::Inside(address));
+            }
+        }
+    }
+    Ok(services)
 }
 
 /// The entries below `/services` or `/apps`. Names that are none of document 001's are left out.

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream;
 use tokio::time::{Instant, timeout};
 
-use crate::discover::Found;
+use crate::discover::{Found, Place};
 use crate::domain::board::Round;
 use crate::domain::finding::{Complaint, Finding};
 use crate::domain::target::{Kind, Target};
@@ -30,8 +30,8 @@ pub(crate) enum Apps {
 
 /// One look at each target.
 pub(crate) async fn at_all(shared: &Shared, found: &Found, apps: Apps, beat: &Beat) -> Round {
-    let services = found.services.iter().map(|(target, address)| -> BoxFuture<'_, _> {
-        Box::pin(async move { (target.clone(), at_service(shared, address).await) })
+    let services = found.services.iter().map(|(target, place)| -> BoxFuture<'_, _> {
+        Box::pin(async move { (target.clone(), at_service(shared, place).await) })
     });
     let asked = found.apps.iter().filter(|_| apps == Apps::Asked);
     let asked = asked.map(|(name, path)| -> BoxFuture<'_, _> {
@@ -71,9 +71,13 @@ fn count(shared: &Shared, target: &Target, finding: Finding) {
     shared.metrics.looks.with_label_values(&[target.kind_name(), outcome]).inc();
 }
 
-async fn at_service(shared: &Shared, address: &str) -> Finding {
+async fn at_service(shared: &Shared, place: &Place) -> Finding {
     let began = Instant::now();
-    let seen = shared.ports.probes.look(address, shared.config.within).await;
+    let (probes, within) = (shared.ports.probes.as_ref(), shared.config.within);
+    let seen = match place {
+        Place::Plain(address) => probes.look(address, within).await,
+        Place::Inside(address) => probes.look_inside(*address, within).await,
+    };
     shared.metrics.looked(Kind::Service, began.elapsed());
     match seen {
         Seen::Well => Finding::Well,

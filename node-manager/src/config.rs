@@ -23,6 +23,8 @@ pub struct Raw {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawNodeManager {
+    /// Who says which nodes there are.
+    pub nodes: Source,
     /// The folder of the hourly samples.
     pub data_folder: String,
     /// How many days hourly samples are kept.
@@ -58,6 +60,16 @@ pub struct RawNode {
     pub os: String,
 }
 
+/// Who says which nodes there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// This configuration, `[[node]]`.
+    Configuration,
+    /// The lifecycle manager, by its records.
+    Store,
+}
+
 /// Where replicas of one instance go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -68,11 +80,19 @@ pub enum Strategy {
     SameNode,
 }
 
+/// Which nodes there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Nodes {
+    /// These, in the order of their names: this service writes their records.
+    Configured(Vec<Node>),
+    /// Those that have a record, whoever wrote it.
+    Stored,
+}
+
 /// The service's configuration as it is meant.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// In the order of their names.
-    pub nodes: Vec<Node>,
+    pub nodes: Nodes,
     /// The folder of the hourly samples; without one none are kept.
     pub data_folder: Option<PathBuf>,
     pub keep_samples_days: u32,
@@ -109,11 +129,18 @@ impl Raw {
             }
         }
         nodes.sort_by(|one, other| one.name.cmp(&other.name));
+        if section.nodes == Source::Store && !nodes.is_empty() {
+            let message = "names nodes, while node_manager.nodes says that the store does";
+            problems.push(Problem::new("node", message));
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
         Ok(Config {
-            nodes,
+            nodes: match section.nodes {
+                Source::Configuration => Nodes::Configured(nodes),
+                Source::Store => Nodes::Stored,
+            },
             data_folder: Some(section.data_folder.into()),
             keep_samples_days: section.keep_samples_days,
             first_port: section.first_port,
@@ -204,7 +231,7 @@ mod tests {
         let raw = Raw { node_manager: file.node_manager, node: file.node };
         let config = raw.resolve(&http).unwrap();
         assert_eq!((config.first_port, config.last_port), (20_000, 29_999));
-        assert!(config.nodes.is_empty());
+        assert_eq!(config.nodes, Nodes::Configured(Vec::new()));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod enrolment;
 mod heartbeats;
 mod http;
 mod listen;
+mod members;
 mod metrics;
 mod ports;
 mod reconcile;

@@ -1,5 +1,6 @@
 //! Listening to the nodes: one stream of samples each, opened again for ever.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::port::nodes::Agent;
@@ -26,11 +27,25 @@ pub(crate) async fn listen(shared: &Shared) {
             sleep(TICK).await;
         }
     };
-    let listening = join_all(shared.config.nodes.iter().map(|node| listen_to(shared, node)));
     tokio::select! {
         biased;
         () = ticking => {}
-        _ = listening, if !shared.config.nodes.is_empty() => {}
+        () = listen_to_members(shared) => {}
+    }
+}
+
+/// Other nodes: all are listened to anew, which takes less than it takes to be missed.
+async fn listen_to_members(shared: &Shared) {
+    let mut members = shared.members().subscribe();
+    loop {
+        let nodes = Arc::clone(&members.borrow_and_update());
+        let listening = join_all(nodes.iter().map(|node| listen_to(shared, node)));
+        tokio::select! {
+            biased;
+            // Its sender lives as long as `shared`.
+            _ = members.changed() => {}
+            _ = listening, if !nodes.is_empty() => {}
+        }
     }
 }
 

@@ -22,9 +22,8 @@ const COLLECT: usize = 500;
 pub(crate) async fn take_sample(shared: &Shared) -> io::Result<()> {
     let now = shared.ports.clock.now();
     let alerts = shared.alerts().clone();
-    let entries: Vec<Entry> = shared
-        .config
-        .nodes
+    let nodes = shared.members().all();
+    let entries: Vec<Entry> = nodes
         .iter()
         .map(|node| {
             let sample = shared.heartbeats.fresh(&node.name);

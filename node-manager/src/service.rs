@@ -38,7 +38,7 @@ impl Service {
         Service { shared: Shared::new(ports, config) }
     }
 
-    /// Writes what the configuration says, and appears in document 001's registry.
+    /// Knows the nodes, and appears in document 001's registry.
     async fn start(&self) -> Result<(), Error> {
         let shared = self.shared.as_ref();
         enrolment::enrol(shared).await?;
@@ -93,6 +93,7 @@ impl Service {
             biased;
             () = until_stop => {}
             () = listen::listen(shared) => {}
+            () = enrolment::follow(shared) => {}
             () = sampling::keep_house(shared, lifecycle) => {}
         }
     }

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::domain::liveness::Thresholds;
 use crate::domain::load::Alert;
 use crate::heartbeats::Heartbeats;
+use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::sample_log::SampleLog;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     /// The verdicts as they stand in the store; nobody else writes them.
     verdicts: Mutex<BTreeMap<NodeName, Stored<Alive>>>,
     alerts: Mutex<BTreeMap<NodeName, Alert>>,
+    members: Members,
 }
 
 impl Shared {
@@ -46,6 +48,7 @@ impl Shared {
             hold_down: config.hold_down,
         };
         let sample_log = SampleLog::new(config.data_folder.clone(), config.keep_samples_days);
+        let members = Members::new(&config.nodes);
         Arc::new(Shared {
             ports,
             config,
@@ -60,6 +63,7 @@ impl Shared {
             deposed: watch::Sender::new(false),
             verdicts: Mutex::default(),
             alerts: Mutex::default(),
+            members,
         })
     }
 
@@ -91,6 +95,11 @@ impl Shared {
 
     pub(crate) fn verdict(&self, node: &NodeName) -> Option<Stored<Alive>> {
         self.verdicts().get(node).cloned()
+    }
+
+    /// The nodes that there are.
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
     }
 
     /// The nodes that are alerted about.

@@ -20,6 +20,12 @@ pub(crate) async fn run(args: Service, output: Output) -> anyhow::Result<()> {
         ServiceName::NodeManager => start::<wiring::node_manager::File>(args, output).await,
         ServiceName::LoadBalancer => start::<wiring::load_balancer::File>(args, output).await,
         ServiceName::Monitoring => start::<wiring::monitoring::File>(args, output).await,
+        ServiceName::LifecycleManager => {
+            start::<wiring::lifecycle_manager::File>(args, output).await
+        }
+        ServiceName::PlatformInitializer => {
+            start::<wiring::platform_initializer::File>(args, output).await
+        }
         ServiceName::NodeAgent => start::<wiring::node_agent::File>(args, output).await,
     }
 }

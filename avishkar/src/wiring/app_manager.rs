@@ -1,4 +1,4 @@
-//! The app manager on a bus and a store, bundles as files and the nodes' agents.
+//! The app manager on a bus and a store, bundles as files or on nodes, and the nodes' agents.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use chassis::config::Problem;
 use chassis::service::Service;
 use chassis::system::{SystemClock, SystemEntropy};
 use chassis::{http, telemetry};
-use common::port::{Bus, Nodes, Store};
+use common::port::{Blobs, Bus, Nodes, Store};
 use common::service::ServiceName;
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,9 @@ impl Wiring for File {
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Service>> {
         let identity = nodes::identity(&frame.http, Self::SERVICE)?;
         let (store, bus) = (store::connect(&meant.zookeeper)?, bus::connect(&meant.kafka)?);
-        meant.make(store, bus, nodes::connect(&identity)?)
+        let folder = meant.config.blobs_folder();
+        let blobs = blobs::connect(meant.config.bundles, &folder, &identity, &store)?;
+        meant.make(store, bus, blobs, nodes::connect(&identity)?)
     }
 }
 
@@ -77,16 +79,17 @@ impl Meant {
         within: &Within,
         nodes: Arc<dyn Nodes>,
     ) -> anyhow::Result<Arc<dyn Service>> {
-        self.make(within.session(), within.bus(), nodes)
+        let blobs = blobs::open(&self.config.blobs_folder())?;
+        self.make(within.session(), within.bus(), blobs, nodes)
     }
 
     fn make(
         self,
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
+        blobs: Arc<dyn Blobs>,
         nodes: Arc<dyn Nodes>,
     ) -> anyhow::Result<Arc<dyn Service>> {
-        let blobs = blobs::open(&self.config.blobs_folder())?;
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         let ports = Ports { store, bus, blobs, nodes, clock, entropy };
         Ok(Arc::new(AppManager::new(ports, self.config)?))

@@ -1,4 +1,4 @@
-//! The deployment manager on a bus and a store, bundles as files, the nodes' agents and the load balancer.
+//! The deployment manager on a bus and a store, bundles as files or on nodes, the nodes' agents and the load balancer.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,11 +7,12 @@ use adapters::RoutesClient;
 use adapters::kafka::KafkaSettings;
 use adapters::zookeeper::ZooKeeperSettings;
 use anyhow::Context as _;
+use app_manager::config::BundleKeeper;
 use chassis::config::Problem;
 use chassis::service::Service;
 use chassis::system::SystemClock;
 use chassis::{http, telemetry};
-use common::port::{Bus, Nodes, Routes, Store};
+use common::port::{Nodes, Routes};
 use common::service::ServiceName;
 use deployment_manager::config::{Raw, RawBuild, RawDeployment};
 use deployment_manager::{Config, DeploymentManager, Ports};
@@ -28,7 +29,6 @@ pub(crate) struct File {
     kafka: bus::Raw,
     zookeeper: store::Raw,
     storage: RawStorage,
-    load_balancer: RawLoadBalancer,
     deployment: RawDeployment,
     build: RawBuild,
 }
@@ -37,22 +37,14 @@ pub(crate) struct File {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawStorage {
+    kind: BundleKeeper,
     blobs_folder: PathBuf,
-}
-
-/// `[load_balancer]`: where routes are asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawLoadBalancer {
-    /// `https://<name in its certificate>:<port>`.
-    url: String,
 }
 
 pub(crate) struct Meant {
     kafka: KafkaSettings,
     zookeeper: ZooKeeperSettings,
-    blobs_folder: PathBuf,
-    load_balancer: String,
+    storage: RawStorage,
     config: Config,
 }
 
@@ -68,14 +60,9 @@ impl Wiring for File {
         let zookeeper = take(self.zookeeper.resolve(), &mut problems);
         let own = Raw { deployment: self.deployment, build: self.build };
         let config = http.as_ref().and_then(|http| take(own.resolve(http), &mut problems));
-        if !self.load_balancer.url.starts_with("https://") {
-            problems.push(Problem::new("load_balancer.url", "must begin with https://"));
-        }
         match (http, kafka, zookeeper, config) {
             (Some(http), Some(kafka), Some(zookeeper), Some(config)) if problems.is_empty() => {
-                let (blobs_folder, load_balancer) =
-                    (self.storage.blobs_folder, self.load_balancer.url);
-                let meant = Meant { kafka, zookeeper, blobs_folder, load_balancer, config };
+                let meant = Meant { kafka, zookeeper, storage: self.storage, config };
                 Ok((Frame { http, telemetry: self.telemetry }, meant))
             }
             _ => Err(problems),
@@ -84,10 +71,14 @@ impl Wiring for File {
 
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Service>> {
         let identity = nodes::identity(&frame.http, Self::SERVICE)?;
-        let routes = RoutesClient::new(&meant.load_balancer, &identity.ca, &identity.client_pem());
-        let routes = Arc::new(routes.context("the load balancer's address cannot be used")?);
         let (store, bus) = (store::connect(&meant.zookeeper)?, bus::connect(&meant.kafka)?);
-        meant.make(store, bus, nodes::connect(&identity)?, routes)
+        let routes = RoutesClient::new(Arc::clone(&store), &identity.ca, &identity.client_pem());
+        let routes = Arc::new(routes.context("the load balancer cannot be asked")?);
+        let RawStorage { kind, blobs_folder } = &meant.storage;
+        let blobs = blobs::connect(*kind, blobs_folder, &identity, &store)?;
+        let nodes = nodes::connect(&identity)?;
+        let ports = Ports { bus, store, blobs, nodes, routes, clock: Arc::new(SystemClock) };
+        Ok(Arc::new(DeploymentManager::new(ports, meant.config)))
     }
 }
 
@@ -99,17 +90,8 @@ impl Meant {
         nodes: Arc<dyn Nodes>,
         routes: Arc<dyn Routes>,
     ) -> anyhow::Result<Arc<dyn Service>> {
-        self.make(within.session(), within.bus(), nodes, routes)
-    }
-
-    fn make(
-        self,
-        store: Arc<dyn Store>,
-        bus: Arc<dyn Bus>,
-        nodes: Arc<dyn Nodes>,
-        routes: Arc<dyn Routes>,
-    ) -> anyhow::Result<Arc<dyn Service>> {
-        let blobs = blobs::open(&self.blobs_folder)?;
+        let blobs = blobs::open(&self.storage.blobs_folder)?;
+        let (store, bus) = (within.session(), within.bus());
         let ports = Ports { bus, store, blobs, nodes, routes, clock: Arc::new(SystemClock) };
         Ok(Arc::new(DeploymentManager::new(ports, self.config)))
     }

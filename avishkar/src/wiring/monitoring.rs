@@ -35,24 +35,14 @@ pub(crate) struct File {
     telemetry: telemetry::Config,
     kafka: bus::Raw,
     zookeeper: store::Raw,
-    load_balancer: RawLoadBalancer,
     probes: RawProbes,
     restarts: RawRestarts,
     alerts: RawAlerts,
 }
 
-/// `[load_balancer]`: who asks apps through their front door.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawLoadBalancer {
-    /// `https://<name in its certificate>:<port>`.
-    url: String,
-}
-
 pub(crate) struct Meant {
     kafka: KafkaSettings,
     zookeeper: ZooKeeperSettings,
-    load_balancer: String,
     webhooks: Vec<RawWebhook>,
     config: Config,
 }
@@ -71,13 +61,9 @@ impl Wiring for File {
         problems.extend(wrong_urls(&webhooks));
         let own = Raw { probes: self.probes, restarts: self.restarts, alerts: self.alerts };
         let config = http.as_ref().and_then(|http| take(own.resolve(http), &mut problems));
-        let load_balancer = self.load_balancer.url;
-        if !load_balancer.starts_with("https://") {
-            problems.push(Problem::new("load_balancer.url", "must begin with https://"));
-        }
         match (http, kafka, zookeeper, config) {
             (Some(http), Some(kafka), Some(zookeeper), Some(config)) if problems.is_empty() => {
-                let meant = Meant { kafka, zookeeper, load_balancer, webhooks, config };
+                let meant = Meant { kafka, zookeeper, webhooks, config };
                 Ok((Frame { http, telemetry: self.telemetry }, meant))
             }
             _ => Err(problems),
@@ -86,10 +72,12 @@ impl Wiring for File {
 
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Running>> {
         let identity = nodes::identity(&frame.http, Self::SERVICE)?;
-        let routes = RoutesClient::new(&meant.load_balancer, &identity.ca, &identity.client_pem());
-        let routes = Arc::new(routes.context("the load balancer's address cannot be used")?);
         let (store, bus) = (store::connect(&meant.zookeeper)?, bus::connect(&meant.kafka)?);
-        meant.make(store, bus, routes)
+        let routes = RoutesClient::new(Arc::clone(&store), &identity.ca, &identity.client_pem());
+        let routes = Arc::new(routes.context("the load balancer cannot be asked")?);
+        let probes = HttpProbes::with_certificates(&identity.ca, &identity.client_pem());
+        let probes = probes.context("the certificates cannot be used")?;
+        meant.make(store, bus, routes, probes)
     }
 }
 
@@ -100,7 +88,7 @@ impl Meant {
         within: &Within,
         routes: Arc<dyn Routes>,
     ) -> anyhow::Result<Arc<dyn Running>> {
-        self.make(within.session(), within.bus(), routes)
+        self.make(within.session(), within.bus(), routes, HttpProbes::new()?)
     }
 
     fn make(
@@ -108,12 +96,13 @@ impl Meant {
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
         routes: Arc<dyn Routes>,
+        probes: HttpProbes,
     ) -> anyhow::Result<Arc<dyn Running>> {
+        let probes = Arc::new(probes);
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         let receivers =
             self.webhooks.iter().map(receiver).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
         let webhooks = Arc::new(WebhookClient::new(receivers, clock.clone())?);
-        let probes = Arc::new(HttpProbes::new()?);
         let ports = Ports { bus, store, probes, routes, webhooks, clock, entropy };
         Ok(Arc::new(Service::new(ports, self.config)))
     }

@@ -60,6 +60,10 @@ fn rows_of(service: ServiceName) -> Vec<Row> {
         ServiceName::NodeManager => rows(node_manager::ENDPOINTS, ToString::to_string),
         ServiceName::LoadBalancer => rows(load_balancer::ENDPOINTS, ToString::to_string),
         ServiceName::Monitoring => rows(monitoring::ENDPOINTS, ToString::to_string),
+        ServiceName::LifecycleManager => rows(lifecycle_manager::ENDPOINTS, ToString::to_string),
+        ServiceName::PlatformInitializer => {
+            rows(platform_initializer::ENDPOINTS, ToString::to_string)
+        }
         ServiceName::NodeAgent => rows(node_agent::ENDPOINTS, ToString::to_string),
     }
 }

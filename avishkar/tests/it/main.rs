@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up should say where")]
 
 mod api_map;
+mod bootstrap;
 mod bus;
 mod doctor;
 mod fake_platform;

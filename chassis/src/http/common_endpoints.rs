@@ -25,6 +25,7 @@ pub(super) struct About {
     pub(super) log_file: Option<PathBuf>,
     pub(super) metrics: Registry,
     pub(super) any_instance_answers: bool,
+    pub(super) leader_paths: &'static [&'static str],
 }
 
 const GET: Method = Method::GET;

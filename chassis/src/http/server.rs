@@ -11,6 +11,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
+use common::service::ServiceName;
 
 use super::access::{self, Callers};
 use super::common_endpoints::{self, About};
@@ -60,6 +61,7 @@ pub fn bind(
         log_file,
         metrics: service.metrics(),
         any_instance_answers: service.any_instance_answers(),
+        leader_paths: service.leader_paths(),
     });
     let mut listeners = Listeners { servers: Vec::new(), plain: None, internal: None };
     if let Some(address) = config.address {
@@ -118,7 +120,9 @@ fn internal(
 ) -> Result<(Server, Option<SocketAddr>), Error> {
     let identity = tls::Identity::load(&config.pki, service.name()).map_err(Error::Tls)?;
     let tls = identity.server_config().map_err(Error::Tls)?;
-    let callers = Data::new(Callers(service.internal_callers()));
+    // Monitoring looks at every service; its own rows say what else it may ask.
+    let looks = [ServiceName::Monitoring];
+    let callers = Data::new(Callers(service.internal_callers().into_iter().chain(looks).collect()));
     let (service, about) = (Arc::clone(service), Arc::clone(about));
     let server = HttpServer::new(move || {
         let service = Arc::clone(&service);

@@ -31,7 +31,8 @@ fn leaders_url(request: &ServiceRequest) -> Option<String> {
     let about = request.app_data::<Data<Arc<About>>>()?;
     let Role::StandsBy { leader: Some(leader) } = about.lifecycle.role() else { return None };
     let is_common = common_endpoints::ENDPOINTS.iter().any(|row| row.path == request.path());
-    if is_common || about.any_instance_answers {
+    let is_leaders = about.leader_paths.contains(&request.path());
+    if is_common || (about.any_instance_answers && !is_leaders) {
         return None;
     }
     let is_internal = request.app_config().secure();

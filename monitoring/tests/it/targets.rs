@@ -6,7 +6,9 @@ use common::message::LifecycleCommand;
 use common::port::Store as _;
 use common::port::store::Op;
 use common::record::path;
+use common::service::ServiceName;
 use common::topic::Topic;
+use monitoring::config::Services;
 use serde_json::Value;
 use testkit::probes::Service as Probed;
 use testkit::routes::Health;
@@ -279,4 +281,31 @@ async fn incidents_are_kept_for_a_week() {
             until(async || world.records("incidents").is_empty()).await;
         })
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_lifecycle_manager_runs_is_looked_at_inside_and_the_registry_is_not() {
+    let mut world = World::new();
+    world.services = Services::Running;
+    world.node("node-1", "live");
+    let running = [
+        (ServiceName::AppManager, "192.0.2.11:9010"),
+        (ServiceName::DeploymentManager, "192.0.2.11:9030"),
+        (ServiceName::NodeManager, "192.0.2.11:9040"),
+        (ServiceName::LoadBalancer, "192.0.2.11:9051"),
+    ];
+    for (service, address) in running {
+        world.runs(service, address);
+    }
+    // Nobody answers there: it would be down.
+    world.service("strange");
+    world.dies("strange");
+    world
+        .during(async {
+            world.until_verdict("service", "load_balancer", "up").await;
+            world.probes.take_away("192.0.2.11:9051");
+            until(async || !world.restarted().is_empty()).await;
+        })
+        .await;
+    assert_eq!(world.restarted(), ["restart service$load_balancer"]);
 }

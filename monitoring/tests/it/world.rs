@@ -13,8 +13,9 @@ use common::port::edge::Upstream;
 use common::port::routes::{Routes as _, WantedRoute};
 use common::port::store::Path;
 use common::record::{self, path};
+use common::service::ServiceName;
 use common::topic::Topic;
-use monitoring::config::{Raw, RawAlerts, RawProbes, RawRestarts, RawWebhook};
+use monitoring::config::{Raw, RawAlerts, RawProbes, RawRestarts, RawWebhook, Services};
 use monitoring::{Config, Ports, Service};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -46,6 +47,7 @@ pub(crate) struct World {
     pub(crate) webhooks: MemoryWebhooks,
     pub(crate) seed: u64,
     pub(crate) receivers: Vec<&'static str>,
+    pub(crate) services: Services,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +70,7 @@ impl World {
             webhooks: MemoryWebhooks::new(),
             seed: 1,
             receivers: Vec::new(),
+            services: Services::Registry,
         }
     }
 
@@ -85,6 +88,19 @@ impl World {
             world.node(node, "live");
         }
         world
+    }
+
+    /// An instance that the lifecycle manager runs, and that is well; its address inside.
+    pub(crate) fn runs(&self, service: ServiceName, address: &str) {
+        let part = service.as_str();
+        let record = json!({
+            "schema": 1, "service": service, "generation": 1, "instances": [{
+                "part": part, "node": "node-1", "address": "127.0.0.1:1", "internal": address,
+                "state": "ready", "since": "2026-01-01T00:00:00Z",
+            }],
+        });
+        self.store.seed(&path::running_service(service), record::encode(&record));
+        self.probes.put(address, Probed::Well);
     }
 
     /// A service that is registered and well; its address.
@@ -166,7 +182,8 @@ impl World {
     fn config(&self, port: u16) -> Config {
         let defaults = include_str!("../../../config/monitoring.toml");
         let file = chassis::config::read(defaults, &Sources::default()).unwrap();
-        let File { mut http, probes, restarts, mut alerts } = file;
+        let File { mut http, mut probes, restarts, mut alerts } = file;
+        probes.services = self.services;
         http.advertised = format!("192.0.2.1:{port}");
         let webhook = |name: &&str| RawWebhook {
             name: (*name).to_owned(),

@@ -63,8 +63,7 @@ pub(super) async fn deploy_node(
     Ok(Json(match choose(&candidates, &needs, shared.config.placement) {
         Err(unplaced) => nobody(unplaced.failure().code.as_str()),
         Ok(chosen) => {
-            let node = shared.config.nodes.iter().find(|node| node.name == chosen.node);
-            let node = node.ok_or_else(Refusal::internal)?;
+            let node = shared.members().find(&chosen.node).ok_or_else(Refusal::internal)?;
             DeployNode {
                 node_id: node.name.to_string(),
                 node_name: node.name.to_string(),
@@ -95,7 +94,8 @@ pub(super) struct NodeHealth {
 
 pub(super) async fn all_nodes_health(shared: Data<Shared>) -> Json<Vec<NodeHealth>> {
     let alerts = shared.alerts().clone();
-    let health = shared.config.nodes.iter().map(|node| {
+    let nodes = shared.members().all();
+    let health = nodes.iter().map(|node| {
         let used = shared.heartbeats.fresh(&node.name).map(|sample| sample.node);
         let verdict = shared.verdict(&node.name).map(|stored| stored.record);
         let state = match (alerts.get(&node.name), verdict) {

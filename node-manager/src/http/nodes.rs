@@ -35,7 +35,8 @@ pub(super) struct Node {
 
 pub(super) async fn list(shared: Data<Shared>) -> Json<Vec<Node>> {
     let alerts = shared.alerts().clone();
-    let nodes = shared.config.nodes.iter().map(|node| {
+    let nodes = shared.members().all();
+    let nodes = nodes.iter().map(|node| {
         let alive = shared.verdict(&node.name).map(|stored| stored.record);
         let sample = shared.heartbeats.fresh(&node.name);
         Node {
@@ -68,7 +69,7 @@ pub(super) async fn samples(
     query: Query<SamplesQuery>,
 ) -> Result<Json<Vec<Entry>>, Refusal> {
     let node = node.into_inner();
-    if !shared.config.nodes.iter().any(|known| known.name == node) {
+    if shared.members().find(&node).is_none() {
         return Err(node_unknown(&node));
     }
     let yesterday = || {

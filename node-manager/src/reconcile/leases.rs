@@ -38,7 +38,7 @@ impl Reconcile for Leases<'_> {
     type Error = Error;
 
     async fn keys(&self) -> Result<Vec<NodeName>, Error> {
-        Ok(self.0.config.nodes.iter().map(|node| node.name.clone()).collect())
+        Ok(self.0.members().names())
     }
 
     async fn reconcile(&self, node: &NodeName) -> Result<Outcome, Error> {

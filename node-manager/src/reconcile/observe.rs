@@ -25,8 +25,9 @@ pub(crate) async fn candidates(
     };
     let placed = deployment.as_ref().map(Placed::of).unwrap_or_default();
     let mut limits = BTreeMap::new();
-    let mut candidates = Vec::with_capacity(shared.config.nodes.len());
-    for node in &shared.config.nodes {
+    let nodes = shared.members().all();
+    let mut candidates = Vec::with_capacity(nodes.len());
+    for node in nodes.iter() {
         candidates.push(candidate(shared, node, instance, &placed, &mut limits).await?);
     }
     Ok(candidates)

@@ -106,8 +106,7 @@ impl Placements<'_> {
     }
 
     async fn place(&self, asked: &Stored<Placement>, chosen: &Chosen) -> Result<(), Error> {
-        let nodes = &self.0.config.nodes;
-        let Some(node) = nodes.iter().find(|node| node.name == chosen.node) else {
+        let Some(node) = self.0.members().find(&chosen.node) else {
             return Err(records::Error::Changed.into());
         };
         let choice = NodeChoice {

@@ -27,10 +27,13 @@ impl Reconcile for Verdicts<'_> {
     type Error = Error;
 
     async fn keys(&self) -> Result<Vec<NodeName>, Error> {
-        Ok(self.0.config.nodes.iter().map(|node| node.name.clone()).collect())
+        Ok(self.0.members().names())
     }
 
     async fn reconcile(&self, node: &NodeName) -> Result<Outcome, Error> {
+        if self.0.members().find(node).is_none() {
+            return Ok(Outcome::Settled);
+        }
         self.look_at_load(node);
         let before = self.before(node).await?;
         let heard = self.0.heartbeats.heard(node);

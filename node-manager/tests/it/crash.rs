@@ -32,7 +32,7 @@ fn assert_sound(world: &World, requests: impl IntoIterator<Item = u128>) {
     }
     assert!(ids.values().all(|ids| ids.len() == 1), "a repeat carries the same message id");
     let mut held = BTreeMap::new();
-    for node in &world.config.nodes {
+    for node in &world.members {
         for (port, lease) in world.leases(&node.name) {
             let before = held.insert(lease.request, (node.name.clone(), port));
             assert_eq!(before, None, "{} holds two ports", lease.request);
@@ -194,7 +194,7 @@ proptest! {
             .unwrap();
         runtime.block_on(async {
             let world = World::with_nodes(3);
-            for node in &world.config.nodes {
+            for node in &world.members {
                 world.nodes.set_use(&node.name, roomy());
             }
             let mut asked = 0;

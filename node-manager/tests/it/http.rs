@@ -64,7 +64,7 @@ fn used(cpu_percent: f64, memory_percent: f64) -> NodeUse {
 /// Runs a node manager until all its nodes are live, and then the story.
 async fn with_live_nodes<T>(world: &World, service: &Service, story: impl Future<Output = T>) -> T {
     run(service, async {
-        for node in &world.config.nodes {
+        for node in &world.members {
             world.until_verdict(&node.name, Verdict::Live).await;
         }
         story.await

@@ -6,6 +6,7 @@ use chassis::lifecycle::Lifecycle;
 use chassis::service::Service as _;
 use common::record::node::{Alive, Node, Verdict};
 use common::record::path;
+use node_manager::config::Nodes;
 use testkit::nodes::Reach;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -150,10 +151,10 @@ async fn nodes_are_enrolled_as_configured_and_dismissed_when_they_no_longer_are(
         .during(async {
             world.until_verdict(&gone, Verdict::Live).await;
             let node: Node = world.read(&path::node(&gone)).unwrap();
-            assert_eq!(node, world.config.nodes[1]);
+            assert_eq!(node, world.members[1]);
         })
         .await;
-    world.config.nodes.truncate(1);
+    world.members.truncate(1);
     world
         .during(async {
             until(async || world.read::<Node>(&path::node(&gone)).is_none()).await;
@@ -186,4 +187,26 @@ async fn a_node_manager_ends_when_another_one_leads() {
     let both = async { futures::join!(running, story) };
     let (ended, ()) = timeout(Duration::from_mins(10), both).await.expect("the old one ends");
     assert!(ended.contains("another"), "{ended}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_store_says_which_nodes_there_are_they_come_and_go_with_their_records() {
+    let mut world = World::with_nodes(2);
+    world.config.nodes = Nodes::Stored;
+    let (first, second) = (world.members[0].clone(), world.members[1].clone());
+    world.write(&path::node(&first.name), &first);
+    world
+        .during(async {
+            world.until_verdict(&first.name, Verdict::Live).await;
+            assert_eq!(world.verdict(&second.name), None);
+            world.write(&path::node(&second.name), &second);
+            world.until_verdict(&second.name, Verdict::Live).await;
+            world.remove(&path::node(&first.name)).await;
+            world.until_verdict(&first.name, Verdict::Dead).await;
+            world.ask(1, "shop").await;
+            assert_eq!(world.choice(1).await.name, second.name);
+            world.write(&path::node(&first.name), &first);
+            world.until_verdict(&first.name, Verdict::Live).await;
+        })
+        .await;
 }

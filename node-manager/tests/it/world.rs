@@ -12,12 +12,12 @@ use common::name::{LegacyName, NodeName};
 use common::port::bus::{Bus as _, Record};
 use common::port::container::Limits;
 use common::port::nodes::Agent;
-use common::port::store::Path;
+use common::port::store::{Op, Path, Store as _};
 use common::record::leader::Advertised;
 use common::record::node::{Alive, Node, PortLease, Verdict};
 use common::record::{self, path};
 use common::topic::Topic;
-use node_manager::config::Strategy;
+use node_manager::config::{Nodes, Strategy};
 use node_manager::{Config, Ports, Service};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) bus: MemoryBus,
     pub(crate) store: MemoryStore,
     pub(crate) nodes: MemoryNodes,
+    /// The nodes that are configured.
+    pub(crate) members: Vec<Node>,
     pub(crate) config: Config,
     _folder: tempfile::TempDir,
 }
@@ -44,10 +46,12 @@ impl World {
         let nodes = MemoryNodes::new(clock.clone());
         let agents = (1..=count).map(|number| nodes.add(&format!("node-{number}")));
         let folder = tempfile::tempdir().unwrap();
+        let members: Vec<Node> = agents.map(node).collect();
         let world = World {
             bus: MemoryBus::new(clock.clone()).with_topics(),
             store: MemoryStore::new(),
-            config: config(agents.map(node).collect(), folder.path().join("data")),
+            config: config(folder.path().join("data")),
+            members,
             clock,
             nodes,
             _folder: folder,
@@ -91,7 +95,11 @@ impl World {
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(1)),
         };
-        Service::new(ports, self.config.clone())
+        let mut config = self.config.clone();
+        if let Nodes::Configured(configured) = &mut config.nodes {
+            configured.clone_from(&self.members);
+        }
+        Service::new(ports, config)
     }
 
     /// Runs a node manager for as long as the story takes; then it crashes.
@@ -167,6 +175,13 @@ impl World {
     pub(crate) fn write<T: Serialize>(&self, at: &Path, record: &T) {
         self.store.seed(at, record::encode(record));
     }
+
+    /// Somebody else takes a record away.
+    pub(crate) async fn remove(&self, at: &Path) {
+        let entry = self.store.get(at).await.unwrap().unwrap();
+        let delete = Op::Delete { path: at.clone(), version: entry.version };
+        self.store.commit(vec![delete]).await.unwrap();
+    }
 }
 
 /// Runs the service for as long as the story takes; then it crashes.
@@ -210,9 +225,9 @@ fn node(agent: Agent) -> Node {
     }
 }
 
-fn config(nodes: Vec<Node>, data_folder: std::path::PathBuf) -> Config {
+fn config(data_folder: std::path::PathBuf) -> Config {
     Config {
-        nodes,
+        nodes: Nodes::Configured(Vec::new()),
         data_folder: Some(data_folder),
         keep_samples_days: 7,
         first_port: 20_000,
