@@ -12,6 +12,7 @@ mod deploy;
 mod durable;
 mod engine;
 mod figure;
+mod fleet;
 mod http;
 mod idle;
 mod kernel;
@@ -45,6 +46,9 @@ struct Arguments {
     /// `host:port` of the ZooKeeper that `store` is measured beside.
     #[arg(long, default_value = "127.0.0.1:2181")]
     zookeeper: String,
+    /// How often everything of `fleet` is tried.
+    #[arg(long, default_value_t = 10)]
+    trials: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -63,6 +67,8 @@ enum Measurement {
     Store,
     /// The platform in one process. Only where it is asked for: the cluster must not run.
     Single,
+    /// What follows the death of machines, leaders and services. Only where it is asked for: it needs `make fleet`.
+    Fleet,
 }
 
 impl Measurement {
@@ -82,7 +88,9 @@ impl Measurement {
             | Measurement::Deploy
             | Measurement::Throughput
             | Measurement::Registrations => true,
-            Measurement::Bus | Measurement::Store | Measurement::Single => false,
+            Measurement::Bus | Measurement::Store | Measurement::Single | Measurement::Fleet => {
+                false
+            }
         }
     }
 
@@ -91,6 +99,7 @@ impl Measurement {
             Measurement::Bus => Ok(vec![bus::measure(&arguments.kafka).await?]),
             Measurement::Store => Ok(vec![store::measure(&arguments.zookeeper).await?]),
             Measurement::Single => single::measure().await,
+            Measurement::Fleet => fleet::measure(arguments.trials).await,
             Measurement::Idle => idle::measure().await,
             Measurement::Deploy => Ok(vec![deploy::measure().await?]),
             Measurement::Throughput => throughput::measure(&Stage::set_up().await?).await,
@@ -148,6 +157,7 @@ async fn take(measurement: Measurement, arguments: &Arguments) -> anyhow::Result
         Measurement::Store => store::clear(&arguments.zookeeper).await,
         // It is ended with its measurement, whatever happened.
         Measurement::Single => Ok(()),
+        Measurement::Fleet => fleet::clear().await,
         Measurement::Idle
         | Measurement::Deploy
         | Measurement::Throughput

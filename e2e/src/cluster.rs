@@ -10,11 +10,12 @@ use crate::wait;
 /// The nodes of the cluster.
 pub const NODES: [&str; 2] = ["node-1", "node-2"];
 /// The platform's services that listen on loopback, with their ports.
-pub const SERVICES: [(&str, u16); 4] = [
+pub const SERVICES: [(&str, u16); 5] = [
     ("app-manager", 8010),
     ("deployment-manager", 8030),
     ("node-manager", 8040),
     ("load-balancer", 8050),
+    ("monitoring", 8070),
 ];
 
 /// Kills a service as `kill -9` would.
@@ -58,6 +59,14 @@ pub async fn restart_agent(node: &str, within: Duration) -> anyhow::Result<()> {
 /// The process of a node's agent.
 async fn agent_of(node: &str) -> anyhow::Result<String> {
     Ok(exec(node, &["pidof", "avishkar"]).await?.trim().to_owned())
+}
+
+/// How often the engine has started the service again by itself, and its last words.
+pub async fn restarts(service: &str) -> anyhow::Result<(u64, String)> {
+    let id = container_of(service).await?;
+    let count = docker(&["inspect", "-f", "{{.RestartCount}}", &id]).await?;
+    let words = docker(&["logs", "--tail", "20", &id]).await?;
+    Ok((count.trim().parse()?, words))
 }
 
 /// Waits until every service says it is ready.

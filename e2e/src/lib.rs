@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod corpus;
 pub mod dead_letters;
 pub mod docker;
+pub mod fleet;
 pub mod foreign;
 pub mod history;
 pub mod load;

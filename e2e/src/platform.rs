@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use crate::cluster;
 
-/// The app manager's plain listener.
+/// The app manager's plain listener, in the cluster and in one process.
 pub const SERVER: &str = "http://127.0.0.1:8010";
 const COMMAND_WITHIN: Duration = Duration::from_mins(12);
 const PASSWORD: &str = "correct horse battery staple";
@@ -23,6 +23,7 @@ const PASSWORD: &str = "correct horse battery staple";
 pub struct User {
     home: TempDir,
     http: reqwest::Client,
+    server: String,
     token: String,
 }
 
@@ -41,7 +42,7 @@ impl User {
         let home = tempfile::tempdir()?;
         let own = home.path().join("password");
         std::fs::write(&own, PASSWORD)?;
-        let mut user = User { home, http: reqwest::Client::new(), token: String::new() };
+        let mut user = User::nobody(home, SERVER);
         let mut refusal = String::new();
         for password in [noted_password(), Some(own.clone())].into_iter().flatten() {
             let signed_in = user.sign_in(&password, None).await?;
@@ -63,11 +64,30 @@ impl User {
         let home = tempfile::tempdir()?;
         let own = home.path().join("password");
         std::fs::write(&own, PASSWORD)?;
-        let mut user = User { home, http: reqwest::Client::new(), token: String::new() };
-        let made = user.sign_in(&own, Some(one_time_token)).await?;
-        ensure!(made.code == 0, "no admin could be made: {}", made.stderr);
+        Self::with(home, SERVER, &own, Some(one_time_token)).await
+    }
+
+    /// The admin of a platform elsewhere, by the password in this file.
+    pub async fn admin_of(server: &str, password: &Path) -> anyhow::Result<Self> {
+        Self::with(tempfile::tempdir()?, server, password, None).await
+    }
+
+    async fn with(
+        home: TempDir,
+        server: &str,
+        password: &Path,
+        one_time_token: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        let mut user = User::nobody(home, server);
+        let signed_in = user.sign_in(password, one_time_token).await?;
+        ensure!(signed_in.code == 0, "no admin could sign in: {}", signed_in.stderr);
         user.token = user.noted_token()?;
         Ok(user)
+    }
+
+    fn nobody(home: TempDir, server: &str) -> Self {
+        let (http, server) = (reqwest::Client::new(), server.to_owned());
+        User { home, http, server, token: String::new() }
     }
 
     async fn sign_in(&self, password: &Path, one_time_token: Option<&Path>) -> anyhow::Result<Ran> {
@@ -92,7 +112,7 @@ impl User {
     pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<Ran> {
         let mut command = Command::new(binary()?);
         command.arg("--json").args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-        command.env("XDG_CONFIG_HOME", self.home.path()).env("AVISHKAR_SERVER", SERVER);
+        command.env("XDG_CONFIG_HOME", self.home.path()).env("AVISHKAR_SERVER", &self.server);
         let output = tokio::time::timeout(COMMAND_WITHIN, command.output())
             .await
             .with_context(|| format!("{arguments:?} took too long"))??;
@@ -121,7 +141,7 @@ impl User {
 
     /// A request with this user's token.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{SERVER}{path}")).bearer_auth(&self.token)
+        self.http.request(method, format!("{}{path}", self.server)).bearer_auth(&self.token)
     }
 }
 

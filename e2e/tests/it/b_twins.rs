@@ -24,8 +24,12 @@ async fn a_standby_takes_over_from_a_leader_that_is_killed_and_gives_way_to_nobo
     let (service, port) = ("node-manager", 8040);
     let own = format!("127.0.0.1:{port}");
     wait::until("the first leads", SOON, async || leads(&own).await).await.unwrap();
+    let (before, _) = cluster::restarts(service).await.unwrap();
     let twin = Twin::start(service, port, SOON).await.unwrap();
     twin.stands_by().await.unwrap();
+    let (after, words) = cluster::restarts(service).await.unwrap();
+    assert_eq!(after, before, "the leader ended when its twin started: {words}");
+    leads(&own).await.unwrap();
 
     cluster::kill(service).await.unwrap();
     wait::until("the twin leads", TAKEN_OVER_WITHIN, async || twin.leads().await).await.unwrap();
@@ -54,7 +58,11 @@ async fn a_leader_that_hung_for_longer_than_its_session_changes_nothing_any_more
     user.deploy(&sample("hello"), "hung", 2).await.unwrap();
     let (service, port) = ("deployment-manager", 8030);
     let own = format!("127.0.0.1:{port}");
+    wait::until("the first leads", SOON, async || leads(&own).await).await.unwrap();
+    let (before, _) = cluster::restarts(service).await.unwrap();
     let twin = Twin::start(service, port, SOON).await.unwrap();
+    let (after, words) = cluster::restarts(service).await.unwrap();
+    assert_eq!(after, before, "the leader ended when its twin started: {words}");
 
     docker(&["pause", &container_of(service).await.unwrap()]).await.unwrap();
     wait::until("the twin leads", TAKEN_OVER_WITHIN, async || twin.leads().await).await.unwrap();

@@ -25,6 +25,7 @@ mod e_kills;
 mod f_stores_lost;
 mod g_nothing_left;
 mod h_single;
+mod i_fleet;
 
 use std::env;
 use std::time::Duration;

@@ -1,0 +1,147 @@
+//! The fleet as `make fleet` makes it: its machines, what runs on them, and how to hurt them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use crate::docker::docker;
+use crate::platform::{User, state_folder};
+use crate::wait;
+
+/// The services of a started platform with the ports of their plain listeners, which only their machine reaches.
+pub const SERVICES: [(&str, u16); 7] = [
+    ("app-manager", 8010),
+    ("deployment-manager", 8030),
+    ("node-manager", 8040),
+    ("load-balancer", 8050),
+    ("monitoring", 8070),
+    ("lifecycle-manager", 8080),
+    ("platform-initializer", 9050),
+];
+
+/// Machines in containers of this computer's engine.
+#[derive(Debug)]
+pub struct Fleet {
+    /// Sorted by name.
+    pub machines: Vec<Machine>,
+}
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    pub name: String,
+    /// The container that it is.
+    container: String,
+    pub address: String,
+}
+
+impl Fleet {
+    /// The machines that there are, running or not.
+    pub async fn find() -> anyhow::Result<Self> {
+        let label = "label=avishkar.platform=machine";
+        let ids = docker(&["ps", "-a", "-q", "--filter", label]).await?;
+        let mut machines = Vec::new();
+        for id in ids.lines() {
+            let format = "{{index .Config.Labels \"avishkar.machine.name\"}} {{index .Config.Labels \"avishkar.machine.address\"}}";
+            let said = docker(&["inspect", "-f", format, id]).await?;
+            let (name, address) = said.trim().split_once(' ').context("a machine has labels")?;
+            let (name, address) = (name.to_owned(), address.to_owned());
+            machines.push(Machine { name, container: id.to_owned(), address });
+        }
+        machines.sort_by(|one, other| one.name.cmp(&other.name));
+        ensure!(!machines.is_empty(), "there is no fleet: make fleet");
+        Ok(Fleet { machines })
+    }
+
+    pub fn machine(&self, name: &str) -> anyhow::Result<&Machine> {
+        let found = self.machines.iter().find(|machine| machine.name == name);
+        found.with_context(|| format!("the fleet has no machine {name}"))
+    }
+
+    /// The admin that `make fleet` made, at an app manager that answers.
+    pub async fn admin(&self, within: Duration) -> anyhow::Result<User> {
+        let password = password().context("there is no folder of this user's state")?;
+        wait::until("an app manager answers", within, async || {
+            let mut why = anyhow::anyhow!("there is no machine");
+            for machine in &self.machines {
+                let server = format!("http://{}:8010", machine.address);
+                match User::admin_of(&server, &password).await {
+                    Ok(user) => return Ok(user),
+                    Err(err) => why = err,
+                }
+            }
+            Err(why)
+        })
+        .await
+    }
+
+    /// The machine on which the leader of a service is.
+    pub async fn leader(&self, service: &str) -> anyhow::Result<&Machine> {
+        let port = SERVICES.iter().find(|(name, _)| *name == service).context("no such service")?;
+        for machine in &self.machines {
+            if machine.leads(port.1).await.unwrap_or(false) {
+                return Ok(machine);
+            }
+        }
+        anyhow::bail!("nobody leads {service}")
+    }
+
+    /// Waits until every service has a leader that is ready.
+    pub async fn ready(&self, within: Duration) -> anyhow::Result<()> {
+        for (service, _) in SERVICES {
+            wait::until(service, within, async || self.leader(service).await.map(drop)).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Machine {
+    /// As if its plug were pulled.
+    pub async fn power_off(&self) -> anyhow::Result<()> {
+        docker(&["kill", "-s", "KILL", &self.container]).await.map(drop)
+    }
+
+    pub async fn power_on(&self) -> anyhow::Result<()> {
+        docker(&["start", &self.container]).await.map(drop)
+    }
+
+    /// Runs a command on it, by an argument vector.
+    pub async fn exec(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut all = vec!["exec", self.container.as_str()];
+        all.extend(arguments);
+        docker(&all).await
+    }
+
+    /// The container of a part of the platform on it, if it is there.
+    pub async fn part(&self, name: &str) -> anyhow::Result<Option<String>> {
+        let label = format!("label=avishkar.part={name}");
+        let found = self.exec(&["docker", "ps", "-a", "-q", "--filter", &label]).await?;
+        Ok(found.lines().next().map(str::to_owned))
+    }
+
+    /// When a part was started last.
+    pub async fn started(&self, name: &str) -> anyhow::Result<String> {
+        let part = self.part(name).await?;
+        let part = part.with_context(|| format!("there is no {name} on {}", self.name))?;
+        self.exec(&["docker", "inspect", "-f", "{{.Id}} {{.State.StartedAt}}", &part]).await
+    }
+
+    /// Does this to a part, with its own engine: `kill`, `pause`, `unpause`.
+    pub async fn hurt(&self, verb: &str, name: &str) -> anyhow::Result<()> {
+        let part = self.part(name).await?;
+        let part = part.with_context(|| format!("there is no {name} on {}", self.name))?;
+        self.exec(&["docker", verb, &part]).await.map(drop)
+    }
+
+    async fn leads(&self, port: u16) -> anyhow::Result<bool> {
+        let url = format!("http://127.0.0.1:{port}/readyz?verbose");
+        let said = self.exec(&["curl", "-s", "-f", "-m", "2", &url]).await?;
+        Ok(!said.contains("standing by"))
+    }
+}
+
+/// Where `make fleet` noted the first admin's password.
+fn password() -> Option<PathBuf> {
+    Some(state_folder()?.join("fleet").join("admin-password"))
+}
