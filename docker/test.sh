@@ -57,8 +57,9 @@ export AVISHKAR_TEST_KAFKA=127.0.0.1:9092 AVISHKAR_TEST_ZOOKEEPER=127.0.0.1:2181
 export AVISHKAR_TEST_AZURITE=127.0.0.1:10000 AVISHKAR_TEST_S3=127.0.0.1:4568
 export AVISHKAR_TEST_DOCKER=1 AVISHKAR_TEST_CLUSTER=1
 # One at a time: the suites share one Kafka and one ZooKeeper, and the tests of the platform kill them in turn.
+# The fleet is tried on a fleet: `make fleet`, then `cargo test -p e2e i_fleet::`.
 say "cargo test: all crates, contract suites on real servers, the composed platform"
-cargo test --workspace -- --test-threads=1 --skip h_single::
+cargo test --workspace -- --test-threads=1 --skip h_single:: --skip i_fleet::
 docker/cluster.sh down
 # The same machine cannot be both: a platform of one process has the ports that the cluster had.
 say "cargo test: the platform in one process"

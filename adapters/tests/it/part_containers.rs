@@ -138,7 +138,8 @@ impl World for Parts<'_> {
 
     fn fresh_name(&self) -> PartName {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name: PartName = format!("test-{}-{number}", std::process::id()).parse().unwrap();
+        // Never the name of an app: images are cleared up by both.
+        let name: PartName = format!("part-{}-{number}", std::process::id()).parse().unwrap();
         self.names.lock().unwrap().push(name.clone());
         name
     }
