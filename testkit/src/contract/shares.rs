@@ -39,6 +39,12 @@ pub trait World {
 
     async fn remove(&self, path: &str);
 
+    /// Whether its server replaces a file as a whole. One that writes over what is being read mixes the two itself,
+    /// which nobody who reads can see.
+    fn replaces_whole_files(&self) -> bool {
+        true
+    }
+
     /// Puts a file into a folder under a name as somebody hostile would; says whether the share keeps such names.
     async fn plant(&self, folder: &Folder, name: &[u8]) -> bool;
 }

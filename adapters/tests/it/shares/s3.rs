@@ -82,6 +82,11 @@ impl World for Bucket {
         self.objects.delete(&Path::parse(path).unwrap()).await.unwrap();
     }
 
+    /// S3 does; the server of the tests writes into the file.
+    fn replaces_whole_files(&self) -> bool {
+        false
+    }
+
     async fn plant(&self, folder: &Folder, name: &[u8]) -> bool {
         let target = encoded(&format!("/{BUCKET}/{}", folder.as_str()), name);
         let status = put(&address(), &target, &[("content-length", "1")], b"x").await;
