@@ -143,10 +143,10 @@ fn parts_and_apps_keep_the_same_rules_apart_from_one_another() {
     entries.note(issuer(9), &spec(1)).unwrap();
     entries.note_part(keeper(1), &part(3)).unwrap();
     let told = Generation(3);
-    let older = entries.note_part(keeper(2), &part(2));
-    assert_eq!(older, Err(Conflict::NewerGeneration { told }));
     let other = PartSpec { processes: 1, ..part(3) };
     assert_eq!(entries.note_part(keeper(1), &other), Err(Conflict::OtherContent));
+    let older = entries.note_part(keeper(2), &part(2));
+    assert_eq!(older, Err(Conflict::NewerGeneration { told }));
     entries.accept_restore(Epoch(9));
     let older = entries.note_part(keeper(3), &part(2));
     assert_eq!(
