@@ -13,6 +13,7 @@ use common::topic::Topic;
 use serde_json::Value;
 
 use crate::bus::Injector;
+use crate::cluster::SERVICES;
 use crate::foreign;
 
 /// Why records may become dead letters.
@@ -148,11 +149,13 @@ pub struct History {
     pub letters: Vec<Said>,
 }
 
-/// Who reads what.
+/// Who of the cluster reads what; the services that keep a fleet are not part of it.
 fn readings() -> impl Iterator<Item = (ServiceName, Topic)> {
     let pairs =
         ServiceName::ALL.into_iter().flat_map(|service| Topic::ALL.map(|topic| (service, topic)));
-    pairs.filter(|(service, topic)| service.reads(*topic))
+    let is_there =
+        |service: ServiceName| SERVICES.iter().any(|(name, _)| *name == service.as_str());
+    pairs.filter(move |(service, topic)| service.reads(*topic) && is_there(*service))
 }
 
 /// Every service has done with everything it was sent.
