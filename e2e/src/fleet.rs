@@ -120,6 +120,14 @@ impl Machine {
         Ok(found.lines().next().map(str::to_owned))
     }
 
+    /// The part is there, and its process runs.
+    pub async fn runs(&self, name: &str) -> anyhow::Result<()> {
+        let label = format!("label=avishkar.part={name}");
+        let found = self.exec(&["docker", "ps", "-q", "--filter", &label]).await?;
+        ensure!(!found.trim().is_empty(), "{name} does not run on {}", self.name);
+        Ok(())
+    }
+
     /// When a part was started last.
     pub async fn started(&self, name: &str) -> anyhow::Result<String> {
         let part = self.part(name).await?;

@@ -61,12 +61,7 @@ async fn leaders_that_are_killed_are_followed_by_others_and_no_visitor_notices()
         wait::until(service, NEW_LEADER_WITHIN, async || fleet.leader(service).await.map(drop))
             .await
             .unwrap();
-        wait::until("it is back", SOON, async || {
-            anyhow::ensure!(before.part(service).await?.is_some(), "{service} is not there");
-            Ok(())
-        })
-        .await
-        .unwrap();
+        wait::until("it is back", SOON, async || before.runs(service).await).await.unwrap();
     }
     let user = fleet.admin(SOON).await.unwrap();
     user.deploy(&sample("hello"), "led", 2).await.unwrap();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use common::port::part::PartImage;
+use common::name::PartName;
+use common::port::part::{PartFolders, PartImage};
 use common::record::path;
 use serde_json::Value;
 use testkit::nodes::Reach;
@@ -56,4 +57,43 @@ async fn one_that_has_what_the_nodes_have_is_not_filled_again() {
         .await;
     let pushes = world.parts.calls().into_iter();
     assert_eq!(pushes.filter(|call| matches!(call, PartCall::Push { .. })).count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_comes_back_keeps_its_images_and_stays_until_the_new_one_is_filled() {
+    let world = World::new();
+    let registry = PartName::try_from("registry".to_owned()).unwrap();
+    let old_one_is_there =
+        || world.parts.parts_of(&name("node-1")).iter().any(|part| part.name == registry);
+    world
+        .during(async {
+            world.until_calm().await;
+            let others = ["node-2", "node-3"].map(name);
+            let answers = |healthy| {
+                for node in &others {
+                    world.parts.set_healthy(node, &registry, healthy);
+                }
+            };
+            answers(false);
+            world.enrolment.comes_to(Outcome::DoesNotHelp);
+            world.set_reach("node-1", Reach::Dead).await;
+            let is_elsewhere =
+                |node| world.parts.parts_of(node).iter().any(|part| part.name == registry);
+            until(async || others.iter().any(is_elsewhere)).await;
+            world.set_reach("node-1", Reach::Up).await;
+            sleep(Duration::from_mins(1)).await;
+            assert!(old_one_is_there(), "what the new one is not filled with may stand here only");
+            answers(true);
+            until(async || !old_one_is_there()).await;
+        })
+        .await;
+    let mut kept = Vec::new();
+    for call in world.parts.calls() {
+        if let PartCall::Remove { removal, .. } = call
+            && removal.name == registry
+        {
+            kept.push(removal.data == PartFolders::Keep);
+        }
+    }
+    assert!(!kept.is_empty() && kept.iter().all(|kept| *kept), "{kept:?}");
 }

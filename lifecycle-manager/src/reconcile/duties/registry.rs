@@ -49,8 +49,9 @@ impl Duties<'_> {
             return self.make_registry(place, version, &part).await;
         };
         self.tell_agents(&place, &seen).await?;
-        self.remove_others(&place, &part, &seen).await?;
-        if !place.filled && is_ready(found) {
+        if place.filled {
+            self.remove_others(&place, &part, &seen).await?;
+        } else if is_ready(found) {
             return self.fill(place, version, &seen).await;
         }
         Ok(Outcome::Again(LATER))
@@ -116,7 +117,8 @@ impl Duties<'_> {
         Ok(())
     }
 
-    /// What came back after the registry was made elsewhere goes.
+    /// What came back after the registry was made and filled elsewhere goes, but for its data: it may have images
+    /// that no node has any more.
     async fn remove_others(
         &self,
         place: &RegistryPlace,
@@ -127,7 +129,7 @@ impl Duties<'_> {
             let Some(found) = sighting.part(part) else { continue };
             let Some(agent) = self.0.sight.agent(node) else { continue };
             let (name, generation) = (part.clone(), found.generation);
-            let removal = PartRemoval { name, generation, data: PartFolders::Discard };
+            let removal = PartRemoval { name, generation, data: PartFolders::Keep };
             let removed = self.0.ports.parts.remove_part(&agent, self.0.issuer(), &removal).await;
             match removed {
                 Ok(()) => look_again(self.0, &agent).await,
