@@ -140,13 +140,22 @@ async fn apps(
         let Ok(name) = name.parse::<LegacyName>() else { continue };
         let route = records::readable(records::load::<Route>(store, &path::route(&name)).await)?;
         let Some(Stored { record, .. }) = route else { continue };
-        if record.goal == RouteGoal::Served {
+        if record.goal == RouteGoal::Served && !is_front_door(shared, &name).await? {
             let path = paths.of(shared, &name, record.generation).await?;
             apps.insert(name, path);
         }
     }
     paths.0.retain(|name, _| apps.contains_key(name));
     Ok(apps)
+}
+
+/// The platform's own services have routes, too, which nobody deployed: they are looked at as services.
+async fn is_front_door(shared: &Shared, name: &LegacyName) -> Result<bool, records::Error> {
+    let is_named = |service: &ServiceName| service.registry_name() == name.as_str();
+    if !ServiceName::ALL.iter().any(is_named) {
+        return Ok(false);
+    }
+    Ok(shared.ports.store.get(&path::deployment(name)).await?.is_none())
 }
 
 impl HealthPaths {

@@ -309,3 +309,23 @@ async fn what_the_lifecycle_manager_runs_is_looked_at_inside_and_the_registry_is
         .await;
     assert_eq!(world.restarted(), ["restart service$load_balancer"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_front_door_of_a_service_is_no_app() {
+    let world = World::with_everything();
+    world.app("shop").await;
+    world.app("application_manager").await;
+    world.routes.set_answer(&instance("application_manager"), None);
+    world
+        .during(async {
+            world.until_all_up().await;
+            world.until_verdict("app", "shop", "up").await;
+            seconds(600).await;
+            assert_eq!(world.verdict("app", "application_manager"), None);
+            // An app that somebody deployed under such a name is one.
+            let deployed = path::deployment(&instance("application_manager"));
+            world.store.seed(&deployed, common::record::encode(&"deployed"));
+            world.until_verdict("app", "application_manager", "down").await;
+        })
+        .await;
+}
