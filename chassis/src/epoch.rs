@@ -22,6 +22,12 @@ impl Lead {
     pub fn check(&self) -> Op {
         Op::Check { path: self.path.clone(), version: self.version }
     }
+
+    /// Whether the store says so, too; what it says may be old.
+    pub(crate) async fn stands(&self, store: &dyn Store) -> Result<bool, store::Error> {
+        let entry = store.get(&self.path).await?;
+        Ok(entry.is_some_and(|entry| entry.version == self.version))
+    }
 }
 
 /// Takes the next epoch in the name of a candidate, whose record must still stand at that moment.
@@ -40,10 +46,7 @@ pub(crate) async fn take(
     let still_stands = Op::Check { path: candidate.clone(), version: standing };
     let put = records::put(path.clone(), &record, before);
     let version = match store.commit(vec![put, still_stands]).await {
-        Ok(done) => match done.first() {
-            Some(Done::Written { version, .. }) => *version,
-            Some(Done::Deleted | Done::Checked) | None => return Err(records::Error::Changed),
-        },
+        Ok(done) => done.first().and_then(Done::version).ok_or(records::Error::Changed)?,
         Err(store::Error::Conflict { .. }) => return Err(records::Error::Changed),
         Err(store::Error::OutcomeUnknown(_)) => {
             store.sync().await?;

@@ -46,6 +46,7 @@ struct Standing {
 #[derive(Debug)]
 pub struct Leadership<'a> {
     store: &'a dyn Store,
+    service: ServiceName,
     lifecycle: Lifecycle,
     lead: Lead,
     standing: Standing,
@@ -59,6 +60,9 @@ pub enum Lost {
     Removed,
     #[error("the store has not answered for 4 s, and another instance may lead soon")]
     Unsure,
+    /// Its writes are refused: an epoch after its own is taken.
+    #[error("another {} leads", .0.as_str().replace('-', " "))]
+    Deposed(ServiceName),
 }
 
 impl<'a> Election<'a> {
@@ -120,8 +124,9 @@ impl<'a> Election<'a> {
         };
         if first == own.path.name() {
             let lead = epoch::take(self.store, self.service, (&own.path, own.version)).await?;
-            let (store, lifecycle, standing) = (self.store, lifecycle.clone(), own.clone());
-            return Ok(Some(Leadership { store, lifecycle, lead, standing, sure_at }));
+            let (store, service, standing) = (self.store, self.service, own.clone());
+            let lifecycle = lifecycle.clone();
+            return Ok(Some(Leadership { store, service, lifecycle, lead, standing, sure_at }));
         }
         let leader = match folder.join(first) {
             Ok(path) => records::load::<CandidateRecord>(self.store, &path).await?,
@@ -208,6 +213,15 @@ impl Leadership<'_> {
             }
             sleep_until(until.min(Instant::now() + LOOK_EVERY)).await;
         };
+        self.lose(lost)
+    }
+
+    /// Another instance is known to lead, by a write of this one that was refused.
+    pub(crate) fn deposed(&self) -> Lost {
+        self.lose(Lost::Deposed(self.service))
+    }
+
+    fn lose(&self, lost: Lost) -> Lost {
         tracing::warn!(error = &lost as &dyn std::error::Error, epoch = %self.lead.epoch, "the lead is lost");
         self.lifecycle.stands_by(None);
         lost

@@ -10,6 +10,7 @@ pub mod consumer;
 pub mod epoch;
 pub mod http;
 pub mod leader;
+pub mod leading;
 pub mod lifecycle;
 pub mod metrics;
 pub mod operations;

@@ -1,12 +1,15 @@
 //! De-duplication, durable and before work: a request is accepted by one transaction that makes its
 //! operation record and changes what it asks for. The same id again is a repeat or a conflict.
 
+use std::time::Duration;
+
 use common::id::RequestId;
 use common::port::store::{self, Op, Path, Version};
 use common::port::{Clock, Store};
 use common::record::operation::{Operation, Outcome, REMEMBERED};
 use common::record::path;
 use common::service::ServiceName;
+use tokio::time::sleep;
 
 use crate::records::{self, Stored};
 
@@ -130,6 +133,29 @@ pub async fn collect(
         }
     }
     Ok(removed)
+}
+
+/// Collects the operations of `service` every so often, at most `limit` at once; never ends.
+pub async fn keep_collecting(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    service: ServiceName,
+    every: Duration,
+    limit: usize,
+) {
+    loop {
+        sleep(every).await;
+        match collect(store, clock, service, limit).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "old requests were forgotten"),
+            Err(err) => {
+                tracing::warn!(
+                    error = &err as &dyn std::error::Error,
+                    "old requests could not be forgotten"
+                );
+            }
+        }
+    }
 }
 
 async fn remove(store: &dyn Store, path: Path, version: Version) -> Result<(), records::Error> {

@@ -1,7 +1,11 @@
 //! Services as a process: listeners bound first, loops and listeners run together, SIGTERM and SIGINT
-//! stop all of it within a bound. A process has one service, or all of a small platform.
+//! stop all of it within a bound. A process has one service, or all of a small platform; there a service can
+//! be begun anew while the others go on.
 
-use std::path::Path;
+mod life;
+mod roster;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +13,12 @@ use common::service::ServiceName;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::http::{self, Listeners};
+use crate::http;
 use crate::lifecycle::Lifecycle;
 use crate::service::{self, Service};
+
+use life::Bound;
+pub use roster::{Member, NotRestarted, Roster, Turn};
 
 /// How long stopping may take before the process ends anyway.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
@@ -41,69 +48,83 @@ pub enum Error {
     },
 }
 
+/// Makes a service, as often as it is to begin anew: with a session of its own, and nothing in memory.
+pub type Make = Box<dyn Fn() -> Result<Arc<dyn Service>, service::Error>>;
+
 /// One service of a process, and what it listens on.
 #[expect(missing_debug_implementations, reason = "a service has no debug form")]
 pub struct Part {
-    pub service: Arc<dyn Service>,
-    pub http: http::Config,
+    service: Arc<dyn Service>,
+    http: http::Config,
+    make: Option<Make>,
+}
+
+impl Part {
+    /// A service that ends with its process only.
+    pub fn fixed(service: Arc<dyn Service>, http: http::Config) -> Self {
+        Part { service, http, make: None }
+    }
+
+    /// A service that can be begun anew in its process.
+    pub fn renewable(make: Make, http: http::Config) -> Result<Self, service::Error> {
+        Ok(Part { service: make()?, http, make: Some(make) })
+    }
 }
 
 /// Services whose listeners are open, but which do nothing yet.
 #[expect(missing_debug_implementations, reason = "a service has no debug form")]
 pub struct Process {
     parts: Vec<Bound>,
+    roster: Roster,
+    log_file: Option<PathBuf>,
     terminate: Signal,
     interrupt: Signal,
 }
 
-struct Bound {
-    service: Arc<dyn Service>,
-    lifecycle: Lifecycle,
-    listeners: Listeners,
-}
-
 impl Process {
-    /// Opens the listeners of every part. `log_file` is what all of them show at `/get_logs`.
-    pub fn bind(parts: Vec<Part>, log_file: Option<&Path>) -> Result<Self, Error> {
+    /// Opens the listeners of every part. `log_file` is what all of them show at `/get_logs`. Who has the roster
+    /// sees how the services are, and has them begun anew.
+    pub fn bind(parts: Vec<Part>, log_file: Option<&Path>, roster: &Roster) -> Result<Self, Error> {
         let terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
         let bind = |part: Part| {
-            let Part { service, http } = part;
-            let lifecycle = Lifecycle::new();
+            let Part { service, http, make } = part;
+            let (name, lifecycle) = (service.name(), Lifecycle::new());
             let bound = http::bind(&http, &service, &lifecycle, log_file.map(Path::to_owned));
-            match bound {
-                Ok(listeners) => Ok(Bound { service, lifecycle, listeners }),
-                Err(source) => Err(Error::Listener { service: service.name(), source }),
-            }
+            let listeners = bound.map_err(|source| Error::Listener { service: name, source })?;
+            // Who took a free port keeps it when it begins anew.
+            let (address, internal_address) = (listeners.plain, listeners.internal);
+            let http = http::Config { address, internal_address, ..http };
+            let bound = Bound { service, lifecycle, listeners, http, make };
+            roster.begins(&bound);
+            Ok(bound)
         };
         let parts = parts.into_iter().map(bind).collect::<Result<_, _>>()?;
-        Ok(Process { parts, terminate, interrupt })
+        let (roster, log_file) = (roster.clone(), log_file.map(Path::to_owned));
+        Ok(Process { parts, roster, log_file, terminate, interrupt })
     }
 
-    /// What each service tells about itself, and how it is told to stop.
-    pub fn lifecycles(&self) -> Vec<(ServiceName, Lifecycle)> {
-        self.parts.iter().map(|part| (part.service.name(), part.lifecycle.clone())).collect()
-    }
-
-    /// Runs all of it until it is told to stop. Where one service ends, the others are stopped.
+    /// Runs all of it until it is told to stop. Where one service ends, the others are stopped, unless it is only to
+    /// begin anew.
     pub async fn run(mut self) -> Result<(), Error> {
-        let lifecycles: Vec<_> = self.lifecycles().into_iter().map(|(_, each)| each).collect();
-        let mut parts: FuturesUnordered<_> = self.parts.into_iter().map(Bound::run).collect();
+        let (roster, log_file) = (&self.roster, self.log_file.as_deref());
+        let mut parts: FuturesUnordered<_> =
+            self.parts.into_iter().map(|part| part.keep(roster, log_file)).collect();
         let signals = async {
             tokio::select! {
                 biased;
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
-                () = any_stopping(&lifecycles) => {}
+                () = roster.stopping() => {}
             }
-            lifecycles.iter().for_each(Lifecycle::stop);
+            roster.stop();
             tokio::time::sleep(STOP_WITHIN).await;
             tracing::warn!("stopping took too long; ending with work under way");
         };
         let work = async {
             let mut result = Ok(());
             while let Some(ended) = parts.next().await {
-                lifecycles.iter().for_each(Lifecycle::stop);
+                roster.stop();
                 result = result.and(ended);
             }
             result
@@ -113,31 +134,5 @@ impl Process {
             result = work => result,
             () = signals => Ok(()),
         }
-    }
-}
-
-async fn any_stopping(lifecycles: &[Lifecycle]) {
-    let mut stopping: FuturesUnordered<_> = lifecycles.iter().map(Lifecycle::stopping).collect();
-    stopping.next().await;
-}
-
-impl Bound {
-    async fn run(self) -> Result<(), Error> {
-        let Bound { service, lifecycle, listeners } = self;
-        let name = service.name();
-        tracing::info!(service = %name, plain = ?listeners.plain, internal = ?listeners.internal, "started");
-        let serving = async {
-            let served = listeners.serve(&lifecycle).await;
-            served.map_err(|source| Error::Serve { service: name, source })
-        };
-        let running = async {
-            let ran = service.run(lifecycle.clone()).await;
-            // Loops that end take the listeners with them: a process that does nothing must not look alive.
-            lifecycle.stop();
-            ran.map_err(|source| Error::Service { service: name, source })
-        };
-        let (served, ran) = futures::join!(serving, running);
-        tracing::info!(service = %name, "stopped");
-        ran.and(served)
     }
 }

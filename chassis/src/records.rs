@@ -80,10 +80,7 @@ pub async fn save<T: Serialize>(
 ) -> Result<Version, Error> {
     let value = record::encode(record);
     match store.commit(vec![put(path.clone(), record, version)]).await {
-        Ok(done) => match done.first() {
-            Some(Done::Written { version, .. }) => Ok(*version),
-            Some(Done::Deleted | Done::Checked) | None => Err(Error::Changed),
-        },
+        Ok(done) => done.first().and_then(Done::version).ok_or(Error::Changed),
         Err(store::Error::Conflict { .. }) => Err(Error::Changed),
         Err(store::Error::OutcomeUnknown(_)) => {
             store.sync().await?;

@@ -43,7 +43,7 @@ pub trait Service: Send + Sync + 'static {
         Registry::new()
     }
 
-    /// Runs the loops of the leader, once this instance leads, until `lifecycle` says stop. One tree of futures: dropping it is a crash.
-    /// Conditions of readiness are registered before the first wait.
+    /// Runs the loops of the leader, once this instance leads, until `lifecycle` says stop: see [`crate::leading`].
+    /// One tree of futures: dropping it is a crash. Conditions of readiness are registered before the first wait.
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error>;
 }

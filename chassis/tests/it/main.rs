@@ -4,6 +4,8 @@
 mod consumer;
 mod http;
 mod leader;
+mod leading;
 mod operations;
+mod process;
 mod readiness;
 mod reconcile;

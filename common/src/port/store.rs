@@ -206,6 +206,16 @@ pub enum Done {
     Checked,
 }
 
+impl Done {
+    /// The version of the record that was written, if one was.
+    pub fn version(&self) -> Option<Version> {
+        match self {
+            Done::Written { version, .. } => Some(*version),
+            Done::Deleted | Done::Checked => None,
+        }
+    }
+}
+
 /// A hint that something at or below a watched path may have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
