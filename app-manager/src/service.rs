@@ -7,19 +7,19 @@ use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::consumer::ConsumerLoop;
 use chassis::leader::Election;
-use chassis::lifecycle::{Condition, Lifecycle};
+use chassis::leading::{Leader, run_whenever_won};
+use chassis::lifecycle::Lifecycle;
 use chassis::readiness::watch_store;
 use chassis::reconcile::{Driver, Settings};
-use chassis::{registry, service};
+use chassis::service;
 use common::name::UserName;
 use common::service::ServiceName;
 use common::topic::Topic;
 use prometheus::Registry;
-use tokio::time::sleep;
 
 use crate::commands::hear::Hearing;
 use crate::commands::hear_schedule::Scheduling;
-use crate::commands::{self, users};
+use crate::commands::users;
 use crate::config::Config;
 use crate::context::{self, Context};
 use crate::door::Door;
@@ -27,8 +27,6 @@ use crate::ports::Ports;
 use crate::publish::Publisher;
 use crate::schedules::{self, Schedules};
 use crate::{collect, http};
-
-const RETRY: Duration = Duration::from_secs(1);
 
 /// The app manager.
 #[derive(Debug)]
@@ -47,69 +45,16 @@ impl Service {
         Door::new(Arc::clone(&self.context), admin)
     }
 
-    /// Appears in document 001's registry, and offers the one-time token where there is no admin.
-    async fn start(&self) -> Result<(), commands::Error> {
-        let context = self.context.as_ref();
-        users::offer_first(context).await?;
-        let (store, advertised) = (context.ports.store.as_ref(), &context.config.advertised);
-        registry::register(store, ServiceName::AppManager, &advertised.plain).await?;
-        Ok(())
-    }
-
-    /// Listens to `first_topic` whenever this instance leads.
+    /// Listens to what others ask, whenever this instance leads.
     async fn lead(&self, lifecycle: &Lifecycle) {
-        let ready = lifecycle.condition("lead");
         let context = self.context.as_ref();
         let election = Election {
             store: context.ports.store.as_ref(),
             service: ServiceName::AppManager,
             advertised: &context.config.advertised,
         };
-        while !lifecycle.is_stopping() {
-            let leadership = tokio::select! {
-                biased;
-                () = lifecycle.stopping() => return,
-                leadership = election.win(&ready, lifecycle) => leadership,
-            };
-            let led = leadership.during(self.listen(&ready, lifecycle)).await;
-            if led.is_err() {
-                // Nothing of what it knows depends on the lead: it stands by again.
-                ready.fails("the lead is lost");
-            }
-        }
-    }
-
-    async fn listen(&self, ready: &Condition, lifecycle: &Lifecycle) {
-        let starting = async {
-            while let Err(err) = self.start().await {
-                ready.fails(err.to_string());
-                tracing::warn!(
-                    error = &err as &dyn std::error::Error,
-                    "the app manager cannot start yet; trying again"
-                );
-                sleep(RETRY).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            () = lifecycle.stopping() => return,
-            () = starting => ready.holds(),
-        }
-        let context = self.context.as_ref();
-        let consumer = ConsumerLoop {
-            bus: context.ports.bus.as_ref(),
-            clock: context.ports.clock.as_ref(),
-            service: ServiceName::AppManager,
-            topic: Topic::FirstTopic,
-        };
-        let (hearing, scheduling) = (Hearing(context), Scheduling(context));
-        let scheduler = ConsumerLoop { topic: Topic::Scheduler, ..consumer };
-        tokio::select! {
-            biased;
-            () = consumer.run(&hearing, lifecycle) => {}
-            () = scheduler.run(&scheduling, lifecycle) => {}
-            () = collect::keep_house(context) => {}
-        }
+        // Nothing of what it knows depends on the lead.
+        run_whenever_won(self, &election, lifecycle).await;
     }
 
     /// Publishes what records owe: those that this instance wrote, and at a scan those of others.
@@ -133,6 +78,32 @@ fn prompt() -> Settings {
         last_retry: Duration::from_secs(1),
         deadline: Duration::from_secs(30),
         ..Settings::default()
+    }
+}
+
+#[async_trait]
+impl Leader for Service {
+    /// Offers the one-time token where there is no admin.
+    async fn start(&self) -> Result<(), service::Error> {
+        Ok(users::offer_first(&self.context).await?)
+    }
+
+    async fn work(&self, lifecycle: &Lifecycle) {
+        let context = self.context.as_ref();
+        let consumer = ConsumerLoop {
+            bus: context.ports.bus.as_ref(),
+            clock: context.ports.clock.as_ref(),
+            service: ServiceName::AppManager,
+            topic: Topic::FirstTopic,
+        };
+        let (hearing, scheduling) = (Hearing(context), Scheduling(context));
+        let scheduler = ConsumerLoop { topic: Topic::Scheduler, ..consumer };
+        tokio::select! {
+            biased;
+            () = consumer.run(&hearing, lifecycle) => {}
+            () = scheduler.run(&scheduling, lifecycle) => {}
+            () = collect::keep_house(context) => {}
+        }
     }
 }
 

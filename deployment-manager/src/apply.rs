@@ -14,6 +14,7 @@ use common::failure::{Failure, FailureCode};
 use common::id::RequestId;
 use common::name::{InstanceName, NodeName};
 use common::port::nodes::Agent;
+use common::port::store::Version;
 use common::record::deployment::{Deployment, Slot};
 use common::record::release::Release;
 use jiff::Timestamp;
@@ -57,6 +58,8 @@ impl Effect {
 pub(crate) struct Round<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) deployment: &'a Deployment,
+    /// Of its record, as it was read.
+    pub(crate) version: Version,
     pub(crate) found: &'a Found,
 }
 

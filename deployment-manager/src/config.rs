@@ -32,6 +32,7 @@ pub struct RawDeployment {
     pub stop_seconds: u32,
     pub undo_seconds: u32,
     pub ask_again_seconds: u32,
+    pub need_node_seconds: u32,
     pub node_seconds: u32,
     pub image_seconds: u32,
     pub health_seconds: u32,
@@ -62,6 +63,8 @@ pub struct RawBuild {
 #[derive(Debug, Clone)]
 pub struct Config {
     pub patience: Patience,
+    /// In each period of this length one machine is asked for at most.
+    pub need_node_every: SignedDuration,
     /// How often every deployment is looked at, whatever happened.
     pub scan_every: Duration,
     /// How often every node's containers are listed.
@@ -118,12 +121,13 @@ impl Raw {
 }
 
 impl RawDeployment {
-    fn durations(&self) -> [(&'static str, u32); 11] {
+    fn durations(&self) -> [(&'static str, u32); 12] {
         [
             ("deployment.deploy_seconds", self.deploy_seconds),
             ("deployment.stop_seconds", self.stop_seconds),
             ("deployment.undo_seconds", self.undo_seconds),
             ("deployment.ask_again_seconds", self.ask_again_seconds),
+            ("deployment.need_node_seconds", self.need_node_seconds),
             ("deployment.node_seconds", self.node_seconds),
             ("deployment.image_seconds", self.image_seconds),
             ("deployment.health_seconds", self.health_seconds),
@@ -168,6 +172,7 @@ fn meant(deployment: &RawDeployment, build: RawBuild, http: &http::Config) -> Co
             tombstone: seconds(deployment.keep_removed_seconds),
             ..Patience::default()
         },
+        need_node_every: seconds(deployment.need_node_seconds),
         scan_every: Duration::from_secs(deployment.scan_seconds.into()),
         sweep_every: Duration::from_secs(deployment.sweep_seconds.into()),
         most_replicas: usize::try_from(deployment.max_replicas).unwrap_or(1),

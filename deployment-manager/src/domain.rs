@@ -8,6 +8,7 @@ pub(crate) mod accept;
 pub(crate) mod change;
 pub(crate) mod context;
 pub(crate) mod dockerfile;
+pub(crate) mod need;
 pub(crate) mod observed;
 pub(crate) mod patience;
 pub(crate) mod placement;

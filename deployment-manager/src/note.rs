@@ -1,7 +1,7 @@
 //! Notes what was done in the record of a deployment, and ends its request in the same transaction.
 
 use chassis::records::{Error as RecordsError, Stored, put};
-use chassis::{operations, records};
+use chassis::{leading, operations, records};
 use common::id::MessageId;
 use common::port::store::{self, Done, Op, Version};
 use common::record::deployment::{Deployment, Goal, State};
@@ -25,7 +25,7 @@ const TRIES: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) record: Deployment,
-    version: Version,
+    pub(crate) version: Version,
     /// What was published and may be taken from the record.
     told: Vec<MessageId>,
 }
@@ -101,15 +101,17 @@ async fn try_note(shared: &Shared, held: &mut Held, changes: &[Change]) -> Resul
         after.owed.push(notice::notice(&after.instance, after.goal, after.request, outcome));
         more.extend(conclude(shared, &after, outcome).await?);
     }
-    let mut ops =
-        vec![check(shared)?, put(path::deployment(&after.instance), &after, Some(held.version))];
+    let mut ops = vec![put(path::deployment(&after.instance), &after, Some(held.version))];
     ops.extend(more);
-    let version = match store.commit(ops).await {
-        Ok(done) => done.get(1).and_then(written).ok_or(RecordsError::Changed)?,
-        Err(store::Error::Conflict { index: 0 }) => return Err(Error::Deposed),
-        Err(store::Error::Conflict { .. }) => return Ok(Written::Conflict),
-        Err(store::Error::OutcomeUnknown(_)) => found_again(shared, &after).await?,
-        Err(err) => return Err(RecordsError::Store(err).into()),
+    let version = match shared.seat.attempt(ops).await {
+        Ok(done) => done.first().and_then(Done::version).ok_or(RecordsError::Changed)?,
+        Err(leading::Error::Records(RecordsError::Store(store::Error::Conflict { .. }))) => {
+            return Ok(Written::Conflict);
+        }
+        Err(leading::Error::Records(RecordsError::Store(store::Error::OutcomeUnknown(_)))) => {
+            found_again(shared, &after).await?
+        }
+        Err(err) => return Err(err.into()),
     };
     if let Some(outcome) = &ended {
         report(shared, &after, outcome);
@@ -117,18 +119,6 @@ async fn try_note(shared: &Shared, held: &mut Held, changes: &[Change]) -> Resul
     held.record = after;
     held.version = version;
     Ok(Written::Yes)
-}
-
-/// The check that nobody else leads.
-fn check(shared: &Shared) -> Result<Op, Error> {
-    shared.lead().map(chassis::epoch::Lead::check).ok_or(Error::Deposed)
-}
-
-fn written(done: &Done) -> Option<Version> {
-    match done {
-        Done::Written { version, .. } => Some(*version),
-        Done::Deleted | Done::Checked => None,
-    }
 }
 
 /// After a lost connection: what stands there was written if it is what was to be written.
@@ -183,11 +173,7 @@ fn report(shared: &Shared, after: &Deployment, outcome: &Outcome) {
 /// Removes the record.
 pub(crate) async fn forget(shared: &Shared, held: &Held) -> Result<(), Error> {
     let path = path::deployment(&held.record.instance);
-    let ops = vec![check(shared)?, Op::Delete { path, version: held.version }];
-    match shared.ports.store.commit(ops).await {
-        Ok(_) => Ok(()),
-        Err(store::Error::Conflict { index: 0 }) => Err(Error::Deposed),
-        Err(store::Error::Conflict { .. }) => Err(RecordsError::Changed.into()),
-        Err(err) => Err(RecordsError::Store(err).into()),
-    }
+    let delete = Op::Delete { path, version: held.version };
+    shared.seat.commit(vec![delete]).await?;
+    Ok(())
 }

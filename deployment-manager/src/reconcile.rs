@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chassis::owed;
+use chassis::leading::{self, Refused};
 use chassis::reconcile::{Outcome, Reconcile};
-use chassis::records;
+use chassis::{owed, records};
 use common::failure::{Failure, FailureCode};
 use common::id::Epoch;
 use common::name::{LegacyName, NodeName};
@@ -24,7 +24,7 @@ use crate::domain::step::Step;
 use crate::note::{self, Held};
 use crate::observe::{Found, observe};
 use crate::records as stored;
-use crate::shared::{Refused, Shared};
+use crate::shared::Shared;
 
 /// How many steps one call makes before it lets others have their turn.
 const STEPS: usize = 32;
@@ -39,17 +39,20 @@ const BUILD_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
-    Records(#[from] records::Error),
+    Lead(#[from] leading::Error),
     #[error("a message is still owed")]
     Owed(#[source] bus::Error),
-    /// Another leader of this service has taken over.
-    #[error("another deployment manager leads")]
-    Deposed,
     /// The node does not listen to this epoch.
     #[error("node {node} has heard epoch {seen}")]
     Refused { node: NodeName, seen: Epoch },
     #[error("{0}")]
     Hindered(Failure),
+}
+
+impl From<records::Error> for Error {
+    fn from(err: records::Error) -> Self {
+        Error::Lead(err.into())
+    }
 }
 
 /// The reconciler of deployments.
@@ -111,7 +114,7 @@ impl Deployments {
     ) -> Result<Option<Outcome>, Error> {
         tracing::debug!(instance = %held.record.instance, generation = %held.record.generation, "{step}");
         let began = Instant::now();
-        let applied = self.apply(&held.record, found, &step).await;
+        let applied = self.apply(held, found, &step).await;
         self.shared.metrics.stepped(step.name(), began.elapsed().as_secs_f64());
         let Some(Effect { mut changes, hindrance }) = applied? else {
             return Ok(Some(Outcome::Again(Duration::ZERO)));
@@ -142,11 +145,12 @@ impl Deployments {
     /// None if somebody wanted something else in the meantime, or the deadline passed.
     async fn apply(
         &self,
-        deployment: &Deployment,
+        held: &Held,
         found: &Found,
         step: &Step,
     ) -> Result<Option<Effect>, Error> {
-        let round = Round { shared: &self.shared, deployment, found };
+        let Held { record: deployment, version, .. } = held;
+        let round = Round { shared: &self.shared, deployment, version: *version, found };
         tokio::select! {
             biased;
             effect = apply::apply(&round, step) => effect.map(Some),
@@ -215,18 +219,16 @@ impl Reconcile for Deployments {
     async fn reconcile(&self, instance: &LegacyName) -> Result<Outcome, Error> {
         match self.work(instance).await {
             // Somebody wants something else by now, or a read was stale.
-            Err(Error::Records(records::Error::Changed)) => Ok(Outcome::Again(Duration::ZERO)),
-            Err(Error::Refused { node, seen }) => match self.shared.refused(&node, seen).await {
-                Refused::Deposed => Err(Error::Deposed),
-                Refused::Held => {
-                    let words =
-                        format!("node {node} was led from another store, and is left as it is");
-                    Err(Error::Hindered(Failure::new(FailureCode::NodeUnavailable, words)))
+            Err(Error::Lead(err)) if err.is_changed() => Ok(Outcome::Again(Duration::ZERO)),
+            Err(Error::Refused { node, seen }) => {
+                match self.shared.held.refused(&self.shared.seat, &node, seen).await {
+                    Refused::Deposed => Err(leading::Error::Deposed.into()),
+                    Refused::Held => {
+                        let words =
+                            format!("node {node} was led from another store, and is left as it is");
+                        Err(Error::Hindered(Failure::new(FailureCode::NodeUnavailable, words)))
+                    }
                 }
-            },
-            Err(Error::Deposed) => {
-                self.shared.deposed.notify_one();
-                Err(Error::Deposed)
             }
             worked => worked,
         }

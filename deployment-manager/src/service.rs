@@ -7,13 +7,11 @@ use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::consumer::ConsumerLoop;
 use chassis::http::callers;
-use chassis::leader::Election;
-use chassis::lifecycle::{Condition, Lifecycle};
+use chassis::leading::{Leader, run_until_lost};
+use chassis::lifecycle::Lifecycle;
 use chassis::operations;
-use chassis::readiness::watch_store;
 use chassis::reconcile::{Driver, Settings};
 use chassis::service::{Error, Service};
-use chassis::{records, registry};
 use common::service::ServiceName;
 use common::topic::Topic;
 use futures::future::join_all;
@@ -27,7 +25,6 @@ use crate::shared::Shared;
 use crate::sweep::{self, Nodes};
 use crate::{http, spares, watches};
 
-const RETRY: Duration = Duration::from_millis(500);
 /// How long the agents together may take to hear of a new leader; the others hear of it when they
 /// can be reached.
 const ANNOUNCE_WITHIN: Duration = Duration::from_secs(2);
@@ -41,27 +38,13 @@ pub struct DeploymentManager {
     shared: Arc<Shared>,
 }
 
-/// Another deployment manager has taken over; this one must not go on.
-#[derive(Debug, thiserror::Error)]
-#[error("another deployment manager leads")]
-struct Deposed;
-
 impl DeploymentManager {
     pub fn new(ports: Ports, config: Config) -> Self {
         DeploymentManager { shared: Shared::new(ports, config) }
     }
 
     /// Says who leads, before anything else is done.
-    async fn prepare(&self, store: &Condition) {
-        while let Err(err) = self.start().await {
-            store.fails(err.to_string());
-            tracing::warn!(
-                error = &err as &dyn std::error::Error,
-                "the store is not there yet; trying again"
-            );
-            tokio::time::sleep(RETRY).await;
-        }
-        store.holds();
+    async fn announce(&self) {
         let agents = self.shared.fleet.unannounced();
         let announced = agents.iter().map(|agent| sweep::announce(&self.shared, agent));
         let announced = tokio::time::timeout(ANNOUNCE_WITHIN, join_all(announced)).await;
@@ -74,61 +57,15 @@ impl DeploymentManager {
         }
     }
 
-    async fn start(&self) -> Result<(), records::Error> {
-        let shared = &self.shared;
-        let (store, advertised) = (shared.ports.store.as_ref(), &shared.config.advertised.plain);
-        registry::register(store, ServiceName::DeploymentManager, advertised).await?;
-        watches::refresh(shared).await
-    }
-
-    /// What the leader does.
-    async fn lead(&self, condition: &Condition, lifecycle: &Lifecycle) {
-        tokio::select! {
-            biased;
-            () = lifecycle.stopping() => return,
-            () = self.prepare(condition) => {}
-        }
-        let store = self.shared.ports.store.as_ref();
-        futures::join!(
-            self.work(lifecycle),
-            watch_store(store, condition, lifecycle),
-            self.tell_held(lifecycle)
-        );
-    }
-
-    /// Says which nodes do not listen because they were led from another store.
-    async fn tell_held(&self, lifecycle: &Lifecycle) {
-        let condition = lifecycle.condition("nodes");
-        let mut held = self.shared.held();
-        let telling = async {
-            loop {
-                let names: Vec<String> =
-                    held.borrow_and_update().keys().map(ToString::to_string).collect();
-                if names.is_empty() {
-                    condition.holds();
-                } else {
-                    let nodes = names.join(", ");
-                    condition.fails(format!("{nodes}: led from another store, which this one took the place of; nothing is started or removed there"));
-                }
-                if held.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        tokio::select! {
-            biased;
-            () = lifecycle.stopping() => {}
-            () = telling => {}
-        }
-    }
-
-    async fn work(&self, lifecycle: &Lifecycle) {
+    async fn run_loops(&self, lifecycle: &Lifecycle) {
         let shared = &self.shared;
         let config = &shared.config;
+        let (store, clock) = (shared.ports.store.as_ref(), shared.ports.clock.as_ref());
+        let service = ServiceName::DeploymentManager;
         let consumer = ConsumerLoop {
             bus: shared.ports.bus.as_ref(),
-            clock: shared.ports.clock.as_ref(),
-            service: ServiceName::DeploymentManager,
+            clock,
+            service,
             topic: Topic::DeploymentManager,
         };
         let commands = Commands::new(Arc::clone(shared));
@@ -148,29 +85,30 @@ impl DeploymentManager {
                 nodes.run(&sweep, lifecycle),
             )
         };
+        let collecting = operations::keep_collecting(store, clock, service, COLLECT_EVERY, COLLECT);
         let housekeeping =
-            async { futures::join!(watches::follow(shared), self.collect(), spares::keep(shared)) };
+            async { futures::join!(watches::follow(shared), collecting, spares::keep(shared)) };
         tokio::select! {
             biased;
             _ = loops => {}
             _ = housekeeping => {}
         }
     }
+}
 
-    async fn collect(&self) {
-        let Ports { store, clock, .. } = &self.shared.ports;
-        loop {
-            tokio::time::sleep(COLLECT_EVERY).await;
-            let service = ServiceName::DeploymentManager;
-            let collected =
-                operations::collect(store.as_ref(), clock.as_ref(), service, COLLECT).await;
-            if let Err(err) = collected {
-                tracing::warn!(
-                    error = &err as &dyn std::error::Error,
-                    "old requests could not be forgotten"
-                );
-            }
+#[async_trait]
+impl Leader for DeploymentManager {
+    async fn start(&self) -> Result<(), Error> {
+        Ok(watches::refresh(&self.shared).await?)
+    }
+
+    async fn work(&self, lifecycle: &Lifecycle) {
+        tokio::select! {
+            biased;
+            () = lifecycle.stopping() => return,
+            () = self.announce() => {}
         }
+        futures::join!(self.run_loops(lifecycle), self.shared.held.tell(lifecycle));
     }
 }
 
@@ -193,23 +131,6 @@ impl Service for DeploymentManager {
     }
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error> {
-        let condition = lifecycle.condition("store");
-        let shared = &self.shared;
-        let election = Election {
-            store: shared.ports.store.as_ref(),
-            service: ServiceName::DeploymentManager,
-            advertised: &shared.config.advertised,
-        };
-        let leadership = tokio::select! {
-            biased;
-            () = lifecycle.stopping() => return Ok(()),
-            leadership = election.win(&condition, &lifecycle) => leadership,
-        };
-        shared.take_lead(leadership.lead().clone());
-        tokio::select! {
-            biased;
-            () = shared.deposed.notified() => Err(Deposed.into()),
-            led = leadership.during(self.lead(&condition, &lifecycle)) => Ok(led?),
-        }
+        Ok(run_until_lost(self, &self.shared.seat, &lifecycle).await?)
     }
 }

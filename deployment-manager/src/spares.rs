@@ -61,7 +61,7 @@ async fn wanted(shared: &Shared) -> Result<BTreeSet<Spare>, records::Error> {
 /// One at a time: the apps' own images go first, and each has a call of its own.
 async fn pull(shared: &Shared, (image, node): &Spare) -> bool {
     let Some(agent) = shared.fleet.agent(node) else { return false };
-    match shared.ports.nodes.pull(&agent, shared.issuer(), image).await {
+    match shared.ports.nodes.pull(&agent, shared.seat.issuer(), image).await {
         Ok(()) => true,
         Err(err) => {
             tracing::debug!(error = &err as &dyn std::error::Error, %node, %image, "a spare image was not pulled");

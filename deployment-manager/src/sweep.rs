@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chassis::leading::Refused;
 use chassis::reconcile::{Outcome, Reconcile};
 use chassis::records;
 use common::name::{InstanceName, LegacyName, NodeName};
@@ -22,7 +23,7 @@ use futures::stream::{self, StreamExt as _};
 
 use crate::fleet::News;
 use crate::records as stored;
-use crate::shared::{Refused, Shared};
+use crate::shared::Shared;
 
 const REMOVED_AT_ONCE: usize = 8;
 
@@ -111,7 +112,7 @@ impl Nodes {
     async fn remove(&self, agent: &Agent, container: &Container) -> Result<(), Error> {
         tracing::warn!(node = %agent.node, container = %container.name, generation = %container.generation, "nobody wants this container; removing it");
         let removal = Removal { name: container.name.clone(), generation: container.generation };
-        self.shared.ports.nodes.remove(agent, self.shared.issuer(), &removal).await?;
+        self.shared.ports.nodes.remove(agent, self.shared.seat.issuer(), &removal).await?;
         self.shared.metrics.swept.inc();
         Ok(())
     }
@@ -142,7 +143,7 @@ fn is_left_alone(
 
 /// Tells an agent who leads, before anything else is asked of it.
 pub(crate) async fn announce(shared: &Shared, agent: &Agent) -> Result<(), nodes::Error> {
-    shared.ports.nodes.announce(agent, shared.issuer()).await?;
+    shared.ports.nodes.announce(agent, shared.seat.issuer()).await?;
     shared.fleet.note_announced(&agent.node);
     Ok(())
 }
@@ -161,7 +162,7 @@ impl Reconcile for Nodes {
         match self.sweep(&agent).await {
             Ok(()) => Ok(Outcome::Again(self.shared.config.sweep_every)),
             Err(Error::Node(err @ nodes::Error::StaleEpoch { seen, .. })) => {
-                match self.shared.refused(node, seen).await {
+                match self.shared.held.refused(&self.shared.seat, node, seen).await {
                     Refused::Deposed => Err(err.into()),
                     Refused::Held => Ok(Outcome::Again(self.shared.config.sweep_every)),
                 }

@@ -12,14 +12,13 @@ pub(crate) mod status_app;
 
 mod outcome;
 
-use chassis::records;
+use chassis::{leading, records};
 use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::LegacyName;
 use common::port::store;
 
 use crate::domain::route::Invalid;
-use crate::records::Error as RecordsError;
 
 /// How often a command reads and decides again because someone else was faster.
 const ATTEMPTS: usize = 16;
@@ -38,7 +37,7 @@ pub(crate) enum Error {
     #[error("{0}")]
     Failed(Failure),
     #[error(transparent)]
-    Records(#[from] RecordsError),
+    Records(#[from] leading::Error),
 }
 
 impl From<records::Error> for Error {

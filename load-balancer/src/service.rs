@@ -7,12 +7,11 @@ use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::consumer::ConsumerLoop;
 use chassis::http::callers;
-use chassis::leader::Election;
+use chassis::leading::{Leader, run_until_lost};
 use chassis::lifecycle::{Condition, Lifecycle};
-use chassis::readiness::watch_store;
+use chassis::operations;
 use chassis::reconcile::{Driver, Settings};
 use chassis::service::{Error, Service};
-use chassis::{operations, registry};
 use common::port::Routes;
 use common::service::ServiceName;
 use common::topic::Topic;
@@ -29,8 +28,6 @@ use crate::reconcile::table::TableReconciler;
 use crate::shared::Shared;
 use crate::{http, samples, watches};
 
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(2);
 /// How often operations that are too old to be remembered are removed, and how many at once.
 const COLLECT_EVERY: Duration = Duration::from_mins(10);
 const COLLECT_AT_ONCE: usize = 1000;
@@ -50,28 +47,19 @@ impl LoadBalancer {
     pub fn local_routes(&self) -> Arc<dyn Routes> {
         Arc::new(LocalRoutes(Arc::clone(&self.shared)))
     }
+}
 
-    /// Appears in document 001's registry; waits for the store as long as it takes.
-    async fn register(&self, condition: &Condition) {
-        let store = &*self.shared.ports.store;
-        let advertised = &self.shared.config.advertised.plain;
-        let mut retry = FIRST_RETRY;
-        while let Err(err) = registry::register(store, ServiceName::LoadBalancer, advertised).await
-        {
-            condition.fails(err.to_string());
-            tracing::warn!(
-                error = &err as &dyn std::error::Error,
-                "the registry cannot be written; trying again"
-            );
-            tokio::time::sleep(retry).await;
-            retry = (retry * 2).min(LAST_RETRY);
-        }
-        condition.holds();
-    }
+/// What the leader does.
+#[derive(Debug)]
+struct Loops<'a> {
+    shared: &'a Arc<Shared>,
+    edge: &'a Condition,
+}
 
-    async fn work(&self, lifecycle: &Lifecycle, edge: Condition) {
-        let shared = &self.shared;
-        let tables = TableReconciler::new(Arc::clone(shared), edge);
+impl Loops<'_> {
+    async fn run(&self, lifecycle: &Lifecycle) {
+        let shared = self.shared;
+        let tables = TableReconciler::new(Arc::clone(shared), self.edge);
         let routes = RouteReconciler::new(Arc::clone(shared));
         let scales = ScaleReconciler { shared: Arc::clone(shared) };
         let quick = Settings {
@@ -82,13 +70,11 @@ impl LoadBalancer {
         let table_driver = Driver::new("table", quick, shared.table_wake.clone());
         let route_driver = Driver::new("routes", quick, shared.route_wake.clone());
         let scale_driver = Driver::new("scales", quick, shared.scale_wake.clone());
+        let (store, clock) = (&*shared.ports.store, &*shared.ports.clock);
+        let service = ServiceName::LoadBalancer;
         let inbox = Inbox { shared: Arc::clone(shared) };
-        let consumer = ConsumerLoop {
-            bus: &*shared.ports.bus,
-            clock: &*shared.ports.clock,
-            service: ServiceName::LoadBalancer,
-            topic: Topic::LoadBalancer,
-        };
+        let consumer =
+            ConsumerLoop { bus: &*shared.ports.bus, clock, service, topic: Topic::LoadBalancer };
         futures::join!(
             table_driver.run(&tables, lifecycle),
             route_driver.run(&routes, lifecycle),
@@ -96,33 +82,26 @@ impl LoadBalancer {
             self.export(lifecycle),
             samples::follow(shared, lifecycle),
             watches::follow_deployments(shared, lifecycle),
-            self.collect(lifecycle),
+            operations::keep_collecting(store, clock, service, COLLECT_EVERY, COLLECT_AT_ONCE),
             consumer.run(&inbox, lifecycle),
         );
     }
 
     async fn export(&self, lifecycle: &Lifecycle) {
         let Some(folder) = self.shared.config.exports.clone() else { return };
-        let exporter = Exporter::new(Arc::clone(&self.shared), folder);
+        let exporter = Exporter::new(Arc::clone(self.shared), folder);
         let wake = self.shared.export_wake.clone();
         Driver::new("exports", Settings::default(), wake).run(&exporter, lifecycle).await;
     }
+}
 
-    async fn collect(&self, lifecycle: &Lifecycle) {
-        let (store, clock) = (&*self.shared.ports.store, &*self.shared.ports.clock);
-        let service = ServiceName::LoadBalancer;
-        while !lifecycle.is_stopping() {
-            if let Err(err) = operations::collect(store, clock, service, COLLECT_AT_ONCE).await {
-                tracing::debug!(
-                    error = &err as &dyn std::error::Error,
-                    "old operations stay for now"
-                );
-            }
-            tokio::select! {
-                biased;
-                () = lifecycle.stopping() => {}
-                () = tokio::time::sleep(COLLECT_EVERY) => {}
-            }
+#[async_trait]
+impl Leader for Loops<'_> {
+    async fn work(&self, lifecycle: &Lifecycle) {
+        tokio::select! {
+            biased;
+            () = lifecycle.stopping() => {}
+            () = self.run(lifecycle) => {}
         }
     }
 }
@@ -150,41 +129,10 @@ impl Service for LoadBalancer {
     }
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error> {
-        let leading = lifecycle.condition("store");
         let edge = lifecycle.condition("edge");
-        let store = self.shared.ports.store.as_ref();
-        let election = Election {
-            store,
-            service: ServiceName::LoadBalancer,
-            advertised: &self.shared.config.advertised,
-        };
-        let lead = async {
-            let leadership = tokio::select! {
-                biased;
-                () = lifecycle.stopping() => return Ok(()),
-                leadership = election.win(&leading, &lifecycle) => leadership,
-            };
-            self.shared.take_lead(leadership.lead().clone());
-            let work = async {
-                self.register(&leading).await;
-                let watching = watch_store(store, &leading, &lifecycle);
-                futures::join!(self.work(&lifecycle, edge), watching);
-            };
-            let until_stop = async {
-                tokio::select! {
-                    biased;
-                    () = lifecycle.stopping() => {}
-                    () = work => {}
-                }
-            };
-            leadership.during(Box::pin(until_stop)).await
-        };
-        let result = tokio::select! {
-            biased;
-            () = self.shared.deposed.cancelled() => Err("another load balancer leads".into()),
-            led = lead => led.map_err(Error::from),
-        };
+        let loops = Loops { shared: &self.shared, edge: &edge };
+        let led = run_until_lost(&loops, &self.shared.seat, &lifecycle).await;
         self.shared.ended.cancel();
-        result
+        Ok(led?)
     }
 }

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chassis::epoch::Lead;
+use chassis::leading::Seat;
 use chassis::reconcile::Wake;
 use common::name::{LegacyName, NodeName};
 use common::port::edge::{FrontPorts, TableRoute};
 use common::port::nodes::Sample;
+use common::service::ServiceName;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,7 @@ pub(crate) struct Served {
 pub(crate) struct Shared {
     pub(crate) ports: Ports,
     pub(crate) config: Config,
+    pub(crate) seat: Seat,
     pub(crate) metrics: Metrics,
     pub(crate) table_wake: Wake<Single>,
     pub(crate) route_wake: Wake<RouteKey>,
@@ -42,11 +44,8 @@ pub(crate) struct Shared {
     /// Held while a route is recorded, from looking for a free front port until it is leased, so that
     /// registrations wait for one another and never fail over the same port; and while one is to go.
     pub(crate) allocation: AsyncMutex<()>,
-    /// Cancelled once another load balancer is found to lead.
-    pub(crate) deposed: CancellationToken,
     /// Cancelled when the loops have ended: nothing that is waited for will happen any more.
     pub(crate) ended: CancellationToken,
-    lead: OnceLock<Lead>,
     served: watch::Sender<Served>,
     front_ports: watch::Sender<Option<FrontPorts>>,
     /// Counts the changes of route records that somebody may wait for.
@@ -59,7 +58,9 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(ports: Ports, config: Config) -> Arc<Self> {
+        let (store, advertised) = (Arc::clone(&ports.store), config.advertised.clone());
         Arc::new(Shared {
+            seat: Seat::new(ServiceName::LoadBalancer, store, advertised),
             ports,
             config,
             metrics: Metrics::new(),
@@ -68,9 +69,7 @@ impl Shared {
             scale_wake: Wake::new(),
             export_wake: Wake::new(),
             allocation: AsyncMutex::new(()),
-            deposed: CancellationToken::new(),
             ended: CancellationToken::new(),
-            lead: OnceLock::new(),
             served: watch::Sender::default(),
             front_ports: watch::Sender::default(),
             settled: watch::Sender::default(),
@@ -91,17 +90,6 @@ impl Shared {
             () = self.ended.cancelled() => None,
             () = tokio::time::sleep_until(deadline) => None,
         }
-    }
-
-    /// Set once, by the service's run, before anything is written.
-    pub(crate) fn take_lead(&self, lead: Lead) {
-        // A second run of the same service would be a second leader: its writes keep the first
-        // epoch and fail.
-        drop(self.lead.set(lead));
-    }
-
-    pub(crate) fn lead(&self) -> Option<&Lead> {
-        self.lead.get()
     }
 
     /// A route record was written, or should be looked at: the table, its drain, its scale and the

@@ -2,6 +2,7 @@
 //!
 //! Every step may be repeated: a record that says already what it should is left alone.
 
+use chassis::leading::Error;
 use chassis::records::{self as stored, Stored};
 use common::id::RequestId;
 use common::port::store::{Op, Version};
@@ -11,8 +12,8 @@ use crate::domain::plan::{Done, Step};
 use crate::domain::target::Target;
 use crate::domain::verdict::Verdict;
 use crate::records::{
-    Error, Incident, Phase, TargetRecord, budget, budget_path, commit, incident, incident_path,
-    target, target_path,
+    Incident, Phase, TargetRecord, budget, budget_path, incident, incident_path, target,
+    target_path,
 };
 use crate::shared::Shared;
 
@@ -53,7 +54,7 @@ async fn pronounce(
     record.verdict = verdict;
     why.clone_into(&mut record.why);
     record.since = shared.ports.clock.now();
-    commit(shared, vec![put(&record, version)]).await?;
+    shared.seat.commit(vec![put(&record, version)]).await?;
     tracing::info!(
         target.kind = of.kind_name(),
         target.name = of.name(),
@@ -85,7 +86,7 @@ async fn open(shared: &Shared, of: &Target, why: &str) -> Result<Done, Error> {
     owe(shared, &mut opened, Phase::Opened);
     record.incident = Some(id);
     let made = stored::put(incident_path(id), &opened, None);
-    commit(shared, vec![put(&record, version), made]).await?;
+    shared.seat.commit(vec![put(&record, version), made]).await?;
     tracing::warn!(target.kind = of.kind_name(), target.name = of.name(), incident.id = %id, why, "an incident is open");
     shared.dues_wake.wake(id);
     Ok(Done::Opened(id))
@@ -129,7 +130,7 @@ async fn restart(shared: &Shared, of: &Target, number: u32) -> Result<Done, Erro
         stored::put(incident_path(id), &open, Some(at)),
         stored::put(budget_path(), &spent, spent_at),
     ];
-    commit(shared, changes).await?;
+    shared.seat.commit(changes).await?;
     shared.metrics.restarts.with_label_values(&[of.kind_name()]).inc();
     tracing::warn!(target.kind = of.kind_name(), target.name = of.name(), incident.id = %id, number, "a restart is asked for");
     shared.dues_wake.wake(id);
@@ -141,7 +142,7 @@ async fn close(shared: &Shared, of: &Target) -> Result<Done, Error> {
     let Some(id) = record.incident.take() else { return Ok(Done::Recorded) };
     let mut changes = vec![put(&record, version)];
     changes.extend(ended(shared, id).await?);
-    commit(shared, changes).await?;
+    shared.seat.commit(changes).await?;
     tracing::info!(target.kind = of.kind_name(), target.name = of.name(), incident.id = %id, "an incident is over");
     shared.dues_wake.wake(id);
     Ok(Done::Recorded)
@@ -165,7 +166,7 @@ async fn calm(shared: &Shared, of: &Target) -> Result<Done, Error> {
     let (mut record, version) = record_of(shared, of).await?;
     if record.restarts > 0 {
         record.restarts = 0;
-        commit(shared, vec![put(&record, version)]).await?;
+        shared.seat.commit(vec![put(&record, version)]).await?;
     }
     Ok(Done::Recorded)
 }
@@ -178,7 +179,7 @@ async fn forget(shared: &Shared, of: &Target) -> Result<Done, Error> {
     if let Some(id) = record.incident {
         changes.extend(ended(shared, id).await?);
     }
-    commit(shared, changes).await?;
+    shared.seat.commit(changes).await?;
     tracing::info!(
         target.kind = of.kind_name(),
         target.name = of.name(),

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chassis::leading::Error;
 use chassis::owed;
 use chassis::reconcile::{Outcome, Reconcile};
 use chassis::records::{self as stored, Stored};
@@ -20,8 +21,7 @@ use uuid::Uuid;
 
 use crate::alerts;
 use crate::records::{
-    Error, Incident, OwedNotice, Phase, asks_for_restart, commit, incident, incident_path,
-    incidents,
+    Incident, OwedNotice, Phase, asks_for_restart, incident, incident_path, incidents,
 };
 use crate::shared::Shared;
 
@@ -181,8 +181,8 @@ impl<'a> Dues<'a> {
                 return Ok(Some(record));
             }
             let put = stored::put(incident_path(id), &record, Some(version));
-            match commit(self.shared, vec![put]).await {
-                Ok(()) => {
+            match self.shared.seat.commit(vec![put]).await {
+                Ok(_) => {
                     self.shared.paid_notices(before.1.saturating_sub(record.notices.len()));
                     return Ok(Some(record));
                 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use chassis::leading::Error;
 use chassis::lifecycle::Lifecycle;
 use chassis::records::Stored;
 use common::port::store::Op;
 use jiff::SignedDuration;
 use tokio::time::{Instant, sleep};
 
-use crate::records::{Error, Incident, all, commit, incident_path, incidents};
+use crate::records::{Incident, all, incident_path, incidents};
 use crate::shared::Shared;
 
 const BEAT: Duration = Duration::from_secs(10);
@@ -56,8 +57,8 @@ async fn collect(shared: &Shared) -> Result<usize, Error> {
         }
         surplus = surplus.saturating_sub(1);
         let gone = vec![Op::Delete { path: incident_path(record.id), version }];
-        match commit(shared, gone).await {
-            Ok(()) => removed += 1,
+        match shared.seat.commit(gone).await {
+            Ok(_) => removed += 1,
             Err(err) if err.is_changed() => {}
             Err(err) => return Err(err),
         }

@@ -1,4 +1,4 @@
-//! This service's own records, and writing under its epoch.
+//! This service's own records: where they stand, and how they are read.
 
 mod budget;
 mod incident;
@@ -6,8 +6,7 @@ mod target;
 
 use chassis::records::{self, Stored};
 use common::id::RequestId;
-use common::port::bus;
-use common::port::store::{self, Op, Path};
+use common::port::store::Path;
 use common::record::path;
 
 use crate::domain::target::Target;
@@ -42,53 +41,6 @@ pub(crate) fn incident_path(incident: RequestId) -> Path {
 fn sharded(folder: &Path, name: &str) -> Path {
     let path = folder.join(&path::shard(name)).and_then(|shard| shard.join(name));
     path.expect("names and ids make paths")
-}
-
-/// Why something was not read or written.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Records(#[from] records::Error),
-    /// Another instance leads: this one must not write any more.
-    #[error("another instance of monitoring leads")]
-    Deposed,
-    /// Nothing is written before the lead was taken.
-    #[error("this instance does not lead")]
-    NotLeading,
-    #[error("the bus did not take a message")]
-    Bus(#[from] bus::Error),
-}
-
-impl From<store::Error> for Error {
-    fn from(err: store::Error) -> Self {
-        Error::Records(err.into())
-    }
-}
-
-impl Error {
-    /// Whether someone changed a record in between, or nobody knows: read and decide again.
-    pub(crate) fn is_changed(&self) -> bool {
-        matches!(self, Error::Records(records::Error::Changed))
-    }
-}
-
-/// Writes all or nothing, if this instance still leads. [`records::Error::Changed`] asks to read and decide
-/// again: a record changed, or nobody knows whether the write was done.
-pub(crate) async fn commit(shared: &Shared, changes: Vec<Op>) -> Result<(), Error> {
-    let mut ops = vec![shared.lead().ok_or(Error::NotLeading)?.check()];
-    ops.extend(changes);
-    match shared.ports.store.commit(ops).await {
-        Ok(_) => Ok(()),
-        Err(store::Error::Conflict { index: 0 }) => {
-            shared.depose();
-            Err(Error::Deposed)
-        }
-        Err(store::Error::Conflict { .. } | store::Error::OutcomeUnknown(_)) => {
-            shared.ports.store.sync().await?;
-            Err(records::Error::Changed.into())
-        }
-        Err(err) => Err(err.into()),
-    }
 }
 
 pub(crate) async fn target(

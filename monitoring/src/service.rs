@@ -6,11 +6,10 @@ use std::time::Duration;
 use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::http::callers;
-use chassis::leader::Election;
-use chassis::lifecycle::{Condition, Lifecycle};
-use chassis::readiness::watch_store;
+use chassis::leading::{Leader, run_until_lost};
+use chassis::lifecycle::Lifecycle;
 use chassis::reconcile::{Driver, Settings};
-use chassis::{registry, service};
+use chassis::service;
 use common::service::ServiceName;
 use common::topic::{Topic, TopicName};
 use prometheus::Registry;
@@ -19,7 +18,6 @@ use tokio::time::sleep;
 use crate::config::Config;
 use crate::dues::Dues;
 use crate::ports::Ports;
-use crate::records::Error;
 use crate::shared::Shared;
 use crate::{housekeeping, http, watch};
 
@@ -35,36 +33,10 @@ impl Service {
     pub fn new(ports: Ports, config: Config) -> Self {
         Service { shared: Shared::new(ports, config) }
     }
+}
 
-    /// Appears in document 001's registry.
-    async fn start(&self) -> Result<(), Error> {
-        let shared = self.shared.as_ref();
-        let (store, advertised) = (shared.ports.store.as_ref(), &shared.config.advertised.plain);
-        registry::register(store, ServiceName::Monitoring, advertised).await?;
-        Ok(())
-    }
-
-    /// What the leader does.
-    async fn lead(&self, led: &Condition, lifecycle: &Lifecycle) {
-        let starting = async {
-            while let Err(err) = self.start().await {
-                led.fails(err.to_string());
-                tracing::warn!(
-                    error = &err as &dyn std::error::Error,
-                    "monitoring cannot start yet; trying again"
-                );
-                sleep(RETRY).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            () = lifecycle.stopping() => return,
-            () = starting => {}
-        }
-        let store = self.shared.ports.store.as_ref();
-        futures::join!(self.work(lifecycle), watch_store(store, led, lifecycle));
-    }
-
+#[async_trait]
+impl Leader for Service {
     async fn work(&self, lifecycle: &Lifecycle) {
         let shared = self.shared.as_ref();
         let settings = Settings { deadline: Duration::from_mins(1), ..Settings::default() };
@@ -119,23 +91,6 @@ impl service::Service for Service {
     }
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), service::Error> {
-        let led = lifecycle.condition("store");
-        let shared = self.shared.as_ref();
-        let election = Election {
-            store: shared.ports.store.as_ref(),
-            service: ServiceName::Monitoring,
-            advertised: &shared.config.advertised,
-        };
-        let leadership = tokio::select! {
-            biased;
-            () = lifecycle.stopping() => return Ok(()),
-            leadership = election.win(&led, &lifecycle) => leadership,
-        };
-        shared.take_lead(leadership.lead().clone());
-        tokio::select! {
-            biased;
-            () = shared.deposed() => Err(Error::Deposed.into()),
-            led = leadership.during(self.lead(&led, &lifecycle)) => Ok(led?),
-        }
+        Ok(run_until_lost(self, &self.shared.seat, &lifecycle).await?)
     }
 }

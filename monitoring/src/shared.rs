@@ -1,12 +1,12 @@
 //! What the parts of monitoring share: ports, settings, the leadership, what the last round saw.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use chassis::epoch::Lead;
+use chassis::leading::Seat;
 use chassis::reconcile::Wake;
 use common::id::RequestId;
-use tokio::sync::watch;
+use common::service::ServiceName;
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -21,13 +21,12 @@ use crate::view::View;
 pub(crate) struct Shared {
     pub(crate) ports: Ports,
     pub(crate) config: Config,
+    pub(crate) seat: Seat,
     pub(crate) metrics: Metrics,
     pub(crate) view: View,
     /// Something is owed for an incident.
     pub(crate) dues_wake: Wake<RequestId>,
     started_at: Instant,
-    lead: OnceLock<Lead>,
-    deposed: watch::Sender<bool>,
     /// None before the first round is over.
     sight: Mutex<Option<Sight>>,
     /// The restarts that the bus has taken since the last round, and when.
@@ -38,15 +37,15 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(ports: Ports, config: Config) -> Arc<Self> {
+        let (store, advertised) = (Arc::clone(&ports.store), config.advertised.clone());
         Arc::new(Shared {
+            seat: Seat::new(ServiceName::Monitoring, store, advertised),
             ports,
             config,
             metrics: Metrics::new(),
             view: View::default(),
             dues_wake: Wake::new(),
             started_at: Instant::now(),
-            lead: OnceLock::new(),
-            deposed: watch::Sender::new(false),
             sight: Mutex::default(),
             sent: Mutex::default(),
             notices: AtomicUsize::new(0),
@@ -56,28 +55,6 @@ impl Shared {
     /// Monotonic time, from the start of this process.
     pub(crate) fn now(&self) -> Moment {
         self.started_at.elapsed()
-    }
-
-    /// Set once, by the service's run, before anything is written.
-    pub(crate) fn take_lead(&self, lead: Lead) {
-        // A second run of the same service would be a second leader: its writes keep the first
-        // epoch and fail.
-        drop(self.lead.set(lead));
-    }
-
-    pub(crate) fn lead(&self) -> Option<&Lead> {
-        self.lead.get()
-    }
-
-    /// Another instance leads: this one has to end.
-    pub(crate) fn depose(&self) {
-        self.deposed.send_replace(true);
-    }
-
-    /// Completes once another instance leads.
-    pub(crate) async fn deposed(&self) {
-        // The sender lives as long as `self`: waiting cannot fail.
-        drop(self.deposed.subscribe().wait_for(|deposed| *deposed).await);
     }
 
     pub(crate) fn saw(&self, sight: Sight) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chassis::leading::Error;
 use chassis::lifecycle::{Beat, Lifecycle};
 use chassis::records::Stored;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -14,7 +15,7 @@ use crate::domain::board::{Board, Watched};
 use crate::domain::budget::Budget;
 use crate::domain::target::Kind;
 use crate::look::{self, Apps};
-use crate::records::{self, Error, Incident, TargetRecord};
+use crate::records::{self, Incident, TargetRecord};
 use crate::shared::Shared;
 
 const RETRY: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chassis::leading::Error;
 use chassis::records::{self, Stored};
 use common::name::NodeName;
 use common::port::store::{Op, Version};
@@ -12,7 +13,6 @@ use futures::StreamExt as _;
 use tokio::time::{sleep, timeout};
 
 use crate::config::Nodes;
-use crate::records::{Error, commit};
 use crate::shared::Shared;
 
 /// A hint of the store may be lost: so it is looked again anyway.
@@ -31,7 +31,7 @@ pub(crate) async fn enrol(shared: &Shared) -> Result<(), Error> {
             continue;
         }
         let version = stored.map(|stored| stored.version);
-        commit(shared, vec![records::put(path, node, version)]).await?;
+        shared.seat.commit(vec![records::put(path, node, version)]).await?;
         tracing::info!(node.id = %node.name, "enrolled");
     }
     for name in store.children(&path::folder("nodes")).await? {
@@ -121,7 +121,7 @@ async fn dismiss(
     };
     let mut ops = vec![records::put(path, &verdict, before.map(|alive| alive.version))];
     ops.extend(record.map(|version| Op::Delete { path: path::node(name), version }));
-    commit(shared, ops).await?;
+    shared.seat.commit(ops).await?;
     // Its next verdict, should it become a node again, is written over this one.
     shared.verdicts().remove(name);
     tracing::warn!(node.id = %name, reason, "dismissed");

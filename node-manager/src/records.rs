@@ -1,11 +1,10 @@
-//! This service's own record, the placement; and writing under this service's epoch.
+//! This service's own record, the placement; and reading what this service decides from.
 
 use chassis::records::{self, Stored};
 use common::id::{ReleaseNumber, RequestId};
 use common::name::{LegacyName, NodeName};
-use common::port::bus;
 use common::port::container::Limits;
-use common::port::store::{self, Op, Path};
+use common::port::store::Path;
 use common::record::deployment::{Deployment, Slot};
 use common::record::instance::Instance;
 use common::record::node::PortLease;
@@ -48,53 +47,6 @@ pub(crate) fn placement_path(request: RequestId) -> Path {
 
 pub(crate) fn leases(node: &NodeName) -> Path {
     path::folder("ports").join(node.as_str()).expect("a node's name makes a path")
-}
-
-/// Why something was not read or written.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Records(#[from] records::Error),
-    /// Another node manager leads: this one must not write any more.
-    #[error("another node manager leads")]
-    Deposed,
-    /// Nothing is written before the epoch was taken.
-    #[error("the node manager is still starting")]
-    NotLeading,
-    #[error("the bus did not take an answer")]
-    Bus(#[from] bus::Error),
-}
-
-impl From<store::Error> for Error {
-    fn from(err: store::Error) -> Self {
-        Error::Records(err.into())
-    }
-}
-
-impl Error {
-    /// Whether someone changed a record in between: read and decide again.
-    pub(crate) fn is_changed(&self) -> bool {
-        matches!(self, Error::Records(records::Error::Changed))
-    }
-}
-
-/// Writes all or nothing, if this node manager still leads. [`records::Error::Changed`] asks to read
-/// and decide again: a record changed, or nobody knows whether the write was done.
-pub(crate) async fn commit(shared: &Shared, changes: Vec<Op>) -> Result<(), Error> {
-    let mut ops = vec![shared.lead().ok_or(Error::NotLeading)?.check()];
-    ops.extend(changes);
-    match shared.ports.store.commit(ops).await {
-        Ok(_) => Ok(()),
-        Err(store::Error::Conflict { index: 0 }) => {
-            shared.depose();
-            Err(Error::Deposed)
-        }
-        Err(store::Error::Conflict { .. } | store::Error::OutcomeUnknown(_)) => {
-            shared.ports.store.sync().await?;
-            Err(records::Error::Changed.into())
-        }
-        Err(err) => Err(err.into()),
-    }
 }
 
 pub(crate) async fn placement(

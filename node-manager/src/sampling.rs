@@ -4,19 +4,14 @@ use std::io;
 use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
-use chassis::operations;
-use common::service::ServiceName;
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::sample_log::Entry;
 use crate::shared::Shared;
 
 /// How often the time of day is looked at: it may jump.
 const LOOK: Duration = Duration::from_secs(10);
-/// How often old operations are collected, and how many at once.
-const COLLECT_EVERY: Duration = Duration::from_mins(10);
-const COLLECT: usize = 500;
 
 /// Takes one sample of every node into the log.
 pub(crate) async fn take_sample(shared: &Shared) -> io::Result<()> {
@@ -43,11 +38,10 @@ pub(crate) async fn take_sample(shared: &Shared) -> io::Result<()> {
     shared.sample_log.append(now, &entries).await
 }
 
-/// Samples once an hour of the day, and collects what is old; never ends.
+/// Samples once an hour of the day; never ends.
 pub(crate) async fn keep_house(shared: &Shared, lifecycle: &Lifecycle) {
     let beat = lifecycle.beat("housekeeping");
     let mut sampled = newest(shared).await.map(hour);
-    let mut collect_at = Instant::now() + COLLECT_EVERY;
     loop {
         sleep(LOOK).await;
         beat.now();
@@ -63,10 +57,6 @@ pub(crate) async fn keep_house(shared: &Shared, lifecycle: &Lifecycle) {
                 }
             }
         }
-        if Instant::now() >= collect_at {
-            collect_at = Instant::now() + COLLECT_EVERY;
-            collect(shared).await;
-        }
     }
 }
 
@@ -77,20 +67,6 @@ async fn hourly(shared: &Shared) -> io::Result<()> {
         tracing::info!(files = removed, "old samples were removed");
     }
     Ok(())
-}
-
-async fn collect(shared: &Shared) {
-    let (store, clock) = (shared.ports.store.as_ref(), shared.ports.clock.as_ref());
-    match operations::collect(store, clock, ServiceName::NodeManager, COLLECT).await {
-        Ok(0) => {}
-        Ok(removed) => tracing::info!(removed, "old operations were collected"),
-        Err(err) => {
-            tracing::warn!(
-                error = &err as &dyn std::error::Error,
-                "old operations were not collected"
-            );
-        }
-    }
 }
 
 /// When the last sample of this hour or before was kept.

@@ -7,25 +7,24 @@ use actix_web::web::ServiceConfig;
 use async_trait::async_trait;
 use chassis::consumer::ConsumerLoop;
 use chassis::http::callers;
-use chassis::leader::Election;
-use chassis::lifecycle::{Condition, Lifecycle};
-use chassis::readiness::watch_store;
+use chassis::leading::{Leader, run_until_lost};
+use chassis::lifecycle::Lifecycle;
 use chassis::reconcile::{Driver, Settings};
-use chassis::{registry, service};
+use chassis::{operations, service};
 use common::service::ServiceName;
 use common::topic::Topic;
 use prometheus::Registry;
-use tokio::time::sleep;
 
 use crate::commands::Commands;
 use crate::config::Config;
 use crate::ports::Ports;
 use crate::reconcile::{Leases, Placements, Verdicts};
-use crate::records::Error;
 use crate::shared::Shared;
 use crate::{enrolment, http, listen, sampling};
 
-const RETRY: Duration = Duration::from_secs(1);
+/// How often requests that are older than the platform remembers are forgotten, and how many at once.
+const COLLECT_EVERY: Duration = Duration::from_mins(10);
+const COLLECT: usize = 500;
 
 /// The node manager.
 #[derive(Debug)]
@@ -37,43 +36,23 @@ impl Service {
     pub fn new(ports: Ports, config: Config) -> Self {
         Service { shared: Shared::new(ports, config) }
     }
+}
 
-    /// Knows the nodes, and appears in document 001's registry.
-    async fn start(&self) -> Result<(), Error> {
-        let shared = self.shared.as_ref();
-        enrolment::enrol(shared).await?;
-        let (store, advertised) = (shared.ports.store.as_ref(), &shared.config.advertised.plain);
-        registry::register(store, ServiceName::NodeManager, advertised).await?;
-        Ok(())
-    }
-
-    /// What the leader does.
-    async fn lead(&self, led: &Condition, lifecycle: &Lifecycle) {
-        let starting = async {
-            while let Err(err) = self.start().await {
-                led.fails(err.to_string());
-                tracing::warn!(
-                    error = &err as &dyn std::error::Error,
-                    "the node manager cannot start yet; trying again"
-                );
-                sleep(RETRY).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            () = lifecycle.stopping() => return,
-            () = starting => {}
-        }
-        let store = self.shared.ports.store.as_ref();
-        futures::join!(self.work(lifecycle), watch_store(store, led, lifecycle));
+#[async_trait]
+impl Leader for Service {
+    /// Knows the nodes.
+    async fn start(&self) -> Result<(), service::Error> {
+        Ok(enrolment::enrol(&self.shared).await?)
     }
 
     async fn work(&self, lifecycle: &Lifecycle) {
         let shared = self.shared.as_ref();
+        let (store, clock) = (shared.ports.store.as_ref(), shared.ports.clock.as_ref());
+        let service = ServiceName::NodeManager;
         let consumer = ConsumerLoop {
             bus: shared.ports.bus.as_ref(),
-            clock: shared.ports.clock.as_ref(),
-            service: ServiceName::NodeManager,
+            clock,
+            service,
             topic: Topic::NodeManager,
         };
         let commands = Commands(shared);
@@ -95,6 +74,7 @@ impl Service {
             () = listen::listen(shared) => {}
             () = enrolment::follow(shared) => {}
             () = sampling::keep_house(shared, lifecycle) => {}
+            () = operations::keep_collecting(store, clock, service, COLLECT_EVERY, COLLECT) => {}
         }
     }
 }
@@ -131,23 +111,6 @@ impl service::Service for Service {
     }
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), service::Error> {
-        let led = lifecycle.condition("store");
-        let shared = self.shared.as_ref();
-        let election = Election {
-            store: shared.ports.store.as_ref(),
-            service: ServiceName::NodeManager,
-            advertised: &shared.config.advertised,
-        };
-        let leadership = tokio::select! {
-            biased;
-            () = lifecycle.stopping() => return Ok(()),
-            leadership = election.win(&led, &lifecycle) => leadership,
-        };
-        shared.take_lead(leadership.lead().clone());
-        tokio::select! {
-            biased;
-            () = shared.deposed() => Err(Error::Deposed.into()),
-            led = leadership.during(self.lead(&led, &lifecycle)) => Ok(led?),
-        }
+        Ok(run_until_lost(self, &self.shared.seat, &lifecycle).await?)
     }
 }

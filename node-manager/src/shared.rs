@@ -1,15 +1,16 @@
 //! What the parts of the node manager share: ports, settings, the leadership, what was heard.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chassis::epoch::Lead;
+use chassis::leading::Seat;
 use chassis::reconcile::Wake;
 use chassis::records::Stored;
 use common::id::RequestId;
 use common::name::NodeName;
 use common::record::node::Alive;
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use common::service::ServiceName;
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::config::Config;
 use crate::domain::liveness::Thresholds;
@@ -24,6 +25,7 @@ use crate::sample_log::SampleLog;
 pub(crate) struct Shared {
     pub(crate) ports: Ports,
     pub(crate) config: Config,
+    pub(crate) seat: Seat,
     pub(crate) metrics: Metrics,
     pub(crate) heartbeats: Heartbeats,
     pub(crate) sample_log: SampleLog,
@@ -32,8 +34,6 @@ pub(crate) struct Shared {
     pub(crate) lease_wake: Wake<NodeName>,
     /// Held from looking for a node until its port is leased: requests at once would choose alike.
     pub(crate) allocation: AsyncMutex<()>,
-    lead: OnceLock<Lead>,
-    deposed: watch::Sender<bool>,
     /// The verdicts as they stand in the store; nobody else writes them.
     verdicts: Mutex<BTreeMap<NodeName, Stored<Alive>>>,
     alerts: Mutex<BTreeMap<NodeName, Alert>>,
@@ -49,7 +49,9 @@ impl Shared {
         };
         let sample_log = SampleLog::new(config.data_folder.clone(), config.keep_samples_days);
         let members = Members::new(&config.nodes);
+        let (store, advertised) = (Arc::clone(&ports.store), config.advertised.clone());
         Arc::new(Shared {
+            seat: Seat::new(ServiceName::NodeManager, store, advertised),
             ports,
             config,
             metrics: Metrics::new(),
@@ -59,34 +61,10 @@ impl Shared {
             verdict_wake: Wake::new(),
             lease_wake: Wake::new(),
             allocation: AsyncMutex::new(()),
-            lead: OnceLock::new(),
-            deposed: watch::Sender::new(false),
             verdicts: Mutex::default(),
             alerts: Mutex::default(),
             members,
         })
-    }
-
-    /// Set once, by the service's run, before anything is written.
-    pub(crate) fn take_lead(&self, lead: Lead) {
-        // A second run of the same service would be a second leader: its writes keep the first
-        // epoch and fail.
-        drop(self.lead.set(lead));
-    }
-
-    pub(crate) fn lead(&self) -> Option<&Lead> {
-        self.lead.get()
-    }
-
-    /// Another node manager leads: this one has to end.
-    pub(crate) fn depose(&self) {
-        self.deposed.send_replace(true);
-    }
-
-    /// Completes once another node manager leads.
-    pub(crate) async fn deposed(&self) {
-        // The sender lives as long as `self`: waiting cannot fail.
-        drop(self.deposed.subscribe().wait_for(|deposed| *deposed).await);
     }
 
     pub(crate) fn verdicts(&self) -> MutexGuard<'_, BTreeMap<NodeName, Stored<Alive>>> {

@@ -42,6 +42,10 @@ pub struct WantedRoute {
     pub instance: LegacyName,
     /// The deployment's generation; a lower one than the route has is refused.
     pub generation: Generation,
+    /// The version of the deployment's record that it follows from: of one generation, a lower one than the route has
+    /// is refused. 0 for what no deployment asks for.
+    #[serde(default)]
+    pub revision: i64,
     /// All replicas that should get requests.
     pub upstreams: Vec<Upstream>,
     /// Shown in document 001's lists.

@@ -24,6 +24,9 @@ pub struct Route {
     pub goal: RouteGoal,
     /// The generation of the deployment that asked for it.
     pub generation: Generation,
+    /// The version of the deployment's record that it follows from.
+    #[serde(default)]
+    pub revision: i64,
     /// What the load balancer's lists of document 001 show of it.
     pub image: String,
     pub container_port: u16,

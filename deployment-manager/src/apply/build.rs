@@ -76,7 +76,7 @@ async fn made(
         Ok(agent) => agent,
         Err(failure) => return Ok(Err(Effect::hindered(failure))),
     };
-    let issuer = round.shared.issuer();
+    let issuer = round.shared.seat.issuer();
     let err = match round.shared.ports.nodes.build(&agent, issuer, build).await {
         Ok(image) => return Ok(Ok(image)),
         Err(err) => unless_deposed(err)?,

@@ -43,7 +43,7 @@ impl<'a> Placed<'a> {
 
     pub(super) async fn remove(&self, round: &Round<'_>) -> Result<(), nodes::Error> {
         let removal = Removal { name: self.name.clone(), generation: self.slot.generation };
-        let issuer = round.shared.issuer();
+        let issuer = round.shared.seat.issuer();
         round.shared.ports.nodes.remove(&self.agent, issuer, &removal).await
     }
 

@@ -38,7 +38,7 @@ pub(super) async fn route(
             return Ok(refused(Verdict::Bad(failure), of_deploy));
         }
     };
-    let wanted = spec::route(round.deployment, slots, image, release);
+    let wanted = spec::route((round.deployment, round.version), slots, image, release);
     match round.shared.ports.routes.set(&wanted).await {
         Ok(routed) => Ok(Effect::of(Change::Routed {
             slots: placements(slots),

@@ -56,7 +56,7 @@ pub(super) async fn ensure(
         Err(failure) => return Ok(Err(Verdict::Bad(failure))),
     };
     let nodes = round.shared.ports.nodes.as_ref();
-    match nodes.ensure(&placed.agent, round.shared.issuer(), &spec).await {
+    match nodes.ensure(&placed.agent, round.shared.seat.issuer(), &spec).await {
         Ok(container) => Ok(Ok(container)),
         Err(err) => {
             let err = unless_deposed(err)?;

@@ -1,5 +1,7 @@
 //! Message 7, `ans-node$<map>`: the node manager's answer. What nobody waits for any more changes nothing.
 
+use std::sync::PoisonError;
+
 use chassis::consumer::Disposition;
 use chassis::operations::{self, Acceptance, Request};
 use chassis::records;
@@ -8,10 +10,11 @@ use common::id::RequestId;
 use common::message::{NodeAnswer, NodeChoice};
 use common::record::deployment::{Deployment, Place, Slot, SlotState};
 use common::record::path;
+use jiff::Timestamp;
 
 use super::{Error, conflict, decided};
 use crate::domain::change::{Change, note};
-use crate::domain::placement;
+use crate::domain::{need, placement};
 use crate::records as stored;
 use crate::shared::Shared;
 
@@ -41,14 +44,32 @@ async fn offer(
         Ok(choice) => Change::Placed { slot: request.id, place: place(choice) },
         Err(code) => Change::Unfit { slot: request.id, failure: Failure::new(*code, why(*code)) },
     };
-    note(&mut after, &[change], &shared.config.patience, shared.ports.clock.now());
+    let now = shared.ports.clock.now();
+    note(&mut after, &[change], &shared.config.patience, now);
     // The answer proves that the question has arrived.
     after.owed.retain(|owed| !placement::asks(owed, request.id));
+    let needed = needed(shared, answer, now);
+    after.owed.extend(needed.map(need::message));
     let path = path::deployment(&after.instance);
     let changes = vec![records::put(path, &after, Some(before.version))];
     let accepted = operations::accept(store, shared.ports.clock.as_ref(), request, changes).await?;
+    if needed.is_some() && accepted == Acceptance::Fresh {
+        tracing::warn!(instance = %after.instance, "no node has room; a machine is asked for");
+        *shared.needed.lock().unwrap_or_else(PoisonError::into_inner) = needed;
+    }
     shared.deployments.wake(after.instance);
     Ok(Some(accepted))
+}
+
+/// The request for a machine, where no node has room, unless it was made already: the next one is that of the next
+/// period. After a crash it is made again, under the same id.
+fn needed(shared: &Shared, answer: &NodeAnswer, now: Timestamp) -> Option<RequestId> {
+    if answer.node != Err(FailureCode::NoNodeFits) {
+        return None;
+    }
+    let request = need::request(now, shared.config.need_node_every);
+    let last = *shared.needed.lock().unwrap_or_else(PoisonError::into_inner);
+    (last != Some(request)).then_some(request)
 }
 
 fn waits_for(deployment: &Deployment, placement: RequestId) -> bool {

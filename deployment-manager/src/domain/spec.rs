@@ -8,6 +8,7 @@ use common::name::InstanceName;
 use common::port::container::{ContainerFile, ContainerSpec};
 use common::port::edge::Upstream;
 use common::port::routes::WantedRoute;
+use common::port::store::Version;
 use common::record::deployment::{Deployment, Place, Slot};
 use common::record::release::Release;
 
@@ -83,7 +84,7 @@ pub(crate) fn release_of(deployment: &Deployment, slot: &Slot) -> ReleaseNumber 
 /// The route to these replicas. It carries the newest generation, whosever the replicas are: a route
 /// never goes back.
 pub(crate) fn route(
-    deployment: &Deployment,
+    (deployment, version): (&Deployment, Version),
     slots: &[Slot],
     image: &ImageRef,
     release: &Release,
@@ -91,6 +92,7 @@ pub(crate) fn route(
     WantedRoute {
         instance: deployment.instance.clone(),
         generation: deployment.generation,
+        revision: version.0,
         upstreams: slots.iter().filter_map(upstream).collect(),
         image: image.to_string(),
         container_port: release.port,

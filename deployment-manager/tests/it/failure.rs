@@ -1,8 +1,11 @@
 //! Every way in which a deploy fails: the code, the sentence, and that nothing is left.
 
+use std::collections::BTreeSet;
+
 use common::failure::{Failure, FailureCode};
 use common::port::nodes::Probe;
 use common::record::operation::Outcome;
+use common::topic::Topic;
 use serde_json::Value;
 use testkit::nodes::Reach;
 use testkit::routes::Health;
@@ -103,6 +106,42 @@ async fn no_node_has_room() {
     let text =
         "App shop not deployed. Error - NO_NODE_FITS: no live node has room for one more replica";
     assert_eq!(told, text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_node_has_room_one_machine_is_asked_for_in_a_while() {
+    let world = World::new();
+    world.set_placement(Placement::Full);
+    world.write_instance("shop-2", 2, 1);
+    let asked = || world.bus.messages(Topic::LifecycleManager);
+    world
+        .live(async {
+            for (request, instance) in [(1, "shop"), (2, "shop-2"), (3, "shop")] {
+                world.deploy(request, instance);
+                world.told(request).await;
+            }
+        })
+        .await;
+    let first = asked();
+    assert_eq!(first.len(), 1, "{first:?}");
+    assert_eq!(first[0].msg, "need node$no live node has room for one more replica");
+    // Who comes after a crash does not know that it was asked for, and asks the same.
+    world
+        .live(async {
+            world.deploy(4, "shop");
+            world.told(4).await;
+        })
+        .await;
+    assert!(asked().iter().all(|again| *again == first[0]), "{:?}", asked());
+    world.clock.advance(jiff::SignedDuration::from_mins(5));
+    world
+        .live(async {
+            world.deploy(5, "shop");
+            world.told(5).await;
+        })
+        .await;
+    let ids: BTreeSet<_> = asked().into_iter().map(|envelope| envelope.request_id).collect();
+    assert_eq!(ids.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -131,6 +131,7 @@ impl LoadBalancer {
             leaving: Vec::new(),
             goal,
             generation: Generation(1),
+            revision: 0,
             image: String::new(),
             container_port: 8080,
             container_ids: Vec::new(),

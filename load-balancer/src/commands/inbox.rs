@@ -14,7 +14,6 @@ use common::service::ServiceName;
 use common::topic::Topic;
 
 use super::{Error, outcome, scale_app, status_app};
-use crate::records::lead_check;
 use crate::shared::Shared;
 
 /// What the consumer loop offers messages to.
@@ -90,10 +89,9 @@ pub(super) async fn accept_ended(
     let mut operation = Operation::accepted(request.fingerprint.clone(), shared.ports.clock.now());
     operation.outcome = Some(end);
     let put = records::put(request.path(), &operation, None);
-    match crate::records::commit(shared, vec![put]).await {
-        Ok(()) => Ok(Acceptance::Repeat(operation)),
+    match shared.seat.commit(vec![put]).await {
+        Ok(_) => Ok(Acceptance::Repeat(operation)),
         Err(err) if err.is_changed() => {
-            store.sync().await?;
             let known = operations::look_up(store, request).await?;
             Ok(known.ok_or(records::Error::Changed)?)
         }
@@ -107,12 +105,12 @@ pub(super) async fn accept(
     request: &Request,
     changes: Vec<Op>,
 ) -> Result<Acceptance, Error> {
-    let mut checked = vec![lead_check(shared)?];
+    let mut checked = vec![shared.seat.check()?];
     checked.extend(changes);
     let ports = &shared.ports;
     let accepted = operations::accept(&*ports.store, &*ports.clock, request, checked).await;
     if matches!(accepted, Err(records::Error::Changed)) {
-        crate::records::still_leads(shared).await?;
+        shared.seat.still_leads().await?;
     }
     Ok(accepted?)
 }

@@ -40,8 +40,11 @@ pub(crate) async fn run(shared: &Shared, container: Registration) -> Result<Sock
         return Err(Error::Deployed(container.app));
     }
     let standing = route(store, &container.app).await?;
+    let standing = standing.map(|stored| (stored.record.generation, stored.record.revision));
+    let (generation, revision) = standing.unwrap_or_default();
     let wanted = WantedRoute {
-        generation: standing.map(|stored| stored.record.generation).unwrap_or_default(),
+        generation,
+        revision,
         instance: container.app,
         upstreams: vec![Upstream {
             ip: container.vm_ip,

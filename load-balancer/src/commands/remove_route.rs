@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{ATTEMPTS, Error};
 use crate::domain::route;
-use crate::records::{commit, deployment, route as load_route};
+use crate::records::{deployment, route as load_route};
 use crate::shared::Shared;
 
 /// Records that the route should go, then waits until it is out of the table, drained and gone.
@@ -57,7 +57,7 @@ async fn try_record(
     if stored.record.goal == RouteGoal::Served {
         let leaving = route::remove(&stored.record, generation);
         let put = records::put(path::route(instance), &leaving, Some(stored.version));
-        commit(shared, vec![put]).await?;
+        shared.seat.commit(vec![put]).await?;
     }
     shared.route_changed(instance);
     Ok(())

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{ATTEMPTS, Error};
 use crate::domain::{front_ports, route, table};
-use crate::records::{commit, deployment, leases, route as load_route, routes};
+use crate::records::{deployment, leases, route as load_route, routes};
 use crate::shared::Shared;
 
 /// Records the route, then waits until every worker of the edge serves it and the replicas that
@@ -62,7 +62,7 @@ async fn try_record(
     let existing = load_route(store, &wanted.instance).await?;
     let version = existing.as_ref().map(|stored| stored.version);
     let existing = existing.map(|stored| stored.record);
-    if let Some(newer) = existing.as_ref().filter(|route| route.generation > wanted.generation) {
+    if let Some(newer) = existing.as_ref().filter(|standing| route::is_newer(standing, wanted)) {
         return Err(Error::Stale(newer.generation));
     }
     let mut known = deployment(store, &wanted.instance).await?;
@@ -85,7 +85,7 @@ async fn try_record(
     }
     let mut changes = leased.changes;
     changes.push(records::put(path::route(&new.instance), &new, version));
-    commit(shared, changes).await?;
+    shared.seat.commit(changes).await?;
     Ok(new)
 }
 

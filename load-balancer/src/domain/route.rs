@@ -55,6 +55,11 @@ fn is_reachable(address: &SocketAddr) -> bool {
     }
 }
 
+/// Whether what stands is newer than a wish: of a higher generation, or of a later state of the same deployment.
+pub(crate) fn is_newer(standing: &Route, wanted: &WantedRoute) -> bool {
+    (standing.generation, standing.revision) > (wanted.generation, wanted.revision)
+}
+
 /// Whether a wish for a route is of the past: a newer generation was asked for since, this one was given up, or
 /// a replica was taken out of service since. A call may arrive after what took its place, when the route that it
 /// would clash with is gone already. Generation 0 is nobody's deployment.
@@ -109,6 +114,7 @@ pub(crate) fn serve(existing: Option<&Route>, wanted: &WantedRoute, front_port: 
         leaving,
         goal: RouteGoal::Served,
         generation: wanted.generation,
+        revision: wanted.revision,
         image: wanted.image.clone(),
         container_port: wanted.container_port,
         container_ids: wanted.container_ids.clone(),
@@ -141,6 +147,7 @@ mod tests {
         WantedRoute {
             instance: "shop".parse().unwrap(),
             generation: Generation(1),
+            revision: 1,
             upstreams: ports.iter().copied().map(upstream).collect(),
             image: "shop".to_owned(),
             container_port: 8080,
@@ -150,6 +157,17 @@ mod tests {
 
     fn ports(upstreams: &[Upstream]) -> Vec<u16> {
         upstreams.iter().map(|upstream| upstream.port).collect()
+    }
+
+    #[test]
+    fn what_stands_is_newer_by_its_generation_or_by_the_state_that_it_follows_from() {
+        let standing = serve(None, &wanted(&[21]), 2000);
+        let of = |generation, revision| {
+            let generation = Generation(generation);
+            is_newer(&standing, &WantedRoute { generation, revision, ..wanted(&[22]) })
+        };
+        assert!(!of(1, 1) && !of(1, 2) && !of(2, 0));
+        assert!(of(1, 0) && of(0, 9));
     }
 
     #[test]

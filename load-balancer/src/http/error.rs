@@ -5,14 +5,13 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use chassis::http::Refusal;
-use chassis::records as stored;
+use chassis::{leading, records};
 use common::failure::FailureCode;
 use common::port::routes::Problem as RouteProblem;
 use common::port::store;
 use common::problem::Problem;
 
 use crate::commands;
-use crate::records;
 
 /// An error of a command as its HTTP answer.
 #[derive(Debug)]
@@ -80,10 +79,10 @@ fn status_of(code: FailureCode) -> u16 {
     }
 }
 
-fn of_records(err: &records::Error) -> Refusal {
+fn of_records(err: &leading::Error) -> Refusal {
     match err {
-        records::Error::Records(
-            stored::Error::Store(store::Error::Refused(_)) | stored::Error::Unreadable { .. },
+        leading::Error::Records(
+            records::Error::Store(store::Error::Refused(_)) | records::Error::Unreadable { .. },
         ) => {
             tracing::error!(
                 error = err as &dyn std::error::Error,
@@ -91,19 +90,22 @@ fn of_records(err: &records::Error) -> Refusal {
             );
             Refusal::internal()
         }
-        records::Error::Records(
-            stored::Error::Changed
-            | stored::Error::Store(
+        leading::Error::Records(
+            records::Error::Changed
+            | records::Error::Store(
                 store::Error::Conflict { .. }
                 | store::Error::Unavailable(_)
                 | store::Error::OutcomeUnknown(_),
             ),
         ) => Refusal::unavailable("STORE_UNAVAILABLE", "the store does not take the change"),
-        records::Error::Deposed => {
+        leading::Error::Deposed => {
             Refusal::unavailable("NOT_LEADING", "another load balancer leads")
         }
-        records::Error::NotLeading => {
+        leading::Error::NotLeading => {
             Refusal::unavailable("NOT_READY", "the load balancer is still starting")
+        }
+        leading::Error::Bus(_) => {
+            Refusal::unavailable("BUS_UNAVAILABLE", "the bus does not take the message")
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chassis::leading::Error;
 use chassis::reconcile::{Outcome, Reconcile};
 use chassis::records::{self, Stored};
 use common::name::LegacyName;
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 
 use super::RouteKey;
 use crate::domain::front_ports::{QUARANTINE, is_over};
-use crate::records::{Error, commit, leases, route, routes};
+use crate::records::{leases, route, routes};
 use crate::shared::Shared;
 
 /// How often a drain is looked at.
@@ -124,7 +125,7 @@ impl RouteReconciler {
         let Stored { mut record, version } = stored;
         record.leaving.retain(|upstream| !gone.contains(&upstream.address()));
         let put = records::put(path::route(&record.instance), &record, Some(version));
-        commit(&self.shared, vec![put]).await?;
+        self.shared.seat.commit(vec![put]).await?;
         self.shared.settle();
         self.shared.scale_wake.wake(record.instance.clone());
         Ok(if record.leaving.is_empty() { Outcome::Settled } else { Outcome::Again(LOOK_EVERY) })
@@ -139,7 +140,7 @@ impl RouteReconciler {
         if let Some(lease) = lease.filter(|lease| lease.record.instance == route.instance) {
             changes.push(self.release(lease_path, lease));
         }
-        commit(&self.shared, changes).await?;
+        self.shared.seat.commit(changes).await?;
         tracing::info!(instance = %route.instance, front_port = route.front_port, "the route is gone");
         self.forget(&route.instance, &BTreeSet::new());
         self.shared.route_wake.wake(RouteKey::Port(route.front_port));
@@ -167,11 +168,11 @@ impl RouteReconciler {
         match lease.record.released_at {
             None if is_used => Ok(Outcome::Settled),
             None => {
-                commit(&self.shared, vec![self.release(path, lease)]).await?;
+                self.shared.seat.commit(vec![self.release(path, lease)]).await?;
                 Ok(Outcome::Again(Duration::try_from(QUARANTINE).unwrap_or_default()))
             }
             Some(_) if is_over(&lease.record, now) => {
-                commit(&self.shared, vec![Op::Delete { path, version: lease.version }]).await?;
+                self.shared.seat.commit(vec![Op::Delete { path, version: lease.version }]).await?;
                 Ok(Outcome::Settled)
             }
             Some(at) => {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chassis::leading::Error;
 use chassis::operations::conclude;
 use chassis::reconcile::{Outcome as Next, Reconcile};
 use chassis::records::{self, Stored};
 use chassis::{owed, records::put};
 use common::name::LegacyName;
-use common::port::bus;
-use common::port::store::{self, Op};
+use common::port::store::Op;
 use common::record::operation::{Operation, Outcome};
 use common::record::path;
 use common::record::scale::Scale;
@@ -19,32 +19,11 @@ use jiff::SignedDuration;
 
 use crate::commands::scale_app::{operation, told};
 use crate::domain::scale::{Verdict, is_void, judge};
-use crate::records::{Error as RecordsError, all, commit, deployment, scale};
+use crate::records::{all, deployment, scale};
 use crate::shared::Shared;
 
 /// How often a scale under way is looked at, besides at each change of its route.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Why a scale could not be brought further.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Records(#[from] RecordsError),
-    #[error("the end of a scale cannot be told")]
-    Bus(#[from] bus::Error),
-}
-
-impl From<records::Error> for Error {
-    fn from(err: records::Error) -> Self {
-        Error::Records(err.into())
-    }
-}
-
-impl From<store::Error> for Error {
-    fn from(err: store::Error) -> Self {
-        Error::Records(err.into())
-    }
-}
 
 /// Ends scales.
 #[derive(Debug)]
@@ -59,7 +38,7 @@ impl ScaleReconciler {
         let mut record = stored.record.clone();
         record.owed.clear();
         let path = path::scale(&record.instance);
-        Ok(commit(&self.shared, vec![put(path, &record, Some(stored.version))]).await?)
+        self.shared.seat.commit(vec![put(path, &record, Some(stored.version))]).await.map(drop)
     }
 
     async fn end(&self, stored: &Stored<Scale>, end: Outcome) -> Result<(), Error> {
@@ -69,7 +48,7 @@ impl ScaleReconciler {
         let mut record = stored.record.clone();
         record.owed.push(told(&record, &end));
         let path = path::scale(&record.instance);
-        commit(&self.shared, vec![ended, put(path, &record, Some(stored.version))]).await?;
+        self.shared.seat.commit(vec![ended, put(path, &record, Some(stored.version))]).await?;
         let label = match &end {
             Outcome::Succeeded { .. } => "succeeded",
             Outcome::Failed { .. } => "failed",
@@ -114,7 +93,7 @@ impl Reconcile for ScaleReconciler {
         let Some(Stored { record: request, .. }) = pending else {
             if is_void(&stored.record, deployment.as_ref()) {
                 let delete = Op::Delete { path: path::scale(instance), version: stored.version };
-                commit(&self.shared, vec![delete]).await?;
+                self.shared.seat.commit(vec![delete]).await?;
             }
             return Ok(Next::Settled);
         };

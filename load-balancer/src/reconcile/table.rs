@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chassis::leading;
 use chassis::lifecycle::Condition;
 use chassis::reconcile::{Outcome, Reconcile};
 use common::id::{Epoch, Generation};
@@ -11,7 +12,7 @@ use common::port::edge::{self, Status, Table, TableRoute};
 
 use super::Single;
 use crate::domain::table::{Rendered, render};
-use crate::records::{self, routes, still_leads};
+use crate::records::routes;
 use crate::shared::{Served, Shared};
 
 /// How often the edge is asked whether it still serves what it was given.
@@ -23,14 +24,14 @@ pub(crate) enum Error {
     #[error("the edge does not take the table")]
     Edge(#[from] edge::Error),
     #[error("the routes cannot be read")]
-    Records(#[from] records::Error),
+    Records(#[from] leading::Error),
 }
 
 /// Keeps the edge's table equal to the routes.
 #[derive(Debug)]
-pub(crate) struct TableReconciler {
+pub(crate) struct TableReconciler<'a> {
     shared: Arc<Shared>,
-    condition: Condition,
+    condition: &'a Condition,
     last: Mutex<Last>,
 }
 
@@ -45,9 +46,9 @@ struct Last {
     changes: u64,
 }
 
-impl TableReconciler {
+impl<'a> TableReconciler<'a> {
     /// `condition` is told whether the edge serves the table.
-    pub(crate) fn new(shared: Arc<Shared>, condition: Condition) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, condition: &'a Condition) -> Self {
         TableReconciler { shared, condition, last: Mutex::default() }
     }
 
@@ -62,11 +63,11 @@ impl TableReconciler {
         if self.serves_last(&status) && self.last().changes == changes {
             return Ok(());
         }
-        let epoch = self.shared.lead().ok_or(records::Error::NotLeading)?.epoch;
-        let store = &*self.shared.ports.store;
-        store.sync().await.map_err(records::Error::from)?;
-        still_leads(&self.shared).await?;
-        let all = routes(store).await.map_err(records::Error::from)?;
+        let seat = &self.shared.seat;
+        let epoch = seat.epoch().ok_or(leading::Error::NotLeading)?;
+        // The store has caught up then.
+        seat.still_leads().await?;
+        let all = routes(&*self.shared.ports.store).await.map_err(leading::Error::from)?;
         let rendered = render(all.iter().map(|stored| &stored.record), &status.ports);
         self.note_refused(&rendered);
         let is_new = self.last().loaded.as_ref() != Some(&rendered.routes);
@@ -79,7 +80,7 @@ impl TableReconciler {
     }
 
     fn serves_last(&self, status: &Status) -> bool {
-        let epoch = self.shared.lead().map(|lead| lead.epoch);
+        let epoch = self.shared.seat.epoch();
         let last = self.last();
         last.loaded.is_some() && Some(status.epoch) == epoch && status.generation == last.offered
     }
@@ -128,7 +129,7 @@ fn count(length: usize) -> i64 {
 }
 
 #[async_trait]
-impl Reconcile for TableReconciler {
+impl Reconcile for TableReconciler<'_> {
     type Key = Single;
     type Error = Error;
 

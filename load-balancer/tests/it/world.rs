@@ -244,6 +244,7 @@ pub(crate) fn wanted(instance: &str, generation: u64, ports: &[u16]) -> WantedRo
     WantedRoute {
         instance: name(instance),
         generation: Generation(generation),
+        revision: 0,
         upstreams: ports.iter().zip(1..).map(upstream).collect(),
         image: "shop_img".to_owned(),
         container_port: 8080,

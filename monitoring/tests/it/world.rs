@@ -145,6 +145,7 @@ impl World {
         let wanted = WantedRoute {
             instance: instance.clone(),
             generation: common::id::Generation(1),
+            revision: 0,
             upstreams,
             image: "x".to_owned(),
             container_port: 8080,

@@ -1,6 +1,7 @@
 //! `give best node$<instance>`: records that somebody waits for a node; the reconciler answers.
 
 use chassis::consumer::Disposition;
+use chassis::leading::Error;
 use chassis::operations::{self, Acceptance, Request};
 use chassis::records;
 use common::id::RequestId;
@@ -11,7 +12,7 @@ use common::record::operation::fingerprint;
 use common::service::ServiceName;
 use common::topic::Topic;
 
-use crate::records::{Error, Placement, placement_path};
+use crate::records::{Placement, placement_path};
 use crate::shared::Shared;
 
 /// The kind of the operation that accepts this command.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chassis::leading::Error;
 use chassis::reconcile::{Outcome, Reconcile};
 use chassis::records::{self, Stored};
 use common::name::{LegacyName, NodeName};
@@ -15,7 +16,7 @@ use common::record::node::PortLease;
 use common::record::path;
 
 use crate::domain::lease::{Observed, Step, next_step};
-use crate::records::{self as ours, Error, commit};
+use crate::records as ours;
 use crate::shared::Shared;
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -114,7 +115,7 @@ impl Leases<'_> {
             path: path::deployment(&record.instance),
             version: deployment.version,
         });
-        commit(self.0, unchanged.into_iter().chain([change]).collect()).await?;
+        self.0.seat.commit(unchanged.into_iter().chain([change]).collect()).await?;
         tracing::debug!(node.id = %node, port = found.port, instance = %record.instance, "a lease went on");
         Ok(())
     }

@@ -5,6 +5,7 @@ mod answer;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chassis::leading::Error;
 use chassis::operations;
 use chassis::owed;
 use chassis::reconcile::{Outcome, Reconcile};
@@ -23,7 +24,7 @@ use jiff::SignedDuration;
 use super::observe;
 use crate::commands::KIND;
 use crate::domain::placement::{Chosen, choose, unknown_instance};
-use crate::records::{Error, Placement, commit, limits, placement, placement_path, placements};
+use crate::records::{Placement, limits, placement, placement_path, placements};
 use crate::shared::Shared;
 
 /// How often a request that waits for a silent node is looked at.
@@ -66,7 +67,7 @@ impl Placements<'_> {
         }
         owed::publish(shared.ports.bus.as_ref(), &record.owed).await?;
         let told = Op::Delete { path: placement_path(request), version };
-        commit(shared, vec![told]).await?;
+        shared.seat.commit(vec![told]).await?;
         Ok(Outcome::Settled)
     }
 
@@ -77,7 +78,7 @@ impl Placements<'_> {
         let known: Option<Stored<Operation>> = records::load(store, &operation).await?;
         if let Some(outcome) = known.and_then(|known| known.record.outcome) {
             let answer = answer::from_outcome(&asked.record.instance, &outcome);
-            commit(self.0, vec![owing(&asked, answer::owed(&asked.record, answer))]).await?;
+            self.0.seat.commit(vec![owing(&asked, answer::owed(&asked.record, answer))]).await?;
             return Ok(Outcome::Again(Duration::ZERO));
         }
         let _one_at_a_time = self.0.allocation.lock().await;
@@ -153,7 +154,7 @@ impl Placements<'_> {
         let store = self.0.ports.store.as_ref();
         let operation = operation_path(asked.record.request);
         changes.extend(operations::conclude(store, &operation, outcome).await?);
-        commit(self.0, changes).await
+        self.0.seat.commit(changes).await.map(drop)
     }
 
     fn count(&self, asked: &Placement, outcome: &str) {

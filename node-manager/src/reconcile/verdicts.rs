@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chassis::leading::Error;
 use chassis::reconcile::{Outcome, Reconcile};
 use chassis::records::{self, Stored};
 use common::name::NodeName;
@@ -12,7 +13,6 @@ use common::record::path;
 use crate::domain::liveness::{Judgement, judge};
 use crate::domain::load;
 use crate::metrics::verdict_name;
-use crate::records::{Error, commit};
 use crate::shared::Shared;
 
 const EVERY: Duration = Duration::from_millis(250);
@@ -73,7 +73,7 @@ impl Verdicts<'_> {
         let version = before.map(|before| before.version);
         // Whatever comes of it, what stands in the store is read again.
         self.0.verdicts().remove(node);
-        commit(self.0, vec![records::put(path::alive(node), &alive, version)]).await?;
+        self.0.seat.commit(vec![records::put(path::alive(node), &alive, version)]).await?;
         if verdict == Verdict::Dead {
             self.0.heartbeats.died(node);
         }

@@ -24,6 +24,7 @@ fn shop() -> Route {
     let wanted = WantedRoute {
         instance: "shop".parse().unwrap(),
         generation: Generation(1),
+        revision: 0,
         upstreams: vec![upstream(1, 20000, 1), upstream(1, 20001, 2)],
         image: "shop_img".to_owned(),
         container_port: 8080,

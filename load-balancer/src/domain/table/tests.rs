@@ -12,6 +12,7 @@ fn route_to(instance: &str, front_port: u16, upstreams: &[u16]) -> Route {
     let wanted = WantedRoute {
         instance: instance.parse().unwrap(),
         generation: Generation(1),
+        revision: 0,
         upstreams: upstreams
             .iter()
             .zip(1..)
