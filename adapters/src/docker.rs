@@ -36,6 +36,7 @@ use common::port::Containers;
 use common::port::container::{Container, ContainerSpec};
 use common::port::containers::{Error, Event, Follow, LineStream};
 use futures::stream::BoxStream;
+use tokio::sync::RwLock;
 
 pub use edge::{EdgeContainer, EdgeContainerSettings};
 use failure::{classify, within};
@@ -82,6 +83,8 @@ struct Engine {
     docker: Docker,
     settings: Settings,
     networks: Arc<Networks>,
+    /// Held by builds; by who removes layers, alone: the builder would not find what it took from its cache.
+    layers: Arc<RwLock<()>>,
 }
 
 impl DockerContainers {
@@ -100,7 +103,8 @@ impl DockerContainers {
         let docker = Docker::connect_with_unix(&socket, LONG.as_secs(), API_DEFAULT_VERSION)
             .map_err(classify)?;
         let networks = Arc::new(Networks::new(docker.clone(), &settings));
-        Ok(self.engine.get_or_init(|| Engine { docker, settings, networks }))
+        let layers = Arc::default();
+        Ok(self.engine.get_or_init(|| Engine { docker, settings, networks, layers }))
     }
 }
 

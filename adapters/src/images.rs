@@ -1,5 +1,7 @@
 //! [`DockerImages`]: the images of this computer's engine, as archives for machines that cannot fetch any yet.
 
+mod archived;
+
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use common::port::host::ChunkStream;
 use common::port::images::Error;
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::time::timeout;
+
+pub use archived::ArchivedImages;
 
 /// What the engine answers at once takes at most this long.
 const QUICK: Duration = Duration::from_secs(15);

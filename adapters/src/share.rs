@@ -7,6 +7,7 @@
 mod azure_files;
 mod exact;
 mod folder;
+mod known;
 mod objects;
 mod settings;
 
@@ -18,6 +19,7 @@ use common::port::{Clock, Share};
 
 pub use azure_files::AzureFiles;
 pub use folder::FolderShare;
+pub use known::KnownShares;
 pub use objects::ObjectShare;
 pub use settings::{
     AzureCredential, AzureSettings, InvalidShare, S3Settings, Secret, ShareSettings,

@@ -1,7 +1,8 @@
 //! The HTTP interface of a node's agent: paths, and the bodies that are not records or port values.
 //!
 //! `POST` bodies and answers are JSON, but for [`BUILD`] (a tar archive comes in), [`LOGS`] (output
-//! goes out as it is), [`SAMPLES`] (one JSON object a line) and blobs (their bytes as they are).
+//! goes out as it is), [`SAMPLES`] (one JSON object a line), blobs and archives of images (their bytes
+//! as they are).
 
 use std::net::SocketAddr;
 
@@ -9,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::ImageRef;
 use crate::id::Epoch;
-use crate::name::PartName;
+use crate::name::{PartName, ShareName};
 use crate::port::container::ContainerSpec;
 use crate::port::nodes::{Issuer, Removal};
 use crate::port::part::{PartImage, PartRemoval, PartSpec};
+use crate::port::share;
 use crate::problem::Problem;
 use crate::service::ServiceName;
 
@@ -33,9 +35,11 @@ pub const PARTS: &str = "/v1/parts";
 pub const ENSURE_PART: &str = "/v1/parts/ensure";
 pub const REMOVE_PART: &str = "/v1/parts/remove";
 pub const RESTART_PART: &str = "/v1/parts/restart";
+/// All images by the registry's names; below it `/<id>/archive`.
 pub const IMAGES: &str = "/v1/images";
 pub const PUSH_IMAGE: &str = "/v1/images/push";
 pub const REGISTRY: &str = "/v1/registry";
+pub const SHARES: &str = "/v1/shares";
 /// All blobs; below it `/<digest>`.
 pub const BLOBS: &str = "/v1/blobs";
 
@@ -131,6 +135,14 @@ pub struct PushImage {
 pub struct RegistryAt {
     pub issuer: Issuer,
     pub registry: SocketAddr,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShareIs {
+    pub issuer: Issuer,
+    pub name: ShareName,
+    pub access: share::Access,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

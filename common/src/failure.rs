@@ -85,6 +85,20 @@ codes! {
     RestartTooSoon = "RESTART_TOO_SOON",
     /// There may be no further machine, or nobody can make one.
     MachinesExhausted = "MACHINES_EXHAUSTED",
+    /// Another change of the same service, or of the whole platform, is on its way, or the platform is off.
+    ChangeUnderway = "CHANGE_UNDERWAY",
+    /// The node knows of no such share, or cannot use what it knows of it.
+    ShareUnknown = "SHARE_UNKNOWN",
+    /// The share cannot be reached, or changed while it was read.
+    ShareUnavailable = "SHARE_UNAVAILABLE",
+    /// The share does not let the platform in.
+    ShareRefused = "SHARE_REFUSED",
+    /// What is in the folder of a share is nothing that a service could be built of.
+    CodeUnfit = "CODE_UNFIT",
+    /// What is in the folder of a share is not the code that was meant.
+    CodeMismatch = "CODE_MISMATCH",
+    /// The services of this platform are one process: none is added, removed or stopped by itself.
+    SingleProcess = "SINGLE_PROCESS",
     /// A broken invariant inside the platform; the log has the details.
     Internal = "INTERNAL",
 }
@@ -106,6 +120,8 @@ impl FailureCode {
                 | FailureCode::BuildTimeout
                 | FailureCode::RestartHeld
                 | FailureCode::RestartTooSoon
+                | FailureCode::ChangeUnderway
+                | FailureCode::ShareUnavailable
         )
     }
 }

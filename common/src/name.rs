@@ -9,6 +9,7 @@ mod label;
 mod legacy;
 mod node;
 mod part;
+mod share;
 mod user;
 
 pub use app::AppName;
@@ -17,6 +18,7 @@ pub use label::HostLabel;
 pub use legacy::LegacyName;
 pub use node::NodeName;
 pub use part::PartName;
+pub use share::ShareName;
 pub use user::UserName;
 
 /// Why a text is not a name.

@@ -38,7 +38,7 @@ pub use part_containers::PartContainers;
 pub use parts::Parts;
 pub use probes::Probes;
 pub use routes::Routes;
-pub use share::Share;
+pub use share::{Share, Shares};
 pub use store::Store;
 pub use webhooks::Webhooks;
 

@@ -3,6 +3,7 @@
 //! Each kind has one writer (`design.md` 6). Readers ignore fields they do not know; every record says
 //! its `schema`. Owns the forms and the paths; never reads or writes.
 
+pub mod change;
 pub mod deployment;
 pub mod epoch;
 pub mod instance;

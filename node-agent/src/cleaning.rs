@@ -29,12 +29,13 @@ pub(crate) async fn run(agent: &Agent, lifecycle: &Lifecycle) {
 
 async fn clean(agent: &Agent, used: f64) {
     let ledger = agent.ledger.read();
-    let apps = ledger.containers().specs().map(|spec| &spec.image);
+    let apps = ledger.containers().specs().map(|spec| spec.image.clone());
     let parts = ledger.parts().specs().filter_map(|spec| match &spec.image {
-        PartImage::Named(image) => Some(image),
+        PartImage::Named(image) => Some(image.clone()),
+        PartImage::Built(code) => Some(code.image()),
         PartImage::Id(_) => None,
     });
-    let needed: BTreeSet<ImageRef> = apps.chain(parts).cloned().collect();
+    let needed: BTreeSet<ImageRef> = apps.chain(parts).collect();
     match agent.ports.containers.remove_unused_images(&needed, agent.config.keep_newest).await {
         Ok(0) => tracing::warn!(disk.percent = used, "the disk fills up, and no image can go"),
         Ok(removed) => tracing::info!(disk.percent = used, removed, "images were removed"),

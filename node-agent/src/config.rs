@@ -18,6 +18,7 @@ pub struct Raw {
     pub docker: RawDocker,
     pub registry: RawRegistry,
     pub parts: RawParts,
+    pub shares: RawShares,
     pub blobs: RawBlobs,
     pub firewall: RawFirewall,
     pub meter: RawMeter,
@@ -64,6 +65,16 @@ pub struct RawRegistry {
 pub struct RawParts {
     /// Where the engine's socket is that makes machines, if this machine has one.
     pub machines_socket: String,
+}
+
+/// `[shares]`: where the code of parts comes from that are built on this machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawShares {
+    /// The folder of what is known of them.
+    pub folder: String,
+    /// What stands before the paths of shares that are folders.
+    pub root: String,
 }
 
 /// `[blobs]`: what services keep on this machine.
@@ -119,6 +130,10 @@ pub struct Config {
     /// Where this machine's way to the platform's registry begins; none where there is none.
     pub relay: Option<SocketAddr>,
     pub machines_socket: PathBuf,
+    /// The folder of what is known of shares.
+    pub shares_folder: PathBuf,
+    /// The root of shares that are folders.
+    pub shares_root: PathBuf,
     /// The largest blob that is taken.
     pub blob_bytes: u64,
     pub build_context_bytes: usize,
@@ -135,7 +150,7 @@ impl Raw {
     /// All problems at once.
     pub fn resolve(self) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
-        let Raw { node, docker, registry, parts, blobs, firewall, meter, images } = self;
+        let Raw { node, docker, registry, parts, shares, blobs, firewall, meter, images } = self;
         let name = read::<NodeName>("node.name", &node.name, &mut problems);
         let ip = read::<IpAddr>("node.ip", &node.ip, &mut problems);
         let deny = list::<Network>("firewall.deny", &firewall.deny, &mut problems);
@@ -145,6 +160,11 @@ impl Raw {
             if relay.is_empty() { None } else { read("registry.relay", relay, &mut problems) };
         if !(1..=4096).contains(&docker.build_context_megabytes) {
             problems.push(Problem::new("docker.build_context_megabytes", "must be from 1 to 4096"));
+        }
+        for (key, path) in [("shares.folder", &shares.folder), ("shares.root", &shares.root)] {
+            if !path.starts_with('/') {
+                problems.push(Problem::new(key, "must be an absolute path"));
+            }
         }
         if !(1..=4096).contains(&blobs.largest_megabytes) {
             problems.push(Problem::new("blobs.largest_megabytes", "must be from 1 to 4096"));
@@ -165,6 +185,8 @@ impl Raw {
             registry: Some(registry.address).filter(|address| !address.is_empty()),
             relay,
             machines_socket: parts.machines_socket.into(),
+            shares_folder: shares.folder.into(),
+            shares_root: shares.root.into(),
             blob_bytes: blobs.largest_megabytes * 1024 * 1024,
             build_context_bytes: docker.build_context_megabytes * 1024 * 1024,
             firewall: firewall.enabled.then_some(Rules { deny, resolvers }),
@@ -215,6 +237,7 @@ mod tests {
         docker: RawDocker,
         registry: RawRegistry,
         parts: RawParts,
+        shares: RawShares,
         blobs: RawBlobs,
         firewall: RawFirewall,
         meter: RawMeter,
@@ -222,9 +245,9 @@ mod tests {
     }
 
     fn resolve(sources: &Sources) -> Result<Config, Vec<Problem>> {
-        let File { node, docker, registry, parts, blobs, firewall, meter, images, .. } =
+        let File { node, docker, registry, parts, shares, blobs, firewall, meter, images, .. } =
             read(DEFAULTS, sources).unwrap();
-        Raw { node, docker, registry, parts, blobs, firewall, meter, images }.resolve()
+        Raw { node, docker, registry, parts, shares, blobs, firewall, meter, images }.resolve()
     }
 
     const DEFAULTS: &str = include_str!("../../config/node-agent.toml");
@@ -246,6 +269,7 @@ mod tests {
             set("firewall.deny", "169.254.0.0/16, 10.0.0.0/40"),
             set("images.clean_above_percent", "0"),
             set("registry.relay", "5000"),
+            set("shares.root", ""),
         ];
         let sources = Sources { overrides, ..Sources::default() };
         let problems = resolve(&sources).unwrap_err();
@@ -257,6 +281,7 @@ mod tests {
                 "node.ip",
                 "firewall.deny",
                 "registry.relay",
+                "shares.root",
                 "images.clean_above_percent"
             ]
         );

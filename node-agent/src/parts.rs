@@ -1,8 +1,10 @@
 //! Parts of the platform itself on this machine: what their issuer may ask of the agent. Whatever changes something
 //! stands in the ledger first. Never decides which parts there should be, and touches no app.
 
+mod code;
 mod health;
 mod keeper;
+mod pauses;
 mod place;
 mod standing;
 
@@ -14,12 +16,14 @@ use chassis::lifecycle::Lifecycle;
 use chassis::reconcile::Wake;
 use common::digest::{Digest, ImageRef};
 use common::id::Epoch;
-use common::name::PartName;
-use common::port::PartContainers;
+use common::name::{PartName, ShareName};
 use common::port::container::ContainerState;
 use common::port::containers;
+use common::port::host::ChunkStream;
 use common::port::nodes::Issuer;
 use common::port::part::{Part, PartImage, PartRemoval, PartSpec};
+use common::port::share::Access;
+use common::port::{PartContainers, Shares};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -28,6 +32,10 @@ use crate::config::Config;
 use crate::domain::part_specification;
 use crate::ledger::{Change, Ledger, Noted};
 use crate::locks::Locks;
+pub(crate) use code::Error as CodeError;
+
+use code::Builder;
+use pauses::Pauses;
 use place::Place;
 use standing::{Standing, Stood};
 
@@ -41,6 +49,8 @@ const MOST_LINES: usize = 1_000;
 pub(crate) struct Parts {
     engine: Arc<dyn PartContainers>,
     ledger: Arc<Ledger>,
+    builder: Builder,
+    pauses: Pauses,
     place: Place,
     standing: Standing,
     wake: Wake<PartName>,
@@ -52,10 +62,13 @@ pub(crate) struct Parts {
 impl Parts {
     pub(crate) fn new(
         engine: Arc<dyn PartContainers>,
+        shares: Arc<dyn Shares>,
         ledger: Arc<Ledger>,
         config: &Config,
     ) -> Self {
         Parts {
+            builder: Builder::new(Arc::clone(&engine), shares),
+            pauses: Pauses::default(),
             engine,
             ledger,
             place: Place::new(&config.data_folder, config.machines_socket.clone()),
@@ -72,7 +85,7 @@ impl Parts {
         self.started.elapsed()
     }
 
-    /// Makes a part run as specified; fetches its image if it is missing.
+    /// Makes a part run as specified; fetches or builds its image if it is missing.
     pub(crate) async fn ensure(&self, issuer: Issuer, spec: &PartSpec) -> Result<Part, Error> {
         if let Some((field, rule)) = part_specification::problem(spec) {
             return Err(Error::Specification { field, rule });
@@ -81,6 +94,7 @@ impl Parts {
         let _lock = self.locks.lock(name).await;
         let noted = self.ledger.change(|entries| entries.note_part(issuer, spec)).await?;
         // If the caller goes away now, the keeper goes on.
+        self.pauses.end(name);
         self.wake.wake(name.clone());
         let before = match noted {
             Noted::New { before } => before,
@@ -96,31 +110,44 @@ impl Parts {
         match self.make_run(spec, issuer.epoch).await {
             Ok(part) => Ok(part),
             // Nobody knows what happened: it stays wanted until someone says otherwise.
-            Err(err @ containers::Error::Unavailable(_)) => Err(Error::Engine(err)),
+            Err(err) if err.is_unclear() => Err(err),
             Err(err) => {
                 let take_back =
                     self.ledger.change(|entries| Ok(((), entries.take_back_part(spec, before))));
                 take_back.await?;
                 // What it took the place of comes back.
                 self.wake.wake(name.clone());
-                Err(Error::Engine(err))
+                Err(err)
             }
         }
     }
 
-    /// Files and folders first; the image is fetched only when the engine misses it.
-    async fn make_run(&self, spec: &PartSpec, epoch: Epoch) -> Result<Part, containers::Error> {
-        let site = self.place.prepare(spec).await?;
-        let made = match self.engine.ensure_part_running(spec, epoch, &site).await {
-            Err(containers::Error::ImageUnavailable { .. }) => {
-                self.engine.fetch_image(&spec.image).await?;
-                self.engine.ensure_part_running(spec, epoch, &site).await?
-            }
-            made => made?,
-        };
+    /// What has to be built is built first: a build may fail, and leaves nothing then.
+    async fn make_run(&self, spec: &PartSpec, epoch: Epoch) -> Result<Part, Error> {
+        if let PartImage::Built(code) = &spec.image {
+            self.builder.ensure(code).await.map_err(Error::Code)?;
+        }
+        let made = self.put_and_start(spec, epoch).await.map_err(Error::Engine)?;
+        self.pauses.end(&spec.name);
         self.place.keep_only(spec).await;
         let seen = self.standing.see(&spec.name, Some(made.clone()), self.now());
         Ok(seen.map_or(made, |seen| seen.told()))
+    }
+
+    /// Files and folders first; the image is fetched only when the engine misses it.
+    async fn put_and_start(
+        &self,
+        spec: &PartSpec,
+        epoch: Epoch,
+    ) -> Result<Part, containers::Error> {
+        let site = self.place.prepare(spec).await?;
+        match self.engine.ensure_part_running(spec, epoch, &site).await {
+            Err(containers::Error::ImageUnavailable { .. }) => {
+                self.engine.fetch_image(&spec.image).await?;
+                self.engine.ensure_part_running(spec, epoch, &site).await
+            }
+            made => made,
+        }
     }
 
     /// Makes sure a part is gone; a newer one of the same name stays.
@@ -135,6 +162,7 @@ impl Parts {
         }
         self.engine.ensure_part_absent(name).await.map_err(Error::Engine)?;
         self.standing.see(name, None, self.now());
+        self.pauses.end(name);
         self.place.clear(name, removal.data).await.map_err(Error::Engine)
     }
 
@@ -144,7 +172,7 @@ impl Parts {
         self.hear(issuer).await?;
         let told = self.ledger.part(name).ok_or_else(|| Error::UnknownPart(name.clone()))?;
         self.engine.end_part(name).await.map_err(Error::Engine)?;
-        let part = self.make_run(&told.spec, told.epoch).await.map_err(Error::Engine)?;
+        let part = self.make_run(&told.spec, told.epoch).await?;
         self.standing.restarted(name);
         Ok(Part { restarts: part.restarts + 1, ..part })
     }
@@ -162,6 +190,10 @@ impl Parts {
 
     pub(crate) async fn images(&self) -> Result<Vec<ImageRef>, Error> {
         self.engine.registry_images().await.map_err(Error::Engine)
+    }
+
+    pub(crate) async fn image_archive(&self, image: &Digest) -> Result<ChunkStream, Error> {
+        self.engine.image_archive(image).await.map_err(Error::Engine)
     }
 
     pub(crate) async fn push_image(
@@ -188,6 +220,17 @@ impl Parts {
     ) -> Result<(), Error> {
         let told = |entries: &mut crate::ledger::Entries| entries.set_registry(issuer, registry);
         Ok(self.ledger.change(told).await?)
+    }
+
+    /// Takes note of what a share is and what opens it.
+    pub(crate) async fn share_is(
+        &self,
+        issuer: Issuer,
+        name: &ShareName,
+        access: &Access,
+    ) -> Result<(), Error> {
+        self.hear(issuer).await?;
+        self.builder.keep(name, access).await.map_err(Error::Code)
     }
 
     async fn hear(&self, issuer: Issuer) -> Result<(), Error> {

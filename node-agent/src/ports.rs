@@ -6,13 +6,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use common::port::{Blobs, Cause, Clock, Containers, PartContainers};
+use common::port::{Blobs, Cause, Clock, Containers, PartContainers, Shares};
 
 /// Everything the agent reaches the world through.
 #[derive(Debug, Clone)]
 pub struct Ports {
     pub containers: Arc<dyn Containers>,
     pub parts: Arc<dyn PartContainers>,
+    /// Where the code of parts comes from that are built here.
+    pub shares: Arc<dyn Shares>,
     /// What services keep on this machine.
     pub blobs: Arc<dyn Blobs>,
     pub firewall: Arc<dyn Firewall>,

@@ -33,9 +33,10 @@ pub struct NodeAgent {
 impl NodeAgent {
     /// Reads the ledger.
     pub fn open(ports: Ports, config: Config) -> io::Result<Self> {
-        let (engine, blobs) = (Arc::clone(&ports.parts), Arc::clone(&ports.blobs));
+        let (engine, shares) = (Arc::clone(&ports.parts), Arc::clone(&ports.shares));
+        let blobs = Arc::clone(&ports.blobs);
         let agent = Arc::new(Agent::open(ports, config)?);
-        let parts = Parts::new(engine, Arc::clone(&agent.ledger), &agent.config);
+        let parts = Parts::new(engine, shares, Arc::clone(&agent.ledger), &agent.config);
         let bundles = Bundles::open(blobs, &agent.config.data_folder, agent.config.blob_bytes)?;
         let beside = Beside { parts: Arc::new(parts), bundles: Arc::new(bundles) };
         Ok(NodeAgent { agent, beside })

@@ -5,6 +5,7 @@
 
 mod faults;
 mod host;
+pub mod machine_programs;
 mod programs;
 mod system;
 mod trial;

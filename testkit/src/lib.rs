@@ -45,6 +45,6 @@ pub use part_containers::MemoryPartContainers;
 pub use parts::MemoryParts;
 pub use probes::MemoryProbes;
 pub use routes::MemoryRoutes;
-pub use shares::MemoryShare;
+pub use shares::{MemoryShare, MemoryShares};
 pub use store::MemoryStore;
 pub use webhooks::MemoryWebhooks;

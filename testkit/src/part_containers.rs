@@ -19,6 +19,7 @@ use tokio::sync::broadcast;
 
 use crate::containers::{Health, MemoryRegistry};
 use engine::Engine;
+pub use engine::Pushing;
 
 /// How many events a slow reader may be behind; then it is told to list again.
 const EVENTS: usize = 256;
@@ -42,6 +43,18 @@ impl MemoryPartContainers {
     /// Makes an image present without fetching it.
     pub fn place_image(&self, image: &PartImage) {
         self.engine().place(image);
+    }
+
+    /// An image is removed, not by the platform.
+    pub fn lose_image(&self, image: &PartImage) {
+        self.engine().lose(image);
+    }
+
+    /// What becomes of pushes of this image from now on.
+    pub fn set_pushing(&self, image: &PartImage, pushing: Pushing) {
+        let mut engine = self.engine();
+        engine.pushes.retain(|(pushed, _)| pushed != image);
+        engine.pushes.push((image.clone(), pushing));
     }
 
     /// How the engine behaves from now on. Coming back tells readers of events to list again.
@@ -104,6 +117,16 @@ impl MemoryPartContainers {
     /// How often a container of this part was started.
     pub fn starts(&self, name: &PartName) -> u32 {
         self.engine().starts.get(name).copied().unwrap_or_default()
+    }
+
+    /// Somebody removed every image that was built here, the containers of which do not run.
+    pub fn forget_built(&self) {
+        self.engine().built.clear();
+    }
+
+    /// How often something was built, or was tried to be.
+    pub fn builds(&self) -> u32 {
+        self.engine().builds
     }
 
     fn engine(&self) -> MutexGuard<'_, Engine> {

@@ -1,5 +1,6 @@
 //! [`MemoryShare`]: a share in memory, with an outage and wrong credentials on demand.
 
+mod known;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use common::port::Share;
 use common::port::share::{ChunkStream, Entry, Error, Folder, Limits, Listing, Version};
 use futures::{StreamExt as _, stream};
 
+pub use known::MemoryShares;
 pub use trial::Trial;
 
 /// How large the chunks of a file are: small, so that readers see more than one.
@@ -38,6 +40,7 @@ struct Shared {
     /// By their paths from the top; how often one was written is its version.
     files: BTreeMap<String, (Bytes, u64)>,
     writes: u64,
+    listings: u64,
     health: Health,
 }
 
@@ -63,6 +66,11 @@ impl MemoryShare {
     /// Removes a file if it is there.
     pub fn remove(&self, path: &str) {
         self.lock().files.remove(path);
+    }
+
+    /// How often somebody asked what is in a folder, whatever was answered.
+    pub fn listings(&self) -> u64 {
+        self.lock().listings
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -103,6 +111,7 @@ impl Share for MemoryShare {
 
     async fn list(&self, folder: &Folder, limits: &Limits) -> Result<Vec<Entry>, Error> {
         tokio::task::yield_now().await;
+        self.lock().listings += 1;
         let shared = self.open()?;
         let mut listing = Listing::begin(&self.place, folder, limits);
         let prefix = if folder.as_str().is_empty() {

@@ -1,25 +1,32 @@
 //! Parts of the platform, asked of nodes' agents.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use common::agent::{
     Built, ENSURE_PART, EnsurePart, IMAGES, PARTS, PUSH_IMAGE, PushImage, REGISTRY, REMOVE_PART,
-    RESTART_PART, RegistryAt, RemovePart, RestartPart, TailQuery,
+    RESTART_PART, RegistryAt, RemovePart, RestartPart, SHARES, ShareIs, TailQuery,
 };
-use common::digest::ImageRef;
-use common::name::PartName;
+use common::digest::{Digest, ImageRef};
+use common::name::{PartName, ShareName};
 use common::port::Parts;
+use common::port::host::ChunkStream;
 use common::port::nodes::{Agent, Error, Issuer};
 use common::port::part::{Part, PartImage, PartRemoval, PartSpec};
+use common::port::share;
+use futures::{StreamExt as _, TryStreamExt as _};
+use tokio::time::error::Elapsed;
 
 use super::{AgentClient, LOOK_WITHIN, PULL_WITHIN, answer, open};
 
 /// Stopping waits up to 2 min for the part, and its folders may be large.
 const END_WITHIN: Duration = Duration::from_mins(6);
-/// Fetching an image, and stopping what it takes the place of.
-const MAKE_WITHIN: Duration = Duration::from_mins(14);
+/// Fetching an image or building it, and stopping what it takes the place of.
+const MAKE_WITHIN: Duration = Duration::from_mins(20);
+/// An image as a whole, over a slow line.
+const COPY_WITHIN: Duration = Duration::from_mins(11);
 
 #[async_trait]
 impl Parts for AgentClient {
@@ -84,6 +91,16 @@ impl Parts for AgentClient {
         Ok(pushed.image)
     }
 
+    async fn image_archive(&self, agent: &Agent, image: &Digest) -> Result<ChunkStream, Error> {
+        let request = self.get(agent, &format!("{IMAGES}/{image}/archive")).timeout(COPY_WITHIN);
+        // A node that is silent must not hold up asking the next one.
+        let asked = tokio::time::timeout(LOOK_WITHIN, open(agent, request)).await;
+        let late =
+            |late: Elapsed| Error::Unreachable { node: agent.node.clone(), source: late.into() };
+        let chunks = asked.map_err(late)??.bytes_stream().map_err(io::Error::other);
+        Ok(chunks.boxed())
+    }
+
     async fn registry_at(
         &self,
         agent: &Agent,
@@ -92,5 +109,16 @@ impl Parts for AgentClient {
     ) -> Result<(), Error> {
         let order = self.order(agent, REGISTRY, &RegistryAt { issuer, registry });
         open(agent, order.timeout(LOOK_WITHIN)).await.map(drop)
+    }
+
+    async fn share_is(
+        &self,
+        agent: &Agent,
+        issuer: Issuer,
+        name: &ShareName,
+        access: &share::Access,
+    ) -> Result<(), Error> {
+        let body = ShareIs { issuer, name: name.clone(), access: access.clone() };
+        open(agent, self.order(agent, SHARES, &body).timeout(LOOK_WITHIN)).await.map(drop)
     }
 }

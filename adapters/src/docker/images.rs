@@ -52,12 +52,16 @@ impl Engine {
         repository: &str,
         context: Bytes,
     ) -> Result<Digest, Error> {
-        let name = format!("{}:{TAG}", self.local_name(repository));
+        self.build_as(&format!("{}:{TAG}", self.local_name(repository)), context).await
+    }
+
+    /// Builds an image that is called `name`; returns its id.
+    pub(super) async fn build_as(&self, name: &str, context: Bytes) -> Result<Digest, Error> {
         let network = self.networks.for_builds().await?;
         let options = BuildImageOptionsBuilder::new()
             .dockerfile("Dockerfile")
             .networkmode(&network)
-            .t(&name)
+            .t(name)
             .rm(true)
             .forcerm(true)
             .memory(BUILD_MEMORY)
@@ -67,11 +71,12 @@ impl Engine {
         let machine = &self.settings.build_env;
         let context =
             build_env::complete(context, machine).map_err(|err| Error::Unavailable(err.into()))?;
+        let _layers = self.layers.read().await;
         let mut output = Vec::new();
         let steps = self.docker.build_image(options, None, Some(body_full(context)));
         let ended = tokio::time::timeout(LONG, follow_build(steps, &mut output)).await;
         match ended {
-            Ok(Ok(())) => self.image_id(&name).await,
+            Ok(Ok(())) => self.image_id(name).await,
             Ok(Err(err)) => Err(failed_build(classify(err), &mut output)),
             Err(_) => {
                 Err(Error::BuildTimedOut { output: last_words(output.iter().map(String::as_str)) })
@@ -185,7 +190,13 @@ impl Engine {
 fn is_needed(image: &ImageSummary, needed: &BTreeSet<ImageRef>) -> bool {
     let named = |name: &String| needed.iter().any(|needed| needed.to_string() == *name);
     let by_id = needed.iter().any(|needed| needed.digest().as_str() == image.id);
-    by_id || image.repo_digests.iter().any(named)
+    let built = |tag: &String| needed.iter().any(|needed| tag_of(needed) == *tag);
+    by_id || image.repo_digests.iter().any(named) || image.repo_tags.iter().any(built)
+}
+
+/// What an image is called here that was built of what has this digest.
+pub(super) fn tag_of(image: &ImageRef) -> String {
+    format!("{}:{}", image.repository(), image.digest().hex())
 }
 
 async fn follow_build(
@@ -222,6 +233,21 @@ fn digest_of_push(status: &str) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_needed_is_known_by_all_its_names() {
+        let image = |tag: String, id: &str| ImageSummary {
+            repo_tags: vec![tag],
+            id: id.to_owned(),
+            ..ImageSummary::default()
+        };
+        let code = ImageRef::new("avishkar-code", Digest::of(b"code")).unwrap();
+        let other = ImageRef::new("avishkar-code", Digest::of(b"other")).unwrap();
+        let needed = BTreeSet::from([code.clone()]);
+        assert!(is_needed(&image(tag_of(&code), "sha256:00"), &needed));
+        assert!(!is_needed(&image(tag_of(&other), "sha256:00"), &needed));
+        assert!(is_needed(&image(tag_of(&other), code.digest().as_str()), &needed));
+    }
 
     #[test]
     fn the_digest_of_a_push_is_read_from_its_words() {

@@ -4,10 +4,12 @@
 //! name of the form `avishkar-part-<name>`. Never touches anything else, apps included.
 
 mod body;
+mod code;
 mod found;
 mod images;
 
 use std::collections::HashMap;
+use std::io;
 
 use async_trait::async_trait;
 use bollard::container::LogOutput;
@@ -16,16 +18,19 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
     StartContainerOptions, StopContainerOptions,
 };
-use common::digest::ImageRef;
+use bytes::Bytes;
+use common::digest::{Digest, ImageRef};
 use common::id::Epoch;
 use common::name::PartName;
 use common::port::PartContainers;
 use common::port::container::{ContainerState, label};
 use common::port::containers::Error;
+use common::port::host::ChunkStream;
 use common::port::part::{Part, PartImage, PartSpec};
 use common::port::part_containers::{PartEvent, PartSite};
-use futures::TryStreamExt as _;
+use common::port::share::Code;
 use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::time::{Duration, Instant};
 
 use super::failure::{attempt, classify, is_missing, said, within};
@@ -99,6 +104,17 @@ impl PartContainers for DockerContainers {
 
     async fn fetch_image(&self, image: &PartImage) -> Result<(), Error> {
         self.engine()?.fetch(image).await
+    }
+
+    async fn build_image(&self, code: &Code, context: Bytes) -> Result<(), Error> {
+        self.engine()?.build_code(code, context).await
+    }
+
+    async fn image_archive(&self, image: &Digest) -> Result<ChunkStream, Error> {
+        let engine = self.engine()?;
+        engine.known_as(&PartImage::Id(image.clone())).await?;
+        let names = [image.as_str()];
+        Ok(engine.docker.export_images(&names).map_err(io::Error::other).boxed())
     }
 
     async fn push_image_as(&self, image: &PartImage, repository: &str) -> Result<ImageRef, Error> {

@@ -80,7 +80,9 @@ impl FolderShare {
 
 /// Work that waits for a disk, on a thread of its own. A mounted disk may never answer.
 #[expect(clippy::disallowed_methods, reason = "an adapter may")]
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+pub(super) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
     let working = timeout(WITHIN, tokio::task::spawn_blocking(work));
     working.await?.map_err(io::Error::other)
 }

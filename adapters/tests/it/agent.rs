@@ -12,11 +12,13 @@ use chassis::service::Service;
 use chassis::system::SystemClock;
 use chassis::tls::{Identity, install_cryptography};
 use common::port::nodes::Agent;
-use common::port::{Blobs, Cause, Containers, PartContainers};
+use common::port::{Blobs, Cause, Containers, PartContainers, Shares};
 use common::service::ServiceName;
 use node_agent::ports::{Firewall, Rules};
 use node_agent::{Config, NodeAgent, Ports};
-use testkit::{MemoryBlobs, MemoryContainers, MemoryPartContainers, MemoryRegistry, pki};
+use testkit::{
+    MemoryBlobs, MemoryContainers, MemoryPartContainers, MemoryRegistry, MemoryShares, pki,
+};
 
 #[derive(Debug)]
 pub(crate) struct NoFirewall;
@@ -63,6 +65,8 @@ fn config(data: &Path) -> Config {
         registry: None,
         relay: None,
         machines_socket: "/nowhere".into(),
+        shares_folder: "/nowhere".into(),
+        shares_root: "/".into(),
         blob_bytes: 8 << 20,
         build_context_bytes: 1024,
         firewall: Some(Rules::default()),
@@ -86,7 +90,8 @@ pub(crate) async fn while_serving_behind(
 ) {
     let parts = Arc::new(no_parts());
     let (blobs, clock) = (Arc::new(MemoryBlobs::new()), Arc::new(SystemClock));
-    while_serving_all(Ports { containers, parts, blobs, firewall, clock }, ask).await;
+    let shares = Arc::new(MemoryShares::default());
+    while_serving_all(Ports { containers, parts, shares, blobs, firewall, clock }, ask).await;
 }
 
 /// Serves an agent of this engine for parts while `ask` asks it.
@@ -94,12 +99,21 @@ pub(crate) async fn while_serving_parts(
     parts: Arc<dyn PartContainers>,
     ask: impl AsyncFnOnce(&Served),
 ) {
+    while_serving_code(parts, Arc::new(MemoryShares::default()), ask).await;
+}
+
+/// The same with shares that parts are built from.
+pub(crate) async fn while_serving_code(
+    parts: Arc<dyn PartContainers>,
+    shares: Arc<dyn Shares>,
+    ask: impl AsyncFnOnce(&Served),
+) {
     let clock = Arc::new(SystemClock);
     let containers =
         Arc::new(MemoryContainers::new(Arc::clone(&clock) as _, MemoryRegistry::default()));
     let firewall = Arc::new(NoFirewall);
     let blobs = Arc::new(MemoryBlobs::new());
-    while_serving_all(Ports { containers, parts, blobs, firewall, clock }, ask).await;
+    while_serving_all(Ports { containers, parts, shares, blobs, firewall, clock }, ask).await;
 }
 
 fn no_parts() -> MemoryPartContainers {
@@ -189,7 +203,8 @@ pub(crate) async fn while_serving_blobs(
         let clock = Arc::new(SystemClock);
         let containers = MemoryContainers::new(Arc::clone(&clock) as _, MemoryRegistry::default());
         let (containers, parts) = (Arc::new(containers), Arc::new(no_parts()));
-        let ports = Ports { containers, parts, blobs, firewall: Arc::new(NoFirewall), clock };
+        let (shares, firewall) = (Arc::new(MemoryShares::default()), Arc::new(NoFirewall));
+        let ports = Ports { containers, parts, shares, blobs, firewall, clock };
         Unserved::new(&format!("node-{}", number + 1), ports, pki.path())
     };
     let unserved: Vec<Unserved> = blobs.into_iter().enumerate().map(unserved).collect();

@@ -61,10 +61,11 @@ pub(crate) async fn with_engine(command: &str, test: impl AsyncFnOnce(&Engine)) 
     }
 }
 
-/// An image of the base image and one command.
-fn context(command: &str) -> Bytes {
+/// An image of the base image and one command. It shares no layer with those of other tests, which remove theirs while it
+/// is built.
+fn context(command: &str, instance: &InstanceName) -> Bytes {
     let command = serde_json::to_string(&["sh", "-c", command]).unwrap();
-    dockerfile(&format!("FROM {BASE}\nCMD {command}\n"))
+    dockerfile(&format!("FROM {BASE}\nLABEL avishkar.test={instance}\nCMD {command}\n"))
 }
 
 pub(crate) fn dockerfile(text: &str) -> Bytes {
@@ -98,7 +99,7 @@ impl Engine {
         let docker = Docker::connect_with_unix_defaults().unwrap();
         let instance = fresh_instance();
         let repository = format!("adapters-test/{instance}");
-        containers.build(&repository, context(command)).await.unwrap();
+        containers.build(&repository, context(command, &instance)).await.unwrap();
         let image = containers.push(&repository).await.unwrap();
         let (instances, strangers) = (Mutex::new([instance].into()), Mutex::default());
         Engine { containers, docker, image, instances, strangers }
@@ -220,7 +221,9 @@ impl World for Engine {
     }
 
     fn build_context(&self) -> Bytes {
-        context("echo built; exec sleep 600")
+        // The same each time, and for this engine only.
+        let (_, instance) = self.image.repository().rsplit_once('/').unwrap();
+        context("echo built; exec sleep 600", &instance.parse().unwrap())
     }
 
     fn fresh_instance(&self) -> InstanceName {

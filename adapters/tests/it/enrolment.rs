@@ -142,6 +142,7 @@ async fn goal(rig: &Rig) -> Goal {
         images: vec![program],
         denied_networks: vec!["192.0.2.0/24".to_owned()],
         key,
+        ports: vec![5000],
         build_env: Some(build_env()),
     }
 }

@@ -6,6 +6,7 @@ mod agent_blobs;
 mod azure;
 mod blobs;
 mod bus;
+mod code;
 mod containers;
 mod edge;
 mod embedded;

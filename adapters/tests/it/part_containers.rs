@@ -1,5 +1,6 @@
 //! The contract of parts' containers on a real engine, and what only a real engine can show.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -22,14 +23,16 @@ use common::port::{Containers as _, PartContainers};
 use futures::FutureExt as _;
 use testkit::contract::part_containers::{World, holds};
 
-use crate::engine::{Engine, PATIENCE, with_engine};
+use crate::engine::{BASE, Engine, PATIENCE, with_engine};
 
-const READY: &str = "echo ready; trap 'exit 0' TERM; sleep 600 & wait";
+pub(crate) const READY: &str = "echo ready; trap 'exit 0' TERM; sleep 600 & wait";
 const USER: u32 = 10_001;
+/// The label of images that a test built of code: the part that they were built for.
+pub(crate) const TEST: &str = "avishkar.test";
 
 /// The parts that a test makes on a real engine.
-struct Parts<'a> {
-    engine: &'a Engine,
+pub(crate) struct Parts<'a> {
+    pub(crate) engine: &'a Engine,
     /// The engine's id of it.
     image: Digest,
     names: Mutex<Vec<PartName>>,
@@ -40,7 +43,7 @@ fn container(name: &PartName) -> String {
 }
 
 /// Runs a test with an engine whose image runs this command, and removes its parts whatever happens.
-async fn with_parts(command: &str, test: impl AsyncFnOnce(&Parts<'_>)) {
+pub(crate) async fn with_parts(command: &str, test: impl AsyncFnOnce(&Parts<'_>)) {
     with_engine(command, async |engine| {
         let found = engine.docker.inspect_image(&engine.image.to_string()).await;
         let by_id = engine.docker.inspect_image(engine.image.digest().as_str());
@@ -60,7 +63,7 @@ async fn with_parts(command: &str, test: impl AsyncFnOnce(&Parts<'_>)) {
 }
 
 impl Parts<'_> {
-    fn spec(&self) -> PartSpec {
+    pub(crate) fn spec(&self) -> PartSpec {
         PartSpec {
             name: self.fresh_name(),
             generation: Generation(1),
@@ -115,11 +118,17 @@ impl Parts<'_> {
             let volume = format!("avishkar-memory-{name}");
             drop(docker.remove_volume(&volume, None::<RemoveVolumeOptions>).await);
         }
+        let of_test = |labels: &HashMap<String, String>| {
+            labels.get(TEST).is_some_and(|name| names.iter().any(|own| own.as_str() == name))
+        };
         let ours = |tag: &String| names.iter().any(|name| tag.contains(&format!("/{name}:")));
         let images = docker.list_images(None::<ListImagesOptions>).await.unwrap();
         let force = RemoveImageOptionsBuilder::new().force(true).build();
         for tag in images.iter().flat_map(|image| &image.repo_tags).filter(|tag| ours(tag)) {
             docker.remove_image(tag, Some(force.clone()), None).await.unwrap();
+        }
+        for image in images.iter().filter(|image| of_test(&image.labels)) {
+            docker.remove_image(&image.id, Some(force.clone()), None).await.unwrap();
         }
     }
 }
@@ -155,6 +164,12 @@ impl World for Parts<'_> {
         let image = Some(self.image.to_string());
         let body = ContainerCreateBody { image, ..ContainerCreateBody::default() };
         self.engine.docker.create_container(Some(options), body).await.unwrap();
+    }
+
+    /// Its images are cleared up by what they are labelled with.
+    fn dockerfile(&self) -> String {
+        let command = serde_json::to_string(&["sh", "-c", READY]).unwrap();
+        format!("FROM {BASE}\nLABEL {TEST}={}\nCMD {command}\n", self.fresh_name())
     }
 }
 

@@ -2,11 +2,11 @@
 //! stand-in; and what is particular to each.
 
 mod azure_files;
-mod blob;
+pub(crate) mod blob;
 mod folder;
 mod quiet;
 mod raw;
-mod s3;
+pub(crate) mod s3;
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -23,7 +23,7 @@ use tar::Archive;
 use testkit::azure_files::shared_key::account_sas;
 
 /// A key that opens only what tests make.
-const KEY: &str = "b25seSBmb3IgdGVzdHM=";
+pub(crate) const KEY: &str = "b25seSBmb3IgdGVzdHM=";
 const ANOTHER_KEY: &str = "c29tZWJvZHkgZWxzZSdz";
 const LATER: &str = "2099-01-01T00:00Z";
 

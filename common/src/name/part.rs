@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::{Error, text_type};
 
-const RULE: &str =
+pub(super) const RULE: &str =
     "use 1-40 characters of a-z, 0-9 and -, start with a letter, end with a letter or digit";
 
 /// A part of the platform on one node: a service, a base service or the edge. One host label.
@@ -20,15 +20,21 @@ impl FromStr for PartName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bytes = text.as_bytes();
-        let allowed =
-            |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
-        let kept = (1..=40).contains(&bytes.len())
-            && bytes.iter().all(allowed)
-            && bytes.first().is_some_and(u8::is_ascii_lowercase)
-            && bytes.last() != Some(&b'-');
-        if kept { Ok(PartName(text.to_owned())) } else { Err(Error::Invalid { rule: RULE }) }
+        if is_label(text) {
+            Ok(PartName(text.to_owned()))
+        } else {
+            Err(Error::Invalid { rule: RULE })
+        }
     }
+}
+
+pub(super) fn is_label(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let allowed = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
+    (1..=40).contains(&bytes.len())
+        && bytes.iter().all(allowed)
+        && bytes.first().is_some_and(u8::is_ascii_lowercase)
+        && bytes.last() != Some(&b'-')
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::container::ContainerState;
+use super::share;
 use crate::digest::{Digest, ImageRef, hex};
 use crate::id::{Epoch, Generation};
 use crate::name::PartName;
@@ -49,6 +50,8 @@ pub enum PartImage {
     Id(Digest),
     /// By its name in the registry: fetched where it is missing.
     Named(ImageRef),
+    /// By the code that it is built of: fetched and built on the machine where it is missing.
+    Built(share::Code),
 }
 
 /// A small file that is mounted into a part.

@@ -6,11 +6,14 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_core::stream::BoxStream;
 
 use super::containers::Error;
+use super::host::ChunkStream;
 use super::part::{Part, PartImage, PartSpec};
-use crate::digest::ImageRef;
+use super::share;
+use crate::digest::{Digest, ImageRef};
 use crate::id::Epoch;
 use crate::name::PartName;
 
@@ -84,6 +87,12 @@ pub trait PartContainers: Debug + Send + Sync {
 
     /// Makes an image present, if it has a name by which it can be fetched.
     async fn fetch_image(&self, image: &PartImage) -> Result<(), Error>;
+
+    /// Builds the image of code from a tar archive that holds a `Dockerfile`: present as a whole or not at all.
+    async fn build_image(&self, code: &share::Code, context: Bytes) -> Result<(), Error>;
+
+    /// An image that is here by its id as an archive, as an engine saves and loads it: made as it is read.
+    async fn image_archive(&self, image: &Digest) -> Result<ChunkStream, Error>;
 
     /// Sends an image that is here to the registry as `repository`; returns its name by digest.
     async fn push_image_as(&self, image: &PartImage, repository: &str) -> Result<ImageRef, Error>;

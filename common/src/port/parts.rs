@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 
+use super::host::ChunkStream;
 use super::nodes::{Agent, Error, Issuer};
 use super::part::{Part, PartImage, PartRemoval, PartSpec};
-use crate::digest::ImageRef;
-use crate::name::PartName;
+use super::share;
+use crate::digest::{Digest, ImageRef};
+use crate::failure::{Failure, FailureCode};
+use crate::name::{PartName, ShareName};
 
 /// Talks to nodes' agents about parts of the platform. Every method may be repeated; what an older leader or an
 /// older generation says is refused, as with containers of apps.
@@ -62,6 +65,14 @@ pub trait Parts: Debug + Send + Sync {
         repository: &str,
     ) -> Result<ImageRef, Error>;
 
+    /// An image of the node by its id as an archive, as an engine saves and loads it. Agents of before this could be asked
+    /// have none to give.
+    async fn image_archive(&self, agent: &Agent, image: &Digest) -> Result<ChunkStream, Error> {
+        let message = format!("the agent gives no archive of {image}");
+        let failure = Failure::new(FailureCode::ImageUnavailable, message);
+        Err(Error::Failed { node: agent.node.clone(), failure })
+    }
+
     /// Says where the registry is: the agent forwards its machine's `127.0.0.1:5000` to it, so that images have
     /// the same name on every node, wherever the registry is.
     async fn registry_at(
@@ -70,4 +81,18 @@ pub trait Parts: Debug + Send + Sync {
         issuer: Issuer,
         registry: SocketAddr,
     ) -> Result<(), Error>;
+
+    /// Says what a share is and what opens it, before parts are ordered that are built of code on it. Agents of before
+    /// this could be said take none.
+    async fn share_is(
+        &self,
+        agent: &Agent,
+        _issuer: Issuer,
+        name: &ShareName,
+        _access: &share::Access,
+    ) -> Result<(), Error> {
+        let message = format!("the agent cannot be told of the share {name}");
+        let failure = Failure::new(FailureCode::ShareUnknown, message);
+        Err(Error::Failed { node: agent.node.clone(), failure })
+    }
 }

@@ -3,23 +3,31 @@
 //! They are only read. What a share says of itself is not believed: names that lead elsewhere are refused, sizes are
 //! bounded, and a file is given as it was listed or not at all.
 
+mod code;
 mod context;
+mod description;
 mod failure;
 mod fetch;
 mod listing;
 mod path;
 
 use std::fmt::{self, Debug};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
 
+pub use code::{Code, NotCode};
 pub use context::Context;
+pub use description::{Access, AzureOpener, AzurePlace, Description, FolderPlace, S3Place};
 pub use failure::Error;
 pub use fetch::{context, read};
 pub use listing::Listing;
 pub use path::{FileName, Folder, Unfit};
+
+use super::Cause;
+use crate::name::ShareName;
 
 /// No share gives more bytes of a file at once.
 pub const MAX_CHUNK: usize = 4 * 1024 * 1024;
@@ -87,4 +95,24 @@ pub trait Share: Debug + Send + Sync {
     /// The bytes of a file that was listed. What changed since then, or changes meanwhile, ends in [`Error::Changed`],
     /// before or after some of its bytes: only a stream that ends without an error is the file.
     async fn read(&self, folder: &Folder, entry: &Entry) -> Result<ChunkStream, Error>;
+}
+
+/// Why a share cannot even be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    #[error("this machine knows of no share {0}")]
+    Unknown(ShareName),
+    /// What is said of it is wrong, or what opens it cannot be used; said without the secret.
+    #[error("the share {name} cannot be opened: {why}")]
+    Unusable { name: ShareName, why: String },
+}
+
+/// The shares that are known where somebody acts.
+#[async_trait]
+pub trait Shares: Debug + Send + Sync {
+    /// Opens a share as it is described now: a new key counts from the next call on. Nothing is asked of it yet.
+    async fn open(&self, name: &ShareName) -> Result<Arc<dyn Share>, Closed>;
+
+    /// Keeps what a share is and what opens it, in place of what was known of it.
+    async fn keep(&self, name: &ShareName, access: &Access) -> Result<(), Cause>;
 }

@@ -74,6 +74,11 @@ pub fn placed_service(service: ServiceName) -> Path {
     path(format!("/avishkar/platform/services/{service}"))
 }
 
+/// The change of a service that somebody waits for.
+pub fn service_change(service: ServiceName) -> Path {
+    path(format!("/avishkar/platform/changes/{service}"))
+}
+
 /// How a placed service is.
 pub fn running_service(service: ServiceName) -> Path {
     path(format!("/avishkar/running/{service}"))

@@ -1,16 +1,20 @@
 //! The platform as a whole: `platform`, and where its services should run, `platform/services/<service>`, both
 //! written by the platform initializer; how they are, `running/<service>`, written by the lifecycle manager.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::owed::Owed;
-use crate::digest::ImageRef;
+use crate::digest::{self, ImageRef};
 use crate::failure::Failure;
 use crate::id::{Generation, RequestId};
 use crate::name::{NodeName, PartName};
+use crate::port::part::PartImage;
+use crate::port::share;
 use crate::service::ServiceName;
 
 /// Whether the platform's services should run, and how far that is.
@@ -90,7 +94,75 @@ pub struct PlacedService {
     pub nodes: Vec<NodeName>,
     /// Another version than the platform's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<ImageRef>,
+    pub image: Option<ServiceImage>,
+}
+
+/// A version of a service, as one text: `[registry/]repository@sha256:…`, or `share://<share>/<folder>@sha256:…`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ServiceImage {
+    /// In the registry.
+    Named(ImageRef),
+    /// Built on each of its machines.
+    Built(share::Code),
+}
+
+impl FromStr for ServiceImage {
+    type Err = NotServiceImage;
+
+    fn from_str(text: &str) -> Result<Self, NotServiceImage> {
+        if text.starts_with(share::Code::SCHEME) {
+            return Ok(ServiceImage::Built(text.parse()?));
+        }
+        Ok(ServiceImage::Named(text.parse()?))
+    }
+}
+
+/// Why a text is no version of a service.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotServiceImage {
+    #[error(transparent)]
+    Image(#[from] digest::Error),
+    #[error(transparent)]
+    Code(#[from] share::NotCode),
+}
+
+impl fmt::Display for ServiceImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServiceImage::Named(image) => image.fmt(f),
+            ServiceImage::Built(code) => code.fmt(f),
+        }
+    }
+}
+
+impl TryFrom<String> for ServiceImage {
+    type Error = NotServiceImage;
+
+    fn try_from(text: String) -> Result<Self, NotServiceImage> {
+        text.parse()
+    }
+}
+
+impl From<ServiceImage> for String {
+    fn from(image: ServiceImage) -> Self {
+        image.to_string()
+    }
+}
+
+impl From<ImageRef> for ServiceImage {
+    fn from(image: ImageRef) -> Self {
+        ServiceImage::Named(image)
+    }
+}
+
+impl From<ServiceImage> for PartImage {
+    fn from(image: ServiceImage) -> Self {
+        match image {
+            ServiceImage::Named(image) => PartImage::Named(image),
+            ServiceImage::Built(code) => PartImage::Built(code),
+        }
+    }
 }
 
 /// How a placed service is.
@@ -101,6 +173,21 @@ pub struct RunningService {
     /// The newest [`PlacedService::generation`] that this is about.
     pub generation: Generation,
     pub instances: Vec<RunningInstance>,
+    /// The last version that was tried in vain; none once another one was rolled out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backed_out: Option<BackedOut>,
+}
+
+/// A version that did not become ready: what ran before runs again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackedOut {
+    /// None for the platform's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ServiceImage>,
+    /// Of the wish that wanted it.
+    pub generation: Generation,
+    pub failure: Failure,
+    pub at: Timestamp,
 }
 
 /// One instance of a service.
@@ -113,6 +200,9 @@ pub struct RunningInstance {
     /// Its mutual-TLS listener, for other services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal: Option<SocketAddr>,
+    /// The version that it runs, or is to run; none for the platform's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ServiceImage>,
     pub state: InstanceState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -131,4 +221,26 @@ pub enum InstanceState {
     Failed,
     /// No longer wanted, and not yet gone.
     Stopping,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    #[test]
+    fn a_version_is_an_image_or_code_and_both_are_texts() {
+        let digest = Digest::of(b"x");
+        for text in [
+            format!("127.0.0.1:5000/avishkar/platform@{digest}"),
+            format!("share://code/a@{digest}"),
+        ] {
+            let image: ServiceImage = text.parse().unwrap();
+            assert_eq!(serde_json::to_string(&image).unwrap(), format!("{text:?}"));
+            assert_eq!(serde_json::from_str::<ServiceImage>(&format!("{text:?}")).unwrap(), image);
+        }
+        for text in ["", "avishkar/platform:latest", "share://code/a", "share://../a@sha256:00"] {
+            assert!(text.parse::<ServiceImage>().is_err(), "{text}");
+        }
+    }
 }

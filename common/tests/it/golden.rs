@@ -113,6 +113,14 @@ fn own_verbs() -> Vec<Case> {
     let node = LifecycleCommand::RestartNode { node: "node-1".parse().unwrap() };
     let reason = "no live node has room for one more container".to_owned();
     let json = r#"{"node":"node-1","verdict":"dead"}"#.to_owned();
+    let initializer = |command: BootstrapperCommand| command.envelope(Topic::FirstTopic, id());
+    let service_name = || "node_manager".parse().unwrap();
+    let image = format!("registry.example.org/avishkar/platform@sha256:{}", "0".repeat(64));
+    let image = Some(image.parse().unwrap());
+    let upgrade = BootstrapperCommand::UpgradeService { service: service_name(), image };
+    let back = BootstrapperCommand::UpgradeService { service: service_name(), image: None };
+    let (from, to) = ("node-1".parse().unwrap(), "node-2".parse().unwrap());
+    let relocate = BootstrapperCommand::MoveService { service: service_name(), from, to };
     vec![
         ("18-scale-app", balance(LoadBalancerCommand::Scale { instance: shop(), replicas: 3 })),
         ("19-status-app", balance(LoadBalancerCommand::Status { instance: shop() })),
@@ -128,6 +136,9 @@ fn own_verbs() -> Vec<Case> {
         ("26-not-done", event(Event::NotDone { verb, text, error })),
         ("27-alert", alert(Event::Alert { incident: id().0 })),
         ("28-alert-over", alert(Event::AlertOver { incident: id().0 })),
+        ("29-upgrade-service", initializer(upgrade)),
+        ("29-upgrade-service-to-the-platforms-own", initializer(back)),
+        ("30-move-service", initializer(relocate)),
     ]
 }
 

@@ -235,6 +235,18 @@ fn what_the_originals_send_is_taken() {
     let stopped = Event::decode("Bootstrapper stop response - Success");
     assert_eq!(stopped, Ok(Event::PlatformStopped(yes(""))));
     assert_eq!(BootstrapperCommand::decode("stop platform"), Ok(BootstrapperCommand::Stop));
+    for text in [
+        "upgrade service$node_manager",
+        "upgrade service$node_manager$avishkar/platform:latest",
+        "upgrade service$$platform",
+        "upgrade service$x$start platform",
+        "move service$node_manager$node-1",
+        "move service$node_manager$node-1$node-2$node-3",
+        "move service$node_manager$$stop server",
+    ] {
+        let read = BootstrapperCommand::decode(text);
+        assert!(matches!(read, Err(TextError::Malformed(_))), "{text}: {read:?}");
+    }
 }
 
 #[test]

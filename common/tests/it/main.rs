@@ -14,7 +14,7 @@ use common::topic::Topic;
 /// Reads a message's text with its topic's enum and writes it again.
 fn retell(topic: Topic, text: &str) -> Result<String, TextError> {
     match topic {
-        Topic::Bootstrapper => BootstrapperCommand::decode(text).map(BootstrapperCommand::encode),
+        Topic::Bootstrapper => BootstrapperCommand::decode(text).map(|message| message.encode()),
         Topic::DeploymentManager => DeploymentCommand::decode(text).map(|message| message.encode()),
         Topic::NodeManager => NodeCommand::decode(text).map(|message| message.encode()),
         Topic::FirstTopic => Event::decode(text).map(|message| message.encode()),

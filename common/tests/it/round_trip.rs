@@ -127,6 +127,8 @@ fn nearly() -> impl Strategy<Value = String> {
             "scale app",
             "verdict",
             "need node",
+            "upgrade service",
+            "move service",
             "start platform",
             "stop server",
         ][..],

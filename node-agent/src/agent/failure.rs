@@ -5,6 +5,7 @@ use common::name::PartName;
 use common::port::containers;
 
 use crate::ledger::{self, Conflict};
+use crate::parts::CodeError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -22,6 +23,9 @@ pub(crate) enum Error {
     Build(containers::Error),
     #[error(transparent)]
     Engine(containers::Error),
+    /// The image of a part was not built of its code.
+    #[error(transparent)]
+    Code(CodeError),
     /// Nobody ever said that it should run.
     #[error("there is no part {0}")]
     UnknownPart(PartName),
@@ -37,6 +41,15 @@ impl From<ledger::Error> for Error {
 }
 
 impl Error {
+    /// Whether the engine may have done what was asked, although it did not say so.
+    pub(crate) fn is_unclear(&self) -> bool {
+        matches!(
+            self,
+            Error::Engine(containers::Error::Unavailable(_))
+                | Error::Code(CodeError::Engine(containers::Error::Unavailable(_)))
+        )
+    }
+
     /// The same as a failure of the closed list. What the engine refuses says something about the app.
     pub(crate) fn to_failure(&self) -> Failure {
         match self {
@@ -49,6 +62,7 @@ impl Error {
             Error::Start(err) => about_the_app(err, FailureCode::AppExited),
             Error::Build(err) => about_the_app(err, FailureCode::BuildFailed),
             Error::Engine(err) => err.to_failure(),
+            Error::Code(err) => err.to_failure(),
             Error::UnknownPart(_) => Failure::new(FailureCode::UnknownInstance, self.to_string()),
         }
     }

@@ -3,7 +3,10 @@
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpResponse, Responder};
 use chassis::http::Caller;
-use common::agent::{Built, EnsurePart, PushImage, RegistryAt, RemovePart, RestartPart, TailQuery};
+use common::agent::{
+    Built, EnsurePart, PushImage, RegistryAt, RemovePart, RestartPart, ShareIs, TailQuery,
+};
+use common::digest::Digest;
 use common::name::PartName;
 
 use super::AgentRefusal;
@@ -54,6 +57,15 @@ pub(super) async fn images(parts: Data<Parts>) -> Result<impl Responder, AgentRe
     Ok(Json(parts.images().await?))
 }
 
+/// What fails in the middle breaks the answer off, and no engine takes half an archive.
+pub(super) async fn image_archive(
+    parts: Data<Parts>,
+    image: Path<Digest>,
+) -> Result<impl Responder, AgentRefusal> {
+    let archive = parts.image_archive(&image).await?;
+    Ok(HttpResponse::Ok().content_type("application/x-tar").streaming(archive))
+}
+
 pub(super) async fn push_image(
     parts: Data<Parts>,
     caller: Caller,
@@ -70,5 +82,15 @@ pub(super) async fn registry(
 ) -> Result<impl Responder, AgentRefusal> {
     speaks_for_itself(caller, body.issuer)?;
     parts.registry_at(body.issuer, body.registry).await?;
+    Ok(HttpResponse::NoContent())
+}
+
+pub(super) async fn share(
+    parts: Data<Parts>,
+    caller: Caller,
+    Json(body): Json<ShareIs>,
+) -> Result<impl Responder, AgentRefusal> {
+    speaks_for_itself(caller, body.issuer)?;
+    parts.share_is(body.issuer, &body.name, &body.access).await?;
     Ok(HttpResponse::NoContent())
 }

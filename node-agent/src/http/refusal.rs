@@ -56,6 +56,7 @@ impl From<Error> for AgentRefusal {
             | Error::Start(_)
             | Error::Build(_)
             | Error::Engine(_)
+            | Error::Code(_)
             | Error::UnknownPart(_) => failed(&err),
         }
     }

@@ -11,7 +11,9 @@ use common::port::{Cause, Containers as _};
 use common::service::ServiceName;
 use tempfile::TempDir;
 use testkit::containers::Health;
-use testkit::{ManualClock, MemoryBlobs, MemoryContainers, MemoryPartContainers, MemoryRegistry};
+use testkit::{
+    ManualClock, MemoryBlobs, MemoryContainers, MemoryPartContainers, MemoryRegistry, MemoryShares,
+};
 use tokio::time::Instant;
 
 use super::*;
@@ -72,6 +74,7 @@ impl Machine {
                 Arc::clone(&self.clock) as _,
                 MemoryRegistry::default(),
             )),
+            shares: Arc::new(MemoryShares::default()),
             blobs: Arc::new(MemoryBlobs::new()),
             firewall: Arc::clone(&self.gate) as _,
             clock: Arc::clone(&self.clock) as _,
@@ -90,6 +93,8 @@ impl Machine {
             registry: None,
             relay: None,
             machines_socket: "/nowhere".into(),
+            shares_folder: "/nowhere".into(),
+            shares_root: "/".into(),
             blob_bytes: 8 << 20,
             build_context_bytes: 0,
             firewall: Some(Rules::default()),

@@ -19,8 +19,8 @@ const SETTINGS: Settings = Settings {
     at_once: 8,
     first_retry: Duration::from_millis(200),
     last_retry: Duration::from_secs(10),
-    // Longer than fetching an image.
-    deadline: Duration::from_mins(12),
+    // Longer than fetching an image, and than reading code and building it.
+    deadline: Duration::from_mins(20),
 };
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
@@ -48,6 +48,9 @@ impl Reconcile for Keeper {
             .as_ref()
             .map(|found| Found { spec_hash: &found.part.spec_hash, state: &found.part.state });
         let now = parts.now();
+        if let Some(left) = parts.pauses.left(name, now) {
+            return Ok(Outcome::Again(left));
+        }
         let step = next_step(&told.spec.hash(), there, &history, now);
         if step != Step::Keep {
             let crash_loop = history.is_loop(now);
@@ -58,7 +61,14 @@ impl Reconcile for Keeper {
             Step::Wait(wait) => return Ok(Outcome::Again(wait)),
             Step::Make | Step::Restart => {}
         }
-        parts.make_run(&told.spec, told.epoch).await.map_err(Error::Engine)?;
+        if let Err(err) = parts.make_run(&told.spec, told.epoch).await {
+            if !matches!(err, Error::Code(_)) {
+                return Err(err);
+            }
+            let wait = parts.pauses.failed(name, parts.now());
+            tracing::warn!(error = &err as &dyn std::error::Error, part = %name, wait_s = wait.as_secs(), "the code of a part could not be built");
+            return Ok(Outcome::Again(wait));
+        }
         if step == Step::Restart {
             parts.standing.restarted(name);
         }

@@ -1,5 +1,7 @@
 //! Parts on a simulated engine, in paused time.
 
+mod code;
+
 use std::os::unix::fs::MetadataExt as _;
 
 use common::failure::FailureCode;
@@ -9,7 +11,7 @@ use common::port::part_containers::MountSource;
 use common::service::ServiceName;
 use tempfile::TempDir;
 use testkit::containers::Health;
-use testkit::{ManualClock, MemoryPartContainers, MemoryRegistry};
+use testkit::{ManualClock, MemoryPartContainers, MemoryRegistry, MemoryShare, MemoryShares};
 
 use super::*;
 
@@ -21,6 +23,8 @@ struct Machine {
     engine: MemoryPartContainers,
     registry: MemoryRegistry,
     image: PartImage,
+    share: MemoryShare,
+    shares: MemoryShares,
     data: TempDir,
 }
 
@@ -31,12 +35,14 @@ impl Machine {
         let engine = MemoryPartContainers::new(clock, registry.clone());
         let image = PartImage::Id(Digest::of(b"kafka"));
         engine.place_image(&image);
-        Machine { engine, registry, image, data: tempfile::tempdir().unwrap() }
+        let (share, shares) = (MemoryShare::new("memory"), MemoryShares::default());
+        Machine { engine, registry, image, share, shares, data: tempfile::tempdir().unwrap() }
     }
 
     fn parts(&self) -> Arc<Parts> {
         let ledger = Arc::new(Ledger::open(self.data.path()).unwrap());
-        Arc::new(Parts::new(Arc::new(self.engine.clone()), ledger, &self.config()))
+        let (engine, shares) = (Arc::new(self.engine.clone()), Arc::new(self.shares.clone()));
+        Arc::new(Parts::new(engine, shares, ledger, &self.config()))
     }
 
     /// Runs an agent on this machine while `test` lasts; then the agent crashes.
@@ -63,6 +69,8 @@ impl Machine {
             registry: None,
             relay: None,
             machines_socket: "/nowhere".into(),
+            shares_folder: "/nowhere".into(),
+            shares_root: "/".into(),
             blob_bytes: 8 << 20,
             build_context_bytes: 0,
             firewall: None,

@@ -1,9 +1,10 @@
 //! Parts of the platform over the interface: who may say what, and what is refused.
 
-use common::agent::{EnsurePart, PushImage, RegistryAt, RemovePart, RestartPart};
+use common::agent::{EnsurePart, PushImage, RegistryAt, RemovePart, RestartPart, ShareIs};
 use common::digest::Digest;
 use common::id::Generation;
 use common::port::part::{PartFile, PartFolders, PartImage, PartRemoval, PartSpec};
+use common::port::share::{Access, AzureOpener, AzurePlace, Description, FolderPlace};
 use common::service::ServiceName::{self, DeploymentManager, LifecycleManager};
 use serde_json::json;
 use testkit::contract;
@@ -23,14 +24,38 @@ async fn ask_all(world: &World, caller: ServiceName, speaker: ServiceName) -> Ve
     let removal =
         PartRemoval { name: name.clone(), generation: Generation(5), data: PartFolders::Keep };
     let push = PushImage { issuer, image: spec.image.clone(), repository: "a/kafka".to_owned() };
+    let share = Description::Folder(FolderPlace { path: "/mnt/code".into() });
+    let access = Access { share, secret: None };
+    let share = ShareIs { issuer, name: "code".parse().unwrap(), access };
     let registry = RegistryAt { issuer, registry: "192.0.2.7:5000".parse().unwrap() };
     vec![
         world.post(caller, "/v1/parts/ensure", &EnsurePart { issuer, spec }).await,
         world.post(caller, "/v1/parts/restart", &RestartPart { issuer, name }).await,
         world.post(caller, "/v1/images/push", &push).await,
         world.post(caller, "/v1/registry", &registry).await,
+        world.post(caller, "/v1/shares", &share).await,
         world.post(caller, "/v1/parts/remove", &RemovePart { issuer, removal }).await,
     ]
+}
+
+#[tokio::test]
+async fn what_opens_a_share_is_kept_and_told_to_nobody() {
+    with_agent(async |world| {
+        let place = AzurePlace {
+            account: "examplestore".to_owned(),
+            name: "code".to_owned(),
+            endpoint: None,
+            opened_by: AzureOpener::Sas,
+        };
+        let share = Description::AzureBlob(place);
+        let access = Access { share, secret: Some("c2VjcmV0".to_owned()) };
+        let (issuer, name) = (issuer(LifecycleManager), "code".parse().unwrap());
+        let told = ShareIs { issuer, name, access: access.clone() };
+        let answer = world.post(LifecycleManager, "/v1/shares", &told).await;
+        assert_eq!((answer.status, answer.body), (204, "".into()));
+        assert_eq!(world.shares.kept(&told.name), Some(access));
+    })
+    .await;
 }
 
 #[tokio::test]

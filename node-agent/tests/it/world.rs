@@ -22,7 +22,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::{
-    ManualClock, MemoryBlobs, MemoryContainers, MemoryPartContainers, MemoryRegistry, pki,
+    ManualClock, MemoryBlobs, MemoryContainers, MemoryPartContainers, MemoryRegistry, MemoryShares,
+    pki,
 };
 
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub(crate) const BLOB_BYTES: usize = 64 * 1024;
 pub(crate) struct World {
     pub(crate) engine: MemoryContainers,
     pub(crate) parts: MemoryPartContainers,
+    pub(crate) shares: MemoryShares,
     pub(crate) image: ImageRef,
     base: String,
     pki: TempDir,
@@ -72,10 +74,12 @@ pub(crate) async fn with_agent(test: impl AsyncFnOnce(&World)) {
     registry.offer(&image);
     let engine = MemoryContainers::new(Arc::clone(&clock) as _, registry);
     let parts = MemoryPartContainers::new(Arc::clone(&clock) as _, MemoryRegistry::default());
+    let shares = MemoryShares::default();
     let ports = Ports {
         containers: Arc::new(engine.clone()),
         parts: Arc::new(parts.clone()),
         blobs: Arc::new(MemoryBlobs::new()),
+        shares: Arc::new(shares.clone()),
         firewall: Arc::new(NoFirewall),
         clock,
     };
@@ -84,7 +88,7 @@ pub(crate) async fn with_agent(test: impl AsyncFnOnce(&World)) {
     let bound = http::bind(&listeners(&pki), &service, &lifecycle, None).unwrap();
     let base = format!("https://{}", bound.internal.unwrap());
     let uploads = data.path().join("uploads");
-    let world = World { engine, parts, image, base, pki, uploads };
+    let world = World { engine, parts, shares, image, base, pki, uploads };
     let testing = async {
         test(&world).await;
         lifecycle.stop();
@@ -118,6 +122,8 @@ fn config(data: &TempDir) -> Config {
         registry: None,
         relay: None,
         machines_socket: "/nowhere".into(),
+        shares_folder: "/nowhere".into(),
+        shares_root: "/".into(),
         blob_bytes: BLOB_BYTES as u64,
         build_context_bytes: BUILD_BYTES,
         firewall: Some(Rules::default()),

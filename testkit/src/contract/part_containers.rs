@@ -11,6 +11,7 @@ use common::port::container::ContainerState;
 use common::port::containers::Error;
 use common::port::part::{Part, PartImage, PartSpec};
 use common::port::part_containers::{PartEvent, PartSite};
+use common::port::share::{Code, Context, Folder};
 use futures::StreamExt as _;
 
 /// How long anything that must happen may take.
@@ -32,6 +33,9 @@ pub trait World: Sync {
 
     /// Makes a container that is not ours, with the name of this part's.
     async fn occupy_name(&self, name: &PartName);
+
+    /// A `Dockerfile` of an image that runs until it is ended, another one each time.
+    fn dockerfile(&self) -> String;
 }
 
 /// Fails unless the engine of `world` keeps the contract.
@@ -46,6 +50,8 @@ pub async fn holds(world: &dyn World) {
     what_belongs_to_others_is_left_alone(world).await;
     output_is_read_only_of_parts(world).await;
     an_image_is_pushed_and_known_by_its_name(world).await;
+    an_image_is_built_of_code_and_known_by_its_digest(world).await;
+    a_build_that_fails_leaves_no_image(world).await;
 }
 
 fn spec(world: &dyn World) -> PartSpec {
@@ -210,4 +216,43 @@ async fn an_image_is_pushed_and_known_by_its_name(world: &dyn World) {
     let spec = PartSpec { image: named, ..spec(world) };
     assert!(is_running(&ensure(world, &spec).await));
     remove(world, &spec).await;
+}
+
+/// Code whose `Dockerfile` is this, and what it is built of.
+fn code(dockerfile: &str) -> (Code, Context) {
+    let name = "Dockerfile".parse().expect("it is a name");
+    let context = Context::of(&[(name, dockerfile.to_owned().into())].into());
+    let share = "code".parse().expect("it is a name");
+    (Code { share, folder: Folder::top(), digest: context.digest.clone() }, context)
+}
+
+async fn an_image_is_built_of_code_and_known_by_its_digest(world: &dyn World) {
+    let containers = world.containers();
+    let (code, context) = code(&world.dockerfile());
+    let image = PartImage::Built(code.clone());
+    let spec = PartSpec { image: image.clone(), ..spec(world) };
+    let absent = containers.ensure_part_running(&spec, Epoch(2), &PartSite::default()).await;
+    assert!(matches!(absent, Err(Error::ImageUnavailable { .. })), "{absent:?}");
+    let fetched = containers.fetch_image(&image).await;
+    assert!(matches!(fetched, Err(Error::ImageUnavailable { .. })), "{fetched:?}");
+    for _ in 0..2 {
+        containers.build_image(&code, context.archive.clone()).await.expect("it can be built");
+    }
+    containers.fetch_image(&image).await.expect("it is there");
+    let elsewhere = Code { share: "other".parse().expect("it is a name"), ..code };
+    containers.fetch_image(&PartImage::Built(elsewhere)).await.expect("the same content");
+    assert!(is_running(&ensure(world, &spec).await));
+    remove(world, &spec).await;
+}
+
+async fn a_build_that_fails_leaves_no_image(world: &dyn World) {
+    let containers = world.containers();
+    let (code, context) = code(&format!("{}RUN false\n", world.dockerfile()));
+    let failed = containers.build_image(&code, context.archive).await;
+    assert!(
+        matches!(&failed, Err(Error::BuildFailed { output }) if !output.is_empty()),
+        "{failed:?}"
+    );
+    let fetched = containers.fetch_image(&PartImage::Built(code)).await;
+    assert!(matches!(fetched, Err(Error::ImageUnavailable { .. })), "{fetched:?}");
 }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::digest::{Digest, ImageRef};
 use common::failure::FailureCode;
 use common::id::{Epoch, Generation};
-use common::port::Parts;
 use common::port::container::ContainerState;
 use common::port::nodes::{Agent, Error, Issuer};
 use common::port::part::{Part, PartFolders, PartImage, PartRemoval, PartSpec};
+use common::port::share::{Access, Code, Description, Folder, FolderPlace};
+use common::port::{PartContainers as _, Parts};
 use common::service::ServiceName;
+use futures::TryStreamExt as _;
 
 use crate::containers::MemoryRegistry;
 use crate::part_containers::MemoryPartContainers;
@@ -43,6 +46,8 @@ pub async fn holds(world: &dyn World) {
     health_is_looked_at(world).await;
     output_can_be_read(world).await;
     images_go_to_the_registry_and_are_known_by_their_names(world).await;
+    an_image_is_given_as_an_archive_or_told_to_be_missing(world).await;
+    code_on_a_share_that_nobody_told_of_is_refused(world).await;
     who_speaks_before_anybody_leads_is_refused_once_somebody_does(world).await;
     another_node_is_not_this_one(world).await;
 }
@@ -235,6 +240,40 @@ async fn images_go_to_the_registry_and_are_known_by_their_names(world: &dyn Worl
     parts.registry_at(agent, issuer(0), registry).await.expect("it is taken note of");
 }
 
+async fn an_image_is_given_as_an_archive_or_told_to_be_missing(world: &dyn World) {
+    let (parts, agent) = (world.parts(), world.agent());
+    let absent = Digest::of(b"nobody has it");
+    let refused = parts.image_archive(agent, &absent).await;
+    assert_eq!(code(refused), Some(FailureCode::ImageUnavailable));
+    let image = Digest::of(b"archived");
+    world.engine().place_image(&PartImage::Id(image.clone()));
+    let kept = world.engine().image_archive(&image).await.expect("it is on the node");
+    let given = parts.image_archive(agent, &image).await.expect("it is given");
+    let kept: Vec<Bytes> = kept.try_collect().await.expect("it is whole");
+    let given: Vec<Bytes> = given.try_collect().await.expect("it arrives whole");
+    assert_eq!(given.concat(), kept.concat());
+    assert!(!given.is_empty());
+}
+
+fn folder() -> Access {
+    let share = Description::Folder(FolderPlace { path: "/nowhere".into() });
+    Access { share, secret: None }
+}
+
+async fn code_on_a_share_that_nobody_told_of_is_refused(world: &dyn World) {
+    let (parts, agent) = (world.parts(), world.agent());
+    let share = "unheard".parse().expect("it is a name");
+    let code_of = Code { share, folder: Folder::top(), digest: Digest::of(b"code") };
+    let spec = spec("built", PartImage::Built(code_of));
+    let refused = parts.ensure_part(agent, issuer(0), &spec).await;
+    assert_eq!(code(refused), Some(FailureCode::ShareUnknown));
+    assert_eq!(find(world, &spec).await, None);
+    let told = "told".parse().expect("it is a name");
+    for _ in 0..2 {
+        parts.share_is(agent, issuer(0), &told, &folder()).await.expect("it may be said again");
+    }
+}
+
 /// The last clause that needs epoch 0.
 async fn who_speaks_before_anybody_leads_is_refused_once_somebody_does(world: &dyn World) {
     let (parts, agent) = (world.parts(), world.agent());
@@ -248,7 +287,9 @@ async fn who_speaks_before_anybody_leads_is_refused_once_somebody_does(world: &d
     let removal =
         PartRemoval { name: spec.name.clone(), generation: Generation(5), data: PartFolders::Keep };
     let registry = "192.0.2.7:5000".parse().expect("it is an address");
+    let share = "told".parse().expect("it is a name");
     let refusals = [
+        parts.share_is(agent, issuer(2), &share, &folder()).await.err(),
         parts.ensure_part(agent, issuer(0), &spec).await.err(),
         parts.remove_part(agent, issuer(2), &removal).await.err(),
         parts.restart_part(agent, issuer(2), &spec.name).await.err(),

@@ -9,6 +9,7 @@ use common::port::container::ContainerState;
 use common::port::containers::Error;
 use common::port::part::{Part, PartImage, PartSpec};
 use common::port::part_containers::PartSite;
+use common::port::share::Code;
 use jiff::Timestamp;
 
 use crate::containers::Health;
@@ -21,6 +22,11 @@ pub(super) struct Engine {
     pub(super) health: Health,
     pub(super) ids: BTreeSet<Digest>,
     pub(super) named: BTreeSet<ImageRef>,
+    /// By the digests of what they were built of.
+    pub(super) built: BTreeSet<Digest>,
+    pub(super) builds: u32,
+    /// What becomes of pushes, where they do not just succeed.
+    pub(super) pushes: Vec<(PartImage, Pushing)>,
     pub(super) kept: BTreeMap<PartName, Kept>,
     pub(super) foreign_names: BTreeSet<PartName>,
     pub(super) refusals: BTreeMap<PartName, String>,
@@ -32,6 +38,15 @@ pub(super) struct Kept {
     pub(super) part: Part,
     pub(super) site: PartSite,
     pub(super) output: Vec<String>,
+}
+
+/// What becomes of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pushing {
+    Works,
+    Fails,
+    /// The image arrives, under this digest and no other.
+    PacksAnew(Digest),
 }
 
 /// Whether a call changed what runs.
@@ -46,6 +61,15 @@ impl Engine {
         match image {
             PartImage::Id(id) => self.ids.insert(id.clone()),
             PartImage::Named(named) => self.named.insert(named.clone()),
+            PartImage::Built(code) => self.built.insert(code.digest.clone()),
+        };
+    }
+
+    pub(super) fn lose(&mut self, image: &PartImage) {
+        match image {
+            PartImage::Id(id) => self.ids.remove(id),
+            PartImage::Named(named) => self.named.remove(named),
+            PartImage::Built(code) => self.built.remove(&code.digest),
         };
     }
 
@@ -53,9 +77,35 @@ impl Engine {
         let (is_there, text) = match image {
             PartImage::Id(id) => (self.ids.contains(id), id.to_string()),
             PartImage::Named(named) => (self.named.contains(named), named.to_string()),
+            PartImage::Built(code) => (self.built.contains(&code.digest), code.to_string()),
         };
         let missing = || Error::ImageUnavailable { image: text, source: "no such image".into() };
         is_there.then_some(()).ok_or_else(missing)
+    }
+
+    /// The digest that the registry gives an image, where it is another one than it had.
+    pub(super) fn pushing(&self, image: &PartImage) -> Result<Option<&Digest>, Error> {
+        let of_it = self.pushes.iter().find(|(pushed, _)| pushed == image);
+        match of_it.map(|(_, pushing)| pushing) {
+            None | Some(Pushing::Works) => Ok(None),
+            Some(Pushing::Fails) => Err(Error::Unavailable("connection reset by peer".into())),
+            Some(Pushing::PacksAnew(digest)) => Ok(Some(digest)),
+        }
+    }
+
+    /// Builds whatever has a `Dockerfile` without a step that fails.
+    pub(super) fn build(&mut self, code: &Code, context: &[u8]) -> Result<(), Error> {
+        let holds = |text: &str| context.windows(text.len()).any(|found| found == text.as_bytes());
+        self.builds += 1;
+        if self.health == Health::Full {
+            return Err(Error::Full("no space left on device".into()));
+        }
+        if !holds("Dockerfile") || holds("RUN false") {
+            let output = vec!["the step returned a non-zero code: 1".to_owned()];
+            return Err(Error::BuildFailed { output });
+        }
+        self.built.insert(code.digest.clone());
+        Ok(())
     }
 
     pub(super) fn find(&self, name: &PartName) -> Result<Option<&Kept>, Error> {

@@ -3,14 +3,17 @@
 use std::future;
 
 use async_trait::async_trait;
-use common::digest::ImageRef;
+use bytes::Bytes;
+use common::digest::{Digest, ImageRef};
 use common::id::Epoch;
 use common::name::PartName;
 use common::port::PartContainers;
 use common::port::container::ContainerState;
 use common::port::containers::Error;
+use common::port::host::ChunkStream;
 use common::port::part::{Part, PartImage, PartSpec};
 use common::port::part_containers::{PartEvent, PartSite};
+use common::port::share::Code;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use tokio::sync::broadcast::error::RecvError;
@@ -116,7 +119,7 @@ impl PartContainers for MemoryPartContainers {
         let mut engine = self.engine();
         let missing = match (engine.must_have(image), image) {
             (Ok(()), _) => return Ok(()),
-            (Err(missing), PartImage::Id(_)) => return Err(missing),
+            (Err(missing), PartImage::Id(_) | PartImage::Built(_)) => return Err(missing),
             (Err(_), PartImage::Named(named)) => named,
         };
         if !self.registry.has(missing) {
@@ -130,13 +133,27 @@ impl PartContainers for MemoryPartContainers {
         Ok(())
     }
 
+    async fn build_image(&self, code: &Code, context: Bytes) -> Result<(), Error> {
+        self.answer().await?;
+        self.engine().build(code, &context)
+    }
+
+    async fn image_archive(&self, image: &Digest) -> Result<ChunkStream, Error> {
+        self.answer().await?;
+        self.engine().must_have(&PartImage::Id(image.clone()))?;
+        let archive = format!("archive of {image}").into();
+        Ok(stream::iter([Ok(archive)]).boxed())
+    }
+
     async fn push_image_as(&self, image: &PartImage, repository: &str) -> Result<ImageRef, Error> {
         self.answer().await?;
         let mut engine = self.engine();
         engine.must_have(image)?;
-        let digest = match image {
-            PartImage::Id(id) => id,
-            PartImage::Named(named) => named.digest(),
+        let digest = match (engine.pushing(image)?, image) {
+            (Some(packed_as), _) => packed_as,
+            (None, PartImage::Id(id)) => id,
+            (None, PartImage::Named(named)) => named.digest(),
+            (None, PartImage::Built(code)) => &code.digest,
         };
         let pushed = ImageRef::new(&format!("{REGISTRY}/{repository}"), digest.clone())
             .map_err(|err| Error::Refused(err.to_string()))?;

@@ -38,6 +38,10 @@ impl World for Simulated {
     async fn occupy_name(&self, name: &PartName) {
         self.engine.occupy_name(name);
     }
+
+    fn dockerfile(&self) -> String {
+        format!("FROM base\nLABEL turn={}\n", self.next.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use common::name::{NodeName, PartName};
+use common::digest::Digest;
+use common::name::{NodeName, PartName, ShareName};
 use common::port::nodes::Issuer;
 use common::port::part::{PartImage, PartRemoval, PartSpec};
 
@@ -16,8 +17,10 @@ pub enum PartCall {
     List { node: NodeName },
     Logs { node: NodeName, name: PartName },
     Images { node: NodeName },
+    Archive { node: NodeName, image: Digest },
     Push { node: NodeName, issuer: Issuer, image: PartImage, repository: String },
     Registry { node: NodeName, issuer: Issuer, registry: SocketAddr },
+    Share { node: NodeName, issuer: Issuer, name: ShareName },
 }
 
 impl fmt::Display for PartCall {
@@ -31,7 +34,9 @@ impl fmt::Display for PartCall {
             PartCall::List { node } => write!(f, "list parts of {node}"),
             PartCall::Logs { node, name } => write!(f, "logs of {name} on {node}"),
             PartCall::Images { node } => write!(f, "images of {node}"),
+            PartCall::Archive { node, image } => write!(f, "archive of {image} from {node}"),
             PartCall::Push { node, repository, .. } => write!(f, "push {repository} from {node}"),
+            PartCall::Share { node, name, .. } => write!(f, "tell {node} of the share {name}"),
             PartCall::Registry { node, registry, .. } => {
                 write!(f, "tell {node} of the registry at {registry}")
             }

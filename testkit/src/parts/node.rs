@@ -1,17 +1,17 @@
 //! One simulated node: the rules of its agent.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::failure::{Failure, FailureCode};
 use common::id::Epoch;
-use common::name::PartName;
+use common::name::{PartName, ShareName};
 use common::port::PartContainers as _;
 use common::port::container::ContainerState;
 use common::port::containers;
 use common::port::nodes::{Agent, Error, Issuer};
-use common::port::part::{Part, PartRemoval, PartSpec};
+use common::port::part::{Part, PartImage, PartRemoval, PartSpec};
 use common::port::part_containers::PartSite;
 use common::service::ServiceName;
 
@@ -34,6 +34,7 @@ pub(super) struct Node {
     pub(super) epochs: BTreeMap<ServiceName, Epoch>,
     pub(super) ledger: BTreeMap<PartName, Told>,
     pub(super) registry: Option<SocketAddr>,
+    pub(super) shares: BTreeSet<ShareName>,
     pub(super) health: BTreeMap<PartName, bool>,
     pub(super) lost_answers: u32,
     pub(super) failures: VecDeque<Failure>,
@@ -49,6 +50,7 @@ impl Node {
             epochs: BTreeMap::new(),
             ledger: BTreeMap::new(),
             registry: None,
+            shares: BTreeSet::new(),
             health: BTreeMap::new(),
             lost_answers: 0,
             failures: VecDeque::new(),
@@ -83,6 +85,17 @@ impl Node {
 
     pub(super) fn refused(&self, code: FailureCode, message: &str) -> Error {
         Error::Failed { node: self.agent.node.clone(), failure: Failure::new(code, message) }
+    }
+
+    /// What is built of code on a share that the node was told of is there from now on.
+    pub(super) fn build(&self, image: &PartImage) -> Result<(), Error> {
+        let PartImage::Built(code) = image else { return Ok(()) };
+        if !self.shares.contains(&code.share) {
+            let message = format!("this machine knows of no share {}", code.share);
+            return Err(self.refused(FailureCode::ShareUnknown, &message));
+        }
+        self.engine.place_image(image);
+        Ok(())
     }
 
     pub(super) fn holds_newer_than(&self, removal: &PartRemoval) -> bool {

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::digest::ImageRef;
+use common::digest::{Digest, ImageRef};
 use common::failure::FailureCode;
-use common::name::{NodeName, PartName};
+use common::name::{NodeName, PartName, ShareName};
+use common::port::host::ChunkStream;
 use common::port::nodes::{Agent, Error, Issuer};
 use common::port::part::{Part, PartImage, PartRemoval, PartSpec};
-use common::port::{PartContainers as _, Parts, containers};
+use common::port::{PartContainers as _, Parts, containers, share};
 
 use super::node::make_run;
 use super::{MemoryParts, PartCall};
@@ -100,7 +101,10 @@ impl Parts for MemoryParts {
         let node = agent.node.clone();
         let call = PartCall::Ensure { node: node.clone(), issuer, spec: Box::new(spec.clone()) };
         let engine = self.order(agent, issuer, call).await?;
-        let before = self.with(&node, |node| node.note(issuer, spec))?;
+        let before = self.with(&node, |node| {
+            node.build(&spec.image)?;
+            node.note(issuer, spec)
+        })?;
         let made = make_run(&engine, issuer.epoch, spec).await;
         if made.is_err() {
             self.with(&node, |node| match before {
@@ -198,6 +202,13 @@ impl Parts for MemoryParts {
         self.answer(agent, pushed.map_err(|err| failed(&node, &err)))
     }
 
+    async fn image_archive(&self, agent: &Agent, image: &Digest) -> Result<ChunkStream, Error> {
+        let (node, image) = (agent.node.clone(), image.clone());
+        let call = PartCall::Archive { node: node.clone(), image: image.clone() };
+        let engine = self.reach(agent, call).await?;
+        engine.image_archive(&image).await.map_err(|err| failed(&node, &err))
+    }
+
     async fn registry_at(
         &self,
         agent: &Agent,
@@ -207,6 +218,19 @@ impl Parts for MemoryParts {
         let call = PartCall::Registry { node: agent.node.clone(), issuer, registry };
         self.order(agent, issuer, call).await?;
         self.with(&agent.node, |node| node.registry = Some(registry));
+        self.answer(agent, Ok(()))
+    }
+
+    async fn share_is(
+        &self,
+        agent: &Agent,
+        issuer: Issuer,
+        name: &ShareName,
+        _: &share::Access,
+    ) -> Result<(), Error> {
+        let (node, name) = (agent.node.clone(), name.clone());
+        self.order(agent, issuer, PartCall::Share { node, issuer, name: name.clone() }).await?;
+        self.with(&agent.node, |node| node.shares.insert(name));
         self.answer(agent, Ok(()))
     }
 }

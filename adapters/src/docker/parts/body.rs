@@ -28,6 +28,7 @@ pub(super) fn image_text(image: &PartImage) -> String {
     match image {
         PartImage::Id(id) => id.to_string(),
         PartImage::Named(named) => named.to_string(),
+        PartImage::Built(code) => code.to_string(),
     }
 }
 

@@ -6,7 +6,7 @@ use common::port::containers::Error;
 use common::port::part::PartImage;
 
 use super::super::failure::{attempt, classify, is_missing, within};
-use super::super::images::TAG;
+use super::super::images::{TAG, tag_of};
 use super::super::{Engine, QUICK};
 use super::body::image_text;
 
@@ -16,6 +16,7 @@ impl Engine {
         let names = match image {
             PartImage::Id(id) => vec![id.to_string()],
             PartImage::Named(named) => self.image_names(named).to_vec(),
+            PartImage::Built(code) => vec![tag_of(&code.image())],
         };
         for name in names {
             match attempt(QUICK, self.docker.inspect_image(&name)).await? {
@@ -29,7 +30,7 @@ impl Engine {
 
     pub(super) async fn fetch(&self, image: &PartImage) -> Result<(), Error> {
         match image {
-            PartImage::Id(_) => self.known_as(image).await.map(drop),
+            PartImage::Id(_) | PartImage::Built(_) => self.known_as(image).await.map(drop),
             PartImage::Named(named) => self.pull_image(named).await,
         }
     }

@@ -6,7 +6,7 @@ use adapters::share::{AzureCredential, AzureSettings, ShareSettings};
 use async_trait::async_trait;
 use bytes::Bytes;
 use chassis::system::SystemClock;
-use common::port::share::{Error, Folder, Limits};
+use common::port::share::{AzureOpener, AzurePlace, Description, Error, Folder, Limits};
 use common::port::{Clock as _, Share};
 use object_store::azure::{MicrosoftAzure, MicrosoftAzureBuilder};
 use object_store::path::Path;
@@ -26,7 +26,7 @@ fn address() -> String {
 }
 
 /// A container of its own.
-struct Container {
+pub(crate) struct Container {
     share: Arc<dyn Share>,
     refused: Arc<dyn Share>,
     objects: MicrosoftAzure,
@@ -74,9 +74,21 @@ impl Container {
         Container { share, refused, objects, names, secret: secret.to_owned() }
     }
 
-    async fn of_key() -> Self {
+    pub(crate) async fn of_key() -> Self {
         let (right, wrong) = (text(KEY), text(ANOTHER_KEY));
         Self::make(AzureCredential::Key(right), AzureCredential::Key(wrong), KEY).await
+    }
+}
+
+/// For others who know of it: it is opened by [`KEY`].
+impl Container {
+    pub(crate) fn description(&self) -> Description {
+        Description::AzureBlob(AzurePlace {
+            account: ACCOUNT.to_owned(),
+            name: self.names.run.clone(),
+            endpoint: Some(format!("http://{}/{ACCOUNT}", address())),
+            opened_by: AzureOpener::Key,
+        })
     }
 }
 

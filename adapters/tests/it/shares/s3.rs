@@ -6,7 +6,7 @@ use adapters::share::{S3Settings, ShareSettings};
 use async_trait::async_trait;
 use bytes::Bytes;
 use common::port::Share;
-use common::port::share::{Error, Folder, Limits};
+use common::port::share::{Description, Error, Folder, Limits, S3Place};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
@@ -35,7 +35,7 @@ fn share(bucket: &str, key_id: &str) -> Arc<dyn Share> {
     }))
 }
 
-struct Bucket {
+pub(crate) struct Bucket {
     share: Arc<dyn Share>,
     refused: Arc<dyn Share>,
     objects: AmazonS3,
@@ -43,7 +43,7 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let objects = AmazonS3Builder::new()
             .with_bucket_name(BUCKET)
             .with_region("us-east-1")
@@ -53,6 +53,19 @@ impl Bucket {
             .with_allow_http(true);
         let (share, refused) = (share(BUCKET, KEY_ID), share(BUCKET, "NOBODY"));
         Bucket { share, refused, objects: objects.build().unwrap(), names: Names::new() }
+    }
+}
+
+/// For others who know of it: it is opened by [`KEY`].
+impl Bucket {
+    #[expect(clippy::unused_self, reason = "there is but one bucket")]
+    pub(crate) fn description(&self) -> Description {
+        Description::S3(S3Place {
+            bucket: BUCKET.to_owned(),
+            region: "us-east-1".to_owned(),
+            endpoint: Some(format!("http://{}", address())),
+            key_id: KEY_ID.to_owned(),
+        })
     }
 }
 
