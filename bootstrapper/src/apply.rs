@@ -8,16 +8,17 @@ use rollout::Code;
 use rollout::parts::{BasePart, listeners};
 use rollout::platform::Platform;
 
-use crate::base::{Keeper, bring_up, keeper, one_is_ready};
+use crate::base::{Heard, Keeper, ask, bring_up, one_is_ready};
+use crate::described::{self, Described};
 use crate::description::Description;
 use crate::first::{First, Vault, enter};
 use crate::keys::HostKeys;
 use crate::lease::{self, Holder, Lease};
-use crate::machines::to_nodes;
+use crate::machines::{find, tell_of_packages, to_nodes};
 use crate::ports::Ports;
 use crate::report::{Event, Report};
 use crate::state::{Book, Endpoints, Phase, State};
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, whole};
 use crate::work::Work;
 
 const PLATFORM_HELD: &str = "PLATFORM_HELD";
@@ -89,7 +90,7 @@ pub(crate) async fn take_lease(
     manner: &Manner,
 ) -> Result<Lease, Trouble> {
     let host = first.another_host(work).await?;
-    let holder = Holder { name: manner.who.clone(), computer: work.known().computer };
+    let holder = Holder { name: manner.who.clone(), computer: work.computer() };
     let entropy = std::sync::Arc::clone(&work.ports.entropy);
     let told = |who: &str| work.say(format!("waiting: {who} is at work on the platform"));
     let taken = Lease::take(host, entropy, &holder, manner.patience, told).await;
@@ -113,38 +114,67 @@ fn not_ours(name: &NodeName, err: &lease::Error) -> Trouble {
             (Code::MachineUnreachable.as_str(), "see whether the machine runs, then begin again")
         }
     };
-    let mut cause = err.to_string();
-    if let lease::Error::Host(behind) = err {
-        cause.push_str(&format!(": {behind}"));
-    }
-    Trouble::here("have the platform for ourselves", code, cause, hint).on(name)
+    Trouble::here("have the platform for ourselves", code, whole(err), hint).on(name)
 }
 
 async fn making(work: &Work<'_>, first: &First, manner: &Manner) -> Result<State, Vec<Trouble>> {
-    let step = "find the platform's authority and secrets";
-    let machine = Some(&first.seed.machine);
-    let vault = work.step(machine, step, first.vault(work)).await;
-    let vault = vault.map_err(|trouble| told(work, trouble))?;
+    let failed = |trouble| told(work, trouble);
     // Somebody else may have been at work before we had the lease.
     let images = work.images().await.map_err(one)?;
+    let platform = work.platform(&images);
+    let step = "find the platform's authority and secrets";
+    let vault = first.vault(work, &platform, manner.host_keys);
+    let vault = work.step(Some(&first.seed.machine), step, vault).await.map_err(failed)?;
+    find(work, &platform).await.map_err(failed)?;
     let mut platform = work.platform(&images);
-    let mut troubles = Vec::new();
-    let mut kept_by = keeper(&platform, &vault.trust).await;
-    if kept_by == Keeper::Bootstrapper {
-        troubles = to_nodes(work, &platform, &vault.trust, manner.host_keys).await;
-        if troubles.iter().any(|trouble| carries_base(&platform, trouble)) {
+    let Heard { keeper: mut kept_by, silent } = ask(&platform, &vault.trust).await;
+    let described = compared(work, first, &platform, kept_by).await?;
+    if kept_by == Keeper::LifecycleManager {
+        // It can do without us, unless a machine lacks what only we can bring.
+        let (trust, host_keys) = (&vault.trust, manner.host_keys);
+        let mut troubles = to_nodes(work, &platform, &silent, trust, host_keys).await;
+        troubles.extend(tell_of_packages(work, &platform, &silent, trust, host_keys).await);
+        return finish(work, &platform, &vault, kept_by, troubles).await;
+    }
+    described.keep(&first.seed).await.map_err(failed)?;
+    let all: Vec<NodeName> = platform.machines.iter().map(|one| one.name.clone()).collect();
+    let mut troubles = to_nodes(work, &platform, &all, &vault.trust, manner.host_keys).await;
+    if troubles.iter().any(|trouble| carries_base(&platform, trouble)) {
+        return Err(troubles);
+    }
+    platform = work.platform(&images);
+    match bring_up(work, &mut platform, &vault, described.generation()).await {
+        Ok(by) => kept_by = by,
+        Err(more) => {
+            troubles.extend(more);
             return Err(troubles);
-        }
-        platform = work.platform(&images);
-        match bring_up(work, &mut platform, &vault).await {
-            Ok(by) => kept_by = by,
-            Err(more) => {
-                troubles.extend(more);
-                return Err(troubles);
-            }
         }
     }
     finish(work, &platform, &vault, kept_by, troubles).await
+}
+
+/// The description as it counts from now on, unless it says what cannot be done.
+async fn compared(
+    work: &Work<'_>,
+    first: &First,
+    platform: &Platform,
+    kept_by: Keeper,
+) -> Result<Described, Vec<Trouble>> {
+    let before = Described::find(&first.seed).await.map_err(|trouble| told(work, trouble))?;
+    let now = work.described(platform);
+    let refused = described::refused(before.as_ref(), &work.known(), &now, kept_by);
+    if refused.is_empty() {
+        let next = work.learn(|state| described::next(before.as_ref(), state, &now));
+        return next.map_err(one);
+    }
+    for trouble in &refused {
+        work.tell(&Event::Failed(trouble.clone()));
+    }
+    if kept_by == Keeper::LifecycleManager {
+        // Nothing was touched: it is there as it was.
+        work.learn(|state| state.phase = Phase::Applied).map_err(one)?;
+    }
+    Err(refused)
 }
 
 /// Whether the machine that failed is one that the base needs.

@@ -3,7 +3,8 @@
 
 use std::mem::discriminant;
 
-use common::id::Epoch;
+use common::id::{Epoch, Generation};
+use common::name::NodeName;
 use common::port::host::{Credential, Gate};
 use common::port::nodes::{self, Issuer};
 use common::service::ServiceName;
@@ -31,19 +32,34 @@ pub(crate) enum Keeper {
     LifecycleManager,
 }
 
-/// Asks the agent of the first machine, which refuses us once it has heard a lifecycle manager that leads. An agent
-/// that does not answer has heard nobody.
-pub(crate) async fn keeper(platform: &Platform, trust: &Trust) -> Keeper {
+/// What the agents said when they were asked.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    pub(crate) keeper: Keeper,
+    /// Machines whose agent did not answer.
+    pub(crate) silent: Vec<NodeName>,
+}
+
+/// Asks all agents: whichever has heard a lifecycle manager that leads refuses us. Any of them may be new and have
+/// heard nobody yet.
+pub(crate) async fn ask(platform: &Platform, trust: &Trust) -> Heard {
     let registry = platform.address(&platform.placement.registry);
-    let agent = platform.seed().and_then(|seed| platform.agent(&seed.name));
-    let (Some(registry), Some(agent)) = (registry, agent) else { return Keeper::Bootstrapper };
-    let at = (registry, REGISTRY_PORT).into();
-    match trust.parts.registry_at(&agent, ISSUER, at).await {
-        Err(nodes::Error::StaleEpoch { .. }) => Keeper::LifecycleManager,
-        Err(nodes::Error::Unreachable { .. } | nodes::Error::Failed { .. }) | Ok(()) => {
-            Keeper::Bootstrapper
+    let asks = platform.machines.iter().map(|machine| async move {
+        let name = machine.name.clone();
+        let Some(agent) = platform.agent(&name) else { return (name, None) };
+        let registry = registry.unwrap_or_else(|| agent.address.ip());
+        let at = (registry, REGISTRY_PORT).into();
+        (name, Some(trust.parts.registry_at(&agent, ISSUER, at).await))
+    });
+    let mut heard = Heard { keeper: Keeper::Bootstrapper, silent: Vec::new() };
+    for (name, answer) in join_all(asks).await {
+        match answer {
+            Some(Err(nodes::Error::StaleEpoch { .. })) => heard.keeper = Keeper::LifecycleManager,
+            Some(Err(nodes::Error::Unreachable { .. })) | None => heard.silent.push(name),
+            Some(Ok(()) | Err(nodes::Error::Failed { .. })) => {}
         }
     }
+    heard
 }
 
 /// Brings the base up, step by step. What went wrong is told already.
@@ -51,10 +67,8 @@ pub(crate) async fn bring_up(
     work: &Work<'_>,
     platform: &mut Platform,
     vault: &Vault,
+    generation: Generation,
 ) -> Result<Keeper, Vec<Trouble>> {
-    let described = work.described(platform);
-    let counted = work.learn(|state| state.count(&described));
-    let generation = counted.map_err(|trouble| vec![trouble])?;
     let parts = vault.trust.parts.as_ref();
     let seen = observe_parts(platform, parts).await.map_err(|err| vec![err.into()])?;
     let steps = plan_parts(platform, generation, &seen);

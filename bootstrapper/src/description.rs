@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use common::name::ShareName;
+use common::port::share;
 use rollout::platform::{Component, Platform};
 
 /// Everything that `platform.toml` says.
@@ -20,8 +22,17 @@ pub struct Description {
     pub key_file: PathBuf,
     /// An archive of what says how packages are reached from the machines; none leaves what is there.
     pub build_env: Option<PathBuf>,
+    /// The shares that services' code comes from.
+    pub shares: BTreeMap<ShareName, KnownShare>,
     /// What is known of the platform once it is there.
     pub state_file: PathBuf,
+}
+
+/// A share, and where what opens it is on this computer: in the first line of a file that nobody but its owner may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownShare {
+    pub share: share::Description,
+    pub secret_file: Option<PathBuf>,
 }
 
 /// Every image of the platform.
@@ -43,11 +54,12 @@ pub fn key_of(component: Component) -> &'static str {
     repository.strip_prefix("avishkar/").unwrap_or(repository)
 }
 
-/// Where the images come from that machines get: this computer's engine, by the names that it has for them. None comes
-/// from a registry outside.
+/// Where the images come from that machines get: files of this computer, by their absolute paths, and its engine, by
+/// the names that it has for them. None comes from a registry outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSource {
-    pub socket: PathBuf,
+    /// None where all images are files.
+    pub socket: Option<PathBuf>,
     pub names: BTreeMap<Component, String>,
 }
 

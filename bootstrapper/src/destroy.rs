@@ -5,12 +5,12 @@ use std::future::pending;
 
 use common::port::machines::Shape;
 use futures::future::join_all;
-use rollout::machine::{Action, Existence, Step, apply as take, observe, remove};
+use rollout::machine::{Action, Existence, Step, apply as take, locate, observe, remains, remove};
 use rollout::platform::PlannedMachine;
 
 use crate::apply::{Manner, take_lease};
 use crate::description::Description;
-use crate::first::look;
+use crate::first::{First, look};
 use crate::machines::Told;
 use crate::ports::Ports;
 use crate::report::{Event, Report};
@@ -20,6 +20,7 @@ use crate::work::Work;
 
 /// How often machines are deleted that a dying lifecycle manager has made again.
 const ROUNDS: usize = 3;
+const MACHINE_BACK: &str = "MACHINE_BACK";
 
 /// Removes the platform. Gives everything that went wrong; what is left is still known then.
 pub async fn destroy(
@@ -38,6 +39,7 @@ pub async fn destroy(
         Some(first) => look(&work, &work.former(first)).await,
         None => None,
     };
+    let machines = ours(&work, first.as_ref(), machines).await.map_err(one)?;
     let Some(first) = first else { return removing(&work, &machines).await };
     let lease = take_lease(&work, &first, manner).await.map_err(one)?;
     tokio::select! {
@@ -54,8 +56,13 @@ async fn removing(work: &Work<'_>, machines: &[PlannedMachine]) -> Result<(), Ve
     let mut troubles = Vec::new();
     for _ in 0..ROUNDS {
         let removed = join_all(machines.iter().map(|machine| removed(work, machine))).await;
-        troubles = removed.into_iter().filter_map(Result::err).collect();
-        if troubles.is_empty() && !any_is_back(work, machines).await {
+        // Only now: one may have been made again while others were removed.
+        let gone = machines.iter().zip(removed).map(|(machine, removed)| async move {
+            removed?;
+            gone(work, machine).await
+        });
+        troubles = join_all(gone).await.into_iter().filter_map(Result::err).collect();
+        if troubles.is_empty() {
             break;
         }
     }
@@ -66,6 +73,48 @@ async fn removing(work: &Work<'_>, machines: &[PlannedMachine]) -> Result<(), Ve
         return work.erase().map_err(|trouble| vec![trouble]);
     }
     Err(troubles)
+}
+
+/// Those of the machines that are not another platform's nodes by now. Which one it is can be said only where our
+/// authority is known.
+async fn ours(
+    work: &Work<'_>,
+    first: Option<&First>,
+    machines: Vec<PlannedMachine>,
+) -> Result<Vec<PlannedMachine>, Trouble> {
+    let known = match (work.known().authority, first) {
+        (Some(known), _) => Some(known),
+        (None, Some(first)) => {
+            let trust = first.trust(work).await?;
+            trust.map(|trust| trust.authority.certificate().to_owned())
+        }
+        (None, None) => None,
+    };
+    let Some(known) = known else { return Ok(machines) };
+    let looks = machines.into_iter().map(|machine| {
+        let known = &known;
+        async move {
+            let found = match machine.shape {
+                // Who cannot be looked at is told when he cannot be cleaned either.
+                Shape::Given => {
+                    remains(&work.machine_ports(None), &work.former(&machine)).await.ok()
+                }
+                Shape::Local(_) | Shape::Azure(_) => None,
+            };
+            let is_theirs = found.flatten().is_some_and(|found| found.trusts != *known);
+            (machine, is_theirs)
+        }
+    });
+    let mut ours = Vec::new();
+    for (machine, is_theirs) in join_all(looks).await {
+        if is_theirs {
+            work.say(format!("{} is a node of another platform, and is left to it", machine.name));
+            work.learn(|state| state.forget(&machine.name))?;
+        } else {
+            ours.push(machine);
+        }
+    }
+    Ok(ours)
 }
 
 /// All machines of the file, and those that were touched before and stand in it no more.
@@ -102,23 +151,30 @@ async fn removed(work: &Work<'_>, machine: &PlannedMachine) -> Result<(), Troubl
         return work.learn(|state| state.forget(&machine.name));
     }
     let ports = work.machine_ports(None);
-    remove(&ports, &work.former(machine), &Told::of(work)).await?;
+    Ok(remove(&ports, &work.former(machine), &Told::of(work)).await?)
+}
+
+/// Forgets a machine of which nothing is left. One that was made must not be there any more; nothing is left on a given
+/// one.
+async fn gone(work: &Work<'_>, machine: &PlannedMachine) -> Result<(), Trouble> {
+    if machine.shape != Shape::Given {
+        // Whoever made it again gave it another key.
+        let unpinned = PlannedMachine { host_key: None, ..machine.clone() };
+        let seen = locate(&work.machine_ports(None), &work.former(&unpinned)).await;
+        let is_there = seen.as_ref().map_or(true, |seen| seen.existence != Existence::Absent);
+        if is_there {
+            work.learn(|state| state.know(&unpinned))?;
+        }
+        if seen?.existence != Existence::Absent {
+            return Err(is_back(machine));
+        }
+    }
     work.learn(|state| state.forget(&machine.name))
 }
 
-async fn any_is_back(work: &Work<'_>, machines: &[PlannedMachine]) -> bool {
-    let ports = work.machine_ports(None);
-    let made = machines.iter().filter(|machine| machine.shape != Shape::Given);
-    let looks = made.map(|machine| {
-        let backend = ports.backends.get(machine.shape.kind());
-        async move {
-            match backend {
-                Some(backend) => {
-                    backend.look(&machine.name).await.is_ok_and(|found| found.is_some())
-                }
-                None => false,
-            }
-        }
-    });
-    join_all(looks).await.into_iter().any(|is_back| is_back)
+fn is_back(machine: &PlannedMachine) -> Trouble {
+    let step = format!("see that {} is gone", machine.name);
+    let cause = "it was deleted, and is there again".to_owned();
+    let hint = "see who made it again (a lifecycle manager that still runs?), then destroy the platform again";
+    Trouble::here(&step, MACHINE_BACK, cause, hint).on(&machine.name)
 }

@@ -12,13 +12,14 @@ mod nearest;
 mod placement;
 mod problem;
 mod section;
+mod shares;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
 use common::name::NodeName;
-use rollout::platform::{LocalPlace, Platform};
+use rollout::platform::{AzurePlace, LocalPlace, Platform};
 use toml::de::DeTable;
 
 use self::address::Range;
@@ -34,7 +35,7 @@ pub use self::problem::Problem;
 /// The form of [`Platform`].
 pub const SCHEMA: u32 = 1;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 11] = [
     "name",
     "key_file",
     "build_env",
@@ -44,6 +45,8 @@ const KEYS: [&str; 9] = [
     "images",
     "local",
     "azure",
+    "shares",
+    "code",
 ];
 const NETWORK_KEYS: [&str; 4] = ["door", "edge", "edge_advertised", "denied"];
 
@@ -89,9 +92,11 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
     let placement = placement::read(root, &machines.names);
     let network = network(root);
     let images = images::read(root, paths);
+    let shares = shares::read(root, paths);
     let backends = backends(root, &machines, local_range, paths);
     let Network { door, edge_bind, edge_advertised, denied_networks } = network?;
     let Backends { local, azure } = backends?;
+    let shares::Found { shares, code } = shares?;
     Some(Description {
         platform: Platform {
             schema: SCHEMA,
@@ -104,12 +109,15 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
             edge_bind,
             edge_advertised,
             local: local.as_ref().map(place),
+            code,
+            azure: azure.as_ref().map(azure_place),
         },
         images: images?,
         local,
         azure,
         key_file: key_file?,
         build_env: build_env?,
+        shares,
         state_file,
     })
 }
@@ -118,6 +126,25 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
 fn place(local: &LocalBackend) -> LocalPlace {
     let LocalBackend { image, range, resolvers, .. } = local.clone();
     LocalPlace { image, range, resolvers }
+}
+
+/// The same of Azure. Lifecycle managers sign in from inside.
+fn azure_place(azure: &AzureBackend) -> AzurePlace {
+    let AzureBackend { subscription, resource_group, location, network, .. } = azure.clone();
+    let AzureBackend { network_range, subnet, subnet_range, user, operators, tags, .. } =
+        azure.clone();
+    AzurePlace {
+        subscription,
+        resource_group,
+        location,
+        network,
+        network_range,
+        subnet,
+        subnet_range,
+        user,
+        operators,
+        tags,
+    }
 }
 
 /// As whom one signs in to machines of Azure.

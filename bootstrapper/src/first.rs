@@ -1,25 +1,28 @@
 //! The first machine, before there is an authority: it exists, and lets us in. The lease and the platform's secrets are
 //! on it.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use common::name::NodeName;
+use common::name::{NodeName, ShareName};
 use common::port::authority::Papers;
 use common::port::host::{Access, Credential};
-use common::port::{Authority, Host};
+use common::port::{Authority, Host, share};
 use rollout::machine::{Action, Entry, Goal, Trust, apply, observe, plan};
 use rollout::parts::Secrets;
 use rollout::platform::{PlannedMachine, Platform};
-use rollout::seed::Seed;
+use rollout::seed::{AUTHORITY, JWT, SSH_KEY, Seed};
 
+use crate::described::Described;
+use crate::description::KnownShare;
 use crate::keys::{HostKeys, pinned};
-use crate::trouble::Trouble;
+use crate::recovery::{Kept, lost, search, sentence};
+use crate::trouble::{Trouble, whole};
 use crate::work::Work;
 
 /// How often it is looked at: made, started, pinned, let in.
 const ROUNDS: usize = 6;
-const AUTHORITY: &str = "authority.json";
-const AUTHORITY_LOST: &str = "AUTHORITY_LOST";
 const MACHINE_CLOSED: &str = "MACHINE_CLOSED";
 
 /// The first machine, signed in to.
@@ -34,6 +37,8 @@ pub(crate) struct Vault {
     authority: Papers,
     jwt: String,
     ssh_key: String,
+    azure: Option<String>,
+    shares: BTreeMap<ShareName, share::Access>,
 }
 
 /// Makes the first machine exist, run and let us in, and nothing more.
@@ -103,7 +108,7 @@ async fn connect(
     let connected = work.ports.hosts.connect(access).await;
     connected.map_err(|err| {
         let hint = err.hint();
-        Trouble::here("sign in", MACHINE_CLOSED, err.to_string(), &hint).on(name)
+        Trouble::here("sign in", MACHINE_CLOSED, whole(&err), &hint).on(name)
     })
 }
 
@@ -114,23 +119,47 @@ impl First {
     }
 
     /// The platform's authority and secrets: made if nobody did, and never made a second time for one platform.
-    pub(crate) async fn vault(&self, work: &Work<'_>) -> Result<Vault, Trouble> {
-        let name = &self.seed.machine;
+    pub(crate) async fn vault(
+        &self,
+        work: &Work<'_>,
+        platform: &Platform,
+        host_keys: HostKeys,
+    ) -> Result<Vault, Trouble> {
         let known = work.known().authority;
-        if known.is_some() && self.seed.find(AUTHORITY).await?.is_none() {
-            return Err(lost(name, "it is on the machine no more"));
+        if self.seed.find(AUTHORITY).await?.is_none() {
+            let kept = search(work, platform, known.as_deref(), host_keys).await?;
+            if let Some(kept) = kept {
+                self.take_back(work, &kept).await?;
+            }
         }
         let authorities = work.ports.authorities.as_ref();
         let (papers, authority) = self.seed.authority(authorities).await?;
         if known.is_some_and(|known| known != authority.certificate()) {
-            return Err(lost(name, "another one stands on the machine"));
+            let cause = "another one stands there than the platform had".to_owned();
+            let hint = "put the former one back from a backup; or put the state file aside, if it is of another platform";
+            return Err(lost(&self.seed.machine, cause, hint));
         }
         work.learn(|state| state.authority = Some(authority.certificate().to_owned()))?;
-        let jwt = self.seed.secret("jwt").await?;
+        let jwt = self.seed.secret(JWT).await?;
         let own = own_key(work)?;
-        let ssh_key = self.seed.ensure_once("ssh.key", own).await?;
+        let ssh_key = self.seed.ensure_once(SSH_KEY, own).await?;
         let ssh_key = String::from_utf8_lossy(&ssh_key).into_owned();
-        Ok(Vault { trust: trust(work, authority)?, authority: papers, jwt, ssh_key })
+        let azure = work.ports.azure_principal.as_ref().map(|text| text.expose().to_owned());
+        let shares = shares(work)?;
+        let trust = trust(work, authority)?;
+        Ok(Vault { trust, authority: papers, jwt, ssh_key, azure, shares })
+    }
+
+    /// The description comes before the authority: that one is looked for again if this is cut off.
+    async fn take_back(&self, work: &Work<'_>, kept: &Kept) -> Result<(), Trouble> {
+        let name = &self.seed.machine;
+        let taking = async {
+            if let Some(described) = Described::of_lifecycle_manager(&kept.secrets.platform) {
+                described.keep(&self.seed).await?;
+            }
+            Ok::<_, Trouble>(self.seed.restore(&kept.secrets).await?)
+        };
+        work.step(Some(name), &sentence(name, kept), taking).await
     }
 
     /// Whoever the platform trusts already; none before it has an authority. Nothing is made.
@@ -141,6 +170,13 @@ impl First {
         let (_, authority) = self.seed.authority(work.ports.authorities.as_ref()).await?;
         trust(work, authority).map(Some)
     }
+}
+
+/// The same by an authority that is to be brought back.
+pub(crate) fn trust_of(work: &Work<'_>, kept: &Kept) -> Result<Trust, Trouble> {
+    let opened = work.ports.authorities.open(&kept.secrets.authority);
+    let authority = opened.map_err(|err| unusable(whole(&err)))?;
+    trust(work, authority)
 }
 
 /// Looks whether the first machine lets us in already. Nothing is changed.
@@ -161,12 +197,14 @@ pub(crate) async fn look(work: &Work<'_>, goal: &Goal) -> Option<First> {
 
 fn trust(work: &Work<'_>, authority: Arc<dyn Authority>) -> Result<Trust, Trouble> {
     let parts = work.ports.agents.trusting(authority.as_ref());
-    let parts = parts.map_err(|err| {
-        let code = rollout::Code::StepFailed.as_str();
-        let hint = "see whether the authority's files are whole";
-        Trouble::here("speak in the platform's name", code, err.to_string(), hint)
-    })?;
+    let parts = parts.map_err(|err| unusable(err.to_string()))?;
     Ok(Trust { authority, parts })
+}
+
+fn unusable(cause: String) -> Trouble {
+    let code = rollout::Code::StepFailed.as_str();
+    let hint = "see whether the authority's files are whole";
+    Trouble::here("speak in the platform's name", code, cause, hint)
 }
 
 fn own_key(work: &Work<'_>) -> Result<Vec<u8>, Trouble> {
@@ -178,14 +216,29 @@ fn own_key(work: &Work<'_>) -> Result<Vec<u8>, Trouble> {
     })
 }
 
-fn lost(name: &NodeName, what: &str) -> Trouble {
-    Trouble::here(
-        "find the platform's authority",
-        AUTHORITY_LOST,
-        what.to_owned(),
-        "the machine was made anew: put /var/lib/avishkar/platform back from a backup or a lifecycle manager, or destroy the platform",
-    )
-    .on(name)
+/// What lifecycle managers need to know of shares, with what opens them.
+fn shares(work: &Work<'_>) -> Result<BTreeMap<ShareName, share::Access>, Trouble> {
+    let access = |(name, known): (&ShareName, &KnownShare)| {
+        let secret = known.secret_file.as_deref().map(|file| secret(work, name, file));
+        let (share, secret) = (known.share.clone(), secret.transpose()?);
+        Ok((name.clone(), share::Access { share, secret }))
+    };
+    work.description.shares.iter().map(access).collect()
+}
+
+/// The first line of a file.
+fn secret(work: &Work<'_>, name: &ShareName, file: &Path) -> Result<String, Trouble> {
+    let unusable = |cause: String| {
+        let step = format!("read what opens the share {name}");
+        let hint = format!("see whether its secret stands in the first line of {}", file.display());
+        Trouble::here(&step, rollout::Code::StepFailed.as_str(), cause, &hint)
+    };
+    let bytes = work.ports.files.read(file).map_err(|err| unusable(err.to_string()))?;
+    let text = String::from_utf8_lossy(&bytes);
+    match text.lines().next().map(str::trim) {
+        Some(line) if !line.is_empty() => Ok(line.to_owned()),
+        Some(_) | None => Err(unusable("its first line is empty".to_owned())),
+    }
 }
 
 impl Vault {
@@ -197,6 +250,8 @@ impl Vault {
             jwt: self.jwt.clone(),
             ssh_key: self.ssh_key.clone(),
             platform,
+            azure: self.azure.clone(),
+            shares: self.shares.clone(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use common::port::machines::Shape;
 use rollout::platform::PlannedMachine;
 
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, whole};
 use crate::work::Work;
 
 const HOST_KEY_UNKNOWN: &str = "HOST_KEY_UNKNOWN";
@@ -31,7 +31,7 @@ pub(crate) async fn pinned(
     let name = machine.name.clone();
     let shown = work.ports.hosts.host_key(&gate).await.map_err(|err| {
         let code = rollout::Code::MachineUnreachable.as_str();
-        Trouble::here("ask for its host key", code, err.to_string(), &err.hint()).on(&name)
+        Trouble::here("ask for its host key", code, whole(&err), &err.hint()).on(&name)
     })?;
     match host_keys {
         HostKeys::AcceptNew => {

@@ -26,7 +26,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 pub struct Holder {
     /// As people know him: `ops@laptop`.
     pub name: String,
-    /// Tells computers apart. A lease of one's own computer is taken over: it has no other process at work.
+    /// Tells apart who may be at work at the same time. A lease of one's own is taken over: it has no other process at
+    /// work. Never what a copied file says.
     pub computer: String,
 }
 

@@ -11,12 +11,15 @@ pub mod state;
 
 mod apply;
 mod base;
+mod changes;
+mod described;
 mod destroy;
 mod first;
 mod keys;
 mod lease;
 mod machines;
 mod plan;
+mod recovery;
 mod trouble;
 mod work;
 

@@ -6,8 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use common::name::NodeName;
 use common::port::Cause;
+use common::port::machines::Shape;
 use futures::future::join_all;
-use rollout::machine::{Journal, Step, Trust, ensure};
+use rollout::machine::{
+    Action, Existence, Journal, Step, Trust, apply, ensure, locate, observe, plan,
+};
 use rollout::platform::{PlannedMachine, Platform};
 use tokio::time::Instant;
 
@@ -43,21 +46,43 @@ impl Journal for Told<'_, '_> {
         Ok(())
     }
 
+    async fn found(&self, machine: &PlannedMachine) -> Result<(), Cause> {
+        self.work.learn(|state| state.know(machine)).map_err(|trouble| trouble.cause.into())
+    }
+
     async fn ends(&self, step: &Step, machine: &PlannedMachine) -> Result<(), Cause> {
         self.tell_end(step);
         self.work.learn(|state| state.know(machine)).map_err(|trouble| trouble.cause.into())
     }
 }
 
-/// Makes every machine of the platform a node. Gives what went wrong, each told already.
+/// Asks those who made machines where they are, so far as nobody here knows it.
+pub(crate) async fn find(work: &Work<'_>, platform: &Platform) -> Result<(), Trouble> {
+    let made = platform.machines.iter().filter(|machine| machine.shape != Shape::Given);
+    let unknown = made.filter(|machine| machine.reached_at().is_none());
+    let looks = unknown.map(|machine| async move {
+        let goal = work.goal(platform, &machine.name)?;
+        // What cannot be asked is told when the machine is to become a node.
+        match locate(&work.machine_ports(None), &goal).await {
+            Ok(seen) if seen.existence != Existence::Absent => {
+                work.learn(|state| state.know(&seen.machine))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    });
+    join_all(looks).await.into_iter().collect()
+}
+
+/// Makes machines of the platform nodes. Gives what went wrong, each told already.
 pub(crate) async fn to_nodes(
     work: &Work<'_>,
     platform: &Platform,
+    names: &[NodeName],
     trust: &Trust,
     host_keys: HostKeys,
 ) -> Vec<Trouble> {
-    let all = platform.machines.iter();
-    let done = all.map(|machine| to_node(work, platform, machine, trust, host_keys));
+    let wanted = platform.machines.iter().filter(|machine| names.contains(&machine.name));
+    let done = wanted.map(|machine| to_node(work, platform, machine, trust, host_keys));
     let failed = join_all(done).await.into_iter().filter_map(Result::err);
     failed.collect()
 }
@@ -83,4 +108,34 @@ async fn to_node(
         work.tell(&Event::Failed(trouble.clone()));
     }
     made
+}
+
+/// Tells nodes how packages are reached from now on: only who has the archive can. Gives what went wrong, each told
+/// already.
+pub(crate) async fn tell_of_packages(
+    work: &Work<'_>,
+    platform: &Platform,
+    silent: &[NodeName],
+    trust: &Trust,
+    host_keys: HostKeys,
+) -> Vec<Trouble> {
+    if work.description.build_env.is_none() {
+        return Vec::new();
+    }
+    let nodes = platform.machines.iter().filter(|machine| !silent.contains(&machine.name));
+    let told = nodes.map(|machine| async move {
+        let ports = work.machine_ports(Some(trust));
+        let mut goal = work.goal(platform, &machine.name)?;
+        goal.machine = pinned(work, machine, host_keys).await?;
+        let seen = observe(&ports, &goal).await?;
+        let is_needed = |step: &Step| step.certain && step.action == Action::BringBuildEnv;
+        let Some(step) = plan(&goal, &seen)?.into_iter().find(is_needed) else { return Ok(()) };
+        let doing = apply(&ports, &goal, &seen, &step);
+        work.step(Some(&machine.name), &step.to_string(), doing).await.map(drop)
+    });
+    let troubles: Vec<Trouble> = join_all(told).await.into_iter().filter_map(Result::err).collect();
+    for trouble in &troubles {
+        work.tell(&Event::Failed(trouble.clone()));
+    }
+    troubles
 }

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use common::id::Generation;
 use common::name::NodeName;
 use futures::future::join_all;
-use rollout::machine::{Action, Trust, observe};
+use rollout::machine::{Action, Existence, Trust, locate, observe};
 use rollout::order::{PartsSeen, observe_parts, plan_parts};
 use rollout::platform::{PlannedMachine, Platform};
 use serde::Serialize;
 
-use crate::base::{Keeper, keeper};
+use crate::base::{Keeper, ask};
+use crate::described::{self, Described};
 use crate::description::Description;
-use crate::first::{First, look};
+use crate::first::{First, look, trust_of};
+use crate::keys::HostKeys;
 use crate::ports::Ports;
+use crate::recovery::{Kept, search, sentence};
 use crate::report::Silence;
 use crate::state::Book;
 use crate::trouble::Trouble;
@@ -25,6 +29,8 @@ pub struct Plan {
     pub machines: Vec<MachinePlan>,
     /// A lifecycle manager leads: whatever is left, it does.
     pub kept_by_lifecycle_manager: bool,
+    /// What the file says otherwise than before, and `apply` would refuse.
+    pub refused: Vec<Trouble>,
 }
 
 /// What is left to do on one machine, in order.
@@ -43,11 +49,13 @@ impl Plan {
     /// Whether everything stands as it should.
     pub fn is_done(&self) -> bool {
         let done = |plan: &MachinePlan| plan.steps.is_empty() && plan.trouble.is_none();
-        self.kept_by_lifecycle_manager || self.machines.iter().all(done)
+        let all = self.kept_by_lifecycle_manager || self.machines.iter().all(done);
+        all && self.refused.is_empty()
     }
 
     pub fn troubles(&self) -> Vec<Trouble> {
-        self.machines.iter().filter_map(|plan| plan.trouble.clone()).collect()
+        let of_machines = self.machines.iter().filter_map(|plan| plan.trouble.clone());
+        self.refused.iter().cloned().chain(of_machines).collect()
     }
 }
 
@@ -62,23 +70,59 @@ pub async fn plan(
     let images = work.images().await.map_err(one)?;
     let mut platform = work.platform(&images);
     let first = first(&work, &platform).await.map_err(one)?;
-    let trust = match &first {
-        Some(first) => first.trust(&work).await.map_err(one)?,
-        None => None,
-    };
+    let (trust, kept) = trust(&work, &platform, first.as_ref()).await.map_err(one)?;
     let all = platform.machines.iter();
     let planned =
         join_all(all.map(|machine| of_machine(&work, &platform, machine, trust.as_ref())));
     let (mut machines, seen): (Vec<_>, Vec<_>) = planned.await.into_iter().unzip();
     // What backends and machines said of themselves is known here only.
     platform.machines = seen;
-    let mut kept = Keeper::Bootstrapper;
-    if let Some(trust) = &trust {
-        kept = keeper(&platform, trust).await;
+    if let (Some(kept), Some(planned)) = (&kept, machines.first_mut()) {
+        planned.steps.insert(0, sentence(&planned.machine, kept));
     }
-    base_steps(&work, &platform, trust.as_ref(), &mut machines).await?;
-    let kept_by_lifecycle_manager = kept == Keeper::LifecycleManager;
-    Ok(Plan { machines, kept_by_lifecycle_manager })
+    let keeper = match &trust {
+        Some(trust) => ask(&platform, trust).await.keeper,
+        None => Keeper::Bootstrapper,
+    };
+    let before = match (&first, &kept) {
+        (_, Some(kept)) => Described::of_lifecycle_manager(&kept.secrets.platform),
+        (Some(first), None) => Described::find(&first.seed).await.map_err(one)?,
+        (None, None) => None,
+    };
+    let now = work.described(&platform);
+    let refused = described::refused(before.as_ref(), &work.known(), &now, keeper);
+    let generation = described::next(before.as_ref(), &mut work.known(), &now).generation();
+    base_steps(&platform, generation, trust.as_ref(), &mut machines).await?;
+    let kept_by_lifecycle_manager = keeper == Keeper::LifecycleManager;
+    Ok(Plan { machines, kept_by_lifecycle_manager, refused })
+}
+
+async fn is_first_absent(work: &Work<'_>, platform: &Platform) -> Result<bool, Trouble> {
+    let Some(seed) = platform.seed() else { return Ok(false) };
+    let goal = work.goal(platform, &seed.name)?;
+    let seen = locate(&work.machine_ports(None), &goal).await;
+    Ok(seen.is_ok_and(|seen| seen.existence == Existence::Absent))
+}
+
+/// Whoever the platform trusts, and where that has to be brought back from.
+async fn trust(
+    work: &Work<'_>,
+    platform: &Platform,
+    first: Option<&First>,
+) -> Result<(Option<Trust>, Option<Kept>), Trouble> {
+    if let Some(first) = first
+        && let Some(trust) = first.trust(work).await?
+    {
+        return Ok((Some(trust), None));
+    }
+    // One that is off may have it.
+    if first.is_none() && !is_first_absent(work, platform).await? {
+        return Ok((None, None));
+    }
+    let known = work.known().authority;
+    let kept = search(work, platform, known.as_deref(), HostKeys::PinnedOnly).await?;
+    let trust = kept.as_ref().map(|kept| trust_of(work, kept)).transpose()?;
+    Ok((trust, kept))
 }
 
 async fn first(work: &Work<'_>, platform: &Platform) -> Result<Option<First>, Trouble> {
@@ -127,8 +171,8 @@ async fn of_machine(
 
 /// What is left of the base, beside the machine it is on.
 async fn base_steps(
-    work: &Work<'_>,
     platform: &Platform,
+    generation: Generation,
     trust: Option<&Trust>,
     machines: &mut [MachinePlan],
 ) -> Result<(), Vec<Trouble>> {
@@ -139,7 +183,6 @@ async fn base_steps(
         }
         None => PartsSeen::new(),
     };
-    let generation = work.known().count(&work.described(platform));
     let mut by_machine: BTreeMap<NodeName, Vec<String>> = BTreeMap::new();
     for step in plan_parts(platform, generation, &seen) {
         by_machine.entry(step.node.clone()).or_default().push(step.to_string());

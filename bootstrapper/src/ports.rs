@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
+use chassis::config::SecretString;
 use common::port::{Authorities, Authority, Cause, Clock, Entropy, Hosts, Images, Machines, Parts};
 use rollout::machine::{self, Trust};
 
@@ -18,6 +19,9 @@ pub struct Ports {
     pub authorities: Arc<dyn Authorities>,
     pub agents: Arc<dyn Agents>,
     pub files: Arc<dyn Files>,
+    /// The service principal that makes machines in Azure, as JSON with `appId`, `password` and `tenant`; none where
+    /// nothing is made there.
+    pub azure_principal: Option<SecretString>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }

@@ -24,7 +24,7 @@ pub struct State {
     pub schema: u32,
     /// The platform's name.
     pub name: NodeName,
-    /// Tells this computer from others that work on the same platform.
+    /// Tells this state from others of the same platform; a copy of its file has the same.
     pub computer: String,
     pub phase: Phase,
     /// As they are known now: gate, address, pinned host key. A machine is here before it is touched.
@@ -70,6 +70,15 @@ pub struct Endpoints {
     pub edge: String,
 }
 
+fn digest(platform: &Platform) -> String {
+    let mut described = platform.clone();
+    for image in described.images.values_mut() {
+        image.named = None;
+    }
+    let text = serde_json::to_vec(&described).expect("a platform has text keys only");
+    Digest::of(&text).to_string()
+}
+
 impl State {
     /// Of a platform that nobody has touched.
     pub fn new(name: NodeName, computer: String) -> Self {
@@ -100,14 +109,14 @@ impl State {
         self.machines.retain(|known| known.name != *name);
     }
 
+    /// Whether a description was counted, and another one than this.
+    pub(crate) fn is_of_another(&self, platform: &Platform) -> bool {
+        !self.described.is_empty() && self.described != digest(platform)
+    }
+
     /// Counts a description that is another one than the last. Gives the generation of its parts.
     pub fn count(&mut self, platform: &Platform) -> Generation {
-        let mut described = platform.clone();
-        for image in described.images.values_mut() {
-            image.named = None;
-        }
-        let text = serde_json::to_vec(&described).expect("a platform has text keys only");
-        let described = Digest::of(&text).to_string();
+        let described = digest(platform);
         if self.described != described {
             self.described = described;
             self.generation = Generation(self.generation.0 + 1);

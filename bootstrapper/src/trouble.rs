@@ -32,18 +32,27 @@ impl Trouble {
     }
 }
 
+/// An error and all that is behind it, as one clause.
+pub(crate) fn whole(err: &dyn Error) -> String {
+    with_sources(err.to_string(), err.source())
+}
+
+fn with_sources(said: String, behind: Option<&dyn Error>) -> String {
+    let (mut cause, mut behind) = (said, behind);
+    while let Some(source) = behind {
+        let said = source.to_string();
+        if !cause.contains(&said) {
+            cause.push_str(&format!(": {said}"));
+        }
+        behind = source.source();
+    }
+    cause
+}
+
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
-        let mut cause = failure.message.clone();
-        let mut behind = failure.source();
         // The clause begins with what the first cause says itself.
-        while let Some(source) = behind {
-            let said = source.to_string();
-            if !cause.contains(&said) {
-                cause.push_str(&format!(": {said}"));
-            }
-            behind = source.source();
-        }
+        let cause = with_sources(failure.message.clone(), failure.source());
         Trouble {
             machine: Some(failure.machine),
             step: failure.step,

@@ -1,9 +1,11 @@
 //! [`Work`]: what everything that is done has in common: the description, what is known, and who is told.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use common::digest::Digest;
 use common::name::NodeName;
 use rollout::machine::{Goal, Trust};
 use rollout::platform::{Component, Image, PlannedMachine, Platform};
@@ -13,7 +15,7 @@ use crate::description::{Description, key_of};
 use crate::ports::Ports;
 use crate::report::{Event, Report, began, ended};
 use crate::state::{Book, NotABook, Phase, State};
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, whole};
 
 const STATE_UNUSABLE: &str = "STATE_UNUSABLE";
 
@@ -60,6 +62,23 @@ impl<'a> Work<'a> {
             self.book.save(&state).map_err(|err| unusable(&err))?;
         }
         Ok(changed)
+    }
+
+    /// This computer and its state file, as nobody else has them who copied the file: whoever has both may take up what
+    /// another process of his left.
+    pub(crate) fn computer(&self) -> String {
+        let read = |file: &str| {
+            let text = self.ports.files.read(Path::new(file)).unwrap_or_default();
+            String::from_utf8_lossy(&text).trim().to_owned()
+        };
+        let mut machine = read("/etc/machine-id");
+        if machine.is_empty() {
+            machine = read("/proc/sys/kernel/random/boot_id");
+        }
+        let host = read("/proc/sys/kernel/hostname");
+        let known = self.known().computer;
+        let file = self.description.state_file.display();
+        Digest::of(format!("{known}\n{machine}\n{host}\n{file}").as_bytes()).to_string()
     }
 
     pub(crate) fn enter(&self, phase: Phase) -> Result<(), Trouble> {
@@ -116,7 +135,7 @@ impl<'a> Work<'a> {
         let mut images = BTreeMap::new();
         for (&component, name) in &self.description.images.names {
             let found = self.ports.images.find(name).await;
-            let id = found.map_err(|err| missing(component, name, &err.to_string()))?;
+            let id = found.map_err(|err| missing(component, name, &whole(&err)))?;
             let id = id.ok_or_else(|| missing(component, name, "it is not there"))?;
             let before = known.get(&component).filter(|image| image.id == id);
             let named = before.and_then(|image| image.named.clone());
@@ -138,7 +157,7 @@ impl<'a> Work<'a> {
 
     /// What a machine was, whatever it was to become.
     pub(crate) fn former(&self, machine: &PlannedMachine) -> Goal {
-        let nothing = common::digest::Digest::of(b"");
+        let nothing = Digest::of(b"");
         Goal {
             platform: self.description.platform.name.clone(),
             machine: machine.clone(),
@@ -146,6 +165,7 @@ impl<'a> Work<'a> {
             images: Vec::new(),
             denied_networks: Vec::new(),
             key: self.description.key_file.clone(),
+            ports: Vec::new(),
             build_env: None,
         }
     }
@@ -176,10 +196,6 @@ fn build_env(ports: &Ports, description: &Description) -> Result<Option<Bytes>, 
 }
 
 fn unusable(err: &NotABook) -> Trouble {
-    let mut cause = err.to_string();
-    if let Some(source) = std::error::Error::source(err) {
-        cause.push_str(&format!(": {source}"));
-    }
     let hint = match err {
         NotABook::InUse { .. } => "wait for the other one, or end it",
         NotABook::Io { .. } => "see whether you may write the folder of the file",
@@ -188,7 +204,7 @@ fn unusable(err: &NotABook) -> Trouble {
         }
         NotABook::Newer { .. } => "use the newer version",
     };
-    Trouble::here("keep what is known of the platform", STATE_UNUSABLE, cause, hint)
+    Trouble::here("keep what is known of the platform", STATE_UNUSABLE, whole(err), hint)
 }
 
 impl From<NotABook> for Trouble {

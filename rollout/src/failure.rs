@@ -17,6 +17,8 @@ pub enum Code {
     MachineUnreachable,
     /// Another machine, another system on it, or somebody in between: it is left alone.
     HostKeyChanged,
+    /// Its agent trusts another authority: it is left to that one's platform.
+    NodeForeign,
     /// Neither the platform's key nor the credential of the file lets us in.
     SignInRefused,
     /// Who signs in may not become root.
@@ -56,6 +58,7 @@ impl Code {
         match self {
             Code::MachineUnreachable => "MACHINE_UNREACHABLE",
             Code::HostKeyChanged => "HOST_KEY_CHANGED",
+            Code::NodeForeign => "NODE_FOREIGN",
             Code::SignInRefused => "SIGN_IN_REFUSED",
             Code::SudoRefused => "SUDO_REFUSED",
             Code::InsufficientStorage => FailureCode::InsufficientStorage.as_str(),
@@ -87,6 +90,7 @@ impl Code {
             Code::PartNotReady => FailureCode::HealthTimeout,
             Code::MachineUnreachable
             | Code::HostKeyChanged
+            | Code::NodeForeign
             | Code::SignInRefused
             | Code::SudoRefused
             | Code::DockerTooOld

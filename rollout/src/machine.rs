@@ -10,18 +10,20 @@ mod look;
 mod observe;
 mod plan;
 mod ports;
+mod remains;
 mod removal;
 mod step;
 mod within;
 
 pub use agent::{AGENT, REGISTRY};
-pub use apply::apply;
+pub use apply::{LONGEST_COPY, apply};
 pub use ensure::{Journal, NoJournal, ensure, remove};
-pub use goal::Goal;
+pub use goal::{Goal, agent_names};
 pub use observe::{
-    AgentSeen, Certificate, Engine, Entry, Existence, Inside, Observed, PortSeen, observe,
+    AgentSeen, Certificate, Engine, Entry, Existence, Inside, Observed, locate, observe,
 };
 pub use plan::{MOST_CLOCK_OFFSET, NEEDED_DISK, OLDEST_ENGINE, plan};
 pub use ports::{Ports, Trust};
+pub use remains::{Remains, remains};
 pub use removal::removal;
 pub use step::{Action, Step};

@@ -1,6 +1,7 @@
 //! In which order the base of a platform comes up: what stands where already, what is left, one step after another.
 
 mod apply;
+mod ensure;
 mod plan;
 mod step;
 
@@ -18,6 +19,7 @@ use crate::parts::{self, BasePart, Secrets, ServicePapers, Site};
 use crate::platform::Platform;
 
 pub use apply::{Pushed, apply_part};
+pub use ensure::ensure_part;
 pub use plan::plan_parts;
 pub use step::{PartAction, PartStep};
 

@@ -15,7 +15,9 @@ pub use edge::edge;
 pub use kafka::kafka;
 pub use papers::{Secrets, ServicePapers, names};
 pub use registry::registry;
-pub use service::{AUTHORITY, JWT, Listeners, PLATFORM, SSH_KEY, listeners, service};
+pub use service::{
+    AUTHORITY, AZURE_PRINCIPAL, JWT, Listeners, PLATFORM, SHARES, SSH_KEY, listeners, service,
+};
 pub use site::{
     Incomplete, KAFKA as KAFKA_PORT, REGISTRY as REGISTRY_PORT, Site, ZOOKEEPER as ZOOKEEPER_PORT,
 };

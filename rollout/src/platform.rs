@@ -9,6 +9,8 @@ use common::name::NodeName;
 use common::port::host::{Credential, Gate, HostKey};
 use common::port::machines::Shape;
 use common::port::nodes::Agent;
+use common::port::share;
+use common::service::ServiceName;
 use serde::{Deserialize, Serialize};
 
 /// Where every node's agent listens.
@@ -37,6 +39,12 @@ pub struct Platform {
     /// How further local machines are made, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<LocalPlace>,
+    /// The same of machines in Azure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure: Option<AzurePlace>,
+    /// The services that are built on their machines of code on a share; all others run from [`Component::Platform`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub code: BTreeMap<ServiceName, share::Code>,
 }
 
 /// Where local machines are made, as far as it is the same wherever who makes them stands.
@@ -49,6 +57,24 @@ pub struct LocalPlace {
     pub range: String,
     /// The name servers that containers on them ask.
     pub resolvers: Vec<IpAddr>,
+}
+
+/// Where machines are made in Azure, in Azure's words. Who asks is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AzurePlace {
+    pub subscription: String,
+    pub resource_group: String,
+    pub location: String,
+    pub network: String,
+    pub network_range: String,
+    pub subnet: String,
+    pub subnet_range: String,
+    /// As whom one signs in.
+    pub user: String,
+    /// From where people sign in.
+    pub operators: Vec<String>,
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Platform {
@@ -72,11 +98,16 @@ impl Platform {
         self.machines.first()
     }
 
-    /// What a machine gets by copying, because there is no registry yet: the program everywhere, and all that the
-    /// registry should hold where that stands. Sorted.
+    /// What a machine gets by copying, because there is no registry yet: the program everywhere, all that the registry
+    /// should hold where that stands, and the registry's own image wherever it may be made again. Sorted.
     pub fn carried(&self, name: &NodeName) -> Vec<(Component, &Image)> {
         let everything = *name == self.placement.registry;
-        let wanted = |component: Component| everything || component == Component::Platform;
+        let is_heir = self.placement.lifecycle_manager.contains(name);
+        let wanted = |component: Component| {
+            everything
+                || component == Component::Platform
+                || (is_heir && component == Component::Registry)
+        };
         let images = self.images.iter().map(|(component, image)| (*component, image));
         images.filter(|(component, _)| wanted(*component)).collect()
     }

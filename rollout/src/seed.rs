@@ -11,9 +11,14 @@ use common::port::host::{Command, Content, FilePath, NewFile, Privilege};
 use common::port::{Authorities, Authority, Entropy, Host};
 
 use crate::failure::{Code, Failure, Why};
+use crate::parts::Secrets;
 
 /// The folder of all of it; only root looks into it.
 pub const FOLDER: &str = "/var/lib/avishkar/platform";
+/// The files of it: the authority's papers, what signs tokens, and the platform's private key for machines.
+pub const AUTHORITY: &str = "authority.json";
+pub const JWT: &str = "jwt";
+pub const SSH_KEY: &str = "ssh.key";
 const LARGEST: usize = 256 * 1024;
 
 /// The first machine, signed in to.
@@ -34,10 +39,19 @@ impl Seed {
         let failed = |why: Why| self.failed(step, why);
         let made = authorities.make().map_err(|err| failed(err.into()))?;
         let text = serde_json::to_vec(&made).expect("papers are text");
-        let kept = self.once("authority.json", text.into()).await.map_err(failed)?;
+        let kept = self.once(AUTHORITY, text.into()).await.map_err(failed)?;
         let papers: Papers = serde_json::from_slice(&kept).map_err(|err| failed(damaged(err)))?;
         let authority = authorities.open(&papers).map_err(|err| failed(err.into()))?;
         Ok((papers, authority))
+    }
+
+    /// What a lifecycle manager was given, back in its place. What stands there stays; the authority comes last: where it
+    /// stands, the rest is whole.
+    pub async fn restore(&self, secrets: &Secrets) -> Result<(), Failure> {
+        let authority = serde_json::to_vec(&secrets.authority).expect("papers are text");
+        self.ensure_once(JWT, secrets.jwt.clone()).await?;
+        self.ensure_once(SSH_KEY, secrets.ssh_key.clone()).await?;
+        self.ensure_once(AUTHORITY, authority).await.map(drop)
     }
 
     /// A secret nobody can guess, 64 hexadecimal digits, made if nobody did.
@@ -55,6 +69,17 @@ impl Seed {
     ) -> Result<Bytes, Failure> {
         let kept = self.once(name, content.into()).await;
         kept.map_err(|why| self.failed(format!("keep {name}"), why))
+    }
+
+    /// Makes a file be there with this, whatever stood there.
+    pub async fn replace(&self, name: &str, content: impl Into<Bytes>) -> Result<(), Failure> {
+        let content = Content::Bytes(content.into());
+        let replaced = async {
+            let file = NewFile::new(path(name)?, 0o600).by_root();
+            self.make_folder().await?;
+            Ok(self.host.write(&file, content).await?)
+        };
+        replaced.await.map_err(|why| self.failed(format!("keep {name}"), why))
     }
 
     /// What stands there, if anything does.
@@ -78,8 +103,7 @@ impl Seed {
             return Ok(kept);
         }
         let own = path(&format!(".{name}.{}", self.entropy.uuid()))?;
-        let mkdir = Command::new("mkdir").args(["-p", "-m", "0700", FOLDER]).by_root();
-        self.must("mkdir", &mkdir).await?;
+        self.make_folder().await?;
         self.host
             .write(&NewFile::new(own.clone(), 0o600).by_root(), Content::Bytes(content))
             .await?;
@@ -91,6 +115,11 @@ impl Seed {
             Some(kept) => Ok(kept),
             None => Err(Why::command("ln", &linked)),
         }
+    }
+
+    async fn make_folder(&self) -> Result<(), Why> {
+        let mkdir = Command::new("mkdir").args(["-p", "-m", "0700", FOLDER]).by_root();
+        self.must("mkdir", &mkdir).await
     }
 
     async fn must(&self, program: &str, command: &Command) -> Result<(), Why> {

@@ -186,6 +186,10 @@ impl<'a> Entry<'a> {
         Some(entries.collect())
     }
 
+    pub(super) fn is_table(&self) -> bool {
+        self.value.get_ref().as_table().is_some()
+    }
+
     pub(super) fn section(&self) -> Option<Section<'a>> {
         let Some(table) = self.value.get_ref().as_table() else {
             return self.not("a table: keys and values");

@@ -10,10 +10,13 @@ use common::port::nodes::{Agent, Error, Issuer};
 use common::port::part::{Part, PartImage, PartRemoval, PartSpec};
 use common::port::{Authority, Cause, Parts};
 use testkit::MemoryParts;
+use testkit::hosts::machine_programs as engine;
 
-use crate::engine;
 use crate::power::{Power, Powered};
 use crate::world::World;
+
+/// Where an agent keeps what it was told.
+pub(crate) const LEDGER: &str = "/var/lib/avishkar/agent/ledger.json";
 
 /// An agent answers where its container runs, and trusts whoever its machine's authority vouches for.
 #[derive(Debug, Clone)]
@@ -38,6 +41,21 @@ impl AgentsOnMachines {
         if runs { Ok(&self.world.parts) } else { Err(silent()) }
     }
 
+    /// What an agent keeps of what it was told.
+    fn note(&self, agent: &Agent) {
+        let parts = &self.world.parts;
+        let told = parts.parts_of(&agent.node).into_iter().filter_map(|part| {
+            let spec = parts.told(&agent.node, &part.name)?;
+            Some((part.name.to_string(), serde_json::json!({"epoch": 0, "spec": spec})))
+        });
+        let told: serde_json::Map<_, _> = told.collect();
+        let ledger =
+            serde_json::json!({"schema": 2, "epochs": {}, "containers": {}, "parts": told});
+        self.world.hosts.with(&agent.address.ip().to_string(), |system| {
+            engine::put(system, LEDGER, &ledger.to_string());
+        });
+    }
+
     /// What was loaded into the machine's engine.
     fn load(&self, agent: &Agent, image: &PartImage) {
         let PartImage::Id(id) = image else { return };
@@ -58,7 +76,9 @@ impl Parts for AgentsOnMachines {
     ) -> Result<Part, Error> {
         let parts = self.of(agent)?;
         self.load(agent, &spec.image);
-        parts.ensure_part(agent, issuer, spec).await
+        let part = parts.ensure_part(agent, issuer, spec).await?;
+        self.note(agent);
+        Ok(part)
     }
 
     async fn remove_part(

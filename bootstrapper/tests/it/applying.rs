@@ -2,10 +2,7 @@
 
 use bootstrapper::state::{Book as _, Phase};
 use bootstrapper::{HostKeys, Manner};
-use common::id::Epoch;
-use common::port::Parts as _;
-use common::port::nodes::{Agent, Issuer};
-use common::service::ServiceName;
+use rollout::platform::Component;
 use testkit::hosts::Health;
 
 use crate::world::{GIVEN, World};
@@ -55,14 +52,7 @@ async fn once_a_lifecycle_manager_leads_nothing_is_done_here() {
     let world = World::new();
     let computer = world.computer(1);
     computer.apply().await.unwrap();
-    let leader = Issuer { service: ServiceName::LifecycleManager, epoch: Epoch(1) };
-    for number in 1..=4 {
-        let node = format!("node-{number}").parse().unwrap();
-        let address = format!("192.0.2.{}:7443", 10 + number).parse().unwrap();
-        let agent = Agent { node, address };
-        let registry = "192.0.2.11:5000".parse().unwrap();
-        world.parts.registry_at(&agent, leader, registry).await.unwrap();
-    }
+    world.lead(&[1, 2, 3, 4]).await;
     let again = world.computer_with(1, crate::power::Cut::Never, computer.book);
     let state = again.apply().await.unwrap();
     assert_eq!(state.phase, Phase::Applied);
@@ -127,14 +117,27 @@ async fn an_image_that_is_missing_is_told_before_anything_is_touched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_machine_that_lost_the_authority_gets_no_second_one() {
+async fn an_archive_that_cannot_be_read_says_why() {
     let world = World::new();
-    let computer = world.computer(1);
-    computer.apply().await.unwrap();
-    world.hosts.with("192.0.2.11", |system| {
-        system.files.remove("/var/lib/avishkar/platform/authority.json");
-    });
-    let again = world.computer_with(1, crate::power::Cut::Never, computer.book);
-    let troubles = again.apply().await.unwrap_err();
-    assert_eq!(troubles[0].code, "AUTHORITY_LOST");
+    let mut computer = world.computer(1);
+    let file = "/images/compressed.tar".to_owned();
+    computer.description.images.names.insert(Component::Edge, file);
+    let troubles = computer.apply().await.unwrap_err();
+    assert_eq!(
+        troubles[0].to_string(),
+        "IMAGE_UNAVAILABLE: find the image images.edge: /images/compressed.tar: the images cannot be read: it is compressed: gunzip it first; make the platform's images first (`make images`), or name others in the file"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_nobody_can_sign_in_to_says_all_that_is_behind_it() {
+    let world = World::new();
+    world.hosts.with(GIVEN, |system| system.health = Health::Off);
+    let mut computer = world.computer(1);
+    computer.description.platform.machines.rotate_right(1);
+    let troubles = computer.apply().await.unwrap_err();
+    let [trouble] = troubles.as_slice() else { panic!("{troubles:?}") };
+    assert_eq!(trouble.code, "MACHINE_UNREACHABLE");
+    assert_eq!(trouble.step, "ask for its host key");
+    assert_eq!(trouble.cause, "192.0.2.14:22 cannot be reached: connection refused");
 }

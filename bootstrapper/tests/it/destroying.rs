@@ -1,11 +1,12 @@
 //! Nothing is left of a platform.
 
 use bootstrapper::state::{Book as _, Phase};
+use common::name::NodeName;
 use testkit::hosts::Health;
+use testkit::hosts::machine_programs as engine;
 
-use crate::engine;
 use crate::power::Cut;
-use crate::world::{GIVEN, World};
+use crate::world::{Fate, GIVEN, World};
 
 #[tokio::test(start_paused = true)]
 async fn machines_that_were_made_are_gone_and_given_ones_are_as_they_were() {
@@ -49,6 +50,47 @@ async fn what_cannot_be_reached_is_told_and_stays_known() {
     assert_eq!((state.phase, state.machines.len()), (Phase::Destroying, 1));
     world.hosts.with(GIVEN, |system| system.health = Health::Answers);
     world.computer_with(1, Cut::Never, gone.book).destroy().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_there_again_or_of_which_nothing_is_known_stays_known() {
+    for (fate, code) in [(Fate::Back, "MACHINE_BACK"), (Fate::Unknown, "MACHINE_REFUSED")] {
+        let world = World::new();
+        let computer = world.computer(1);
+        computer.apply().await.unwrap();
+        world.fate(fate);
+        let gone = world.computer_with(1, Cut::Never, computer.book);
+        let troubles = gone.destroy().await.unwrap_err();
+        let told: Vec<_> =
+            troubles.iter().map(|trouble| (trouble.code, &trouble.machine)).collect();
+        let names: Vec<NodeName> =
+            (1..=3).map(|number| format!("node-{number}").parse().unwrap()).collect();
+        let expected: Vec<_> = names.iter().map(|name| (code, Some(name.clone()))).collect();
+        let expected: Vec<_> = expected.iter().map(|(code, name)| (*code, name)).collect();
+        assert_eq!(told, expected);
+        let state = gone.book.load().unwrap().unwrap();
+        assert_eq!((state.phase, state.machines.len()), (Phase::Destroying, 3), "{fate:?}");
+        world.fate(Fate::Gone);
+        let again = world.computer_with(1, Cut::Never, gone.book);
+        again.destroy().await.unwrap();
+        assert!(world.machines.specs().is_empty() && again.book.load().unwrap().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_another_platforms_by_now_is_left_to_it() {
+    let world = World::new();
+    let computer = world.computer(1);
+    computer.apply().await.unwrap();
+    let trusted = "/etc/avishkar/pki/ca.pem";
+    world.hosts.with(GIVEN, |system| engine::put(system, trusted, "authority 7"));
+    let gone = world.computer_with(1, Cut::Never, computer.book);
+    gone.destroy().await.unwrap();
+    let said = gone.heard.sentences();
+    let sentence = "node-4 is a node of another platform, and is left to it".to_owned();
+    assert!(said.contains(&sentence), "{said:?}");
+    assert!(world.hosts.with(GIVEN, |system| engine::running_agent(system).is_some()));
+    assert!(world.machines.specs().is_empty() && gone.book.load().unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]

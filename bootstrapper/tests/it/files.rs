@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use bootstrapper::description::Description;
+use bootstrapper::description::{COMPONENTS, Description, key_of};
 use bootstrapper::file::{Here, Problem, Seen, read};
 use common::port::host::Credential;
 use common::port::machines::Shape;
+use rollout::platform::Component;
 
 /// The folder that files are read from.
 pub(crate) const FOLDER: &str = "/ops";
@@ -25,6 +26,9 @@ impl Here for Computer {
             "/home/ops/.ssh/id_ed25519"
             | "/ops/node-3.password"
             | "/ops/azure.json"
+            | "/ops/code.secret"
+            | "/ops/mirror.secret"
+            | "/ops/edge.tar"
             | "/ops/build-env.tar" => Seen::File { mode: 0o600 },
             "/ops/open.key" => Seen::File { mode: 0o644 },
             "/var/run/docker.sock" | "/run/user/1000/ssh-agent.sock" => Seen::Socket,
@@ -65,6 +69,19 @@ fn the_manual_is_a_platform_with_machines_of_every_kind() {
     assert_eq!(platform.placement.kafka.len(), 3);
     assert_eq!(found.state_file, Path::new("/ops/avishkar.state.json"));
     assert!(found.local.is_some() && found.azure.is_some());
+    let shares: Vec<String> = found.shares.keys().map(ToString::to_string).collect();
+    assert_eq!(shares, ["code", "mirror", "mounted"]);
+    let code = found.shares.values().map(|share| share.secret_file.as_deref());
+    assert_eq!(
+        code.flatten().collect::<Vec<_>>(),
+        ["/ops/code.secret", "/ops/mirror.secret"].map(Path::new)
+    );
+    let built: Vec<String> = platform
+        .code
+        .iter()
+        .map(|(service, code)| format!("{service} of {}", code.share))
+        .collect();
+    assert_eq!(built, ["monitoring of code"]);
 }
 
 #[test]
@@ -73,4 +90,22 @@ fn the_rehearsal_is_a_platform_of_four_local_machines() {
     assert_eq!(found.platform.machines.len(), 4);
     assert_eq!(found.kinds().into_iter().collect::<Vec<_>>(), ["local"]);
     assert_eq!(found.key_file, Path::new("/ops/fleet.key"));
+}
+
+#[test]
+fn images_may_be_files_and_where_all_are_no_engine_is_needed() {
+    let one = LOCAL.replace("\"avishkar/edge:dev\"", "{ archive = \"edge.tar\" }");
+    let found = described(&one).unwrap().images;
+    assert_eq!(found.names[&Component::Edge], "/ops/edge.tar");
+    assert_eq!(found.names[&Component::Platform], "avishkar/platform:dev");
+    assert!(found.socket.is_some());
+    let (before, after) = LOCAL.split_once("[images]").unwrap();
+    let (_, after) = after.split_once("[local]").unwrap();
+    let files: Vec<String> = COMPONENTS
+        .into_iter()
+        .map(|component| format!("{} = {{ archive = \"/ops/edge.tar\" }}", key_of(component)))
+        .collect();
+    let all = format!("{before}[images]\n{}\n\n[local]{after}", files.join("\n"));
+    let found = described(&all).unwrap().images;
+    assert_eq!((found.names.len(), found.socket), (COMPONENTS.len(), None));
 }

@@ -7,9 +7,8 @@ use bootstrapper::{Holder, Lease, LeaseError};
 use common::port::host::{Access, Credential, Gate};
 use common::port::{Host, Hosts as _};
 use futures::future::join_all;
+use testkit::hosts::machine_programs as engine;
 use testkit::{MemoryHosts, SeededEntropy};
-
-use crate::engine;
 
 const AT: &str = "192.0.2.7";
 const FOLDER: &str = "/var/lib/avishkar/platform/leases/";

@@ -7,7 +7,9 @@
 
 mod agents;
 mod applying;
+mod authority;
 mod broken_files;
+mod changed;
 mod cut_off;
 mod destroying;
 mod files;
@@ -16,8 +18,3 @@ mod planning;
 mod power;
 mod together;
 mod world;
-
-/// A machine's programs, as rollout's own tests have them.
-#[path = "../../../rollout/tests/it/engine.rs"]
-#[expect(dead_code, reason = "some of it is for rollout's tests only")]
-mod engine;

@@ -56,7 +56,7 @@ async fn what_is_left_of_a_half_made_platform_is_what_is_missing() {
           install Docker on node-3, where it is missing
           make the platform's folders on node-3, where it is missing
           give the agent of node-3 its certificate, where it is missing
-          bring the platform's image to node-3, where it is missing
+          bring 2 images to node-3, where it is missing
           run the agent on node-3, where it is missing
           wait until the agent of node-3 answers, where it is missing
         node-4 (given)

@@ -1,11 +1,14 @@
 //! Several bootstrappers at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bootstrapper::state::Book as _;
 use bootstrapper::{HostKeys, Manner};
 
 use crate::applying::WHOLE;
-use crate::world::World;
+use crate::power::Cut;
+use crate::world::{MemoryBook, World};
 
 #[tokio::test(start_paused = true)]
 async fn two_computers_at_once_make_one_platform_and_one_waits_for_the_other() {
@@ -20,6 +23,21 @@ async fn two_computers_at_once_make_one_platform_and_one_waits_for_the_other() {
         let waits = said.iter().filter(|said| said.contains("is at work on the platform"));
         assert_eq!(waits.count(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_the_state_of_one_computer_is_another_computer() {
+    let world = World::new();
+    let one = world.computer(1);
+    one.apply().await.unwrap();
+    let copied = Arc::new(MemoryBook::of(one.book.load().unwrap().unwrap()));
+    let two = world.computer_with(2, Cut::Never, copied);
+    let (first, second) = futures::join!(one.apply(), two.apply());
+    first.unwrap();
+    second.unwrap();
+    let said = [one.heard.sentences(), two.heard.sentences()].concat();
+    let waits = said.iter().filter(|said| said.contains("is at work on the platform"));
+    assert_eq!(waits.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,18 +13,20 @@ use bootstrapper::state::{Book, NotABook, State};
 use bootstrapper::{HostKeys, Manner, Ports, Trouble, apply};
 use bytes::Bytes;
 use common::digest::Digest;
+use common::id::Epoch;
 use common::name::NodeName;
 use common::port::authority::{self, Papers};
 use common::port::host::ChunkStream;
 use common::port::images;
 use common::port::machines::{self, Ability, Machine, MachineSpec};
-use common::port::{Authorities, Authority, Cause, Clock as _, Images, Machines};
+use common::port::nodes::{Agent, Issuer};
+use common::port::{Authorities, Authority, Cause, Clock as _, Images, Machines, Parts as _};
 use common::service::ServiceName;
 use futures::{StreamExt as _, stream};
+use testkit::hosts::machine_programs as engine;
 use testkit::{ManualClock, MemoryHosts, MemoryMachines, MemoryParts, SeededEntropy};
 
 use crate::agents::AgentsOnMachines;
-use crate::engine;
 use crate::files::described;
 use crate::power::{Cut, Power, Powered};
 
@@ -40,6 +42,18 @@ pub(crate) struct World {
     pub(crate) machines: MemoryMachines,
     pub(crate) parts: MemoryParts,
     clock: Arc<ManualClock>,
+    fate: Arc<Mutex<Fate>>,
+}
+
+/// What becomes of machines that are deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Fate {
+    #[default]
+    Gone,
+    /// Somebody makes them again.
+    Back,
+    /// Nobody can say what became of them.
+    Unknown,
 }
 
 impl World {
@@ -59,7 +73,24 @@ impl World {
             system.set_password("root", "right");
         });
         let machines = MemoryMachines::new(hosts.clone());
-        World { hosts, machines, parts, clock }
+        World { hosts, machines, parts, clock, fate: Arc::default() }
+    }
+
+    /// A lifecycle manager leads, and these nodes have heard of it.
+    pub(crate) async fn lead(&self, nodes: &[u8]) {
+        let leader = Issuer { service: ServiceName::LifecycleManager, epoch: Epoch(1) };
+        for number in nodes {
+            let node = format!("node-{number}").parse().unwrap();
+            let address = format!("192.0.2.{}:7443", 10 + number).parse().unwrap();
+            let registry = "192.0.2.11:5000".parse().unwrap();
+            let agent = Agent { node, address };
+            self.parts.registry_at(&agent, leader, registry).await.unwrap();
+        }
+    }
+
+    /// From now on.
+    pub(crate) fn fate(&self, fate: Fate) {
+        *self.fate.lock().unwrap() = fate;
     }
 
     /// What somebody at a computer of this number has.
@@ -73,7 +104,8 @@ impl World {
             images: Arc::new(ListedImages),
             authorities: Arc::new(NumberedAuthorities(computer)),
             agents: Arc::new(AgentsOnMachines { world: self.clone(), power: power.clone() }),
-            files: Arc::new(KeyFiles),
+            files: Arc::new(FilesOf(computer)),
+            azure_principal: None,
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(computer)),
         }
@@ -188,6 +220,12 @@ impl Heard {
 #[derive(Debug, Default)]
 pub(crate) struct MemoryBook(Mutex<Option<State>>);
 
+impl MemoryBook {
+    pub(crate) fn of(state: State) -> Self {
+        MemoryBook(Mutex::new(Some(state)))
+    }
+}
+
 impl Book for MemoryBook {
     fn load(&self) -> Result<Option<State>, NotABook> {
         Ok(self.0.lock().unwrap().clone())
@@ -221,7 +259,12 @@ impl Machines for Furnished {
     }
 
     async fn look(&self, name: &NodeName) -> Result<Option<Machine>, machines::Error> {
-        self.0.machines.look(name).await
+        let found = self.0.machines.look(name).await?;
+        let is_unknown = *self.0.fate.lock().unwrap() == Fate::Unknown;
+        if found.is_none() && is_unknown {
+            return Err(machines::Error::Unavailable("it does not answer".into()));
+        }
+        Ok(found)
     }
 
     async fn list(&self) -> Result<Vec<Machine>, machines::Error> {
@@ -252,7 +295,13 @@ impl Machines for Furnished {
     }
 
     async fn delete(&self, name: &NodeName) -> Result<(), machines::Error> {
-        self.0.machines.delete(name).await
+        let spec = self.0.machines.specs().into_iter().find(|spec| spec.name == *name);
+        self.0.machines.delete(name).await?;
+        let is_back = *self.0.fate.lock().unwrap() == Fate::Back;
+        if let (Some(spec), true) = (spec, is_back) {
+            self.create(&spec).await?;
+        }
+        Ok(())
     }
 }
 
@@ -263,6 +312,9 @@ struct ListedImages;
 #[async_trait]
 impl Images for ListedImages {
     async fn find(&self, name: &str) -> Result<Option<Digest>, images::Error> {
+        if name == "/images/compressed.tar" {
+            return Err(images::Error::Unavailable("it is compressed: gunzip it first".into()));
+        }
         Ok((name != "missing").then(|| Digest::of(name.as_bytes())))
     }
 
@@ -302,10 +354,13 @@ impl Authority for PlainAuthority {
 }
 
 #[derive(Debug)]
-struct KeyFiles;
+struct FilesOf(u64);
 
-impl Files for KeyFiles {
+impl Files for FilesOf {
     fn read(&self, path: &Path) -> Result<Vec<u8>, Cause> {
+        if path == Path::new("/etc/machine-id") {
+            return Ok(format!("computer {}\n", self.0).into_bytes());
+        }
         Ok(format!("content of {}", path.display()).into_bytes())
     }
 }

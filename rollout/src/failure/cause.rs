@@ -37,7 +37,8 @@ impl Why {
     /// A command on a machine that ended otherwise than with 0.
     pub(crate) fn command(program: &str, output: &Output) -> Self {
         let complaint = output.complaint();
-        let full = complaint.contains("No space left on device");
+        // The C library and Go spell it differently.
+        let full = complaint.to_ascii_lowercase().contains("no space left on device");
         let hint = format!("run `{program}` on the machine to see what it lacks");
         if full {
             return Why::new(Code::InsufficientStorage, complaint, "make room on the machine");

@@ -107,5 +107,7 @@ fn settings(goal: &Goal) -> Option<BTreeMap<&'static str, String>> {
         ("AVISHKAR_FIREWALL__DENY", denied.join(",")),
         // The machine's own disk, not the container's: its first process sees it.
         ("AVISHKAR_METER__DISK", concat!("/proc/1/root", "/var/lib/docker").to_owned()),
+        // The same for shares that are folders of the machine.
+        ("AVISHKAR_SHARES__ROOT", "/proc/1/root".to_owned()),
     ]))
 }

@@ -11,6 +11,7 @@ use common::port::machines::MachineSpec;
 use common::service::ServiceName;
 use tokio::time::{Instant, sleep};
 
+pub use self::bring::LONGEST as LONGEST_COPY;
 use super::agent::{AGENT, FOLDERS, PKI, STATE, agent_run};
 use super::look::{ARRIVING, answers};
 use super::observe::{Observed, access, backend, learn, signed_in};

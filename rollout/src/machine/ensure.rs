@@ -5,7 +5,7 @@ use common::port::Cause;
 use common::port::machines::Shape;
 
 use super::apply::apply;
-use super::observe::{Observed, observe, outside};
+use super::observe::{Observed, locate, observe};
 use super::plan::plan;
 use super::removal::removal;
 use super::step::Step;
@@ -20,6 +20,12 @@ const ROUNDS: usize = 8;
 #[async_trait]
 pub trait Journal: Send + Sync {
     async fn begins(&self, step: &Step) -> Result<(), Cause>;
+
+    /// Before anything is done about it: a look found the machine to be otherwise than it was known, or gone with all
+    /// that was known of it.
+    async fn found(&self, _machine: &PlannedMachine) -> Result<(), Cause> {
+        Ok(())
+    }
 
     /// `machine` is what is known of it now.
     async fn ends(&self, step: &Step, machine: &PlannedMachine) -> Result<(), Cause>;
@@ -49,6 +55,10 @@ pub async fn ensure(
     let mut goal = goal.clone();
     for _ in 0..ROUNDS {
         let mut seen = observe(ports, &goal).await?;
+        if seen.machine != goal.machine {
+            let found = journal.found(&seen.machine).await;
+            found.map_err(|cause| unwritten(&goal, cause))?;
+        }
         goal.machine = seen.machine.clone();
         let steps = plan(&goal, &seen)?;
         if steps.is_empty() {
@@ -71,15 +81,19 @@ pub async fn ensure(
     Err(Failure::of(name, format!("make {name} a node"), why.but_later()))
 }
 
+fn unwritten(goal: &Goal, cause: Cause) -> Failure {
+    let name = &goal.machine.name;
+    Failure::of(name, format!("look at {name}"), Why::journal(cause))
+}
+
 /// Makes a machine nothing of the platform's any more.
 pub async fn remove(ports: &Ports, goal: &Goal, journal: &dyn Journal) -> Result<(), Failure> {
-    // A machine that is deleted whole need not let anybody in.
     let seen = match &goal.machine.shape {
         Shape::Given => observe(ports, goal).await?,
+        // A machine that is deleted whole need not let anybody in, nor show the key of the one that was pinned.
         Shape::Local(_) | Shape::Azure(_) => {
-            let name = &goal.machine.name;
-            let failed = |why| Failure::of(name, format!("look at {name}"), why);
-            outside(ports, goal).await.map_err(failed)?
+            let machine = PlannedMachine { host_key: None, ..goal.machine.clone() };
+            locate(ports, &goal.with(&machine)).await?
         }
     };
     let goal = &goal.with(&seen.machine);

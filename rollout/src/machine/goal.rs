@@ -8,6 +8,7 @@ use common::name::NodeName;
 use common::port::host::Credential;
 
 use crate::failure::{Failure, Why};
+use crate::parts::{BasePart, REGISTRY_PORT, base_parts};
 use crate::platform::{Component, PlannedMachine, Platform};
 
 /// A machine that should be a node.
@@ -25,6 +26,8 @@ pub struct Goal {
     pub denied_networks: Vec<String>,
     /// Where the platform's own private key is on the computer that acts; made where it is missing.
     pub key: PathBuf,
+    /// Where the parts listen that it gets from the start, and the relay to the registry.
+    pub ports: Vec<u16>,
     /// A tar archive of what says how packages are reached from the machine; none leaves what is there.
     pub build_env: Option<Bytes>,
 }
@@ -51,6 +54,7 @@ impl Goal {
             images: images.collect(),
             denied_networks: platform.denied_networks.clone(),
             key,
+            ports: ports(platform, name),
             build_env,
         })
     }
@@ -71,9 +75,21 @@ impl Goal {
         format!("avishkar {}", self.platform)
     }
 
-    /// What the agent's certificate is valid for, besides the name of its service.
     pub(super) fn agent_names(&self) -> Vec<String> {
-        let address = self.machine.reached_at().map(|address| address.to_string());
-        [self.machine.name.to_string()].into_iter().chain(address).collect()
+        agent_names(&self.machine)
     }
+}
+
+/// What the certificate of a machine's agent is valid for, besides the name of its service.
+pub fn agent_names(machine: &PlannedMachine) -> Vec<String> {
+    let address = machine.reached_at().map(|address| address.to_string());
+    [machine.name.to_string()].into_iter().chain(address).collect()
+}
+
+fn ports(platform: &Platform, name: &NodeName) -> Vec<u16> {
+    let of_parts = base_parts(platform, name).into_iter().flat_map(BasePart::ports);
+    let mut ports: Vec<u16> = [REGISTRY_PORT].into_iter().chain(of_parts).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
 }

@@ -10,7 +10,8 @@ use common::port::nodes::Agent;
 use common::service::ServiceName;
 
 use super::agent::{AGENT, BUILD_ENV, FOLDERS, PKI, STATE, agent_run};
-use super::observe::{AgentSeen, Certificate, Engine, Inside, PortSeen};
+use super::observe::{AgentSeen, Certificate, Engine, Inside};
+use super::removal::LABEL;
 use super::within::{QUICK, as_root, docker, must, path};
 use super::{Goal, Ports};
 use crate::failure::{Code, Why};
@@ -44,7 +45,10 @@ pub(super) async fn look_inside(
         missing_images = missing(goal, host).await?;
     }
     // Whose a port is, only the engine knows.
-    let port = if engine == Engine::Silent { PortSeen::Free } else { port(host, agent).await? };
+    let taken_ports = match engine {
+        Engine::Silent => Vec::new(),
+        Engine::Absent | Engine::Answers { .. } => taken_ports(goal, host, agent, answers).await?,
+    };
     let has_folders = succeeds(host, as_root("stat").args(["-c", "%n"]).args(FOLDERS)).await?;
     let has_archive = succeeds(host, as_root("test").args(["-e", ARRIVING])).await?;
     Ok(Inside {
@@ -60,7 +64,7 @@ pub(super) async fn look_inside(
         certificate,
         missing_images,
         agent,
-        port,
+        taken_ports,
     })
 }
 
@@ -118,13 +122,17 @@ pub(super) async fn engine(host: &dyn Host) -> Result<Engine, Why> {
 }
 
 /// How many of the wanted images are not there.
-pub(super) async fn missing(goal: &Goal, host: &dyn Host) -> Result<usize, Why> {
+async fn missing(goal: &Goal, host: &dyn Host) -> Result<usize, Why> {
     let mut missing = 0;
     for image in &goal.images {
-        let command = docker(&["image", "inspect", "--format", "{{.Id}}", image.as_str()]);
-        missing += usize::from(!succeeds(host, command).await?);
+        missing += usize::from(!is_there(host, image).await?);
     }
     Ok(missing)
+}
+
+pub(super) async fn is_there(host: &dyn Host, image: &Digest) -> Result<bool, Why> {
+    let command = docker(&["image", "inspect", "--format", "{{.Id}}", image.as_str()]);
+    succeeds(host, command).await
 }
 
 /// What was written down when it was brought.
@@ -151,7 +159,9 @@ async fn agent_and_certificate(
         let papers = trust.authority.issue(ServiceName::NodeAgent, &goal.agent_names())?;
         let own = read(host, &format!("{PKI}/{}.pem", ServiceName::NodeAgent), SMALL).await?;
         let authority = read(host, &format!("{PKI}/ca.pem"), SMALL).await?;
-        if own == papers.certificate && authority == trust.authority.certificate() {
+        if !authority.is_empty() && authority != trust.authority.certificate() {
+            certificate = Certificate::Foreign;
+        } else if own == papers.certificate && !authority.is_empty() {
             certificate = Certificate::Right;
         }
         run = agent_run(goal, &papers);
@@ -181,18 +191,35 @@ pub(super) async fn answers(ports: &Ports, goal: &Goal) -> bool {
     trust.parts.parts(&agent).await.is_ok()
 }
 
-/// A port that our own agent has is not taken.
-async fn port(host: &dyn Host, agent: AgentSeen) -> Result<PortSeen, Why> {
+/// A port that our own agent has is not taken, nor those that its parts have while it is away.
+async fn taken_ports(
+    goal: &Goal,
+    host: &dyn Host,
+    agent: AgentSeen,
+    engine_answers: bool,
+) -> Result<Vec<u16>, Why> {
     if agent != AgentSeen::Absent {
-        return Ok(PortSeen::Free);
+        return Ok(Vec::new());
     }
+    let mut needed = vec![AGENT_PORT];
+    if !(engine_answers && has_containers(host).await?) {
+        needed.extend(&goal.ports);
+    }
+    let mut taken = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         let listening = read(host, table, TABLE).await?;
-        if listening.lines().any(|line| listens_on(line, AGENT_PORT)) {
-            return Ok(PortSeen::Taken);
-        }
+        let here = |port: &u16| listening.lines().any(|line| listens_on(line, *port));
+        taken.extend(needed.iter().copied().filter(here));
     }
-    Ok(PortSeen::Free)
+    taken.sort_unstable();
+    taken.dedup();
+    Ok(taken)
+}
+
+/// Whether anything of the platform's runs there.
+async fn has_containers(host: &dyn Host) -> Result<bool, Why> {
+    let listed = docker(&["ps", "--quiet", "--filter", LABEL]);
+    Ok(!must(host, "docker", &listed).await?.text().is_empty())
 }
 
 /// Whether a line of the kernel's table is of a socket that listens on this port.

@@ -65,7 +65,8 @@ pub struct Inside {
     /// How many of the wanted images are missing.
     pub missing_images: usize,
     pub agent: AgentSeen,
-    pub port: PortSeen,
+    /// Ports that the platform needs there and somebody else listens on.
+    pub taken_ports: Vec<u16>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +82,10 @@ pub enum Engine {
 /// The agent's certificate on the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Certificate {
-    /// None, of another authority, for other names, or due to be renewed.
+    /// None, for other names, or due to be renewed.
     Wrong,
+    /// Of another authority.
+    Foreign,
     Right,
 }
 
@@ -95,13 +98,6 @@ pub enum AgentSeen {
     /// As it should be, but it does not answer.
     Silent,
     Answers,
-}
-
-/// Who listens where the agent should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PortSeen {
-    Free,
-    Taken,
 }
 
 /// How long a machine that was busy for a moment is asked again.
@@ -128,6 +124,13 @@ pub async fn observe(ports: &Ports, goal: &Goal) -> Result<Observed, Failure> {
     Ok(seen)
 }
 
+/// Looks at a machine from outside only: nobody signs in. One that is given is there.
+pub async fn locate(ports: &Ports, goal: &Goal) -> Result<Observed, Failure> {
+    let name = &goal.machine.name;
+    let seen = outside(ports, goal).await;
+    seen.map_err(|why| Failure::of(name, format!("look at {name}"), why))
+}
+
 fn no_gate(goal: &Goal) -> Why {
     Why::incomplete(format!("where {} listens is not known", goal.machine.name))
 }
@@ -147,6 +150,8 @@ pub(super) async fn outside(ports: &Ports, goal: &Goal) -> Result<Observed, Why>
     }
     let Some(found) = backend(ports, goal)?.look(&goal.machine.name).await? else {
         seen.existence = Existence::Absent;
+        // What is made in its place has a key of its own.
+        seen.machine.host_key = None;
         return Ok(seen);
     };
     // A key that the backend vouches for and that is not the pinned one is as wrong as one that the machine shows.

@@ -1,12 +1,9 @@
 //! What is left to do. Pure.
 
 use super::Goal;
-use super::observe::{
-    AgentSeen, Certificate, Engine, Entry, Existence, Inside, Observed, PortSeen,
-};
+use super::observe::{AgentSeen, Certificate, Engine, Entry, Existence, Inside, Observed};
 use super::step::{Action, Step};
 use crate::failure::{Code, Failure, Why};
-use crate::platform::AGENT_PORT;
 
 /// The oldest engine that the agent speaks with.
 pub const OLDEST_ENGINE: (u32, u32) = (20, 10);
@@ -89,6 +86,11 @@ fn remaining(goal: &Goal, inside: &Inside) -> Vec<Action> {
 
 /// What stands in the way and no step removes.
 fn obstacle(inside: &Inside) -> Option<Why> {
+    if inside.certificate == Certificate::Foreign {
+        let message = "its agent trusts another authority than this platform's";
+        let hint = "destroy the platform that it belongs to; if that one is gone, remove /etc/avishkar and the container avishkar-agent from the machine";
+        return Some(Why::new(Code::NodeForeign, message, hint));
+    }
     if inside.clock_ahead.abs() > MOST_CLOCK_OFFSET {
         let (seconds, way) = (inside.clock_ahead.abs(), ahead_or_behind(inside.clock_ahead));
         let message = format!("its clock is {seconds} s {way} ours");
@@ -126,9 +128,11 @@ fn obstacle(inside: &Inside) -> Option<Why> {
             "make room, or give the machine a larger disk",
         ));
     }
-    if inside.port == PortSeen::Taken {
-        let message = format!("somebody else listens on its port {AGENT_PORT}");
-        let hint = format!("see who does with `ss -ltnp sport = :{AGENT_PORT}`, and end it");
+    if !inside.taken_ports.is_empty() {
+        let ports: Vec<String> = inside.taken_ports.iter().map(ToString::to_string).collect();
+        let plural = if ports.len() > 1 { "s" } else { "" };
+        let message = format!("somebody else listens on its port{plural} {}", ports.join(", "));
+        let hint = "see who does with `ss -ltnp` on the machine, and end it or have it listen on another port";
         return Some(Why::new(Code::PortTaken, message, hint));
     }
     None

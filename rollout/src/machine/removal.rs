@@ -12,7 +12,7 @@ use super::within::{as_root, docker, must};
 use crate::failure::Why;
 
 /// What all of the platform's containers, networks and folders in memory carry.
-const LABEL: &str = "label=avishkar.platform";
+pub(super) const LABEL: &str = "label=avishkar.platform";
 
 /// The steps after which nothing of the platform is left. A machine that was made is deleted whole; on a given one the
 /// images and the platform's key stay.

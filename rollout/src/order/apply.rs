@@ -10,6 +10,7 @@ use common::port::part::PartImage;
 use tokio::time::{Instant, sleep};
 
 use super::Base;
+use super::ensure::ensure_part;
 use super::step::{PartAction, PartStep};
 use crate::failure::{Code, Failure, Why};
 use crate::parts::{BasePart, REGISTRY_PORT};
@@ -39,7 +40,7 @@ async fn act(base: &Base<'_>, node: &NodeName, action: PartAction) -> Result<Opt
     match action {
         PartAction::Run(part) => {
             let spec = base.spec(part, node)?;
-            base.parts.ensure_part(&agent, base.issuer, &spec).await?;
+            ensure_part(base.parts, &agent, base.issuer, &spec, base.secrets).await?;
             Ok(None)
         }
         PartAction::Await(part) => ready(base, &agent, part).await.map(|()| None),

@@ -5,7 +5,9 @@ use std::fmt;
 use common::name::{NodeName, PartName};
 use common::service::ServiceName;
 
-use super::site::part_name;
+use super::service::listeners;
+use super::site::{KAFKA, REGISTRY, ZOOKEEPER, part_name};
+use super::{edge, kafka, zookeeper};
 use crate::platform::Platform;
 
 /// A part that the platform itself stands on. In the order in which they are needed.
@@ -55,6 +57,22 @@ impl BasePart {
             BasePart::LifecycleManager | BasePart::PlatformInitializer => {
                 &placement.lifecycle_manager
             }
+        }
+    }
+
+    /// Where it listens on its node.
+    pub fn ports(self) -> Vec<u16> {
+        let of_service = |service| {
+            let found = listeners(service).map(|ports| vec![ports.plain, ports.mutual_tls]);
+            found.unwrap_or_default()
+        };
+        match self {
+            BasePart::Registry => vec![REGISTRY],
+            BasePart::ZooKeeper => vec![ZOOKEEPER, zookeeper::FOLLOW, zookeeper::ELECT],
+            BasePart::Kafka => vec![KAFKA, kafka::CONTROLLER],
+            BasePart::Edge => vec![edge::HOST_PORT],
+            BasePart::LifecycleManager => of_service(ServiceName::LifecycleManager),
+            BasePart::PlatformInitializer => of_service(ServiceName::PlatformInitializer),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::site::{Incomplete, Site, part_name};
 use crate::platform::Component;
 
 /// Where it listens for host names.
-const HOST_PORT: u16 = 8088;
+pub(super) const HOST_PORT: u16 = 8088;
 /// Ports of its pool that parts beside it may take later: ZooKeeper's between its servers.
 const RESERVED: &str = "2888";
 

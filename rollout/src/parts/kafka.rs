@@ -8,7 +8,7 @@ use super::site::{Incomplete, KAFKA, Site, own};
 use super::zookeeper::lines;
 use crate::platform::Component;
 
-const CONTROLLER: u16 = 9094;
+pub(super) const CONTROLLER: u16 = 9094;
 const CONFIG: &str = "/etc/avishkar/server.properties";
 
 /// A broker that is silent for so long is replaced as leader: well below the platform's own patience.

@@ -1,9 +1,11 @@
 //! What a service's part is given of the platform's secrets.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use common::port::Authority;
+use common::name::ShareName;
 use common::port::authority::{self, Papers};
+use common::port::{Authority, share};
 use common::service::ServiceName;
 
 use super::site::Site;
@@ -18,6 +20,10 @@ pub struct Secrets {
     pub ssh_key: String,
     /// The description that lifecycle managers begin with, as JSON.
     pub platform: String,
+    /// The service principal that makes machines in Azure, as JSON; none where there are none.
+    pub azure: Option<String>,
+    /// The shares that services' code comes from, with what opens them.
+    pub shares: BTreeMap<ShareName, share::Access>,
 }
 
 impl fmt::Debug for Secrets {

@@ -19,6 +19,10 @@ use crate::platform::Component;
 pub const PLATFORM: &str = "/etc/avishkar/platform.json";
 pub const AUTHORITY: &str = "/etc/avishkar/authority.json";
 pub const SSH_KEY: &str = "/etc/avishkar/ssh/key";
+/// The service principal for Azure, where machines are made there.
+pub const AZURE_PRINCIPAL: &str = "/etc/avishkar/secrets/azure.json";
+/// The shares that services' code comes from, with what opens them.
+pub const SHARES: &str = "/etc/avishkar/secrets/shares.json";
 /// What signs tokens, for app managers.
 pub const JWT: &str = "/etc/avishkar/secrets/jwt";
 const IMAGES: &str = "/etc/avishkar/images.toml";
@@ -57,7 +61,11 @@ pub fn service(
 ) -> Result<PartSpec, Incomplete> {
     let name = service.as_str();
     let listeners = listeners(service).ok_or(Incomplete::NoPart(name))?;
-    let image = image.map_or_else(|| site.by_id(Component::Platform), Ok)?;
+    let own = || match site.platform.code.get(&service) {
+        Some(code) => Ok(PartImage::Built(code.clone())),
+        None => site.by_id(Component::Platform),
+    };
+    let image = image.map_or_else(own, Ok)?;
     let mut environment = everywhere(site, service, listeners)?;
     environment.extend(of_its_own(site, service)?);
     let environment =
@@ -150,6 +158,12 @@ fn files(site: &Site<'_>, service: ServiceName, papers: &ServicePapers) -> Vec<P
                 file(SSH_KEY.to_owned(), &secrets.ssh_key),
                 file(JWT.to_owned(), &secrets.jwt),
             ]);
+            let azure = secrets.azure.iter();
+            files.extend(azure.map(|text| file(AZURE_PRINCIPAL.to_owned(), text)));
+            if !secrets.shares.is_empty() {
+                let shares = serde_json::to_string(&secrets.shares).expect("shares are text");
+                files.push(file(SHARES.to_owned(), &shares));
+            }
         }
         (
             ServiceName::AppManager

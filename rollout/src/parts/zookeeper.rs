@@ -9,8 +9,8 @@ use super::site::{Incomplete, Site, ZOOKEEPER, own};
 use crate::platform::Component;
 
 /// Between the servers of an ensemble: for the leader's followers, and for electing one.
-const FOLLOW: u16 = 2888;
-const ELECT: u16 = 3888;
+pub(super) const FOLLOW: u16 = 2888;
+pub(super) const ELECT: u16 = 3888;
 const CONFIG: &str = "/etc/avishkar/zoo.cfg";
 
 /// Half a second a tick: sessions may be as short as the platform's.

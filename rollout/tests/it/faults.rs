@@ -6,10 +6,12 @@ use common::port::host::Credential;
 use common::port::machines::Shape;
 use rollout::machine::{Goal, NoJournal, ensure, observe};
 use rollout::{Code, Failure};
+use testkit::hosts::machine_programs::{
+    ENGINE, FREE_DISK, REFUSES_IMAGES, RUNNING, place_agent, put,
+};
 use testkit::hosts::{Fault, Health, System};
 use testkit::machines;
 
-use crate::engine::{ENGINE, FREE_DISK, place_agent, put};
 use crate::world::{ADDRESS, World};
 
 /// How making a node of a given machine fails that was changed so.
@@ -143,6 +145,40 @@ async fn a_port_that_somebody_else_has_is_not_fought_for() {
         place_agent(system, "true of-before");
     });
     ensure(&world.ports, &goal, &NoJournal).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ports_of_the_parts_that_are_to_be_there_are_looked_at_before_anything_is_done() {
+    let taken = "   0: 0100007F:0885 00000000:0000 0A 00000000:00000000\n";
+    let agents_own = "   1: 00000000:1D13 00000000:0000 0A 00000000:00000000\n";
+    let both = failing_on(|system| {
+        put(system, "/proc/net/tcp", taken);
+        put(system, "/proc/net/tcp6", agents_own);
+    });
+    assert_eq!(
+        both.await.to_string(),
+        "PORT_TAKEN: make node-1 a node: somebody else listens on its ports 2181, 7443"
+    );
+    // What runs there is the platform's, whose agent is away.
+    let world = World::new();
+    let goal = world.given();
+    world.hosts.with(ADDRESS, |system| {
+        put(system, "/proc/net/tcp", taken);
+        put(system, ENGINE, "26.1");
+        put(system, RUNNING, "one\n");
+    });
+    ensure(&world.ports, &goal, &NoJournal).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_has_no_room_left_says_so_in_its_own_words() {
+    let world = World::new();
+    let goal = world.given();
+    let full = "write /var/lib/docker/tmp/layer.tar: no space left on device";
+    world.hosts.with(ADDRESS, |system| put(system, REFUSES_IMAGES, full));
+    let failure = ensure(&world.ports, &goal, &NoJournal).await.unwrap_err();
+    assert_eq!((failure.code, failure.message.as_str()), (Code::InsufficientStorage, full));
+    assert_eq!(failure.step, "bring 2 images to node-1");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use common::port::authority::{self, Papers};
 use common::port::host::Credential;
-use rollout::machine::{Goal, Ports, observe, plan};
+use common::port::{Authority, Machines as _};
+use common::service::ServiceName;
+use rollout::Code;
+use rollout::machine::{Existence, Goal, Ports, Trust, observe, plan};
+use testkit::hosts::machine_programs as engine;
 
 use crate::cut::{CutHosts, Moment};
-use crate::engine;
 use crate::world::{ADDRESS, FixedAuthority, KEY, Notes, World, ensure};
 
 /// The sentences of what is left to do.
@@ -64,7 +68,7 @@ async fn a_given_machine_with_a_password_becomes_a_node_that_a_key_lets_in() {
     assert_eq!(machine.credential, Credential::KeyFile(KEY.into()));
     let again = Goal { machine, ..goal };
     assert_eq!(left(&world, &again).await, [""; 0]);
-    assert_eq!(world.effects(), ["install", "unpack", "load", "run"]);
+    assert_eq!(world.effects(), ["install", "unpack", "load", "load", "run"]);
     let kept = world.hosts.with(ADDRESS, |system| {
         let modes = system.files.iter().filter(|(path, _)| path.starts_with("/etc/avishkar/pki/"));
         let modes: Vec<_> = modes.map(|(path, file)| (path.clone(), file.mode)).collect();
@@ -104,7 +108,8 @@ async fn whoever_goes_on_after_any_step_does_the_rest_and_nothing_twice() {
         let machine = ensure(&world.ports, &goal, &Notes::default()).await.unwrap();
         let goal = Goal { machine, ..goal };
         assert_eq!(left(&world, &goal).await, [""; 0], "after moment {moment}");
-        assert_eq!(world.effects(), ["install", "unpack", "load", "run"], "after moment {moment}");
+        let effects = ["install", "unpack", "load", "load", "run"];
+        assert_eq!(world.effects(), effects, "after moment {moment}");
     }
 }
 
@@ -140,15 +145,51 @@ async fn whoever_goes_on_after_any_call_gets_to_the_same_node() {
     assert!(moment > 60, "only {moment} calls were cut");
 }
 
+/// The same machines, in the name of another authority.
+fn trusting(world: &World, authority: Arc<dyn Authority>) -> Ports {
+    let trust = Trust { authority, ..world.ports.trust.clone().unwrap() };
+    Ports { trust: Some(trust), ..world.ports.clone() }
+}
+
+/// The world's own authority a year later.
+#[derive(Debug)]
+struct RenewedAuthority(FixedAuthority);
+
+impl Authority for RenewedAuthority {
+    fn certificate(&self) -> &str {
+        self.0.certificate()
+    }
+
+    fn issue(&self, service: ServiceName, names: &[String]) -> Result<Papers, authority::Error> {
+        FixedAuthority("ca a year later").issue(service, names)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_of_another_authority_is_left_to_its_platform() {
+    let world = World::new();
+    let goal = world.given();
+    let machine = ensure(&world.ports, &goal, &Notes::default()).await.unwrap();
+    let goal = Goal { machine, ..goal };
+    let agent = world.hosts.with(ADDRESS, |system| engine::running_agent(system));
+    let ports = trusting(&world, Arc::new(FixedAuthority("another")));
+    let refused = ensure(&ports, &goal, &Notes::default()).await.unwrap_err();
+    assert_eq!(refused.code, Code::NodeForeign);
+    assert_eq!(refused.step, "make node-1 a node");
+    assert!(!refused.hint.is_empty() && !refused.is_retryable());
+    let kept = world.hosts.with(ADDRESS, |system| {
+        (engine::running_agent(system), engine::text(system, "/etc/avishkar/pki/ca.pem"))
+    });
+    assert_eq!(kept, (agent, "ca".to_owned()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn another_certificate_or_another_program_is_another_agent() {
     let world = World::new();
     let goal = world.given();
     let machine = ensure(&world.ports, &goal, &Notes::default()).await.unwrap();
     let goal = Goal { machine, ..goal };
-    let mut trust = world.ports.trust.clone().unwrap();
-    trust.authority = Arc::new(FixedAuthority("another"));
-    let ports = Ports { trust: Some(trust), ..world.ports.clone() };
+    let ports = trusting(&world, Arc::new(RenewedAuthority(FixedAuthority("ca"))));
     let seen = observe(&ports, &goal).await.unwrap();
     let steps: Vec<String> = plan(&goal, &seen).unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -186,7 +227,7 @@ async fn an_engine_that_stands_still_is_started_and_not_installed() {
     let goal = world.given();
     world.hosts.with(ADDRESS, |system| engine::put(system, engine::ENGINE, ""));
     let machine = ensure(&world.ports, &goal, &Notes::default()).await.unwrap();
-    assert_eq!(world.effects(), ["start", "unpack", "load", "run"]);
+    assert_eq!(world.effects(), ["start", "unpack", "load", "load", "run"]);
     let goal = Goal { machine, ..goal };
     let taken = "   0: 0100007F:1D13 00000000:0000 0A 00000000:00000000\n";
     world.hosts.with(ADDRESS, |system| {
@@ -203,5 +244,55 @@ async fn an_engine_that_stands_still_is_started_and_not_installed() {
         ]
     );
     ensure(&world.ports, &goal, &Notes::default()).await.unwrap();
-    assert_eq!(world.effects(), ["start", "unpack", "load", "run", "start"]);
+    assert_eq!(world.effects(), ["start", "unpack", "load", "load", "run", "start"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_cut_off_goes_on_with_the_images_that_are_left() {
+    let world = World::new();
+    let goal = world.given();
+    let machine = ensure(&world.ports, &goal, &Notes::default()).await.unwrap();
+    let goal = Goal { machine, ..goal };
+    let archive = "/var/lib/avishkar/arriving.tar";
+    // One image is copied and loaded; the line is lost while the other one is on its way.
+    for after in 0.. {
+        world.hosts.with(ADDRESS, |system| {
+            engine::lose_images(system);
+            engine::put(system, engine::EFFECTS, "");
+        });
+        let hosts = Arc::new(CutHosts::new(Arc::clone(&world.ports.hosts), Moment::Before(after)));
+        let cut = Ports { hosts, ..world.ports.clone() };
+        let ended = ensure(&cut, &goal, &Notes::default()).await;
+        let loads = world.effects().iter().filter(|effect| *effect == "load").count();
+        if loads == 1 {
+            ended.unwrap_err();
+            break;
+        }
+    }
+    world.hosts.with(ADDRESS, |system| engine::put(system, engine::EFFECTS, ""));
+    ensure(&world.ports, &goal, &Notes::default()).await.unwrap();
+    assert_eq!(world.effects(), ["load"]);
+    assert!(world.hosts.with(ADDRESS, |system| !system.files.contains_key(archive)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_takes_the_place_of_a_lost_one_is_not_held_against_its_key() {
+    let (world, goal) = (World::new(), World::local());
+    let made = Notes::ending_at(2);
+    ensure(&world.ports, &goal, &made).await.unwrap_err();
+    let lost = Goal { machine: made.known().unwrap(), ..goal };
+    world.machines.delete(&lost.machine.name).await.unwrap();
+    let seen = observe(&world.ports, &lost).await.unwrap();
+    assert_eq!((seen.existence, &seen.machine.host_key), (Existence::Absent, &None));
+    // It is made again, and who did it loses his power before he hears of it.
+    let again = Notes::default();
+    world.machines.fail_next([testkit::machines::Fault::AnswerLost]);
+    ensure(&world.ports, &lost, &again).await.unwrap_err();
+    world.furnish();
+    let known = Goal { machine: again.known().unwrap(), ..lost };
+    let machine = ensure(&world.ports, &known, &Notes::default()).await.unwrap();
+    assert_eq!(
+        machine.host_key,
+        Some(world.hosts.with(ADDRESS, |system| system.host_key().clone()))
+    );
 }

@@ -1,16 +1,12 @@
 //! Machines that become nodes, and platforms that come up, in memory: with every step cut off before and after it.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test says what must hold by relying on it"
-)]
+#![expect(clippy::unwrap_used, reason = "a test says what must hold by relying on it")]
 
 mod cut;
-mod engine;
 mod faults;
 mod machine;
 mod order;
 mod parts;
+mod remains;
 mod removal;
 mod seed;
 mod world;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use common::digest::Digest;
 use common::id::{Epoch, Generation};
 use common::name::NodeName;
 use common::port::Parts as _;
 use common::port::nodes::Issuer;
 use common::port::part::{PartFolders, PartImage, PartRemoval};
+use common::port::share::{Access, Description, FolderPlace};
 use common::service::ServiceName;
 use rollout::order::{Base, Pushed, apply_part, observe_parts, plan_parts};
 use rollout::parts::Secrets;
@@ -188,4 +190,23 @@ async fn where_a_lifecycle_manager_leads_nobody_begins_again() {
     world.nodes.registry_at(&agent, leader, registry).await.unwrap();
     let failure = world.go(usize::MAX).await.unwrap_err();
     assert!(failure.is_superseded() && failure.code == Code::Superseded, "{failure:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_is_told_of_a_share_when_it_needs_it_and_not_again() {
+    let mut world = World::new();
+    let text = format!("share://code/keepers@{}", Digest::of(b"code"));
+    for service in [ServiceName::LifecycleManager, ServiceName::PlatformInitializer] {
+        world.platform.code.insert(service, text.parse().unwrap());
+    }
+    let failure = world.go(usize::MAX).await.unwrap_err();
+    assert!(failure.to_string().contains("knows of no share code"), "{failure}");
+    let share = Description::Folder(FolderPlace { path: "/mnt/code".into() });
+    let access = Access { share, secret: None };
+    world.secrets.shares.insert("code".parse().unwrap(), access);
+    world.go(usize::MAX).await.unwrap();
+    assert_eq!(world.left().await, [""; 0]);
+    let calls: Vec<String> = world.nodes.calls().iter().map(ToString::to_string).collect();
+    let told: Vec<&String> = calls.iter().filter(|call| call.contains("of the share")).collect();
+    assert_eq!(told, ["tell node-1 of the share code", "tell node-2 of the share code"]);
 }

@@ -1,5 +1,6 @@
 //! What each part is told, as text.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use common::digest::{Digest, ImageRef};
@@ -9,10 +10,11 @@ use common::port::authority::Papers;
 use common::port::host::{Credential, Gate};
 use common::port::machines::{LocalShape, Shape};
 use common::port::part::{PartImage, PartSpec, PartVolume, VolumeSource};
+use common::port::share::{Access, Code, Description, FolderPlace};
 use common::service::ServiceName;
 use rollout::parts::{
-    self, AUTHORITY, BasePart, Incomplete, JWT, PLATFORM, SSH_KEY, Secrets, ServicePapers, Site,
-    base_parts,
+    self, AUTHORITY, BasePart, Incomplete, JWT, PLATFORM, SHARES, SSH_KEY, Secrets, ServicePapers,
+    Site, base_parts,
 };
 use rollout::platform::{Component, Image, Placement, PlannedMachine, Platform};
 
@@ -70,6 +72,8 @@ pub(crate) fn platform(base: usize) -> Platform {
         edge_bind: "0.0.0.0".parse().unwrap(),
         edge_advertised: None,
         local: None,
+        azure: None,
+        code: BTreeMap::new(),
     }
 }
 
@@ -80,6 +84,8 @@ pub(crate) fn secrets() -> Secrets {
         jwt: "jwt secret".to_owned(),
         ssh_key: "ssh secret".to_owned(),
         platform: "{}".to_owned(),
+        azure: None,
+        shares: BTreeMap::new(),
     }
 }
 
@@ -266,6 +272,50 @@ fn another_version_is_another_image_and_nothing_else() {
 }
 
 #[test]
+fn who_has_code_is_built_of_it_and_another_version_takes_its_place() {
+    let mut platform = platform(3);
+    let own = service(&platform, "node-1", ServiceName::Monitoring);
+    let text = format!("share://code/monitoring@{}", Digest::of(b"code"));
+    let code: Code = text.parse().unwrap();
+    platform.code.insert(ServiceName::Monitoring, code.clone());
+    let built = service(&platform, "node-1", ServiceName::Monitoring);
+    assert_eq!(built, PartSpec { image: PartImage::Built(code), ..own });
+    let other = service(&platform, "node-1", ServiceName::NodeManager);
+    assert!(matches!(other.image, PartImage::Id(_)), "nobody named code for it");
+    let newer = PartImage::Id(Digest::of(b"newer"));
+    let upgraded = on(&platform, "node-1", |site| {
+        let service = ServiceName::Monitoring;
+        let papers = ServicePapers::of(site, service, &FixedAuthority("ca"), &secrets()).unwrap();
+        parts::service(site, service, Some(newer.clone()), &papers).unwrap()
+    });
+    assert_eq!(upgraded.image, newer);
+}
+
+#[test]
+fn what_opens_a_share_is_a_file_of_lifecycle_managers_only_and_only_where_there_is_one() {
+    let platform = platform(3);
+    let share = Description::Folder(FolderPlace { path: "/mnt/code".into() });
+    let access = Access { share, secret: Some("share secret".to_owned()) };
+    let known = Secrets { shares: [("code".parse().unwrap(), access)].into(), ..secrets() };
+    for name in [ServiceName::LifecycleManager, ServiceName::AppManager, ServiceName::Monitoring] {
+        let of = |secrets: &Secrets| {
+            on(&platform, "node-1", |site| {
+                let papers = ServicePapers::of(site, name, &FixedAuthority("ca"), secrets).unwrap();
+                parts::service(site, name, None, &papers).unwrap()
+            })
+        };
+        let (with, without) = (of(&known), of(&secrets()));
+        let holds = |spec: &PartSpec| {
+            let mut files = spec.files.iter().filter(|file| file.content.contains("share secret"));
+            files.next().map(|file| file.path.clone())
+        };
+        let keeps = name == ServiceName::LifecycleManager;
+        assert_eq!(holds(&with), keeps.then(|| SHARES.to_owned()), "{name}");
+        assert_eq!(with.files.len() - without.files.len(), usize::from(keeps), "{name}");
+    }
+}
+
+#[test]
 fn what_the_description_lacks_is_said() {
     let mut lacking = platform(3);
     lacking.images.get_mut(&Component::KafkaZookeeper).unwrap().named = None;
@@ -293,4 +343,16 @@ fn a_node_has_its_base_parts_in_the_order_in_which_they_are_needed() {
     ];
     assert_eq!(base_parts(&platform, &"node-1".parse().unwrap()), first);
     assert_eq!(base_parts(&platform, &"node-4".parse().unwrap()), [BasePart::Edge]);
+}
+
+#[test]
+fn the_registrys_image_is_carried_to_wherever_the_registry_may_be_made_again() {
+    let platform = platform(3);
+    let carried = |node: &str| -> Vec<Component> {
+        let carried = platform.carried(&node.parse().unwrap());
+        carried.into_iter().map(|(component, _)| component).collect()
+    };
+    assert_eq!(carried("node-1"), COMPONENTS);
+    assert_eq!(carried("node-2"), [Component::Platform, Component::Registry]);
+    assert_eq!(carried("node-3"), [Component::Platform]);
 }

@@ -1,8 +1,9 @@
 //! The way back.
 
+use common::port::Machines as _;
 use rollout::machine::{Goal, NoJournal, observe, removal, remove};
+use testkit::hosts::machine_programs::running_agent;
 
-use crate::engine::running_agent;
 use crate::world::{ADDRESS, Notes, World, ensure};
 
 #[tokio::test(start_paused = true)]
@@ -44,6 +45,20 @@ async fn a_machine_that_was_made_is_deleted_even_if_it_lets_nobody_in() {
         assert_eq!(world.machines.specs().len(), left);
         remove(&world.ports, &goal, &NoJournal).await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_was_made_again_by_somebody_else_is_deleted_as_well() {
+    let (world, goal) = (World::new(), World::local());
+    let made = Notes::ending_at(2);
+    ensure(&world.ports, &goal, &made).await.unwrap_err();
+    let goal = Goal { machine: made.known().unwrap(), ..goal };
+    let spec = world.machines.specs().remove(0);
+    world.machines.delete(&spec.name).await.unwrap();
+    let again = world.machines.create(&spec).await.unwrap();
+    assert_ne!(again.host_key, goal.machine.host_key);
+    remove(&world.ports, &goal, &NoJournal).await.unwrap();
+    assert!(world.machines.specs().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,9 +20,8 @@ use futures::{StreamExt as _, stream};
 use rollout::Failure;
 use rollout::machine::{Goal, Journal, Ports, Step, Trust};
 use rollout::platform::PlannedMachine;
+use testkit::hosts::machine_programs as engine;
 use testkit::{ManualClock, MemoryHosts, MemoryMachines};
-
-use crate::engine;
 
 pub(crate) const KEY: &str = "/keys/platform";
 pub(crate) const ADDRESS: &str = "192.0.2.10";
@@ -118,6 +117,7 @@ pub(crate) fn goal(machine: PlannedMachine) -> Goal {
         images: vec![program, Digest::of(b"registry")],
         denied_networks: vec!["192.0.2.0/24".to_owned()],
         key: KEY.into(),
+        ports: vec![5000, 2181],
         build_env: Some(Bytes::from_static(b"build-env")),
     }
 }
@@ -240,6 +240,11 @@ impl Notes {
 impl Journal for Notes {
     async fn begins(&self, step: &Step) -> Result<(), Cause> {
         self.hear(format!("begin: {step}"))
+    }
+
+    async fn found(&self, machine: &PlannedMachine) -> Result<(), Cause> {
+        *self.known.lock().unwrap() = Some(machine.clone());
+        Ok(())
     }
 
     async fn ends(&self, step: &Step, machine: &PlannedMachine) -> Result<(), Cause> {

@@ -2,39 +2,48 @@
 
 use std::time::Duration;
 
+use common::digest::Digest;
 use common::port::Host;
 use common::port::host::{Content, NewFile};
 
 use super::super::agent::BUILD_ENV;
-use super::super::look::{ARRIVING, build_env_mark, missing};
+use super::super::look::{ARRIVING, build_env_mark, is_there};
 use super::super::within::{as_root, docker, must, path};
 use super::super::{Goal, Ports};
 use super::mark;
 use crate::failure::{Code, Why};
 
-/// How long a copy may take: a few hundred megabytes over a slow line.
-const COPY: Duration = Duration::from_mins(20);
-const LOAD: Duration = Duration::from_mins(10);
+/// How long the copy of one image may take: a few hundred megabytes over a slow line.
+const COPY: Duration = Duration::from_mins(10);
+const LOAD: Duration = Duration::from_mins(3);
+/// The longest that a machine may be busy before something is won that the next attempt need not do again. Whoever cuts
+/// a call off gives it more than that.
+pub const LONGEST: Duration = COPY.saturating_add(LOAD);
 
-/// The images that are missing, as one archive that is removed again.
+/// The images that are missing, one after another: whoever is cut off goes on with the next one.
 pub(super) async fn images(ports: &Ports, goal: &Goal, host: &dyn Host) -> Result<(), Why> {
-    if missing(goal, host).await? == 0 {
-        return Ok(());
+    for image in &goal.images {
+        if !is_there(host, image).await? {
+            one(ports, host, image).await?;
+        }
     }
-    let chunks = ports.images.archive(&goal.images).await?;
+    Ok(())
+}
+
+/// As an archive that is removed again.
+async fn one(ports: &Ports, host: &dyn Host, image: &Digest) -> Result<(), Why> {
+    let chunks = ports.images.archive(std::slice::from_ref(image)).await?;
     let file = NewFile::new(path(ARRIVING), 0o600).by_root().within(COPY);
     host.write(&file, Content::Chunks(chunks)).await?;
     let load = docker(&["load", "--quiet", "--input", ARRIVING]).within(LOAD);
     let loaded = must(host, "docker load", &load).await;
     must(host, "rm", &as_root("rm").args(["-f", ARRIVING])).await?;
     loaded?;
-    match missing(goal, host).await? {
-        0 => Ok(()),
-        missing => {
-            let message = format!("{missing} of the images are not in what was copied");
-            Err(Why::new(Code::ImageUnavailable, message, "make the platform's images again"))
-        }
+    if is_there(host, image).await? {
+        return Ok(());
     }
+    let message = format!("the image {image} is not in what was copied");
+    Err(Why::new(Code::ImageUnavailable, message, "make the platform's images again"))
 }
 
 /// Unpacked over what was there; its mark is written when it is whole.

@@ -1,0 +1,122 @@
+//! What a machine still holds of a platform whose first machine has lost it. Changes nothing.
+
+use common::port::Host;
+use common::port::authority::Papers;
+use common::port::host::Privilege;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::agent::{PKI, STATE};
+use super::observe::{Existence, locate, signed_in};
+use super::within::path;
+use super::{Goal, Ports};
+use crate::failure::{Failure, Why};
+use crate::parts::{AUTHORITY, AZURE_PRINCIPAL, JWT, PLATFORM, SHARES, SSH_KEY, Secrets};
+
+const SMALL: usize = 64 * 1024;
+/// An agent's ledger holds what it was told of all its parts and apps.
+const LEDGER: usize = 32 << 20;
+
+/// What is left on a machine that is, or was, a node.
+#[derive(Debug, Clone)]
+pub struct Remains {
+    /// The certificate of the authority that its agent trusts, PEM.
+    pub trusts: String,
+    /// What a lifecycle manager on it was given; none where none stood, or none of that authority.
+    pub secrets: Option<Secrets>,
+}
+
+/// Looks for what is left. None on a machine that is not there, that nobody can know again, or that is no node.
+pub async fn remains(ports: &Ports, goal: &Goal) -> Result<Option<Remains>, Failure> {
+    let seen = locate(ports, goal).await?;
+    if seen.existence != Existence::Runs || seen.machine.host_key.is_none() {
+        return Ok(None);
+    }
+    let name = &goal.machine.name;
+    let failed = |why: Why| Failure::of(name, format!("look for an authority on {name}"), why);
+    let (host, _) = signed_in(ports, &goal.with(&seen.machine)).await.map_err(failed)?;
+    left_on(host.as_ref()).await.map_err(failed)
+}
+
+async fn left_on(host: &dyn Host) -> Result<Option<Remains>, Why> {
+    let trusts = host.read(&path(&format!("{PKI}/ca.pem")), Privilege::Root, SMALL).await?;
+    let Some(trusts) = trusts else { return Ok(None) };
+    let trusts = String::from_utf8_lossy(&trusts).into_owned();
+    let ledger = path(&format!("{STATE}/agent/ledger.json"));
+    let ledger = host.read(&ledger, Privilege::Root, LEDGER).await?;
+    let told: Option<Value> = ledger.and_then(|text| serde_json::from_slice(&text).ok());
+    let secrets = told.as_ref().and_then(secrets);
+    let secrets = secrets.filter(|secrets| secrets.authority.certificate == trusts);
+    Ok(Some(Remains { trusts, secrets }))
+}
+
+/// A file as a part is told of it.
+#[derive(Deserialize)]
+struct Told {
+    path: String,
+    content: String,
+}
+
+/// The files of a lifecycle manager, wherever they stand: how a ledger is laid out is its agent's alone.
+fn secrets(told: &Value) -> Option<Secrets> {
+    let inside: Vec<&Value> = match told {
+        Value::Array(list) => {
+            if let Some(found) = of_files(list) {
+                return Some(found);
+            }
+            list.iter().collect()
+        }
+        Value::Object(table) => table.values().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
+    };
+    inside.into_iter().find_map(secrets)
+}
+
+fn of_files(list: &[Value]) -> Option<Secrets> {
+    let files: Vec<Told> = list.iter().filter_map(|file| Told::deserialize(file).ok()).collect();
+    let content = |path: &str| {
+        let found = files.iter().find(|file| file.path == path);
+        found.map(|file| file.content.clone())
+    };
+    let authority: Papers = serde_json::from_str(&content(AUTHORITY)?).ok()?;
+    Some(Secrets {
+        authority,
+        jwt: content(JWT)?,
+        ssh_key: content(SSH_KEY)?,
+        platform: content(PLATFORM)?,
+        azure: content(AZURE_PRINCIPAL),
+        shares: content(SHARES)
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lifecycle_managers_files_are_found_in_a_ledger_and_nobody_elses() {
+        let file =
+            |path: &str, content: &str| serde_json::json!({"path": path, "content": content});
+        let ledger = |files: Vec<Value>| {
+            let spec = serde_json::json!({"name": "lifecycle-manager", "files": files});
+            let parts = serde_json::json!({"lifecycle-manager": {"epoch": 1, "spec": spec}});
+            serde_json::json!({"schema": 2, "epochs": {}, "containers": {}, "parts": parts})
+        };
+        let papers = r#"{"certificate":"ca","key":"its key"}"#;
+        let mut files = vec![
+            file("/etc/avishkar/pki/ca.pem", "ca"),
+            file(PLATFORM, "{}"),
+            file(AUTHORITY, papers),
+            file(SSH_KEY, "ssh"),
+            file(JWT, "jwt"),
+        ];
+        let found = secrets(&ledger(files.clone())).unwrap();
+        assert_eq!((found.authority.key.as_str(), found.jwt.as_str()), ("its key", "jwt"));
+        assert_eq!((found.ssh_key.as_str(), found.platform.as_str()), ("ssh", "{}"));
+        files.remove(2);
+        assert!(secrets(&ledger(files)).is_none());
+        assert!(secrets(&serde_json::json!([1, "a", null])).is_none());
+    }
+}
