@@ -12,6 +12,7 @@ use common::record::owed::Owed;
 use common::record::path;
 use common::service::ServiceName;
 use common::topic::Topic;
+use serde_json::Value;
 
 use crate::records::By;
 use crate::shared::Shared;
@@ -33,11 +34,17 @@ pub(crate) async fn end(
     shared: &Shared,
     ending: &Ending<'_>,
     result: &Result<(), Failure>,
+    details: Option<&Value>,
 ) -> Result<(Option<Op>, Option<Owed>), records::Error> {
     let service = ServiceName::LifecycleManager;
     let at = path::operation(ending.request, service, ending.kind);
-    let concluded = operations::conclude(shared.ports.store.as_ref(), &at, outcome(result)).await?;
-    Ok((concluded, (ending.by == By::Message).then(|| notice(ending, result))))
+    let outcome = match result {
+        Ok(()) => Outcome::Succeeded { details: details.cloned() },
+        Err(failure) => Outcome::Failed { failure: failure.clone(), details: details.cloned() },
+    };
+    let concluded = operations::conclude(shared.ports.store.as_ref(), &at, outcome).await?;
+    let told = || Owed { details: details.map(Value::to_string), ..notice(ending, result) };
+    Ok((concluded, (ending.by == By::Message).then(told)))
 }
 
 pub(crate) fn outcome(result: &Result<(), Failure>) -> Outcome {

@@ -1,16 +1,20 @@
 //! The sections `[lifecycle]`, `[restarts]`, `[rollout]` and `[provision]`: as they are written, and as they are meant.
 
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ::rollout::parts::{Listeners, listeners};
 use ::rollout::platform::Platform;
 use chassis::config::Problem;
 use chassis::http;
 use common::record::leader::Advertised;
+use common::service::ServiceName;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::brake::Rule;
 use crate::domain::waits::{Limit, Waits};
-use crate::domain::{machine, restart, rollout};
+use crate::domain::{base, machine, restart, rollout};
 
 /// The service's own sections as they are written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -84,6 +88,7 @@ pub struct Config {
     pub(crate) window: Duration,
     pub(crate) brake: Rule,
     pub(crate) machine: machine::Rules,
+    pub(crate) base: base::Rules,
     pub(crate) machine_within: Duration,
     pub(crate) restart: restart::Rules,
     /// What is asked for within this time counts as asked for at once.
@@ -92,8 +97,25 @@ pub struct Config {
     pub(crate) registry_after: Duration,
     pub(crate) effect_within: Duration,
     pub(crate) provision: Provisioning,
+    /// Where services listen for people that do not where [`listeners`] says.
+    pub doors: BTreeMap<ServiceName, SocketAddr>,
     /// How others find this instance.
     pub advertised: Advertised,
+}
+
+impl Config {
+    /// Where an instance of a service listens, plain and by mutual TLS, on a machine of this address.
+    pub(crate) fn doors(
+        &self,
+        service: ServiceName,
+        ip: IpAddr,
+    ) -> Option<(SocketAddr, Option<SocketAddr>)> {
+        if let Some(door) = self.doors.get(&service) {
+            return Some((*door, None));
+        }
+        let Listeners { plain, mutual_tls } = listeners(service)?;
+        Some((SocketAddr::new(ip, plain), Some(SocketAddr::new(ip, mutual_tls))))
+    }
 }
 
 /// How many machines may be added.
@@ -141,6 +163,7 @@ impl Raw {
                 restarts: Limit { attempts: lifecycle.machine_restarts_per_hour, within: HOUR },
             },
             machine_within: seconds(restarts.machine_within_seconds),
+            base: base::Rules { restart_after: seconds(rollout.restart_after_seconds), waits },
             restart: restart::Rules {
                 gather: Duration::from_millis(restarts.gather_ms),
                 waits,
@@ -162,6 +185,7 @@ impl Raw {
                 pause: seconds(provision.pause_seconds),
                 within: seconds(provision.within_seconds),
             },
+            doors: BTreeMap::new(),
             advertised: http.advertised(),
         })
     }
@@ -251,6 +275,20 @@ mod tests {
         assert_eq!(config.brake.percent, 30);
         assert!(config.machine.silent_after < config.rollout.move_after);
         assert_eq!(config.provision.max_machines, 0);
+    }
+
+    #[test]
+    fn a_service_that_listens_elsewhere_is_found_there() {
+        let (http, raw) = file();
+        let mut config = raw.resolve(&http, None).unwrap();
+        let ip = "192.0.2.1".parse().unwrap();
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let usual = (at("192.0.2.1:8050"), Some(at("192.0.2.1:9051")));
+        assert_eq!(config.doors(ServiceName::LoadBalancer, ip), Some(usual));
+        config.doors.insert(ServiceName::LoadBalancer, at("127.0.0.1:7000"));
+        let own = (at("127.0.0.1:7000"), None);
+        assert_eq!(config.doors(ServiceName::LoadBalancer, ip), Some(own));
+        assert_eq!(config.doors(ServiceName::NodeAgent, ip), None);
     }
 
     #[test]

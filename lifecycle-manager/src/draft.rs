@@ -1,10 +1,10 @@
 //! The specification of a part, as the description of the platform and the platform's secrets have it.
 
-use common::digest::ImageRef;
 use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::{NodeName, PartName};
 use common::port::part::{PartImage, PartSpec};
+use common::record::platform::ServiceImage;
 use common::service::ServiceName;
 use rollout::parts::{BasePart, ServicePapers, Site, edge, kafka, registry, service, zookeeper};
 use rollout::platform::Platform;
@@ -18,7 +18,7 @@ pub(crate) struct Order<'a> {
     pub(crate) node: &'a NodeName,
     pub(crate) generation: Generation,
     /// Another version than the platform's own.
-    pub(crate) image: Option<&'a ImageRef>,
+    pub(crate) image: Option<&'a ServiceImage>,
 }
 
 /// The specification of a part, or what is missing for it.
@@ -38,7 +38,7 @@ pub(crate) fn draft(
             let name: ServiceName = order.part.as_str().parse().map_err(|err| internal(&err))?;
             let papers = ServicePapers::of(&site, name, vault.authority.as_ref(), &vault.secrets);
             let papers = papers.map_err(|err| internal(&err))?;
-            let image = order.image.map(|image| PartImage::Named(image.clone()));
+            let image = order.image.cloned().map(PartImage::from);
             service(&site, name, image, &papers).map_err(incomplete)
         }
     }

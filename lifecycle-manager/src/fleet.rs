@@ -88,6 +88,15 @@ pub(crate) async fn addresses(
     Ok(machines.into_iter().filter_map(|machine| Some((machine.name, machine.address?))).collect())
 }
 
+/// The node that this process runs on, where its address is that of one.
+pub(crate) fn own_node(shared: &Shared) -> Option<NodeName> {
+    let plain = &shared.config.advertised.plain;
+    let host = plain.rsplit_once(':').map_or(plain.as_str(), |(host, _)| host);
+    let ip: IpAddr = host.parse().ok()?;
+    let agents = shared.sight.agents();
+    agents.into_iter().find(|agent| agent.address.ip() == ip).map(|agent| agent.node)
+}
+
 /// What makes a machine's node stand in the store as it is; none if it does.
 pub(crate) async fn node_change(
     shared: &Shared,

@@ -17,6 +17,7 @@ mod draft;
 mod enrol;
 mod fleet;
 mod http;
+mod illness;
 mod import;
 mod metrics;
 mod models;
@@ -25,6 +26,7 @@ mod records;
 mod shared;
 mod sight;
 mod watch;
+mod wishes;
 
 pub use config::Config;
 pub use enrol::RolloutEnrolment;

@@ -8,12 +8,13 @@ pub(crate) mod services;
 
 use std::time::Duration;
 
+use chassis::leading::Refused;
 use common::failure::{Failure, FailureCode};
 use common::name::NodeName;
 use common::port::nodes;
 
 use crate::records::Error;
-use crate::shared::{Refused, Shared};
+use crate::shared::Shared;
 
 pub(crate) use bases::Bases;
 pub(crate) use duties::Duties;

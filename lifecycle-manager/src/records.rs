@@ -1,7 +1,9 @@
 //! This service's own records, and writing under its epoch.
 
 mod alarm;
+mod base;
 mod budget;
+mod papers;
 mod provision;
 mod registry;
 mod repair;
@@ -11,8 +13,7 @@ mod said;
 
 use chassis::records::{self, Stored};
 use common::name::{LegacyName, NodeName};
-use common::port::bus;
-use common::port::store::{self, Done, Op, Path, Version as StoredVersion};
+use common::port::store::{Done, Op, Path, Version as StoredVersion};
 use common::record::path;
 use common::service::ServiceName;
 use serde::Serialize;
@@ -23,9 +24,12 @@ use crate::domain::target::{Family, Target};
 use crate::shared::Shared;
 
 pub(crate) use alarm::Alarm;
+pub(crate) use base::{Base, BaseHistory};
 pub(crate) use budget::Budget;
+pub(crate) use chassis::leading::Error;
+pub(crate) use papers::{NodePapers, Paper};
 pub(crate) use provision::{MOST_WAITING as MOST_WANTED, Making, Provision, Wanted};
-pub(crate) use registry::RegistryPlace;
+pub(crate) use registry::{Filling, RegistryPlace};
 pub(crate) use repair::Repair;
 pub(crate) use restart::{Asked, By, InstanceRestart, MOST_WAITING, Restart, Stage, Work};
 pub(crate) use rollout::{Instance, Refusal, Rollout, Version};
@@ -51,6 +55,14 @@ pub(crate) fn repair_path(machine: &NodeName) -> Path {
     path::folder(&format!("lifecycle/repairs/{machine}"))
 }
 
+pub(crate) fn base_path(node: &NodeName) -> Path {
+    path::folder(&format!("lifecycle/bases/{node}"))
+}
+
+pub(crate) fn papers_path(node: &NodeName) -> Path {
+    path::folder(&format!("lifecycle/papers/{node}"))
+}
+
 pub(crate) fn alarm_path(kind: Kind) -> Path {
     path::folder(&format!("lifecycle/alarms/{}", kind.as_str()))
 }
@@ -61,6 +73,10 @@ pub(crate) fn provision_path() -> Path {
 
 pub(crate) fn registry_path() -> Path {
     path::folder("lifecycle/registry")
+}
+
+pub(crate) fn filling_path() -> Path {
+    path::folder("lifecycle/filling")
 }
 
 pub(crate) fn verdicts() -> Path {
@@ -79,44 +95,9 @@ pub(crate) fn budget_path() -> Path {
     path::folder("lifecycle/budget")
 }
 
-/// Why something was not read, written or done.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Records(#[from] records::Error),
-    /// Another instance leads: this one must not act any more.
-    #[error("another lifecycle manager leads")]
-    Deposed,
-    /// Nothing is written before the lead was taken.
-    #[error("this instance does not lead")]
-    NotLeading,
-    #[error("the bus did not take a message")]
-    Bus(#[from] bus::Error),
-}
-
-impl From<store::Error> for Error {
-    fn from(err: store::Error) -> Self {
-        Error::Records(err.into())
-    }
-}
-
-/// Writes all or nothing, if this instance still leads; returns what became of each change. [`records::Error::Changed`] asks to read and decide again: a
-/// record changed, or nobody knows whether the write was done.
+/// Writes all or nothing, if this instance still leads; returns what became of each change.
 pub(crate) async fn commit(shared: &Shared, changes: Vec<Op>) -> Result<Vec<Done>, Error> {
-    let mut ops = vec![shared.lead().ok_or(Error::NotLeading)?.check()];
-    ops.extend(changes);
-    match shared.ports.store.commit(ops).await {
-        Ok(done) => Ok(done.into_iter().skip(1).collect()),
-        Err(store::Error::Conflict { index: 0 }) => {
-            shared.depose();
-            Err(Error::Deposed)
-        }
-        Err(store::Error::Conflict { .. } | store::Error::OutcomeUnknown(_)) => {
-            shared.ports.store.sync().await?;
-            Err(records::Error::Changed.into())
-        }
-        Err(err) => Err(err.into()),
-    }
+    shared.seat.commit(changes).await
 }
 
 /// Writes one record over the version it was read at, or makes it; returns its version, to be written over next.
@@ -141,8 +122,5 @@ pub(crate) async fn load<T: DeserializeOwned>(
 
 /// The version that a change has given to its record.
 pub(crate) fn written(done: &Done) -> Option<StoredVersion> {
-    match done {
-        Done::Written { version, .. } => Some(*version),
-        Done::Deleted | Done::Checked => None,
-    }
+    done.version()
 }

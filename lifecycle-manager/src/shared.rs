@@ -2,22 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use chassis::epoch::Lead;
+use chassis::leading::{HeldNodes, Refused, Seat};
 use chassis::reconcile::Wake;
 use common::id::Epoch;
 use common::name::NodeName;
 use common::port::nodes::Issuer;
-use common::port::store::Op;
 use common::service::ServiceName;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::domain::brake::{Brake, Count, Kind};
 use crate::domain::rollout::Brakes;
 use crate::domain::target::Target;
+use crate::illness::Illnesses;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::sight::Sight;
@@ -26,20 +26,20 @@ use crate::sight::Sight;
 pub(crate) struct Shared {
     pub(crate) ports: Ports,
     pub(crate) config: Config,
+    pub(crate) seat: Seat,
     pub(crate) metrics: Metrics,
     pub(crate) sight: Sight,
+    pub(crate) illnesses: Illnesses,
+    /// Until certificates are looked at again.
+    pub(crate) papers: Pause,
     pub(crate) machines: Wake<NodeName>,
     pub(crate) bases: Wake<NodeName>,
     pub(crate) services: Wake<ServiceName>,
     pub(crate) restarts: Wake<Target>,
     /// Alarms and machines that were asked for.
     pub(crate) duties: Wake<Duty>,
-    lead: OnceLock<Lead>,
-    /// When this instance took the lead.
-    led_since: OnceLock<Instant>,
-    deposed: watch::Sender<bool>,
     /// Nodes that were led from another store: nothing is done there.
-    held: watch::Sender<BTreeMap<NodeName, Epoch>>,
+    pub(crate) held: HeldNodes,
     brakes: Mutex<BTreeMap<Kind, Brake>>,
     /// Of each service, the instances on machines that answer.
     counts: Mutex<BTreeMap<ServiceName, Count>>,
@@ -53,6 +53,7 @@ pub(crate) enum Duty {
     Alarm(Kind),
     Provision,
     Registry,
+    Papers,
 }
 
 impl std::fmt::Display for Duty {
@@ -61,99 +62,61 @@ impl std::fmt::Display for Duty {
             Duty::Alarm(kind) => write!(f, "alarm of {}", kind.as_str()),
             Duty::Provision => f.write_str("provision"),
             Duty::Registry => f.write_str("registry"),
+            Duty::Papers => f.write_str("papers"),
         }
     }
 }
 
-/// Why an agent does not listen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// Another lifecycle manager leads.
-    Deposed,
-    /// It was led from another store.
-    Held,
+/// A time in which nothing is done.
+#[derive(Debug, Default)]
+pub(crate) struct Pause(Mutex<Option<Instant>>);
+
+impl Pause {
+    pub(crate) fn begin(&self, lasts: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + lasts);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_none_or(|until| Instant::now() >= until)
+    }
 }
 
 impl Shared {
     pub(crate) fn new(ports: Ports, config: Config) -> Arc<Self> {
+        let (store, advertised) = (Arc::clone(&ports.store), config.advertised.clone());
         Arc::new(Shared {
+            seat: Seat::new(ServiceName::LifecycleManager, store, advertised),
             ports,
             config,
             metrics: Metrics::new(),
             sight: Sight::default(),
+            illnesses: Illnesses::default(),
+            papers: Pause::default(),
             machines: Wake::new(),
             bases: Wake::new(),
             services: Wake::new(),
             restarts: Wake::new(),
             duties: Wake::new(),
-            lead: OnceLock::new(),
-            led_since: OnceLock::new(),
-            deposed: watch::Sender::new(false),
-            held: watch::Sender::default(),
+            held: HeldNodes::default(),
             brakes: Mutex::default(),
             counts: Mutex::default(),
             registries: Mutex::default(),
         })
     }
 
-    /// Set once, by the service's run, before anything is written.
-    pub(crate) fn take_lead(&self, lead: Lead) {
-        // A second run of the same service keeps the first epoch, and its writes fail.
-        drop(self.lead.set(lead));
-        self.led_since.get_or_init(Instant::now);
-    }
-
-    pub(crate) fn lead(&self) -> Option<&Lead> {
-        self.lead.get()
-    }
-
     pub(crate) fn issuer(&self) -> Issuer {
-        let epoch = self.lead().map_or(Epoch(0), |lead| lead.epoch);
-        Issuer { service: ServiceName::LifecycleManager, epoch }
+        self.seat.issuer()
     }
 
     /// Whether this instance leads and has looked for long enough to act.
     pub(crate) fn is_settled(&self) -> bool {
-        self.led_since.get().is_some_and(|since| since.elapsed() >= self.config.window)
+        self.seat.led_for().is_some_and(|led_for| led_for >= self.config.window)
     }
 
-    /// Another instance leads: this one has to end.
-    pub(crate) fn depose(&self) {
-        self.deposed.send_replace(true);
-    }
-
-    /// Completes once another instance leads.
-    pub(crate) async fn deposed(&self) {
-        // The sender lives as long as `self`: waiting cannot fail.
-        drop(self.deposed.subscribe().wait_for(|deposed| *deposed).await);
-    }
-
-    /// An agent has heard of a higher epoch. Either another leads, whose epoch stands in the store by now; or the store
-    /// is not the one that the agent was led from, and the node is left alone until an operator has looked.
+    /// An agent has heard of a higher epoch.
     pub(crate) async fn refused(&self, node: &NodeName, seen: Epoch) -> Refused {
-        if !self.still_leads().await {
-            self.depose();
-            return Refused::Deposed;
-        }
-        let held = self.held.send_if_modified(|held| held.insert(node.clone(), seen) != Some(seen));
-        if held {
-            tracing::error!(node.id = %node, %seen, epoch = %self.issuer().epoch, "the node was led from another store; nothing is done there");
-        }
-        Refused::Held
-    }
-
-    /// What is told of nodes that are held, whenever it changes.
-    pub(crate) fn held(&self) -> watch::Receiver<BTreeMap<NodeName, Epoch>> {
-        self.held.subscribe()
-    }
-
-    async fn still_leads(&self) -> bool {
-        let Some(Op::Check { path, version }) = self.lead().map(Lead::check) else { return false };
-        let store = self.ports.store.as_ref();
-        if store.sync().await.is_err() {
-            return false;
-        }
-        matches!(store.get(&path).await, Ok(Some(entry)) if entry.version == version)
+        self.held.refused(&self.seat, node, seen).await
     }
 
     pub(crate) fn brake(&self, kind: Kind) -> Brake {

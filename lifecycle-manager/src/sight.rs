@@ -162,7 +162,11 @@ impl Member {
         }
     }
 
+    /// Whoever answers in the name of a machine whose host key changed, nothing is known of that machine.
     fn sighting(&self, window: Duration) -> Sighting {
+        if self.state == MachineState::Quarantined {
+            return Sighting::Unknown;
+        }
         if self.answers {
             return Sighting::Answers { parts: self.parts.clone() };
         }

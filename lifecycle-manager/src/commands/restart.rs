@@ -6,7 +6,7 @@ use chassis::records::{self, Stored};
 use super::{Error, decided, offer};
 use crate::domain::target::Target;
 use crate::records::{Asked, By, MOST_WAITING, Restart, load, restart_path};
-use crate::shared::Shared;
+use crate::shared::{Duty, Shared};
 
 pub(crate) async fn accept(
     shared: &Shared,
@@ -16,6 +16,10 @@ pub(crate) async fn accept(
 ) -> Result<Acceptance, Error> {
     let accepted = decided(shared, || once(shared, request, target, &asked)).await?;
     shared.restarts.wake(target.clone());
+    // What is asked for at once may be an alarm.
+    if let Some(kind) = target.brake() {
+        shared.duties.wake(Duty::Alarm(kind));
+    }
     Ok(accepted)
 }
 

@@ -7,7 +7,7 @@ use common::record::machine::{MachineGoal, MachineRecord, MachineState};
 use jiff::Timestamp;
 
 use super::sighting::Sighting;
-use super::waits::{Limit, Waits};
+use super::waits::{Limit, Waits, elapsed};
 use crate::records::Repair;
 
 /// When silence means something, and how often something is done about it.
@@ -130,6 +130,7 @@ pub(crate) fn remedy(facts: &Facts<'_>, found: Found, can_restart: bool) -> Reme
     match found {
         Found::Absent | Found::There(Power::Stopped) => Remedy::Enrol,
         Found::There(Power::Changing) => Remedy::Wait,
+        Found::There(Power::Running | Power::Unknown) if is_booting(facts) => Remedy::Wait,
         Found::There(Power::Running | Power::Unknown) => {
             let had_its_turn = facts.repair.attempts % 2 == 1;
             let has_room = facts.rules.restarts.has_room(&facts.record.restarts, facts.now);
@@ -137,6 +138,12 @@ pub(crate) fn remedy(facts: &Facts<'_>, found: Found, can_restart: bool) -> Reme
             if restart { Remedy::Restart } else { Remedy::Enrol }
         }
     }
+}
+
+/// Whether it was restarted a moment ago, whoever wanted it.
+fn is_booting(facts: &Facts<'_>) -> bool {
+    let newest = facts.record.restarts.iter().max();
+    newest.is_some_and(|newest| elapsed(*newest, facts.now) < facts.rules.waits.first)
 }
 
 #[cfg(test)]
@@ -221,11 +228,12 @@ mod tests {
 
     #[test]
     fn a_machine_is_restarted_only_where_enrolling_it_did_not_help_and_not_for_ever() {
-        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(9);
+        let mut now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(9);
         let mut record = record(MachineState::Silent);
         let seen = Sighting::Silent { lasting: Duration::from_mins(5) };
         let mut done = Vec::new();
         for attempts in 0..6 {
+            now += SignedDuration::from_mins(1);
             let repair = Repair { attempts, was_ready: true, ..Repair::default() };
             let facts = Facts {
                 record: &record,
@@ -243,6 +251,20 @@ mod tests {
         }
         let (enrol, restart) = (Remedy::Enrol, Remedy::Restart);
         assert_eq!(done, [enrol, restart, enrol, restart, enrol, enrol]);
+    }
+
+    #[test]
+    fn a_machine_that_was_restarted_a_moment_ago_is_given_time() {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(9);
+        let seen = Sighting::Silent { lasting: Duration::from_mins(5) };
+        let repair = Repair { attempts: 1, was_ready: true, ..Repair::default() };
+        for (ago, expected) in [(14, Remedy::Wait), (15, Remedy::Restart)] {
+            let mut record = record(MachineState::Silent);
+            record.restarts.push(now - SignedDuration::from_secs(ago));
+            let (rules, braked) = (&RULES, false);
+            let facts = Facts { record: &record, repair: &repair, seen: &seen, braked, rules, now };
+            assert_eq!(remedy(&facts, Found::There(Power::Running), true), expected, "{ago}");
+        }
     }
 
     #[test]

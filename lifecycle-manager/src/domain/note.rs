@@ -29,6 +29,8 @@ pub(crate) fn note(
     rollout.instances.retain(|instance| !is_gone(instance));
     for instance in &mut rollout.instances {
         let found = sighting(&instance.node);
+        let its_own = found.part(part).filter(|part| part.generation >= instance.generation);
+        instance.there_since = instance.there_since.or_else(|| its_own.map(|_| now));
         let state = match found {
             Sighting::Unknown => instance.state,
             Sighting::Silent { .. } => silent(instance),

@@ -1,5 +1,9 @@
-//! Whether a restart that was asked for may begin: what is asked for at once is seen together first, then the brakes,
-//! the back-off of the target and the budget of all of them have their say.
+//! Whether a restart that was asked for may begin: what is asked for at once is seen together first, then the brakes, the
+//! turn of a machine, the back-off of the target and the budget of all of them have their say. How far a machine is:
+//! [`machine`]; which instances of a service it is about: [`instances`].
+
+pub(crate) mod instances;
+pub(crate) mod machine;
 
 use std::time::Duration;
 
@@ -36,6 +40,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) asked_at_once: Count,
     /// Whether too many of its kind look dead from here.
     pub(crate) braked: bool,
+    /// A machine is to be restarted, and another one is on its way.
+    pub(crate) is_next: bool,
     /// When others were restarted.
     pub(crate) spent: &'a [Timestamp],
     pub(crate) now: Timestamp,
@@ -57,6 +63,9 @@ pub(crate) enum Decision {
     Begin { number: u32 },
 }
 
+/// How soon a machine whose turn comes after another's is looked at again.
+const AFTER_ANOTHER: Duration = Duration::from_secs(1);
+
 /// Whether it may begin.
 pub(crate) fn decide(facts: &Facts<'_>, rules: &Rules) -> Decision {
     let gathered = elapsed(facts.since, facts.now);
@@ -73,6 +82,9 @@ pub(crate) fn decide(facts: &Facts<'_>, rules: &Rules) -> Decision {
             let message = "too many look dead at once";
             return Decision::Refuse(Failure::new(FailureCode::RestartHeld, message));
         }
+    }
+    if facts.is_next {
+        return Decision::Wait(AFTER_ANOTHER);
     }
     let left = rules.waits.left(facts.number, facts.last, facts.now);
     if !left.is_zero() {
@@ -118,6 +130,7 @@ mod tests {
             asker: Asker::Program,
             asked_at_once: Count { bad: 1, known: 7 },
             braked: false,
+            is_next: false,
             spent: &[],
             now: at(now),
         }
@@ -155,6 +168,14 @@ mod tests {
             assert_eq!(code(decide(&again, &RULES)), Some(FailureCode::RestartTooSoon));
             let later = Facts { now: at(15), ..again };
             assert_eq!(decide(&later, &RULES), Decision::Begin { number: 2 });
+        }
+    }
+
+    #[test]
+    fn a_machine_waits_while_another_is_on_its_way_whoever_asks() {
+        for asker in [Asker::Program, Asker::Operator] {
+            let next = Facts { is_next: true, asker, ..facts(2) };
+            assert_eq!(decide(&next, &RULES), Decision::Wait(AFTER_ANOTHER));
         }
     }
 

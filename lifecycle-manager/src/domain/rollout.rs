@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::{NodeName, PartName};
-use common::record::platform::{InstanceState, PlacedService, PlatformGoal};
+use common::record::platform::{InstanceState, PlacedService, PlatformGoal, ServiceImage};
 use jiff::Timestamp;
 
 use super::note::Sightings;
@@ -19,6 +19,9 @@ use super::waits::{Waits, elapsed};
 use crate::records::{Instance, Rollout, Version};
 
 pub(crate) use take::take;
+
+/// So long a machine may take to build a version that it does not have.
+const BUILT_WITHIN: Duration = Duration::from_mins(15);
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +128,16 @@ pub(crate) fn target(wish: &PlacedService, rollout: &Rollout) -> Version {
         Some(good) if refused => good.clone(),
         Some(_) | None => wished,
     }
+}
+
+/// Whether an instance is as good as gone: it is to go, and its machine is away. It is ended when the machine comes back.
+pub(crate) fn is_behind(instance: &Instance, seen: &Sightings, rules: &Rules) -> bool {
+    let is_away = match seen.get(&instance.node).unwrap_or(&Sighting::Unknown) {
+        Sighting::Unknown => true,
+        Sighting::Silent { lasting } => *lasting >= rules.move_after,
+        Sighting::Answers { .. } => false,
+    };
+    is_away && instance.state == InstanceState::Stopping
 }
 
 /// The next step.
@@ -260,9 +273,9 @@ impl Round<'_> {
 
     fn bring_up(&self, instance: &Instance) -> Option<Step> {
         let node = instance.node.clone();
-        let is_late = self.lasts(instance) > self.scene.rules.ready_within;
-        if is_late && instance.state == InstanceState::Starting {
-            let failure = instance.failure.clone().unwrap_or_else(|| not_ready(self.scene));
+        let (lasts, within) = self.awaited(instance);
+        if lasts > within && instance.state == InstanceState::Starting {
+            let failure = instance.failure.clone().unwrap_or_else(|| not_ready(within));
             let good = self.rollout.good.as_ref();
             let is_upgrade = good.is_some_and(|good| *good != instance.version);
             if is_upgrade && instance.version == target(self.scene.wish, self.rollout) {
@@ -276,6 +289,16 @@ impl Round<'_> {
             return None;
         }
         Some(if is_sent { Step::Restart { node } } else { Step::Ensure { node } })
+    }
+
+    /// How long it has been waited for, and how long it may be. What is built on its machine counts from when it is there.
+    fn awaited(&self, instance: &Instance) -> (Duration, Duration) {
+        let within = self.scene.rules.ready_within;
+        match (&instance.version.image, instance.there_since) {
+            (Some(ServiceImage::Built(_)), Some(there)) => (elapsed(there, self.scene.now), within),
+            (Some(ServiceImage::Built(_)), None) => (self.lasts(instance), within + BUILT_WITHIN),
+            (Some(ServiceImage::Named(_)) | None, _) => (self.lasts(instance), within),
+        }
     }
 
     fn wake_up(&self, instance: &Instance) -> Option<Step> {
@@ -333,8 +356,8 @@ impl Round<'_> {
     }
 }
 
-fn not_ready(scene: &Scene<'_>) -> Failure {
-    let seconds = scene.rules.ready_within.as_secs();
+fn not_ready(within: Duration) -> Failure {
+    let seconds = within.as_secs();
     Failure::new(FailureCode::HealthTimeout, format!("it was not ready within {seconds} s"))
 }
 

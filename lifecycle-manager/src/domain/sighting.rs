@@ -9,7 +9,7 @@ use common::port::part::Part;
 /// An agent as it looks from here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sighting {
-    /// Nobody has looked for long enough to say anything.
+    /// Nobody has looked for long enough to say anything, or what answers there is not to be believed.
     Unknown,
     Answers {
         /// Sorted by name.

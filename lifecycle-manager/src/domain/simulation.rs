@@ -8,7 +8,7 @@ use common::id::{Epoch, Generation};
 use common::name::{NodeName, PartName};
 use common::port::container::ContainerState;
 use common::port::part::Part;
-use common::record::platform::{InstanceState, PlacedService, PlatformGoal};
+use common::record::platform::{InstanceState, PlacedService, PlatformGoal, ServiceImage};
 use common::service::ServiceName;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -69,16 +69,17 @@ fn deed() -> impl Strategy<Value = Deed> {
 /// The image that never becomes ready.
 const BAD: usize = 3;
 
-fn image(number: usize) -> Option<ImageRef> {
+fn image(number: usize) -> Option<ServiceImage> {
     let digest = Digest::of(&[u8::try_from(number).unwrap()]);
-    (number > 0).then(|| ImageRef::new("127.0.0.1:5000/avishkar/platform", digest).unwrap())
+    let image = || ImageRef::new("127.0.0.1:5000/avishkar/platform", digest).unwrap().into();
+    (number > 0).then(image)
 }
 
 #[derive(Debug, Clone)]
 struct Machine {
     up: bool,
     down_since: u64,
-    part: Option<(Generation, Option<ImageRef>, bool)>,
+    part: Option<(Generation, Option<ServiceImage>, bool)>,
     loses: bool,
 }
 

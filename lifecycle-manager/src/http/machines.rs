@@ -87,7 +87,8 @@ pub(super) async fn add(
     Ok(accepted(&request, &acceptance.map_err(|err| of_command(&err))?)?)
 }
 
-/// `DELETE /api/v1/machines/{machine}`: only of those that were added, and that hold no instance of a service.
+/// `DELETE /api/v1/machines/{machine}`: only of those that were added, and that hold neither an instance of a
+/// service nor the registry; one at a time.
 pub(super) async fn remove(
     shared: Data<Shared>,
     name: Path<NodeName>,
@@ -95,12 +96,24 @@ pub(super) async fn remove(
     ready(&shared)?;
     let name = name.into_inner();
     let Stored { record: mut machine, version } = find(&shared, &name).await?;
+    if machine.goal == MachineGoal::Absent {
+        return Ok(HttpResponse::Accepted().finish());
+    }
     let described = shared.config.platform.as_ref().is_some_and(|one| one.machine(&name).is_some());
     if described {
         return Err(conflict(format!("{name} is one of the described machines of the platform")));
     }
     if let Some(service) = host_of(&shared, &name).await? {
         return Err(conflict(format!("an instance of {service} is on {name}")));
+    }
+    let registry = fleet::registry(&shared).await.map_err(|err| of_records(&err))?;
+    if registry.is_some_and(|registry| registry.record.node == name) {
+        return Err(conflict(format!("the registry is on {name}")));
+    }
+    let machines = fleet::machines(&shared).await.map_err(|err| of_records(&err))?;
+    let leaves = |other: &&MachineRecord| other.name != name && other.goal == MachineGoal::Absent;
+    if let Some(other) = machines.iter().find(leaves) {
+        return Err(conflict(format!("{} is being taken away: one at a time", other.name)));
     }
     machine.goal = MachineGoal::Absent;
     machine.generation = machine.generation.next();

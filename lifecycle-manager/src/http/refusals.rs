@@ -87,7 +87,7 @@ impl From<No> for Refusal {
 
 /// Who has not looked at the platform yet restarts nothing.
 pub(super) fn ready(shared: &Shared) -> Result<(), No> {
-    if shared.lead().is_none() {
+    if shared.seat.epoch().is_none() {
         return Err(No::NotLeading);
     }
     if shared.is_settled() { Ok(()) } else { Err(No::NotReady) }
@@ -107,7 +107,7 @@ pub(super) fn failed(failure: &Failure) -> Refusal {
         | FailureCode::ReleaseUnknown
         | FailureCode::UnknownInstance => 404,
         FailureCode::RestartTooSoon => 429,
-        FailureCode::Superseded => 409,
+        FailureCode::Superseded | FailureCode::SingleProcess | FailureCode::ChangeUnderway => 409,
         FailureCode::Internal => 500,
         FailureCode::InsufficientStorage => 507,
         FailureCode::RestartHeld
@@ -120,7 +120,8 @@ pub(super) fn failed(failure: &Failure) -> Refusal {
         | FailureCode::HealthTimeout
         | FailureCode::ImageUnavailable
         | FailureCode::PortTaken
-        | FailureCode::RouteFailed => 503,
+        | FailureCode::RouteFailed
+        | FailureCode::ShareUnavailable => 503,
         FailureCode::BundleUnrecognised
         | FailureCode::BundleUnavailable
         | FailureCode::BuildFailed
@@ -131,7 +132,11 @@ pub(super) fn failed(failure: &Failure) -> Refusal {
         | FailureCode::ReplicasOutOfBounds
         | FailureCode::ScheduleEndBeforeStart
         | FailureCode::ScheduleInPast
-        | FailureCode::ScheduleMissed => 502,
+        | FailureCode::ScheduleMissed
+        | FailureCode::ShareUnknown
+        | FailureCode::ShareRefused
+        | FailureCode::CodeUnfit
+        | FailureCode::CodeMismatch => 502,
     };
     let title = "The request failed";
     Refusal(Problem::new(status, failure.code.as_str(), title, failure.message.clone()))

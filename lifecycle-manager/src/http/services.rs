@@ -3,13 +3,12 @@
 use actix_web::web::{Data, Json};
 use chassis::http::Refusal;
 use chassis::records::{self, readable};
-use common::digest::ImageRef;
 use common::failure::Failure;
 use common::id::Generation;
 use common::name::NodeName;
 use common::record::instance::{self, Instance};
 use common::record::path;
-use common::record::platform::InstanceState;
+use common::record::platform::{InstanceState, ServiceImage};
 use common::record::release::App;
 use common::service::ServiceName;
 use jiff::Timestamp;
@@ -36,7 +35,7 @@ struct InstanceTold {
     state: InstanceState,
     since: Timestamp,
     /// None for the platform's own.
-    image: Option<ImageRef>,
+    image: Option<ServiceImage>,
     failure: Option<Failure>,
 }
 

@@ -1,24 +1,46 @@
-//! The base on each node: what is absent is made. What is there is the agent's to keep: it restarts what ends.
+//! The base on each node: what is absent is made, and what hangs is restarted. What ends is the agent's to start again.
 
 use async_trait::async_trait;
 use chassis::reconcile::{Outcome, Reconcile};
+use chassis::records::Stored;
 use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::{NodeName, PartName};
 use common::port::nodes::Agent;
+use common::port::part::Part;
+use common::port::store::Version;
 use common::record::machine::MachineState;
+use rollout::order::ensure_part;
 use rollout::parts::{BasePart, base_parts};
+use rollout::platform::Platform;
 use tokio::time::timeout;
 
 use super::{LATER, SOON, refusal};
+use crate::domain::base::{Facts, Others, Step, plan};
+use crate::domain::note::Sightings;
+use crate::domain::sighting::{Sighting, is_ready};
 use crate::draft::{Order, draft};
 use crate::fleet;
-use crate::records::Error;
+use crate::records::{Base, BaseHistory, Error, base_path, load, save};
 use crate::shared::Shared;
 
 /// The reconciler of the base, by node.
 #[derive(Debug)]
 pub(crate) struct Bases<'a>(pub(crate) &'a Shared);
+
+/// A node among the others, as they are seen.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    platform: &'a Platform,
+    node: &'a NodeName,
+    seen: &'a Sightings,
+}
+
+/// A node's record as it was read.
+struct Known {
+    base: Base,
+    version: Option<Version>,
+}
 
 #[async_trait]
 impl Reconcile for Bases<'_> {
@@ -33,14 +55,21 @@ impl Reconcile for Bases<'_> {
         if !self.0.is_settled() {
             return Ok(Outcome::Again(SOON));
         }
-        let seen = self.0.sight.of(node, self.0.config.window);
+        let seen = self.0.sight.all(self.0.config.window);
         let ready = self.0.sight.state(node) == Some(MachineState::Ready);
-        if !ready || !seen.answers() {
-            return Ok(Outcome::Again(LATER));
-        }
-        for part in self.parts(node).await? {
-            if seen.part(&part).is_none() {
-                return self.make(node, &part).await;
+        let answers = seen.get(node).is_some_and(Sighting::answers);
+        let platform = if ready && answers { fleet::platform(self.0).await? } else { None };
+        let Some(platform) = platform else { return Ok(Outcome::Again(LATER)) };
+        let scene = Scene { platform: &platform, node, seen: &seen };
+        let known = self.noted(scene).await?;
+        for part in base_parts(&platform, node) {
+            match self.step(scene, part, &known.base) {
+                Step::Rest => {}
+                Step::Make => return self.make(node, &part.name()).await,
+                Step::Hold => {
+                    tracing::warn!(node.id = %node, %part, "it lost its data, and is not made before all others of its kind are ready");
+                }
+                Step::Restart => return self.restart(known, node, part.name()).await,
             }
         }
         Ok(Outcome::Again(LATER))
@@ -48,11 +77,42 @@ impl Reconcile for Bases<'_> {
 }
 
 impl Bases<'_> {
-    /// The registry has its own reconciler: it may be anywhere.
-    async fn parts(&self, node: &NodeName) -> Result<Vec<PartName>, Error> {
-        let Some(platform) = fleet::platform(self.0).await? else { return Ok(Vec::new()) };
-        let parts = base_parts(&platform, node).into_iter();
-        Ok(parts.filter(|part| *part != BasePart::Registry).map(BasePart::name).collect())
+    /// The record with everything that was ever ready in it.
+    async fn noted(&self, scene: Scene<'_>) -> Result<Known, Error> {
+        let node = scene.node;
+        let (mut base, version) = match load::<Base>(self.0, &base_path(node)).await? {
+            Some(Stored { record, version }) => (record, Some(version)),
+            None => (Base { schema: 1, ..Base::default() }, None),
+        };
+        let before = base.clone();
+        for part in base_parts(scene.platform, node) {
+            let found = scene.found(node, &part.name());
+            if found.is_some_and(is_ready) {
+                base.parts.entry(part.name()).or_default().stood = true;
+            }
+        }
+        if base == before {
+            return Ok(Known { base, version });
+        }
+        let version = save(self.0, &base_path(node), &base, version).await?;
+        Ok(Known { base, version: Some(version) })
+    }
+
+    fn step(&self, scene: Scene<'_>, part: BasePart, base: &Base) -> Step {
+        let name = part.name();
+        let found = scene.found(scene.node, &name);
+        let never = BaseHistory::default();
+        let brakes = self.0.brakes();
+        plan(&Facts {
+            part,
+            found,
+            history: base.parts.get(&name).unwrap_or(&never),
+            illness: found.and_then(|found| self.0.illnesses.see(scene.node, found)),
+            others: scene.others(part),
+            braked: brakes.machines || brakes.services,
+            rules: &self.0.config.base,
+            now: self.0.ports.clock.now(),
+        })
     }
 
     /// One that a machine does not know has no specification there that this one could contradict: the epoch is
@@ -70,6 +130,50 @@ impl Bases<'_> {
                 Ok(Outcome::Again(LATER))
             }
         }
+    }
+
+    /// Written down first: whoever leads next knows of it.
+    async fn restart(
+        &self,
+        known: Known,
+        node: &NodeName,
+        part: PartName,
+    ) -> Result<Outcome, Error> {
+        let Some(agent) = self.0.sight.agent(node) else { return Ok(Outcome::Again(LATER)) };
+        let Known { mut base, version } = known;
+        let now = self.0.ports.clock.now();
+        let history = base.parts.entry(part.clone()).or_default();
+        history.attempts = self.0.config.base.waits.next(history.attempts, history.last, now);
+        history.last = Some(now);
+        let attempt = history.attempts;
+        save(self.0, &base_path(node), &base, version).await?;
+        tracing::warn!(node.id = %node, %part, attempt, "a part of the base hangs and is restarted");
+        match self.0.ports.parts.restart_part(&agent, self.0.issuer(), &part).await {
+            Ok(_) => look_again(self.0, &agent).await,
+            Err(err) => {
+                let failure = refusal(self.0, node, err).await?;
+                tracing::warn!(node.id = %node, %part, %failure, "a part of the base could not be restarted; trying again");
+            }
+        }
+        Ok(Outcome::Again(SOON))
+    }
+}
+
+impl Scene<'_> {
+    fn found(&self, node: &NodeName, part: &PartName) -> Option<&Part> {
+        self.seen.get(node).and_then(|sighting| sighting.part(part))
+    }
+
+    /// How those of the same kind on other machines are.
+    fn others(&self, part: BasePart) -> Others {
+        let others = part.nodes(self.platform).iter().filter(|other| *other != self.node);
+        let mut others = others.peekable();
+        if others.peek().is_none() {
+            return Others::None;
+        }
+        let name = part.name();
+        let ready = |other: &NodeName| self.found(other, &name).is_some_and(is_ready);
+        if others.all(ready) { Others::AllReady } else { Others::NotAllReady }
     }
 }
 
@@ -93,7 +197,8 @@ pub(super) async fn ensure(
         Ok(spec) => spec,
         Err(failure) => return Ok(Err(failure)),
     };
-    match shared.ports.parts.ensure_part(&agent, shared.issuer(), &spec).await {
+    let (parts, issuer) = (shared.ports.parts.as_ref(), shared.issuer());
+    match ensure_part(parts, &agent, issuer, &spec, &vault.secrets).await {
         Ok(_) => {
             look_again(shared, &agent).await;
             Ok(Ok(()))

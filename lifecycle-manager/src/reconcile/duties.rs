@@ -1,6 +1,9 @@
-//! What there is once for the platform: the alarms of the brakes, machines that were asked for, the registry.
+//! What there is once for the platform: the alarms of the brakes, machines that were asked for, the registry,
+//! certificates.
 
 mod alarm;
+mod filling;
+mod papers;
 mod provision;
 mod registry;
 
@@ -23,15 +26,18 @@ impl Reconcile for Duties<'_> {
 
     async fn keys(&self) -> Result<Vec<Duty>, Error> {
         let alarms = Kind::ALL.into_iter().map(Duty::Alarm);
-        Ok(alarms.chain([Duty::Provision, Duty::Registry]).collect())
+        Ok(alarms.chain([Duty::Provision, Duty::Registry, Duty::Papers]).collect())
     }
 
     async fn reconcile(&self, duty: &Duty) -> Result<Outcome, Error> {
         match duty {
             Duty::Alarm(kind) => self.alarm(*kind).await,
-            Duty::Provision | Duty::Registry if !self.0.is_settled() => Ok(Outcome::Again(SOON)),
+            Duty::Provision | Duty::Registry | Duty::Papers if !self.0.is_settled() => {
+                Ok(Outcome::Again(SOON))
+            }
             Duty::Provision => self.provision().await,
             Duty::Registry => self.registry().await,
+            Duty::Papers => self.papers().await,
         }
     }
 }

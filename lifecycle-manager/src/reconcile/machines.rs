@@ -6,17 +6,23 @@ use chassis::records::{self, Stored};
 use common::failure::{Failure, FailureCode};
 use common::name::NodeName;
 use common::port::host;
-use common::port::machines::{self as backend, Ability, Power};
+use common::port::machines::{self as backend, Ability, Power, Shape};
 use common::port::store::{Op, Version};
 use common::record::machine::{MachineRecord, MachineState};
+use common::record::node::{Alive, PortLease};
 use common::record::path;
 
 use super::{LATER, SOON};
+use crate::domain::leaving::{Departure, Facts as Leaving, departure};
 use crate::domain::machine::{Facts, Found, Remedy, Step, plan, remedy};
-use crate::domain::waits::Limit;
+use crate::domain::target::Target;
+use crate::domain::waits::{Limit, elapsed};
 use crate::fleet;
 use crate::ports::{Enrolled, NotEnrolled};
-use crate::records::{Error, Repair, commit, load, repair_path, save};
+use crate::records::{
+    Error, Repair, Restart, Stage, base_path, commit, load, papers_path, repair_path, restart_path,
+    save,
+};
 use crate::shared::{Duty, Shared};
 
 /// The reconciler of machines.
@@ -28,6 +34,15 @@ struct Known {
     machine: Stored<MachineRecord>,
     repair: Repair,
     repair_at: Option<Version>,
+}
+
+impl Known {
+    /// There is no such machine: what it proved itself by, and that its agent answered, was another one's.
+    fn made_anew(mut self) -> Self {
+        self.machine.record.host_key = None;
+        self.repair.was_ready = false;
+        self
+    }
 }
 
 #[async_trait]
@@ -57,10 +72,14 @@ impl Reconcile for Machines<'_> {
         match plan(&facts) {
             Step::Rest => return Ok(Outcome::Again(LATER)),
             Step::Note { state, reason } => self.note(known, state, reason).await?,
+            Step::Look if self.is_being_restarted(name).await? => {
+                return Ok(Outcome::Again(LATER));
+            }
             Step::Look => match self.look(&known.machine.record).await {
                 Ok(found) => {
                     let can_restart = self.can_restart(&known.machine.record);
                     let remedy = remedy(&facts, found, can_restart);
+                    let known = if found == Found::Absent { known.made_anew() } else { known };
                     self.apply(known, remedy).await?;
                 }
                 Err(failure) => {
@@ -68,7 +87,7 @@ impl Reconcile for Machines<'_> {
                     self.failed(known, "the backend was asked", failure).await?;
                 }
             },
-            Step::Delete => self.delete(known).await?,
+            Step::Delete => return self.leave(known).await,
         }
         Ok(Outcome::Again(SOON))
     }
@@ -87,6 +106,13 @@ impl Machines<'_> {
         Ok(Some(Known { machine, repair, repair_at }))
     }
 
+    /// Somebody asked for it: it is silent because it boots, or will be said not to have come back.
+    async fn is_being_restarted(&self, name: &NodeName) -> Result<bool, Error> {
+        let at = restart_path(&Target::Node(name.clone()));
+        let restart = load::<Restart>(self.0, &at).await?;
+        Ok(restart.is_some_and(|stored| stored.record.stage != Stage::Idle))
+    }
+
     fn can_restart(&self, machine: &MachineRecord) -> bool {
         let backend = self.0.ports.backends.of(&machine.shape);
         backend.is_some_and(|backend| backend.lacks(Ability::Restart).is_none())
@@ -99,6 +125,8 @@ impl Machines<'_> {
         };
         match backend.look(&machine.name).await {
             Ok(Some(found)) => Ok(Found::There(found.power)),
+            // One that is given is there, whether its backend was told of it or not.
+            Ok(None) if machine.shape == Shape::Given => Ok(Found::There(Power::Unknown)),
             Ok(None) => Ok(Found::Absent),
             // Enrolment finds out whose key it is, and has it quarantined.
             Err(backend::Error::Machine { source: host::Error::HostKeyChanged { .. }, .. }) => {
@@ -229,6 +257,34 @@ impl Machines<'_> {
         }
     }
 
+    /// It goes when nothing is left on it that is nowhere else.
+    async fn leave(&self, known: Known) -> Result<Outcome, Error> {
+        let Departure::Wait(why) = departure(self.leaving(&known.machine.record).await?) else {
+            self.delete(known).await?;
+            return Ok(Outcome::Again(SOON));
+        };
+        let Stored { mut record, version } = known.machine;
+        if record.reason != why {
+            why.clone_into(&mut record.reason);
+            save(self.0, &path::machine(&record.name), &record, Some(version)).await?;
+        }
+        Ok(Outcome::Again(LATER))
+    }
+
+    async fn leaving(&self, machine: &MachineRecord) -> Result<Leaving, Error> {
+        let (store, now) = (self.0.ports.store.as_ref(), self.0.ports.clock.now());
+        let alive = load::<Alive>(self.0, &path::alive(&machine.name)).await?;
+        let verdict =
+            alive.map(|Stored { record, .. }| (record.verdict, elapsed(record.since, now)));
+        let ports = store.children(&path::folder(&format!("ports/{}", machine.name))).await?;
+        let mut leases = 0;
+        for port in ports.iter().filter_map(|port| port.parse().ok()) {
+            let lease = load::<PortLease>(self.0, &path::node_port(&machine.name, port)).await?;
+            leases += usize::from(lease.is_some_and(|lease| lease.record.released_at.is_none()));
+        }
+        Ok(Leaving { lasting: elapsed(machine.since, now), verdict, leases })
+    }
+
     /// The machine goes, and all that is written of it.
     async fn delete(&self, known: Known) -> Result<(), Error> {
         let known = self.begin(known, Remedy::Wait).await?;
@@ -246,6 +302,10 @@ impl Machines<'_> {
         }
         let mut changes = vec![Op::Delete { path: path::machine(&name), version }];
         changes.extend(repair_at.map(|version| Op::Delete { path: repair_path(&name), version }));
+        for path in [base_path(&name), papers_path(&name)] {
+            let entry = self.0.ports.store.get(&path).await?;
+            changes.extend(entry.map(|entry| Op::Delete { path, version: entry.version }));
+        }
         changes.extend(fleet::node_removal(self.0, &name).await?);
         commit(self.0, changes).await?;
         tracing::warn!(machine = %name, "the machine is gone");

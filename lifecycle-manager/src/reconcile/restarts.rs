@@ -9,6 +9,7 @@ use chassis::owed;
 use chassis::reconcile::{Outcome, Reconcile};
 use chassis::records::{self, Stored};
 use common::failure::{Failure, FailureCode};
+use common::name::PartName;
 use common::port::store::{Op, Version};
 use common::record::path;
 use jiff::Timestamp;
@@ -93,7 +94,8 @@ impl Restarts<'_> {
     async fn begin(&self, known: Known, since: Timestamp) -> Result<Outcome, Error> {
         let target = known.restart.target.clone();
         let now = self.0.ports.clock.now();
-        let asker = if known.restart.is_an_operators() { Asker::Operator } else { Asker::Program };
+        let asker = asker(&known.restart);
+        // Every restart that begins writes it: who has read it first sees all that began before, or begins anew.
         let (budget, budget_at) = self.budget().await?;
         let counts = matches!(target.family(), Family::Services | Family::Nodes);
         let facts = Facts {
@@ -101,8 +103,9 @@ impl Restarts<'_> {
             number: known.restart.number,
             last: known.restart.last,
             asker,
-            asked_at_once: self.asked_at_once(target.family(), now).await?,
+            asked_at_once: asked_at_once(self.0, target.family()).await?,
             braked: target.brake().is_some_and(|kind| self.0.brake(kind).holds()),
+            is_next: target.family() == Family::Nodes && self.another_machine(&target).await?,
             spent: if counts { &budget.spent } else { &[] },
             now,
         };
@@ -154,27 +157,18 @@ impl Restarts<'_> {
         })
     }
 
-    /// How many of a family programs have asked for of late, of those that there are. Apps are not counted: the
-    /// deployment manager never stops one before the next is ready.
-    async fn asked_at_once(&self, family: Family, now: Timestamp) -> Result<Count, Error> {
-        let known = match family {
-            Family::Apps | Family::Models => return Ok(Count::default()),
-            Family::Nodes => fleet::names(self.0).await?.len(),
-            // Besides those that are placed there are the lifecycle manager and the platform initializer.
-            Family::Services => {
-                let placed = path::folder("platform/services");
-                self.0.ports.store.children(&placed).await?.len() + 2
+    /// Whether the restart of another machine has not ended yet.
+    async fn another_machine(&self, target: &Target) -> Result<bool, Error> {
+        for name in self.0.ports.store.children(&restarts(Family::Nodes)).await? {
+            let Some(other) = Family::Nodes.target(&name).filter(|other| other != target) else {
+                continue;
+            };
+            let stored = load::<Restart>(self.0, &restart_path(&other)).await?;
+            if stored.is_some_and(|stored| stored.record.stage != Stage::Idle) {
+                return Ok(true);
             }
-        };
-        let mut bad = 0;
-        for name in self.0.ports.store.children(&restarts(family)).await? {
-            let Some(target) = family.target(&name) else { continue };
-            let stored = load::<Restart>(self.0, &restart_path(&target)).await?;
-            let asked = stored.and_then(|stored| stored.record.asked);
-            let recently = |at| elapsed(at, now) < self.0.config.together;
-            bad += usize::from(asked.is_some_and(recently));
         }
-        Ok(Count { bad, known })
+        Ok(false)
     }
 
     /// Ends all requests that wait, in one transaction with what is owed for them.
@@ -201,11 +195,13 @@ impl Restarts<'_> {
             Err(failure) => tracing::warn!(%target, %failure, "it was not restarted"),
         }
         self.0.metrics.restart_ended(target.family(), &result);
+        let details = work::details(&restart.stage);
         let mut changes: Vec<Op> = Vec::new();
         for Asked { request, by, name, .. } in std::mem::take(&mut restart.waiting) {
             let (verb, kind) = (target.verb(), target.kind());
             let ending = Ending { request, by, verb, text: &name, kind };
-            let (operation, owed) = answers::end(self.0, &ending, &result).await?;
+            let (operation, owed) =
+                answers::end(self.0, &ending, &result, details.as_ref()).await?;
             changes.extend(operation);
             restart.owed.extend(owed);
         }
@@ -218,7 +214,40 @@ impl Restarts<'_> {
     }
 }
 
-fn late(seconds: u64) -> Failure {
-    let message = format!("it was not ready again within {seconds} s");
+fn asker(restart: &Restart) -> Asker {
+    if restart.is_an_operators() { Asker::Operator } else { Asker::Program }
+}
+
+/// How many of a family programs have asked for of late, of those that there are. Apps are not counted: the deployment
+/// manager never stops one before the next is ready.
+pub(super) async fn asked_at_once(shared: &Shared, family: Family) -> Result<Count, Error> {
+    let store = shared.ports.store.as_ref();
+    let known = match family {
+        Family::Apps | Family::Models => return Ok(Count::default()),
+        Family::Nodes => fleet::names(shared).await?.len(),
+        // Besides those that are placed there are the lifecycle manager and the platform initializer.
+        Family::Services => store.children(&path::folder("platform/services")).await?.len() + 2,
+    };
+    let now = shared.ports.clock.now();
+    let mut bad = 0;
+    for name in store.children(&restarts(family)).await? {
+        let Some(target) = family.target(&name) else { continue };
+        let stored = load::<Restart>(shared, &restart_path(&target)).await?;
+        let asked = stored.and_then(|stored| stored.record.asked);
+        bad += usize::from(asked.is_some_and(|at| elapsed(at, now) < shared.config.together));
+    }
+    Ok(Count { bad, known })
+}
+
+/// `missing`: what is not, where that is known.
+fn late(within: Duration, missing: &[PartName]) -> Failure {
+    let seconds = within.as_secs();
+    let missing: Vec<&str> = missing.iter().map(PartName::as_str).collect();
+    let message = if missing.is_empty() {
+        format!("it was not ready again within {seconds} s")
+    } else {
+        let missing = missing.join(", ");
+        format!("it was not ready again within {seconds} s; not back or not ready: {missing}")
+    };
     Failure::new(FailureCode::DeadlineExceeded, message)
 }

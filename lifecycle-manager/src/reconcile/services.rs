@@ -1,8 +1,6 @@
 //! Placed services: instances where they are wished, in the wished version. What is to be done is written down
 //! first, so that who comes after a crash goes on with it.
 
-use std::net::SocketAddr;
-
 use async_trait::async_trait;
 use chassis::reconcile::{Outcome, Reconcile};
 use chassis::records::{self, Stored};
@@ -12,17 +10,18 @@ use common::port::part::{PartFolders, PartRemoval};
 use common::port::store::Version as StoredVersion;
 use common::record::machine::MachineState;
 use common::record::path;
-use common::record::platform::{InstanceState, PlacedService, RunningInstance, RunningService};
+use common::record::platform::{
+    BackedOut, InstanceState, PlacedService, RunningInstance, RunningService,
+};
 use common::service::ServiceName;
 use futures::future::join_all;
-use rollout::parts::{Listeners, listeners};
 use tokio::time::timeout;
 
 use super::bases::{ensure, look_again};
 use super::{LATER, SOON, refusal};
 use crate::domain::brake::Count;
 use crate::domain::note::{Sightings, note};
-use crate::domain::rollout::{Bound, Scene, Step, plan, take};
+use crate::domain::rollout::{Bound, Scene, Step, is_behind, plan, take};
 use crate::domain::sighting::Sighting;
 use crate::draft::Order;
 use crate::fleet;
@@ -72,7 +71,7 @@ impl Reconcile for Services<'_> {
         let part = part_of(*service);
         let (rollout, effects) = self.planned(&wish, &part, &seen, before.clone()).await?;
         let at = self.saved(&before, &rollout, at).await?;
-        self.tell(&rollout).await?;
+        self.tell(&rollout, &seen).await?;
         self.count(&rollout, &seen);
         let asked = effects.iter().map(|(effect, node)| self.ask(&rollout, &part, *effect, node));
         let answers = join_all(asked).await;
@@ -174,32 +173,37 @@ impl Services<'_> {
         save(self.0, &rollout_path(after.service), after, at).await.map(Some)
     }
 
-    /// How the service is, for the platform initializer and everybody else.
-    async fn tell(&self, rollout: &Rollout) -> Result<(), Error> {
+    /// How the service is, for the platform initializer and everybody else. Of what was left behind nobody knows anything.
+    async fn tell(&self, rollout: &Rollout, seen: &Sightings) -> Result<(), Error> {
         let addresses = fleet::addresses(self.0).await?;
-        let Some(Listeners { plain, mutual_tls }) = listeners(rollout.service) else {
-            return Ok(());
-        };
         let instance = |instance: &Instance| {
             let ip = addresses.get(&instance.node)?;
+            let (address, internal) = self.0.config.doors(rollout.service, *ip)?;
             Some(RunningInstance {
                 part: part_of(rollout.service),
                 node: instance.node.clone(),
-                address: SocketAddr::new(*ip, plain),
-                internal: Some(SocketAddr::new(*ip, mutual_tls)),
+                address,
+                internal,
+                image: instance.version.image.clone(),
                 state: instance.state,
-                failure: instance
-                    .failure
-                    .clone()
-                    .or_else(|| rollout.refused.as_ref().map(|refusal| refusal.failure.clone())),
+                failure: instance.failure.clone(),
                 since: instance.since,
             })
         };
+        let backed_out = rollout.refused.clone().map(|refusal| BackedOut {
+            image: refusal.version.image,
+            generation: refusal.wish,
+            failure: refusal.failure,
+            at: refusal.at,
+        });
+        let rules = &self.0.config.rollout;
+        let told = rollout.instances.iter().filter(|one| !is_behind(one, seen, rules));
         let running = RunningService {
             schema: 1,
             service: rollout.service,
             generation: rollout.wish,
-            instances: rollout.instances.iter().filter_map(instance).collect(),
+            instances: told.filter_map(instance).collect(),
+            backed_out,
         };
         let path = path::running_service(rollout.service);
         let stored: Option<Stored<RunningService>> = load(self.0, &path).await?;

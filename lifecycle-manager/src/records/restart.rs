@@ -1,7 +1,9 @@
 //! Restarts that were asked for: `restarts/<family>/<target>`, a record set for each family.
 
+use std::collections::BTreeMap;
+
 use common::id::{Epoch, RequestId};
-use common::name::{LegacyName, NodeName};
+use common::name::{LegacyName, NodeName, PartName};
 use common::record::owed::Owed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -69,15 +71,33 @@ pub(crate) enum Stage {
 #[serde(rename_all = "snake_case", tag = "what")]
 pub(crate) enum Work {
     /// Instances, one after another.
-    Instances { left: Vec<NodeName>, now: Option<InstanceRestart> },
+    Instances {
+        left: Vec<NodeName>,
+        now: Option<InstanceRestart>,
+        /// Those that were restarted.
+        #[serde(default)]
+        done: Vec<NodeName>,
+        /// Whether those that look well when their turn comes are restarted, too.
+        #[serde(default = "always")]
+        well_too: bool,
+    },
     Machine {
         /// Whose leader asked the backend; none before.
         asked: Option<Epoch>,
-        /// Since when its parts had run.
-        before: Vec<Timestamp>,
+        /// When it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked_at: Option<Timestamp>,
+        /// The parts it had, and since when each had run; none for one that did not.
+        #[serde(default)]
+        parts: BTreeMap<PartName, Option<Timestamp>>,
     },
     /// The deployment manager was asked; the request is its own.
     Deployment { instance: LegacyName, request: RequestId },
+}
+
+/// As it was before there was a choice.
+fn always() -> bool {
+    true
 }
 
 /// An instance that is being restarted.
@@ -86,6 +106,11 @@ pub(crate) struct InstanceRestart {
     pub(crate) node: NodeName,
     /// Since when it ran before; none if it did not.
     pub(crate) ran_since: Option<Timestamp>,
+    /// How often its agent was asked, and when last.
+    #[serde(default)]
+    pub(crate) attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attempted_at: Option<Timestamp>,
 }
 
 impl Restart {

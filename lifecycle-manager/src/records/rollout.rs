@@ -1,10 +1,9 @@
 //! How far a service is: `lifecycle/rollouts/<service>`.
 
-use common::digest::ImageRef;
 use common::failure::Failure;
 use common::id::Generation;
 use common::name::NodeName;
-use common::record::platform::InstanceState;
+use common::record::platform::{InstanceState, ServiceImage};
 use common::service::ServiceName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,7 +20,7 @@ pub(crate) struct Rollout {
     /// What all instances ran when last all of them were ready; none before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) good: Option<Version>,
-    /// What was backed out of.
+    /// What was backed out of since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<Refusal>,
     #[serde(default)]
@@ -32,7 +31,7 @@ pub(crate) struct Rollout {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Version {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) image: Option<ImageRef>,
+    pub(crate) image: Option<ServiceImage>,
 }
 
 /// A version that did not become ready, and why. It is not tried again before another wish.
@@ -55,6 +54,9 @@ pub(crate) struct Instance {
     pub(crate) generation: Generation,
     pub(crate) state: InstanceState,
     pub(crate) since: Timestamp,
+    /// When its machine first had its newest specification; none before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) there_since: Option<Timestamp>,
     /// How often it was made or restarted since it was last calm, and when.
     #[serde(default)]
     pub(crate) attempts: u32,

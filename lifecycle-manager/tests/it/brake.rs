@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use common::port::bus::Delivery;
 use common::service::ServiceName;
+use common::topic::Topic;
 use testkit::nodes::Reach;
 use tokio::time::sleep;
 
@@ -32,6 +34,28 @@ async fn monitoring_that_reports_everything_dead_restarts_nothing() {
         .await;
     assert!(world.restarts().is_empty());
     assert!(world.machines.restarted().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_that_everything_is_dead_is_an_alarm_that_ends() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            for (number, service) in (1..).zip(["lifecycle_manager", "platform_initializer"]) {
+                world.say(number, &format!("restart service${service}"));
+            }
+            until(async || world.alarms() == (1, 0)).await;
+            assert!(world.answer(1).await.contains("RESTART_HELD"));
+            until(async || world.alarms() == (1, 1)).await;
+        })
+        .await;
+    assert!(world.restarts().is_empty());
+    let told = world.bus.records(Topic::FirstTopic).into_iter();
+    let details = |one: Delivery| one.record.header("details").map(<[u8]>::to_vec);
+    let told: Vec<String> =
+        told.filter_map(details).map(|text| String::from_utf8(text).unwrap()).collect();
+    assert!(told[0].contains("2 of 2 services were to be restarted at once"), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

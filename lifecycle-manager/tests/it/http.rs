@@ -9,12 +9,17 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, call_service, init_service};
 use chassis::http::Caller;
 use chassis::service::Service as _;
+use common::port::Clock as _;
+use common::record::machine::MachineState;
+use common::record::node::{Alive, Verdict};
+use common::record::path;
 use common::service::ServiceName;
 use lifecycle_manager::Service;
 use serde_json::{Value, json};
+use testkit::nodes::Reach;
 use tokio::time::sleep;
 
-use crate::world::{World, run};
+use crate::world::{Outcome, World, name, run, until};
 
 /// What was answered.
 #[derive(Debug)]
@@ -66,6 +71,27 @@ async fn call(
 }
 
 const APP_MANAGER: Option<ServiceName> = Some(ServiceName::AppManager);
+
+/// A person asks for the restart of a machine; where its end is told.
+pub(crate) async fn order(service: &Service, node: &str) -> String {
+    let uri = format!("/api/v1/restarts/nodes/{node}");
+    let asked = call(service, APP_MANAGER, Method::POST, &uri, None).await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED);
+    asked.location.unwrap()
+}
+
+/// How it ended, once it has.
+pub(crate) async fn ended(service: &Service, location: &str) -> Value {
+    loop {
+        let answer = call(service, APP_MANAGER, Method::GET, location, None).await;
+        if answer.status == StatusCode::OK
+            && let Some(outcome) = answer.json().get("outcome")
+        {
+            return outcome.clone();
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn before_it_has_looked_restarts_are_refused_with_a_time_to_come_back() {
@@ -120,6 +146,22 @@ async fn a_restart_is_asked_for_followed_and_listed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn machines_that_people_ask_for_at_once_are_restarted_one_after_another() {
+    let world = World::new();
+    let service = world.service();
+    run(&service, async {
+        world.until_calm().await;
+        for node in ["node-3", "node-4"] {
+            order(&service, node).await;
+        }
+        until(async || world.machines.restarted().len() == 2).await;
+        sleep(Duration::from_secs(30)).await;
+    })
+    .await;
+    assert_eq!(world.machines.most_at_once(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_the_app_manager_adds_machines_and_nobody_restarts_over_the_plain_listener() {
     let world = World::new();
     let service = world.service();
@@ -130,6 +172,56 @@ async fn only_the_app_manager_adds_machines_and_nobody_restarts_over_the_plain_l
     let uri = "/api/v1/restarts/services/node_manager";
     let answer = call(&service, None, Method::POST, uri, None).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn machines_are_taken_away_one_after_another_and_never_with_the_registry_or_apps_on_them() {
+    let world = World { max_machines: 6, ..World::new() };
+    let service = world.service();
+    let app_manager = Some(ServiceName::AppManager);
+    run(&service, async {
+        world.until_calm().await;
+        for (number, extra) in (1..).zip(["extra-1", "extra-2"]) {
+            let body = json!({ "name": extra, "reason": "more room" });
+            call(&service, app_manager, Method::POST, "/api/v1/machines", Some(body)).await;
+            until(async || world.state(extra) == Some(MachineState::Ready)).await;
+            let registry = json!({ "schema": 1, "node": "extra-2", "filled": true });
+            if number == 2 {
+                world.write(&path::folder("lifecycle/registry"), &registry);
+            }
+        }
+        let remove = async |machine: &str| {
+            let uri = format!("/api/v1/machines/{machine}");
+            let answer = call(&service, app_manager, Method::DELETE, &uri, None).await;
+            (answer.status, answer.body)
+        };
+        let (status, body) = remove("extra-2").await;
+        assert!(
+            status == StatusCode::CONFLICT && body.contains("the registry is on extra-2"),
+            "{body}"
+        );
+        let extra = name("extra-1");
+        let alive = |verdict| {
+            let (node, since) = (extra.clone(), world.clock.now());
+            Alive { schema: 1, node, verdict, reason: String::new(), since }
+        };
+        world.write(&path::alive(&extra), &alive(Verdict::Live));
+        assert_eq!(remove("extra-1").await.0, StatusCode::ACCEPTED);
+        assert_eq!(remove("extra-1").await.0, StatusCode::ACCEPTED, "it was said before");
+        let registry = json!({ "schema": 1, "node": "node-1", "filled": true });
+        world.write(&path::folder("lifecycle/registry"), &registry);
+        let (status, body) = remove("extra-2").await;
+        assert!(status == StatusCode::CONFLICT && body.contains("one at a time"), "{body}");
+        sleep(Duration::from_mins(5)).await;
+        assert_eq!(world.state("extra-1"), Some(MachineState::Leaving), "its apps are still there");
+        world.write(&path::alive(&extra), &alive(Verdict::Draining));
+        sleep(Duration::from_mins(2)).await;
+        assert_eq!(world.state("extra-1"), Some(MachineState::Leaving), "so are its bundles");
+        until(async || world.state("extra-1").is_none()).await;
+        assert_eq!(remove("extra-2").await.0, StatusCode::ACCEPTED);
+        until(async || world.state("extra-2").is_none()).await;
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,6 +246,7 @@ async fn document_000s_callers_are_told_ok_or_why_not() {
             call(&service, None, Method::POST, uri, Some(body)).await
         };
         let url = "http://192.0.2.2:8040";
+        sleep(Duration::from_secs(20)).await;
         let deploy = json!({ "name": "node_manager", "url": url });
         let answer = post("/Deploy", deploy.clone()).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "ok"));
@@ -162,6 +255,11 @@ async fn document_000s_callers_are_told_ok_or_why_not() {
         assert_eq!(unknown.status, StatusCode::NOT_FOUND);
         let prepared = post("/Initialize_Environment", json!({ "vm_ip": "192.0.2.2" })).await;
         assert_eq!(prepared.body, "ok");
+        let answers = post("/restart", json!({ "Server_ip": "192.0.2.4" })).await;
+        assert_eq!(answers.json()["code"], "RESTART_HELD", "nothing is wrong with it");
+        world.enrolment.comes_to(Outcome::DoesNotHelp);
+        world.set_reach("node-4", Reach::Hung).await;
+        sleep(Duration::from_secs(20)).await;
         let restarted = post("/restart", json!({ "Server_ip": "192.0.2.4" })).await;
         assert_eq!(restarted.body, "ok");
         let nobody = post("/restart", json!({ "Server_ip": "192.0.2.99" })).await;

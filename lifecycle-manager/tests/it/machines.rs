@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::port::host::HostKey;
 use common::record::machine::{MachineGoal, MachineRecord, MachineState};
 use common::record::node::Node;
 use common::record::path;
@@ -70,6 +71,31 @@ async fn another_host_key_is_a_quarantine_that_nothing_touches() {
     assert_eq!(world.enrolment.asked().len(), 1);
     assert!(world.machines.restarted().is_empty());
     assert_eq!(world.state("node-4"), Some(MachineState::Quarantined));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_made_anew_is_let_in_under_its_own_key_also_by_the_next_attempt() {
+    let key = |letter: &str| -> HostKey {
+        format!("ssh-ed25519 SHA256:{}", letter.repeat(43)).parse().unwrap()
+    };
+    let world = World::new();
+    let at = path::machine(&name("node-4"));
+    let record = || world.read::<MachineRecord>(&at).unwrap();
+    world
+        .during(async {
+            world.until_calm().await;
+            world.write(&at, &MachineRecord { host_key: Some(key("a")), ..record() });
+            world.enrolment.comes_to(Outcome::DoesNotHelp);
+            world.machines.vanish(&name("node-4"), key("b")).await;
+            until(async || !world.enrolment.asked().is_empty()).await;
+            world.enrolment.comes_to(Outcome::Helps);
+            until(async || world.enrolment.asked().len() == 2).await;
+            sleep(Duration::from_mins(1)).await;
+        })
+        .await;
+    assert_eq!(record().state, MachineState::Ready, "{}", record().reason);
+    assert_eq!(record().host_key, Some(key("b")));
+    assert!(world.machines.restarted().is_empty(), "it never answered before");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,19 @@
 //! The lifecycle manager as a whole, over ports in memory and on paused time.
 #![expect(clippy::unwrap_used, reason = "a test says what must hold by demanding it")]
 
+mod base;
 mod brake;
+mod code;
 mod crash;
+mod enrolment;
 mod http;
+mod machine_restarts;
 mod machines;
+mod papers;
 mod registry;
 mod requests;
+mod service_restarts;
 mod services;
 mod twins;
+mod wishes;
 mod world;

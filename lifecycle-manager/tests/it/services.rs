@@ -59,7 +59,8 @@ async fn a_machine_that_dies_gives_its_instance_away_and_loses_it_when_it_comes_
             world.until_ready_on(&["node-2", "node-3"]).await;
             world.enrolment.comes_to(Outcome::DoesNotHelp);
             world.set_reach("node-3", Reach::Dead).await;
-            until(async || world.running().unwrap().instances.len() == 3).await;
+            let has_left = |one: &RunningInstance| one.node != name("node-3");
+            until(async || world.running().unwrap().instances.iter().all(has_left)).await;
             let moved = async || {
                 let running = world.running().unwrap();
                 let ready = |one: &&RunningInstance| one.state == InstanceState::Ready;
@@ -73,6 +74,25 @@ async fn a_machine_that_dies_gives_its_instance_away_and_loses_it_when_it_comes_
         .await;
     let on = world.really_on();
     assert!(on.contains(&"node-2") && !on.contains(&"node-3"), "{on:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_stopped_is_gone_although_one_of_its_machines_is_away() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            world.wish(&["node-2", "node-3"], None);
+            world.until_ready_on(&["node-2", "node-3"]).await;
+            world.enrolment.comes_to(Outcome::DoesNotHelp);
+            world.set_reach("node-3", Reach::Partitioned).await;
+            world.wish(&[], None);
+            world.until_ready_on(&[]).await;
+            assert_eq!(world.really_on(), ["node-3"]);
+            world.set_reach("node-3", Reach::Up).await;
+            until(async || world.really_on().is_empty()).await;
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,8 +139,35 @@ async fn a_version_that_is_never_ready_is_backed_out_of_with_its_reason() {
             world.until_ready_on(&["node-2", "node-3"]).await;
         })
         .await;
-    let failure = world.running().unwrap().instances[0].failure.clone().unwrap();
-    assert_eq!(failure.code, FailureCode::HealthTimeout);
+    let running = world.running().unwrap();
+    let backed_out = running.backed_out.unwrap();
+    assert_eq!(backed_out.failure.code, FailureCode::HealthTimeout);
+    assert_eq!(backed_out.image, Some(bad.into()));
+    assert!(running.instances.iter().all(|one| one.image.is_none() && one.failure.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_was_backed_out_of_is_said_to_be_until_another_one_was_rolled_out() {
+    let world = World::new();
+    let (bad, good) = (image("bad"), image("good"));
+    world.parts.registry().offer(&good);
+    world
+        .during(async {
+            world.until_calm().await;
+            world.wish(&["node-2", "node-3"], None);
+            world.until_ready_on(&["node-2", "node-3"]).await;
+            world.wish(&["node-2", "node-3"], Some(&bad));
+            until(async || world.running().unwrap().backed_out.is_some()).await;
+            world.wish(&["node-2", "node-3"], None);
+            world.until_ready_on(&["node-2", "node-3"]).await;
+            let failure = world.running().unwrap().backed_out.unwrap().failure;
+            assert_eq!(failure.code, FailureCode::ImageUnavailable, "nobody has it");
+            world.wish(&["node-2", "node-3"], Some(&good));
+            until(async || world.running().unwrap().backed_out.is_none()).await;
+        })
+        .await;
+    let ran = world.running().unwrap().instances;
+    assert!(ran.iter().all(|one| one.image == Some(good.clone().into())));
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,4 +186,31 @@ async fn an_instance_that_does_not_answer_is_restarted_by_itself() {
         })
         .await;
     assert_eq!(world.restarts(), ["restart node-manager on node-3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_whose_host_key_changed_gets_no_orders_whatever_answers_there() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            world.wish(&["node-2", "node-3"], None);
+            world.until_ready_on(&["node-2", "node-3"]).await;
+            world.enrolment.comes_to(Outcome::KeyChanged);
+            world.set_reach("node-3", Reach::Dead).await;
+            world.until_state("node-3", MachineState::Quarantined).await;
+            world.parts.forget_calls();
+            world.set_reach("node-3", Reach::Up).await;
+            sleep(Duration::from_mins(3)).await;
+            world.say(1, "restart service$node_manager");
+            assert_eq!(world.answer(1).await, "done restart service$node_manager");
+        })
+        .await;
+    let told: Vec<String> = world.parts.calls().iter().map(ToString::to_string).collect();
+    let orders = ["ensure", "restart", "remove"];
+    let is_order = |call: &&String| orders.iter().any(|order| call.starts_with(order));
+    let on_it: Vec<_> =
+        told.iter().filter(is_order).filter(|one| one.ends_with("node-3")).collect();
+    assert!(on_it.is_empty(), "{on_it:?}");
+    assert!(world.really_on().contains(&"node-3"), "what is there is left as it is");
 }

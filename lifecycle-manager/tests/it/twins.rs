@@ -20,8 +20,12 @@ fn epochs(world: &World) -> Vec<Epoch> {
         | PartCall::Remove { issuer, .. }
         | PartCall::Restart { issuer, .. }
         | PartCall::Push { issuer, .. }
-        | PartCall::Registry { issuer, .. } => Some(issuer),
-        PartCall::List { .. } | PartCall::Logs { .. } | PartCall::Images { .. } => None,
+        | PartCall::Registry { issuer, .. }
+        | PartCall::Share { issuer, .. } => Some(issuer),
+        PartCall::List { .. }
+        | PartCall::Logs { .. }
+        | PartCall::Images { .. }
+        | PartCall::Archive { .. } => None,
     };
     let mut epochs: Vec<Epoch> = world
         .parts
@@ -74,6 +78,7 @@ async fn a_leader_that_was_paused_has_its_orders_refused_and_restarts_nothing_ag
             world.until_calm().await;
             world.wish(&["node-2", "node-3"], None);
             world.until_ready_on(&["node-2", "node-3"]).await;
+            sleep(Duration::from_secs(20)).await;
             world.say(1, "restart service$node_manager");
             until(async || world.restarts().len() == 1).await;
         } => {}

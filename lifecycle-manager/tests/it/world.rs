@@ -17,10 +17,14 @@ use common::name::{NodeName, PartName};
 use common::port::authority::Papers;
 use common::port::host::{Credential, Gate};
 use common::port::machines::{LocalShape, Shape};
+use common::port::nodes::Agent;
 use common::port::part::PartImage;
+use common::port::share::{Access, Description, FolderPlace};
 use common::port::store::Path;
 use common::record::machine::{MachineRecord, MachineState};
-use common::record::platform::{InstanceState, PlacedService, PlatformGoal, RunningService};
+use common::record::platform::{
+    InstanceState, PlacedService, PlatformGoal, RunningService, ServiceImage,
+};
 use common::record::{self, path};
 use common::service::ServiceName;
 use common::topic::Topic;
@@ -95,7 +99,7 @@ impl World {
             parts: Arc::new(self.parts.clone()),
             backends: Backends::default().with("local", Arc::new(self.machines.clone())),
             enrolment: Arc::new(self.enrolment.clone()),
-            vault: Some(vault()),
+            vault: Some(vault(self.clock.clone())),
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(port.into())),
         };
@@ -129,6 +133,10 @@ impl World {
 
     /// The platform initializer wishes for this, as its next wish.
     pub(crate) fn wish(&self, nodes: &[&str], image: Option<&ImageRef>) {
+        self.wish_version(nodes, image.cloned().map(Into::into));
+    }
+
+    pub(crate) fn wish_version(&self, nodes: &[&str], image: Option<ServiceImage>) {
         let path = path::placed_service(PLACED);
         let before = self.read::<PlacedService>(&path);
         let wish = PlacedService {
@@ -137,7 +145,7 @@ impl World {
             generation: before.map_or(Generation(1), |before| before.generation.next()),
             goal: if nodes.is_empty() { PlatformGoal::Off } else { PlatformGoal::On },
             nodes: nodes.iter().map(|node| name(node)).collect(),
-            image: image.cloned(),
+            image,
         };
         self.write(&path, &wish);
     }
@@ -268,6 +276,11 @@ pub(crate) fn id(number: u128) -> RequestId {
     RequestId(Uuid::from_u128(number))
 }
 
+/// A machine of the description.
+pub(crate) fn agent(node: &NodeName) -> Agent {
+    platform().agent(node).unwrap()
+}
+
 pub(crate) fn name(node: &str) -> NodeName {
     node.parse().unwrap()
 }
@@ -294,7 +307,7 @@ fn named(component: Component) -> ImageRef {
     ImageRef::new(&repository, Digest::of(manifest.as_bytes())).unwrap()
 }
 
-fn platform() -> Platform {
+pub(crate) fn platform() -> Platform {
     let machine = |(index, node): (usize, &str)| {
         let ip: IpAddr = [192, 0, 2, u8::try_from(index + 1).unwrap()].into();
         PlannedMachine {
@@ -333,18 +346,27 @@ fn platform() -> Platform {
         edge_bind: [0, 0, 0, 0].into(),
         edge_advertised: None,
         local: None,
+        azure: None,
+        code: BTreeMap::new(),
     }
 }
 
-fn vault() -> Vault {
+fn mounted() -> Access {
+    let share = Description::Folder(FolderPlace { path: "/mnt/code".into() });
+    Access { share, secret: None }
+}
+
+pub(crate) fn vault(clock: Arc<ManualClock>) -> Vault {
     let papers = Papers { certificate: "ca".to_owned(), key: "its key".to_owned() };
     Vault {
-        authority: Arc::new(Notary),
+        authority: Arc::new(Notary(clock)),
         secrets: Secrets {
             authority: papers,
             jwt: "secret".to_owned(),
             ssh_key: "key".to_owned(),
             platform: "{}".to_owned(),
+            azure: None,
+            shares: [("code".parse().unwrap(), mounted())].into(),
         },
     }
 }

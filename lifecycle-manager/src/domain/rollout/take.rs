@@ -32,7 +32,10 @@ pub(crate) fn take(mut rollout: Rollout, step: &Step, scene: &Scene<'_>) -> Roll
         Step::Ensure { node } => {
             attempt(&mut rollout, node, scene);
             let generation = bump(&mut rollout);
-            change(&mut rollout, node, |instance| instance.generation = generation);
+            change(&mut rollout, node, |instance| {
+                instance.generation = generation;
+                instance.there_since = None;
+            });
         }
         Step::Replace { node, version } => {
             let generation = bump(&mut rollout);
@@ -55,7 +58,10 @@ pub(crate) fn take(mut rollout: Rollout, step: &Step, scene: &Scene<'_>) -> Roll
             instance.since = now;
             instance.failure = Some(failure.clone());
         }),
-        Step::Settle { version } => rollout.good = Some(version.clone()),
+        Step::Settle { version } => {
+            rollout.good = Some(version.clone());
+            rollout.refused = None;
+        }
         Step::Rest => {}
     }
     rollout
@@ -102,6 +108,7 @@ impl Made<'_> {
             generation: self.generation,
             state: InstanceState::Starting,
             since: now,
+            there_since: None,
             attempts: 1,
             attempted_at: Some(now),
             failure: None,

@@ -4,6 +4,7 @@ use common::digest::{Digest, ImageRef};
 use common::id::Epoch;
 use common::port::container::ContainerState;
 use common::port::part::Part;
+use common::record::platform::ServiceImage;
 use common::service::ServiceName;
 use jiff::SignedDuration;
 
@@ -29,8 +30,9 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(100_000 + seconds)
 }
 
-fn image(name: &str) -> ImageRef {
-    ImageRef::new("127.0.0.1:5000/avishkar/platform", Digest::of(name.as_bytes())).unwrap()
+fn image(name: &str) -> ServiceImage {
+    let digest = Digest::of(name.as_bytes());
+    ImageRef::new("127.0.0.1:5000/avishkar/platform", digest).unwrap().into()
 }
 
 /// A service on some machines, with time passing as the story says.
@@ -70,7 +72,7 @@ impl Story {
         story
     }
 
-    fn wish(&mut self, nodes: &[&str], image: Option<ImageRef>) {
+    fn wish(&mut self, nodes: &[&str], image: Option<ServiceImage>) {
         self.wish.generation = self.wish.generation.next();
         self.wish.nodes = nodes.iter().map(|node| name(node)).collect();
         self.wish.image = image;
@@ -266,12 +268,30 @@ fn a_version_that_does_not_become_ready_in_time_is_backed_out_of_and_says_why() 
 }
 
 #[test]
+fn a_version_that_is_built_on_its_machine_is_given_the_time_for_it() {
+    let mut story = Story::running(&["a", "b"]);
+    let code = format!("share://code/services@{}", Digest::of(b"code"));
+    story.wish(&["a", "b"], Some(code.parse().unwrap()));
+    assert_eq!(story.steps(), ["replace a"]);
+    let is_backed_out = |steps: Vec<String>| steps.iter().any(|step| step.starts_with("back out"));
+    story.now = 15 * 60;
+    assert!(!is_backed_out(story.steps()), "it is being built");
+    story.has("a", Some(false));
+    story.now += 60;
+    assert!(!is_backed_out(story.steps()), "it has been there for a moment");
+    story.now += 61;
+    assert!(is_backed_out(story.steps()));
+}
+
+#[test]
 fn a_machine_that_dies_gives_its_instance_to_another_and_loses_it_when_it_comes_back() {
     let mut story = Story::running(&["a", "b"]);
     story.is_silent("b", 11);
     assert!(story.steps().is_empty(), "a moment of silence is no death");
     story.is_silent("b", 12);
     assert_eq!(story.steps(), ["move b to c"]);
+    let left = story.rollout.instance(&name("b")).unwrap();
+    assert!(is_behind(left, &story.seen, &RULES), "nobody knows whether it runs");
     story.has("c", Some(true));
     assert!(story.steps().is_empty());
     assert_eq!(story.on(), ["a", "c"]);

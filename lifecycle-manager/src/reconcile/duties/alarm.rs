@@ -1,4 +1,5 @@
-//! The alarm of a brake: an event when it begins to hold, and one when it is off again.
+//! The alarm that nothing is restarted: an event when too many look dead, or are asked for, at once, and one when that is
+//! over.
 
 use chassis::owed;
 use chassis::reconcile::Outcome;
@@ -11,20 +12,22 @@ use common::topic::Topic;
 use serde_json::json;
 
 use super::Duties;
-use crate::domain::brake::Kind;
+use crate::domain::brake::{Count, Kind};
+use crate::domain::target::Family;
 use crate::reconcile::LATER;
+use crate::reconcile::restarts::asked_at_once;
 use crate::records::{Alarm, Error, alarm_path, load, save};
 
 impl Duties<'_> {
     pub(super) async fn alarm(&self, kind: Kind) -> Result<Outcome, Error> {
         let stored = load::<Alarm>(self.0, &alarm_path(kind)).await?;
-        let brake = self.0.brake(kind);
+        let cause = self.cause(kind).await?;
         let stood = stored.as_ref().is_some_and(|stored| stored.record.holds);
         let (mut alarm, version) = match stored {
-            Some(Stored { record, version }) if record.holds == brake.holds() => {
+            Some(Stored { record, version }) if record.holds == cause.is_some() => {
                 (record, Some(version))
             }
-            stored if brake.holds() || stood => self.turned(kind, stored).await?,
+            stored if cause.is_some() || stood => self.turned(kind, cause, stored).await?,
             Some(_) | None => return Ok(Outcome::Again(LATER)),
         };
         if !alarm.owed.is_empty() {
@@ -35,41 +38,61 @@ impl Duties<'_> {
         Ok(Outcome::Again(LATER))
     }
 
-    /// It begins to hold, or is off.
+    /// Why nothing of this kind is restarted now; none where that is not so.
+    async fn cause(&self, kind: Kind) -> Result<Option<String>, Error> {
+        let (brake, name) = (self.0.brake(kind), kind.as_str());
+        if brake.holds() {
+            let Count { bad, known } = brake.count();
+            return Ok(Some(format!(
+                "{bad} of {known} {name} look dead at once: nothing is restarted"
+            )));
+        }
+        let family = match kind {
+            Kind::Machines => Family::Nodes,
+            Kind::Services => Family::Services,
+        };
+        let asked = asked_at_once(self.0, family).await?;
+        let is_too_many = asked.is_too_many(self.0.config.restart.percent);
+        let Count { bad, known } = asked;
+        let text = || {
+            format!(
+                "{bad} of {known} {name} were to be restarted at once, which is not what is seen of them: none is"
+            )
+        };
+        Ok(is_too_many.then(text))
+    }
+
+    /// It begins to hold, or is over.
     async fn turned(
         &self,
         kind: Kind,
+        cause: Option<String>,
         stored: Option<Stored<Alarm>>,
     ) -> Result<(Alarm, Option<Version>), Error> {
-        let brake = self.0.brake(kind);
         let (before, version) = match stored {
             Some(Stored { record, version }) => (Some(record), Some(version)),
             None => (None, None),
         };
         let going_on = before.as_ref().filter(|alarm| alarm.holds).map(|alarm| alarm.incident);
         let incident = going_on.unwrap_or_else(|| RequestId(self.0.ports.entropy.uuid()));
-        let count = brake.count();
-        let text = if brake.holds() {
-            let (bad, known) = (count.bad, count.known);
-            format!("{bad} of {known} {} look dead at once: nothing is restarted", kind.as_str())
-        } else {
-            format!("few enough {} look dead again", kind.as_str())
-        };
+        let holds = cause.is_some();
+        let over = || format!("few enough {} look dead, or are asked for, again", kind.as_str());
         let mut alarm = Alarm {
             schema: 1,
             kind,
-            holds: brake.holds(),
+            holds,
+            is_seen: self.0.brake(kind).holds(),
             incident,
-            text,
+            text: cause.unwrap_or_else(over),
             since: self.0.ports.clock.now(),
             owed: before.map(|alarm| alarm.owed).unwrap_or_default(),
         };
         alarm.owed.push(event(&alarm));
         let version = save(self.0, &alarm_path(kind), &alarm, version).await?;
         if alarm.holds {
-            tracing::error!(kind = kind.as_str(), text = alarm.text, "the brake holds");
+            tracing::error!(kind = kind.as_str(), text = alarm.text, "nothing is restarted");
         } else {
-            tracing::warn!(kind = kind.as_str(), "the brake is off");
+            tracing::warn!(kind = kind.as_str(), "what is asked for is restarted again");
         }
         self.0.metrics.brake_is(kind, alarm.holds);
         Ok((alarm, Some(version)))

@@ -161,7 +161,7 @@ impl Duties<'_> {
         for Wanted { request, by, reason, .. } in std::mem::take(&mut provision.waiting) {
             let text = result.as_ref().map_or(reason.as_str(), NodeName::as_str);
             let ending = Ending { request, by, verb: "need node", text, kind: "need-node" };
-            let (operation, owed) = answers::end(self.0, &ending, &told).await?;
+            let (operation, owed) = answers::end(self.0, &ending, &told, None).await?;
             changes.extend(operation);
             provision.owed.extend(owed);
         }

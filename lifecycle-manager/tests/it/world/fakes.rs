@@ -2,24 +2,28 @@
 //! an authority.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use common::failure::{Failure, FailureCode};
 use common::name::NodeName;
 use common::port::authority::{self, Papers};
-use common::port::host::Gate;
+use common::port::host::{Gate, HostKey};
 use common::port::machines::{Ability, Error, Machine, MachineSpec, Power};
-use common::port::{Authority, Machines};
+use common::port::{Authority, Clock, Machines};
 use common::service::ServiceName;
 use lifecycle_manager::ports::{Enrolled, Enrolment, NotEnrolled};
 use rollout::platform::Platform;
 use testkit::nodes::Reach;
 use testkit::{MemoryNodes, MemoryParts};
+use tokio::time::sleep;
 
-/// Papers that say what they are for.
+/// Papers that say what they are for and, in each year, which year's they are.
 #[derive(Debug)]
-pub(crate) struct Notary;
+pub(crate) struct Notary(pub(crate) Arc<dyn Clock>);
+
+const YEAR_SECONDS: i64 = 365 * 24 * 60 * 60;
 
 impl Authority for Notary {
     fn certificate(&self) -> &'static str {
@@ -27,7 +31,8 @@ impl Authority for Notary {
     }
 
     fn issue(&self, service: ServiceName, names: &[String]) -> Result<Papers, authority::Error> {
-        let certificate = format!("{service} at {}", names.join(" "));
+        let year = self.0.now().as_second() / YEAR_SECONDS;
+        let certificate = format!("{service} at {}, year {year}", names.join(" "));
         Ok(Papers { key: format!("key of {certificate}"), certificate })
     }
 }
@@ -39,11 +44,56 @@ pub(crate) struct FleetMachines {
     parts: MemoryParts,
     power: Arc<Mutex<BTreeMap<NodeName, Power>>>,
     restarted: Arc<Mutex<Vec<NodeName>>>,
+    keys: Arc<Mutex<BTreeMap<NodeName, Shown>>>,
+    stopping: Arc<Mutex<Duration>>,
+    /// How many are being restarted, and how many were at once at most.
+    restarting: Arc<Mutex<(usize, usize)>>,
+}
+
+/// What a machine shows who signs in, where that matters.
+#[derive(Debug, Clone)]
+enum Shown {
+    Key(HostKey),
+    /// There is no such machine any more; the next of its name will have this key.
+    Absent {
+        next: HostKey,
+    },
 }
 
 impl FleetMachines {
     pub(crate) fn new(nodes: MemoryNodes, parts: MemoryParts) -> Self {
-        FleetMachines { nodes, parts, power: Arc::default(), restarted: Arc::default() }
+        FleetMachines {
+            nodes,
+            parts,
+            power: Arc::default(),
+            restarted: Arc::default(),
+            keys: Arc::default(),
+            stopping: Arc::default(),
+            restarting: Arc::default(),
+        }
+    }
+
+    /// A machine is removed, not by the platform; the next of its name will show this key.
+    pub(crate) async fn vanish(&self, node: &NodeName, next: HostKey) {
+        self.set_reach(node, Reach::Dead).await;
+        self.keys().insert(node.clone(), Shown::Absent { next });
+    }
+
+    fn keys(&self) -> MutexGuard<'_, BTreeMap<NodeName, Shown>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the machine where there is none; the key that it shows, where that matters, and whether it was just made.
+    fn shown(&self, node: &NodeName) -> (Option<HostKey>, Made) {
+        let mut keys = self.keys();
+        match keys.get(node).cloned() {
+            None => (None, Made::Before),
+            Some(Shown::Key(key)) => (Some(key), Made::Before),
+            Some(Shown::Absent { next }) => {
+                keys.insert(node.clone(), Shown::Key(next.clone()));
+                (Some(next), Made::Now)
+            }
+        }
     }
 
     /// Cuts or restores power and network of a machine, not by the platform.
@@ -57,6 +107,22 @@ impl FleetMachines {
     /// What was restarted by the platform.
     pub(crate) fn restarted(&self) -> Vec<NodeName> {
         self.restarted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long a machine that is restarted goes on as before; no time without it.
+    pub(crate) fn take_to_stop(&self, stopping: Duration) {
+        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = stopping;
+    }
+
+    /// How many the platform has restarted at once.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.restarting.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    fn count(&self, change: isize) {
+        let mut restarting = self.restarting.lock().unwrap_or_else(PoisonError::into_inner);
+        restarting.0 = restarting.0.saturating_add_signed(change);
+        restarting.1 = restarting.1.max(restarting.0);
     }
 
     /// A machine that is added has an agent from the moment of its enrolment.
@@ -85,7 +151,8 @@ impl Machines for FleetMachines {
     }
 
     async fn look(&self, name: &NodeName) -> Result<Option<Machine>, Error> {
-        Ok(Some(self.machine(name)))
+        let is_absent = matches!(self.keys().get(name), Some(Shown::Absent { .. }));
+        Ok((!is_absent).then(|| self.machine(name)))
     }
 
     async fn list(&self) -> Result<Vec<Machine>, Error> {
@@ -108,9 +175,13 @@ impl Machines for FleetMachines {
 
     async fn restart(&self, name: &NodeName) -> Result<Machine, Error> {
         self.restarted.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+        let stopping = *self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        self.count(1);
+        sleep(stopping).await;
         self.set_reach(name, Reach::Dead).await;
-        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        sleep(Duration::from_secs(3)).await;
         self.set_reach(name, Reach::Up).await;
+        self.count(-1);
         Ok(self.machine(name))
     }
 
@@ -118,6 +189,13 @@ impl Machines for FleetMachines {
         self.set_reach(name, Reach::Dead).await;
         Ok(())
     }
+}
+
+/// Whether a machine was there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    Before,
+    Now,
 }
 
 /// What an enrolment comes to.
@@ -158,6 +236,11 @@ impl Enrolment for ScriptedEnrolment {
     async fn enrol(&self, platform: &Platform, name: &NodeName) -> Result<Enrolled, NotEnrolled> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
         let outcome = *self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let (host_key, made) = self.machines.shown(name);
+        let pinned = platform.machine(name).and_then(|machine| machine.host_key.clone());
+        if made == Made::Before && pinned.is_some() && host_key.is_some() && pinned != host_key {
+            return Err(key_changed());
+        }
         match outcome {
             Outcome::Helps => {
                 let address = match platform.address(name) {
@@ -165,17 +248,18 @@ impl Enrolment for ScriptedEnrolment {
                     None => self.machines.furnish(name),
                 };
                 self.machines.set_reach(name, Reach::Up).await;
-                Ok(Enrolled { address, gate: None, host_key: None })
+                Ok(Enrolled { address, gate: None, host_key })
             }
             Outcome::DoesNotHelp => {
                 let failure = Failure::new(FailureCode::NodeUnavailable, "nobody listens there");
                 Err(NotEnrolled::Failed(failure))
             }
-            Outcome::KeyChanged => {
-                let message = "it has another host key than the pinned one";
-                let failure = Failure::new(FailureCode::NodeUnavailable, message);
-                Err(NotEnrolled::HostKeyChanged(failure))
-            }
+            Outcome::KeyChanged => Err(key_changed()),
         }
     }
+}
+
+fn key_changed() -> NotEnrolled {
+    let message = "it has another host key than the pinned one";
+    NotEnrolled::HostKeyChanged(Failure::new(FailureCode::NodeUnavailable, message))
 }

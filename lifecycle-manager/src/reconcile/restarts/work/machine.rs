@@ -1,29 +1,36 @@
-//! A machine, restarted through its backend. Whether it was is seen by its parts: all of them run since later.
+//! A machine, restarted through its backend. Whether it was is seen by its parts: all of them run anew, and are ready.
 
 use chassis::reconcile::Outcome;
 use chassis::records;
 use common::failure::{Failure, FailureCode};
-use common::id::Epoch;
-use common::name::NodeName;
+use common::name::{NodeName, PartName};
 use common::port::machines::Ability;
+use common::port::nodes;
 use common::record::machine::{MachineRecord, MachineState};
 use common::record::path;
+use common::service::ServiceName;
 use jiff::Timestamp;
+use rollout::parts::BasePart;
+use tokio::time::timeout;
 
-use super::ran_since;
 use crate::domain::restart::Asker;
+use crate::domain::restart::machine::{Before, Facts, Order, Step, missing, next, ran_since};
 use crate::domain::sighting::Sighting;
 use crate::domain::target::Target;
+use crate::domain::waits::elapsed;
 use crate::fleet;
 use crate::reconcile::SOON;
-use crate::reconcile::restarts::{Known, Restarts};
-use crate::records::{Error, Stage, Work, commit, load, restart_path, written};
+use crate::reconcile::restarts::{Known, Restarts, asker};
+use crate::records::{
+    Error, Rollout, Stage, Work, commit, load, restart_path, rollout_path, written,
+};
 
 /// A machine's record keeps as many.
 const MOST_RESTARTS: usize = 16;
 
 impl Restarts<'_> {
-    /// Never two at once, and never beside one that is down already: a quorum would be gone.
+    /// Never two at once, and never beside one that is down already: a quorum would be gone. For a program not where
+    /// somebody else has just restarted it, or it has come back by itself.
     pub(super) async fn machine(
         &self,
         node: &NodeName,
@@ -46,6 +53,9 @@ impl Restarts<'_> {
             let message = format!("machine {node} is quarantined: {}", machine.reason);
             return Ok(Err(Failure::new(FailureCode::NodeUnavailable, message)));
         }
+        if let Some(failure) = self.needs_none(&machine, asker).await {
+            return Ok(Err(failure));
+        }
         let others = fleet::machines(self.0).await?;
         let down = others.iter().find(|other| {
             other.name != *node && !self.0.sight.of(&other.name, self.0.config.window).answers()
@@ -54,14 +64,37 @@ impl Restarts<'_> {
             let message = format!("{} does not answer either: one at a time", down.name);
             return Ok(Err(Failure::new(FailureCode::RestartHeld, message)));
         }
-        Ok(Ok(Work::Machine { asked: None, before: self.run_since(node) }))
+        let parts = self.run_since(node);
+        Ok(Ok(Work::Machine { asked: None, asked_at: None, parts }))
+    }
+
+    /// Why a machine is not restarted: it was a moment ago, or a program says that it is dead and it is not.
+    async fn needs_none(&self, machine: &MachineRecord, asker: Asker) -> Option<Failure> {
+        let (node, now) = (&machine.name, self.0.ports.clock.now());
+        let pause = self.0.config.restart.waits.first;
+        if machine.restarts.last().is_some_and(|last| elapsed(*last, now) < pause) {
+            let message = format!("machine {node} was restarted a moment ago");
+            return Some(Failure::new(FailureCode::RestartTooSoon, message));
+        }
+        let answers = asker == Asker::Program && self.answers_now(node).await;
+        let message = || format!("machine {node} answers: it was not restarted");
+        answers.then(|| Failure::new(FailureCode::RestartHeld, message()))
+    }
+
+    async fn answers_now(&self, node: &NodeName) -> bool {
+        let Some(agent) = self.0.sight.agent(node) else { return false };
+        let asked = timeout(self.0.config.answer_within, self.0.ports.parts.parts(&agent)).await;
+        // Its agent is there before its engine.
+        matches!(asked, Ok(Ok(_) | Err(nodes::Error::Failed { .. })))
     }
 
     /// Since when each of a machine's parts runs, as it was seen last.
-    fn run_since(&self, node: &NodeName) -> Vec<Timestamp> {
+    fn run_since(&self, node: &NodeName) -> Before {
         match self.0.sight.of(node, self.0.config.window) {
-            Sighting::Answers { parts } => parts.iter().filter_map(ran_since).collect(),
-            Sighting::Unknown | Sighting::Silent { .. } => Vec::new(),
+            Sighting::Answers { parts } => {
+                parts.iter().map(|part| (part.name.clone(), ran_since(part))).collect()
+            }
+            Sighting::Unknown | Sighting::Silent { .. } => Before::new(),
         }
     }
 
@@ -69,47 +102,85 @@ impl Restarts<'_> {
         &self,
         known: Known,
         since: Timestamp,
-        asked: Option<Epoch>,
-        before: Vec<Timestamp>,
+        order: Option<Order>,
+        parts: Before,
     ) -> Result<Outcome, Error> {
         let Target::Node(node) = known.restart.target.clone() else {
             return self.conclude(known, Ok(())).await;
         };
-        let epoch = self.0.issuer().epoch;
         let seen = self.0.sight.of(&node, self.0.config.window);
-        let now = self.run_since(&node);
-        let is_back = seen.answers()
-            && asked.is_some()
-            && now.iter().all(|since| !before.contains(since))
-            && (!now.is_empty() || before.is_empty());
-        if is_back {
-            return self.conclude(known, Ok(())).await;
+        let still_its = self.still_its(&node, &parts).await?;
+        let (epoch, now) = (self.0.issuer().epoch, self.0.ports.clock.now());
+        let facts = Facts { seen: &seen, before: &still_its, order, epoch, now };
+        match next(&facts) {
+            Step::Done => self.conclude(known, Ok(())).await,
+            Step::Wait => Ok(Outcome::Again(SOON)),
+            Step::AskBackend => {
+                // It may have come back, or been restarted by who looks after machines, since it was decided.
+                let machine = load::<MachineRecord>(self.0, &path::machine(&node)).await?;
+                if let Some(machine) = machine.filter(|_| order.is_none())
+                    && let Some(failure) =
+                        self.needs_none(&machine.record, asker(&known.restart)).await
+                {
+                    return self.conclude(known, Err(failure)).await;
+                }
+                let order = Order { by: epoch, at: now };
+                let known = self.write_down(known, (since, order, parts), &node).await?;
+                self.ask_backend(known, &node).await
+            }
         }
-        // Who came after the leader that asked does not know whether it did: only parts that go on running as before
-        // say that it did not.
-        let goes_on = seen.answers() && before.iter().any(|since| now.contains(since));
-        let again = asked.is_none_or(|by| by != epoch && goes_on);
-        if !again {
-            return Ok(Outcome::Again(SOON));
+    }
+
+    /// The parts of a machine that have not been given to another one meanwhile.
+    async fn still_its(&self, node: &NodeName, parts: &Before) -> Result<Before, Error> {
+        let mut still_its = Before::new();
+        for (part, ran) in parts {
+            if self.is_still_its(node, part).await? {
+                still_its.insert(part.clone(), *ran);
+            }
         }
-        let known = self.write_down(known, (since, epoch, before), &node).await?;
-        self.ask_backend(known, &node).await
+        Ok(still_its)
+    }
+
+    async fn is_still_its(&self, node: &NodeName, part: &PartName) -> Result<bool, Error> {
+        if *part == BasePart::Registry.name() {
+            let place = fleet::registry(self.0).await?;
+            return Ok(place.is_none_or(|place| place.record.node == *node));
+        }
+        let Ok(service) = part.as_str().parse::<ServiceName>() else { return Ok(true) };
+        let rollout = load::<Rollout>(self.0, &rollout_path(service)).await?;
+        // What nobody has placed is of the base: it stays where it is.
+        Ok(rollout.is_none_or(|stored| stored.record.staying().any(|one| one.node == *node)))
+    }
+
+    /// What keeps a machine's restart from having ended.
+    pub(super) async fn missing(
+        &self,
+        target: &Target,
+        work: &Work,
+    ) -> Result<Vec<PartName>, Error> {
+        let (Target::Node(node), Work::Machine { parts, .. }) = (target, work) else {
+            return Ok(Vec::new());
+        };
+        let seen = self.0.sight.of(node, self.0.config.window);
+        let still_its = self.still_its(node, parts).await?;
+        Ok(missing(&seen, &still_its).into_iter().cloned().collect())
     }
 
     /// The machine's record remembers it, so that nobody restarts it again too soon.
     async fn write_down(
         &self,
         known: Known,
-        (since, epoch, before): (Timestamp, Epoch, Vec<Timestamp>),
+        (since, order, parts): (Timestamp, Order, Before),
         node: &NodeName,
     ) -> Result<Known, Error> {
         let Known { mut restart, version } = known;
-        let work = Work::Machine { asked: Some(epoch), before };
+        let work = Work::Machine { asked: Some(order.by), asked_at: Some(order.at), parts };
         restart.stage = Stage::Underway { since, work };
         let target = restart_path(&restart.target);
         let mut changes = vec![records::put(target, &restart, Some(version))];
         if let Some(mut machine) = load::<MachineRecord>(self.0, &path::machine(node)).await? {
-            machine.record.restarts.push(self.0.ports.clock.now());
+            machine.record.restarts.push(order.at);
             let excess = machine.record.restarts.len().saturating_sub(MOST_RESTARTS);
             machine.record.restarts.drain(..excess);
             let at = path::machine(node);

@@ -1,0 +1,78 @@
+//! When a machine that is to be taken away may go: not before what is on it stands elsewhere.
+
+use std::time::Duration;
+
+use common::record::node::Verdict;
+
+/// So long bundles are given to be copied from what they are on besides; missing copies are looked for once a minute.
+const COPIED_AFTER: Duration = Duration::from_mins(3);
+/// Longer nobody waits for it to be empty.
+const MOST: Duration = Duration::from_mins(15);
+
+/// What is known of a machine that leaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    pub(crate) lasting: Duration,
+    /// The node manager's verdict on it and how long it stands; none where it never had one: then it has no apps.
+    pub(crate) verdict: Option<(Verdict, Duration)>,
+    /// Host ports that apps have on it.
+    pub(crate) leases: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Departure {
+    Go,
+    Wait(&'static str),
+}
+
+/// Whether it may go.
+pub(crate) fn departure(facts: Facts) -> Departure {
+    let Some((verdict, since)) = facts.verdict else { return Departure::Go };
+    if facts.lasting >= MOST {
+        return Departure::Go;
+    }
+    match verdict {
+        Verdict::Live | Verdict::Suspect => Departure::Wait("it is waited for to be emptied"),
+        Verdict::Draining | Verdict::Dead if facts.leases > 0 => {
+            Departure::Wait("its apps are made on other machines")
+        }
+        Verdict::Draining | Verdict::Dead if since < COPIED_AFTER => {
+            Departure::Wait("what it keeps is copied to other machines")
+        }
+        Verdict::Draining | Verdict::Dead => Departure::Go,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(minutes: u64, verdict: Option<(Verdict, u64)>, leases: usize) -> bool {
+        let minute = |minutes: u64| Duration::from_secs(60 * minutes);
+        let verdict = verdict.map(|(verdict, minutes)| (verdict, minute(minutes)));
+        let facts = Facts { lasting: minute(minutes), verdict, leases };
+        departure(facts) == Departure::Go
+    }
+
+    #[test]
+    fn a_machine_goes_when_its_apps_are_elsewhere_and_its_bundles_were_copied() {
+        use Verdict::{Dead, Draining, Live};
+        for (minutes, verdict, leases, goes) in [
+            (0, None, 0, true),
+            (1, Some((Live, 60)), 0, false),
+            (4, Some((Draining, 3)), 1, false),
+            (2, Some((Draining, 2)), 0, false),
+            (3, Some((Draining, 3)), 0, true),
+            (3, Some((Dead, 3)), 0, true),
+            (3, Some((Dead, 3)), 2, false),
+        ] {
+            assert_eq!(after(minutes, verdict, leases), goes, "{minutes} {verdict:?} {leases}");
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        assert!(!after(14, Some((Verdict::Live, 60)), 1));
+        assert!(after(15, Some((Verdict::Live, 60)), 1));
+    }
+}

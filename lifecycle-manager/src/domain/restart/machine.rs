@@ -1,0 +1,174 @@
+//! How far the restart of a machine is, seen by its parts: all that it had run anew and are ready.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use common::id::Epoch;
+use common::name::PartName;
+use common::port::container::ContainerState;
+use common::port::part::Part;
+use jiff::Timestamp;
+
+use crate::domain::sighting::{Sighting, is_ready};
+use crate::domain::waits::elapsed;
+
+/// So long a machine may go on as before after it was told to restart: its parts are asked to end first, and an agent
+/// gives none of them longer.
+const STOPPED_WITHIN: Duration = Duration::from_mins(2);
+
+/// What a machine had before, by name, and since when it had run; none for what did not.
+pub(crate) type Before = BTreeMap<PartName, Option<Timestamp>>;
+
+/// That a backend was asked: by which leader, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub(crate) by: Epoch,
+    pub(crate) at: Timestamp,
+}
+
+/// What is known of a machine that is being restarted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    pub(crate) seen: &'a Sighting,
+    /// The parts that have to be there again.
+    pub(crate) before: &'a Before,
+    /// None before the backend was asked.
+    pub(crate) order: Option<Order>,
+    /// Of the leader that looks.
+    pub(crate) epoch: Epoch,
+    pub(crate) now: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    AskBackend,
+    Wait,
+    Done,
+}
+
+/// The next step.
+pub(crate) fn next(facts: &Facts<'_>) -> Step {
+    let Some(order) = facts.order else { return Step::AskBackend };
+    let has_stopped = elapsed(order.at, facts.now) >= STOPPED_WITHIN;
+    // Without parts only who has waited for the backend's answer knows that it was restarted.
+    let is_told = !facts.before.is_empty() || order.by == facts.epoch || has_stopped;
+    if facts.seen.answers() && is_told && missing(facts.seen, facts.before).is_empty() {
+        return Step::Done;
+    }
+    // Who came after the leader that asked does not know whether it did. Parts that go on running as before say that it
+    // did not, but only once the machine has had its time to stop them.
+    if order.by != facts.epoch && has_stopped && goes_on(facts) {
+        return Step::AskBackend;
+    }
+    Step::Wait
+}
+
+/// The parts that are not back: not there, not started anew, or not ready.
+pub(crate) fn missing<'a>(seen: &Sighting, before: &'a Before) -> Vec<&'a PartName> {
+    let is_back = |name: &PartName, ran: Option<Timestamp>| {
+        let found = seen.part(name);
+        found.is_some_and(|part| is_ready(part) && (ran.is_none() || ran_since(part) != ran))
+    };
+    before.iter().filter(|(name, ran)| !is_back(name, **ran)).map(|(name, _)| name).collect()
+}
+
+fn goes_on(facts: &Facts<'_>) -> bool {
+    let runs_on = |(name, ran): (&PartName, &Option<Timestamp>)| {
+        ran.is_some() && facts.seen.part(name).and_then(ran_since) == *ran
+    };
+    facts.before.iter().any(runs_on)
+}
+
+pub(crate) fn ran_since(part: &Part) -> Option<Timestamp> {
+    match part.state {
+        ContainerState::Running { since } => Some(since),
+        ContainerState::Created | ContainerState::Exited { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::id::Generation;
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(100_000 + seconds)
+    }
+
+    fn part(name: &str, since: i64, healthy: bool) -> Part {
+        Part {
+            name: name.parse().unwrap(),
+            generation: Generation(1),
+            epoch: Epoch(1),
+            spec_hash: String::new(),
+            state: ContainerState::Running { since: at(since) },
+            healthy: Some(healthy),
+            restarts: 0,
+        }
+    }
+
+    fn before() -> Before {
+        let parts = ["kafka", "zookeeper"].map(|name| (name.parse().unwrap(), Some(at(-90))));
+        parts.into()
+    }
+
+    /// What the leader of this epoch does, this long after another one's order.
+    fn step(parts: Option<Vec<Part>>, epoch: u64, seconds: i64) -> Step {
+        let seen = match parts {
+            Some(parts) => Sighting::Answers { parts },
+            None => Sighting::Silent { lasting: Duration::from_secs(9) },
+        };
+        let order = Some(Order { by: Epoch(1), at: at(0) });
+        let before = before();
+        let epoch = Epoch(epoch);
+        next(&Facts { seen: &seen, before: &before, order, epoch, now: at(seconds) })
+    }
+
+    fn both(since: i64) -> Vec<Part> {
+        vec![part("kafka", since, true), part("zookeeper", since, true)]
+    }
+
+    #[test]
+    fn it_is_back_when_all_that_it_had_run_anew_and_are_ready() {
+        assert_eq!(step(None, 1, 5), Step::Wait);
+        assert_eq!(step(Some(vec![part("kafka", 9, true)]), 1, 10), Step::Wait);
+        let sick = vec![part("kafka", 9, true), part("zookeeper", 9, false)];
+        assert_eq!(step(Some(sick), 1, 10), Step::Wait);
+        let half = vec![part("kafka", 9, true), part("zookeeper", -90, true)];
+        assert_eq!(step(Some(half), 1, 10), Step::Wait);
+        assert_eq!(step(Some(both(9)), 1, 10), Step::Done);
+    }
+
+    #[test]
+    fn what_did_not_run_before_has_to_be_ready_only() {
+        let seen = Sighting::Answers { parts: both(9) };
+        let before: Before = [("kafka".parse().unwrap(), None)].into();
+        assert!(missing(&seen, &before).is_empty());
+    }
+
+    #[test]
+    fn who_comes_after_asks_again_only_when_the_machine_has_had_its_time_to_stop() {
+        for seconds in [1, 60, 119] {
+            assert_eq!(step(Some(both(-90)), 2, seconds), Step::Wait);
+        }
+        assert_eq!(step(Some(both(-90)), 2, 120), Step::AskBackend);
+        assert_eq!(step(Some(both(-90)), 1, 600), Step::Wait, "nobody asks twice");
+        assert_eq!(step(None, 2, 600), Step::Wait, "it is on its way");
+    }
+
+    #[test]
+    fn a_machine_without_parts_is_back_when_the_backend_has_said_so_or_after_its_time() {
+        let seen = Sighting::Answers { parts: Vec::new() };
+        let before = Before::new();
+        let order = Some(Order { by: Epoch(1), at: at(0) });
+        let step = |epoch, seconds| {
+            let epoch = Epoch(epoch);
+            next(&Facts { seen: &seen, before: &before, order, epoch, now: at(seconds) })
+        };
+        assert_eq!(step(1, 5), Step::Done);
+        assert_eq!(step(2, 5), Step::Wait);
+        assert_eq!(step(2, 120), Step::Done);
+    }
+}

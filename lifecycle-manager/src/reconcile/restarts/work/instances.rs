@@ -1,0 +1,262 @@
+//! Instances of a service, restarted one after another by their agents. Whether one was is seen by when it runs since.
+
+use std::time::Duration;
+
+use chassis::reconcile::Outcome;
+use common::failure::{Failure, FailureCode};
+use common::name::{NodeName, PartName};
+use common::port::part::Part;
+use common::record::machine::MachineState;
+use common::record::platform::InstanceState;
+use common::service::ServiceName;
+use jiff::Timestamp;
+use rollout::parts::BasePart;
+use tokio::time::timeout;
+
+use crate::domain::restart::Asker;
+use crate::domain::restart::instances::{Choice, Instance, Look, choose};
+use crate::domain::restart::machine::ran_since;
+use crate::domain::sighting::is_ready;
+use crate::domain::target::Target;
+use crate::domain::waits::elapsed;
+use crate::fleet;
+use crate::reconcile::restarts::{Known, Restarts};
+use crate::reconcile::services::part_of;
+use crate::reconcile::{SOON, refusal};
+use crate::records::{Error, InstanceRestart, Rollout, Stage, Work, load, rollout_path};
+
+/// How far the instances of a service are, as [`Work::Instances`] has it.
+#[derive(Debug, Clone)]
+pub(super) struct Round {
+    pub(super) left: Vec<NodeName>,
+    pub(super) now: Option<InstanceRestart>,
+    pub(super) done: Vec<NodeName>,
+    pub(super) well_too: bool,
+}
+
+impl Restarts<'_> {
+    /// What a program says is compared with what is seen from here.
+    pub(super) async fn instances_of(
+        &self,
+        service: ServiceName,
+        asker: Asker,
+    ) -> Result<Result<Work, Failure>, Error> {
+        Ok(match choose(asker, self.looks(service).await?) {
+            Choice::These { nodes, well_too } => {
+                Ok(Work::Instances { left: nodes, now: None, done: Vec::new(), well_too })
+            }
+            Choice::Explained(nodes) => {
+                let nodes: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
+                let message = format!(
+                    "its instance on {} was just started, or is being replaced, and no other looks bad: none was restarted",
+                    nodes.join(", ")
+                );
+                Err(Failure::new(FailureCode::RestartHeld, message))
+            }
+            Choice::Nothing => {
+                let message = format!("no instance of {service} is seen on any machine");
+                Err(Failure::new(FailureCode::ServiceUnknown, message))
+            }
+        })
+    }
+
+    /// Every instance that is seen, or that should be somewhere.
+    async fn looks(&self, service: ServiceName) -> Result<Vec<Instance>, Error> {
+        let part = part_of(service);
+        let rollout = load::<Rollout>(self.0, &rollout_path(service)).await?;
+        let rollout = rollout.map(|stored| stored.record);
+        let wanted = self.wanted(&part, rollout.as_ref()).await?;
+        let own = fleet::own_node(self.0).filter(|_| service == ServiceName::LifecycleManager);
+        let now = self.0.ports.clock.now();
+        let pause = self.0.config.restart.waits.first;
+        let is_fresh = |one: &Part| ran_since(one).is_some_and(|ran| elapsed(ran, now) < pause);
+        let mut looks = Vec::new();
+        for (node, sighting) in self.0.sight.all(self.0.config.window) {
+            let found = sighting.part(&part);
+            let is_wanted = wanted.contains(&node);
+            let state = rollout.as_ref().and_then(|one| Some(one.instance(&node)?.state));
+            let look = match (sighting.answers(), found, state) {
+                (true, Some(_), None) if !is_wanted => Look::OnItsWay,
+                (true, Some(_), Some(InstanceState::Starting | InstanceState::Stopping)) => {
+                    Look::OnItsWay
+                }
+                // Somebody has just started it.
+                (true, Some(one), _) if is_fresh(one) => Look::OnItsWay,
+                (true, Some(one), _) if is_ready(one) => Look::Ready,
+                (true, Some(_), _) => Look::Bad,
+                (true, None, _) if is_wanted => Look::OnItsWay,
+                (false, ..) if is_wanted => Look::Away,
+                (true | false, ..) => continue,
+            };
+            looks.push(Instance { is_this: own.as_ref() == Some(&node), node, look });
+        }
+        Ok(looks)
+    }
+
+    /// Where instances should be: as the service's record has it; those of the base as it is described.
+    async fn wanted(
+        &self,
+        part: &PartName,
+        rollout: Option<&Rollout>,
+    ) -> Result<Vec<NodeName>, Error> {
+        if let Some(rollout) = rollout {
+            return Ok(rollout.staying().map(|one| one.node.clone()).collect());
+        }
+        let base = BasePart::ALL.into_iter().find(|base| base.name() == *part);
+        let platform = fleet::platform(self.0).await?;
+        Ok(match (base, platform) {
+            (Some(base), Some(platform)) => base.nodes(&platform).to_vec(),
+            // Where nothing is described, it belongs where it is.
+            (Some(_), None) => {
+                let seen = self.0.sight.all(self.0.config.window).into_iter();
+                seen.filter(|(_, one)| one.part(part).is_some()).map(|(node, _)| node).collect()
+            }
+            (None, _) => Vec::new(),
+        })
+    }
+
+    pub(super) async fn instances(
+        &self,
+        known: Known,
+        since: Timestamp,
+        mut round: Round,
+    ) -> Result<Outcome, Error> {
+        let Target::Service(service) = known.restart.target else {
+            return self.conclude(known, Ok(())).await;
+        };
+        let part = part_of(service);
+        let Some(current) = round.now.clone() else {
+            return self.next_instance(known, since, (round, &part)).await;
+        };
+        let is_done = match self.fresh(&current.node, &part).await? {
+            Fresh::Silent => false,
+            Fresh::Gone => true,
+            Fresh::There(found) if ran_since(&found) == current.ran_since => {
+                return self.attempt(known, since, (round, current), &part).await;
+            }
+            Fresh::There(found) => is_ready(&found),
+        };
+        if !is_done {
+            return Ok(Outcome::Again(SOON));
+        }
+        round.now = None;
+        round.done.push(current.node);
+        self.turned(known, since, round).await?;
+        Ok(Outcome::Again(Duration::ZERO))
+    }
+
+    async fn next_instance(
+        &self,
+        known: Known,
+        since: Timestamp,
+        (mut round, part): (Round, &PartName),
+    ) -> Result<Outcome, Error> {
+        if round.left.is_empty() {
+            return self.conclude(known, Ok(())).await;
+        }
+        let node = round.left.remove(0);
+        let pause = match self.fresh(&node, part).await? {
+            // One whose machine does not answer now has its turn after the others.
+            Fresh::Silent => {
+                round.left.push(node);
+                SOON
+            }
+            Fresh::Gone => Duration::ZERO,
+            // Somebody else has started it since.
+            Fresh::There(found) if ran_since(&found).is_some_and(|ran| ran > since) => {
+                Duration::ZERO
+            }
+            Fresh::There(found) if is_ready(&found) && !round.well_too => Duration::ZERO,
+            Fresh::There(found) => {
+                let ran_since = ran_since(&found);
+                round.now =
+                    Some(InstanceRestart { node, ran_since, attempts: 0, attempted_at: None });
+                Duration::ZERO
+            }
+        };
+        self.turned(known, since, round).await?;
+        Ok(Outcome::Again(pause))
+    }
+
+    async fn turned(
+        &self,
+        mut known: Known,
+        since: Timestamp,
+        round: Round,
+    ) -> Result<Known, Error> {
+        let Round { left, now, done, well_too } = round;
+        let work = Work::Instances { left, now, done, well_too };
+        known.restart.stage = Stage::Underway { since, work };
+        self.saved(known).await
+    }
+
+    /// Asks for the restart, and again with growing pauses: what ended before may end again.
+    async fn attempt(
+        &self,
+        known: Known,
+        since: Timestamp,
+        (round, mut current): (Round, InstanceRestart),
+        part: &PartName,
+    ) -> Result<Outcome, Error> {
+        let (waits, now) = (&self.0.config.rollout.waits, self.0.ports.clock.now());
+        if !waits.left(current.attempts, current.attempted_at, now).is_zero() {
+            return Ok(Outcome::Again(SOON));
+        }
+        current.attempts = waits.next(current.attempts, current.attempted_at, now);
+        current.attempted_at = Some(now);
+        let node = current.node.clone();
+        let known = self.turned(known, since, Round { now: Some(current), ..round }).await?;
+        self.restart_instance(known, &node, part).await
+    }
+
+    async fn restart_instance(
+        &self,
+        known: Known,
+        node: &NodeName,
+        part: &PartName,
+    ) -> Result<Outcome, Error> {
+        let Some(agent) = self.0.sight.agent(node) else { return Ok(Outcome::Again(SOON)) };
+        let is_this = known.restart.target == Target::Service(ServiceName::LifecycleManager)
+            && fleet::own_node(self.0).as_ref() == Some(node);
+        // Who ends itself says before that it did what it was asked to.
+        let known = if is_this { self.concluded(known, Ok(())).await? } else { known };
+        let known = if is_this { self.pay(known).await? } else { known };
+        tracing::warn!(node.id = %node, %part, "a part is restarted");
+        match self.0.ports.parts.restart_part(&agent, self.0.issuer(), part).await {
+            Ok(_) => Ok(Outcome::Again(SOON)),
+            Err(err) if err.is_retryable() => {
+                tracing::warn!(error = &err as &dyn std::error::Error, node.id = %node, "an agent was not reached");
+                Ok(Outcome::Again(SOON))
+            }
+            Err(err) => {
+                let failure = refusal(self.0, node, err).await?;
+                if is_this {
+                    Ok(Outcome::Settled)
+                } else {
+                    self.conclude(known, Err(failure)).await
+                }
+            }
+        }
+    }
+
+    /// A machine that is quarantined has nothing that anybody asks for.
+    async fn fresh(&self, node: &NodeName, part: &PartName) -> Result<Fresh, Error> {
+        if self.0.sight.state(node) == Some(MachineState::Quarantined) {
+            return Ok(Fresh::Gone);
+        }
+        let Some(agent) = self.0.sight.agent(node) else { return Ok(Fresh::Gone) };
+        let turn = self.0.sight.turn();
+        let asked = timeout(self.0.config.answer_within, self.0.ports.parts.parts(&agent)).await;
+        let Ok(Ok(parts)) = asked else { return Ok(Fresh::Silent) };
+        let found = parts.iter().find(|one| one.name == *part).cloned();
+        self.0.sight.answered(node, turn, parts);
+        Ok(found.map_or(Fresh::Gone, Fresh::There))
+    }
+}
+
+/// What a machine says of a part just now.
+enum Fresh {
+    Silent,
+    Gone,
+    There(Part),
+}

@@ -1,0 +1,134 @@
+//! Restarts of machines: whole, one at a time, and none that is needless.
+
+use std::time::Duration;
+
+use testkit::nodes::Reach;
+use tokio::time::sleep;
+
+use crate::http::{ended, order};
+use crate::world::{Outcome, World, name, run, until};
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_is_restarted_through_its_backend_once() {
+    let world = World::new();
+    let service = world.service();
+    run(&service, async {
+        world.until_calm().await;
+        let asked = [order(&service, "node-4").await, order(&service, "node-4").await];
+        for asked in asked {
+            assert_eq!(ended(&service, &asked).await["is"], "SUCCEEDED");
+        }
+        sleep(Duration::from_mins(5)).await;
+    })
+    .await;
+    assert_eq!(world.machines.restarted(), [name("node-4")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_is_back_when_all_its_parts_are_and_only_then_is_the_next_restarted() {
+    let world = World::new();
+    let service = world.service();
+    let kafka = "kafka".parse().unwrap();
+    run(&service, async {
+        world.until_calm().await;
+        world.parts.set_healthy(&name("node-3"), &kafka, false);
+        let first = order(&service, "node-3").await;
+        until(async || !world.machines.restarted().is_empty()).await;
+        let second = order(&service, "node-4").await;
+        sleep(Duration::from_secs(40)).await;
+        assert_eq!(world.machines.restarted(), [name("node-3")], "its Kafka is not ready");
+        world.parts.set_healthy(&name("node-3"), &kafka, true);
+        assert_eq!(ended(&service, &first).await["is"], "SUCCEEDED");
+        assert_eq!(ended(&service, &second).await["is"], "SUCCEEDED");
+    })
+    .await;
+    assert_eq!(world.machines.restarted(), [name("node-3"), name("node-4")]);
+    assert_eq!(world.machines.most_at_once(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_does_not_come_back_whole_is_told_with_what_is_missing() {
+    let world = World::new();
+    let service = world.service();
+    run(&service, async {
+        world.until_calm().await;
+        world.parts.set_healthy(&name("node-3"), &"kafka".parse().unwrap(), false);
+        let asked = order(&service, "node-3").await;
+        let told = ended(&service, &asked).await["failure"]["message"].to_string();
+        assert!(told.contains("not back or not ready: kafka"), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_to_another_machine_meanwhile_is_not_waited_for() {
+    let world = World::new();
+    world.machines.take_to_stop(Duration::from_secs(1));
+    let service = world.service();
+    run(&service, async {
+        world.until_calm().await;
+        world.wish(&["node-2", "node-3"], None);
+        world.until_ready_on(&["node-2", "node-3"]).await;
+        let asked = order(&service, "node-3").await;
+        until(async || !world.machines.restarted().is_empty()).await;
+        world.wish(&["node-2", "node-4"], None);
+        assert_eq!(ended(&service, &asked).await["is"], "SUCCEEDED");
+        world.until_ready_on(&["node-2", "node-4"]).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_restarts_no_machine_that_answers_or_that_has_come_back_since() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            world.say(1, "restart node$node-4");
+            let answer = world.answer(1).await;
+            assert!(answer.ends_with("RESTART_HELD: machine node-4 answers: it was not restarted"));
+            world.set_reach("node-3", Reach::Partitioned).await;
+            sleep(Duration::from_secs(3)).await;
+            world.say(2, "restart node$node-3");
+            sleep(Duration::from_secs(1)).await;
+            // It is back before anybody has acted.
+            world.set_reach("node-3", Reach::Up).await;
+            assert!(world.answer(2).await.contains("RESTART_HELD"));
+        })
+        .await;
+    assert!(world.machines.restarted().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_a_new_leader_finds_restarts_no_machine_that_is_back() {
+    for crash_after in 0..30 {
+        let world = World::new();
+        world.during(world.until_calm()).await;
+        world.enrolment.comes_to(Outcome::DoesNotHelp);
+        world.set_reach("node-3", Reach::Partitioned).await;
+        world.say(1, "restart node$node-3");
+        let before = Duration::from_secs(5) + Duration::from_millis(100) * crash_after;
+        world.during(sleep(before)).await;
+        let asked = world.machines.restarted().len();
+        world.set_reach("node-3", Reach::Up).await;
+        world.during(async { world.answer(1).await }).await;
+        assert_eq!(world.machines.restarted().len(), asked, "after {crash_after} steps");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_was_restarted_by_itself_is_not_restarted_again_by_a_request() {
+    let world = World::new();
+    world.enrolment.comes_to(Outcome::DoesNotHelp);
+    world
+        .during(async {
+            world.until_calm().await;
+            world.set_reach("node-4", Reach::Hung).await;
+            until(async || !world.machines.restarted().is_empty()).await;
+            world.say(1, "restart node$node-4");
+            assert!(world.answer(1).await.contains("not done"));
+            sleep(Duration::from_mins(1)).await;
+        })
+        .await;
+    assert_eq!(world.machines.restarted(), [name("node-4")]);
+}

@@ -1,0 +1,82 @@
+//! Restarts of services that programs ask for: what looks well from here is left alone where something explains the request.
+
+use std::time::Duration;
+
+use common::topic::Topic;
+use testkit::nodes::Reach;
+use tokio::time::sleep;
+
+use crate::world::{Outcome, World, name, placed, until};
+
+const RESTART: &str = "restart service$node_manager";
+
+async fn with_service(world: &World) {
+    world.until_calm().await;
+    world.wish(&["node-2", "node-3"], None);
+    world.until_ready_on(&["node-2", "node-3"]).await;
+    // What has just been started is left alone.
+    sleep(Duration::from_secs(20)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_died_explains_what_is_said_of_its_service_and_no_instance_is_touched() {
+    let world = World::new();
+    world
+        .during(async {
+            with_service(&world).await;
+            world.enrolment.comes_to(Outcome::DoesNotHelp);
+            world.set_reach("node-3", Reach::Dead).await;
+            sleep(Duration::from_secs(6)).await;
+            world.say(1, RESTART);
+            let answer = world.answer(1).await;
+            assert!(answer.contains("Error - RESTART_HELD: its instance on node-3 "), "{answer}");
+            let has_moved =
+                || !world.running().unwrap().instances.iter().any(|one| one.node == name("node-3"));
+            until(async || has_moved()).await;
+            sleep(Duration::from_mins(1)).await;
+        })
+        .await;
+    assert!(world.restarts().is_empty(), "{:?}", world.restarts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_made_in_the_stead_of_a_lost_instance_is_left_to_become_ready() {
+    let world = World::new();
+    world
+        .during(async {
+            with_service(&world).await;
+            world.enrolment.comes_to(Outcome::DoesNotHelp);
+            for node in ["node-1", "node-4"] {
+                world.parts.set_healthy(&name(node), &placed(), false);
+            }
+            world.set_reach("node-3", Reach::Dead).await;
+            until(async || world.really_on().len() == 3).await;
+            world.say(1, RESTART);
+            assert!(world.answer(1).await.contains("RESTART_HELD"));
+            for node in ["node-1", "node-4"] {
+                world.parts.set_healthy(&name(node), &placed(), true);
+            }
+        })
+        .await;
+    assert!(world.restarts().is_empty(), "{:?}", world.restarts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_looks_bad_is_restarted_and_which_that_was_is_told() {
+    let world = World::new();
+    world
+        .during(async {
+            with_service(&world).await;
+            world.parts.set_healthy(&name("node-3"), &placed(), false);
+            sleep(Duration::from_secs(2)).await;
+            world.say(1, RESTART);
+            until(async || !world.restarts().is_empty()).await;
+            world.parts.set_healthy(&name("node-3"), &placed(), true);
+            assert_eq!(world.answer(1).await, "done restart service$node_manager");
+        })
+        .await;
+    assert_eq!(world.restarts(), ["restart node-manager on node-3"]);
+    let told = world.bus.records(Topic::FirstTopic).remove(0).record;
+    let details = String::from_utf8(told.header("details").unwrap().to_vec()).unwrap();
+    assert_eq!(details, r#"{"restarted":["node-3"]}"#);
+}
