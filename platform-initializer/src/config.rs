@@ -41,6 +41,8 @@ pub struct RawPlatform {
     pub instances: u32,
     /// Services that get a front door at the load balancer, separated by commas.
     pub front_doors: String,
+    /// Whether they are one process with this service, and so are not stopped one by one.
+    pub single_process: bool,
     pub start_within_seconds: u32,
     pub ready_within_seconds: u32,
     pub stop_within_seconds: u32,
@@ -92,6 +94,8 @@ pub struct Config {
     /// In the order of a start.
     pub services: Vec<ServiceName>,
     pub front_doors: BTreeSet<ServiceName>,
+    /// A stop is answered NO, and nothing is done.
+    pub single_process: bool,
     /// Empty: every node.
     pub machines: Vec<Machine>,
     /// How long a whole start or stop may take.
@@ -139,6 +143,7 @@ impl Raw {
         Ok(Config {
             services,
             front_doors,
+            single_process: self.platform.single_process,
             machines,
             within: seconds(self.platform.start_within_seconds),
             rules: Rules {

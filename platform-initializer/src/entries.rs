@@ -143,6 +143,7 @@ async fn open(
     let wanted = WantedRoute {
         instance: route_name(seen.service),
         generation: standing.generation(seen),
+        revision: 0,
         upstreams: upstreams(seen),
         image: seen.service.as_str().to_owned(),
         container_port: first.address.port(),

@@ -6,6 +6,7 @@
 mod document_001;
 mod platform;
 mod refusals;
+mod services;
 
 use std::sync::Arc;
 
@@ -33,7 +34,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(GET, "/api/v1/platform", ANYONE, &[22], || to(platform::read)),
     Endpoint::new(POST, "/api/v1/platform/start", ANYONE, &[22], || to(platform::start)),
     Endpoint::new(POST, "/api/v1/platform/stop", ANYONE, &[22, 26], || to(platform::stop)),
-    Endpoint::new(GET, "/api/v1/platform/operations/{request}", ANYONE, &[22], || {
+    Endpoint::new(POST, "/api/v1/platform/services/{service}/upgrade", ANYONE, &[16], || {
+        to(services::upgrade)
+    }),
+    Endpoint::new(POST, "/api/v1/platform/services/{service}/move", ANYONE, &[16], || {
+        to(services::relocate)
+    }),
+    Endpoint::new(GET, "/api/v1/platform/operations/{request}", ANYONE, &[16, 22], || {
         to(platform::operation)
     }),
 ];

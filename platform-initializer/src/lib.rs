@@ -6,12 +6,13 @@
 //! never started or stopped here. It never touches an app, its route or its containers.
 //!
 //! Reading order: [`service`] is the whole; [`domain`] decides, [`reconcile`] observes and takes one step at a
-//! time, [`apply`] does it.
+//! time, [`apply`] does it; [`changes`] sees to what is asked of a single service.
 
 pub mod config;
 pub mod service;
 
 mod apply;
+mod changes;
 mod commands;
 mod domain;
 mod entries;

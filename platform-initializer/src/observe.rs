@@ -61,7 +61,7 @@ pub(crate) async fn see(shared: &Shared, service: ServiceName) -> Result<Seen, E
 
 /// The machines that services may run on: those of the configuration that are nodes, in its order; without any
 /// there, every node.
-async fn machines(
+pub(crate) async fn machines(
     store: &dyn Store,
     config: &Config,
     now: Timestamp,

@@ -4,6 +4,7 @@ use common::failure::{Failure, FailureCode};
 use common::id::{MessageId, RequestId};
 use common::message::{BootstrapperCommand, Envelope, Event, PlatformOutcome};
 use common::port::store::Path;
+use common::record::change::{Change, ServiceChange};
 use common::record::operation::Outcome;
 use common::record::owed::Owed;
 use common::record::path;
@@ -21,13 +22,6 @@ pub(crate) fn command(goal: PlatformGoal) -> BootstrapperCommand {
     match goal {
         PlatformGoal::On => BootstrapperCommand::Start,
         PlatformGoal::Off => BootstrapperCommand::Stop,
-    }
-}
-
-pub(crate) fn goal(command: BootstrapperCommand) -> PlatformGoal {
-    match command {
-        BootstrapperCommand::Start => PlatformGoal::On,
-        BootstrapperCommand::Stop => PlatformGoal::Off,
     }
 }
 
@@ -67,6 +61,61 @@ pub(crate) fn owed(request: RequestId, goal: PlatformGoal, outcome: &Outcome) ->
     }
 }
 
+/// Where the outcome of a change of one service stands.
+pub(crate) fn change_operation(change: &ServiceChange) -> Path {
+    path::operation(change.request, ServiceName::PlatformInitializer, change_kind(&change.change))
+}
+
+/// The kind under which a request for it is accepted.
+pub(crate) fn change_kind(change: &Change) -> &'static str {
+    match change {
+        Change::Upgrade { .. } => UPGRADE,
+        Change::Move { .. } => MOVE,
+    }
+}
+
+/// As messages have them.
+pub(crate) const UPGRADE: &str = "upgrade-service";
+pub(crate) const MOVE: &str = "move-service";
+
+/// The answer to the request for a change, by document 001's name of the service.
+pub(crate) fn change_owed(change: &ServiceChange, outcome: &Outcome) -> Owed {
+    let name = change.service.registry_name();
+    change_answer(change.request, change_kind(&change.change), name, outcome)
+}
+
+/// The same for a request that was made under this name of the service.
+pub(crate) fn change_answer(
+    request: RequestId,
+    kind: &'static str,
+    name: &str,
+    outcome: &Outcome,
+) -> Owed {
+    let (verb, text) = (kind.replace('-', " "), name.to_owned());
+    let event = match outcome {
+        Outcome::Succeeded { .. } => Event::Done { verb, text },
+        Outcome::Failed { .. } | Outcome::Superseded => {
+            Event::NotDone { verb, text, error: change_failure(outcome).to_string() }
+        }
+    };
+    Owed {
+        message_id: MessageId(request.derive(kind).0),
+        key: name.to_owned(),
+        envelope: event.envelope(Topic::Bootstrapper, request),
+        details: None,
+    }
+}
+
+/// Why a change did not end well.
+pub(crate) fn change_failure(outcome: &Outcome) -> Failure {
+    match outcome {
+        Outcome::Failed { failure, .. } => failure.clone(),
+        Outcome::Succeeded { .. } | Outcome::Superseded => {
+            Failure::new(FailureCode::Superseded, "a newer request took its place")
+        }
+    }
+}
+
 /// Why it did not end well.
 pub(crate) fn failure(goal: PlatformGoal, outcome: &Outcome) -> Failure {
     match outcome {
@@ -93,7 +142,7 @@ pub(crate) fn service(seen: &Seen) -> Value {
     let instance = |one: &RunningInstance| {
         json!({
             "part": one.part, "node": one.node, "address": one.address.to_string(),
-            "state": one.state, "failure": one.failure, "since": one.since,
+            "state": one.state, "image": one.image, "failure": one.failure, "since": one.since,
         })
     };
     let running = seen.running.iter().flat_map(|running| &running.instances);
@@ -101,11 +150,25 @@ pub(crate) fn service(seen: &Seen) -> Value {
         "service": seen.service.registry_name(),
         "goal": seen.placed.as_ref().map(|placed| placed.goal),
         "nodes": seen.placed.as_ref().map(|placed| &placed.nodes),
+        "image": seen.placed.as_ref().and_then(|placed| placed.image.as_ref()),
+        "backed_out": seen.running.as_ref().and_then(|running| running.backed_out.as_ref()),
         "endpoint": match seen.entry {
             Entry::Right(address) => Some(address.to_string()),
             Entry::Absent | Entry::Wrong => None,
         },
         "instances": running.map(instance).collect::<Vec<_>>(),
+    })
+}
+
+/// The newest change of a service as it is told.
+pub(crate) fn change_told(change: &ServiceChange) -> Value {
+    json!({
+        "service": change.service.registry_name(),
+        "change": change.change,
+        "stage": change.stage,
+        "since": change.since,
+        "request_id": change.request,
+        "failure": change.failure,
     })
 }
 

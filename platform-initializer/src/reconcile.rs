@@ -12,6 +12,7 @@ use common::record::path;
 use common::record::platform::PlatformRecord;
 
 use crate::apply::apply;
+use crate::changes::{self, Left};
 use crate::domain::plan::{Observed, Step, next};
 use crate::observe::observe;
 use crate::records::{Error, commit, platform};
@@ -57,7 +58,19 @@ impl Reconcile for Platform<'_> {
 }
 
 impl Platform<'_> {
+    /// Changes of single services first: what they do not wish for any more is seen by the platform's own step.
     async fn step(&self) -> Result<Outcome, Error> {
+        self.0.ports.store.sync().await?;
+        let left = changes::follow(self.0).await?;
+        let outcome = self.platform().await?;
+        Ok(match (left, outcome) {
+            (Left::Something, Outcome::Settled) => Outcome::Again(LOOK_EVERY),
+            (Left::Something, Outcome::Again(pause)) => Outcome::Again(pause.min(LOOK_EVERY)),
+            (Left::Nothing, outcome) => outcome,
+        })
+    }
+
+    async fn platform(&self) -> Result<Outcome, Error> {
         let shared = self.0;
         shared.ports.store.sync().await?;
         self.tell().await?;

@@ -1,5 +1,6 @@
 //! Reading what this service decides from, and writing under its epoch.
 
+use chassis::leading;
 use chassis::records::{self, Stored};
 use common::port::store::{self, Op, Path};
 use common::port::{bus, routes};
@@ -31,6 +32,17 @@ pub(crate) enum Error {
     TooMuchOwed,
 }
 
+impl From<leading::Error> for Error {
+    fn from(err: leading::Error) -> Self {
+        match err {
+            leading::Error::Records(err) => Error::Records(err),
+            leading::Error::Deposed => Error::Deposed,
+            leading::Error::NotLeading => Error::NotLeading,
+            leading::Error::Bus(err) => Error::Bus(err),
+        }
+    }
+}
+
 impl From<store::Error> for Error {
     fn from(err: store::Error) -> Self {
         Error::Records(err.into())
@@ -47,23 +59,9 @@ impl Error {
 /// Writes all or nothing, if this instance still leads. [`records::Error::Changed`] asks to read and decide
 /// again: a record changed, or nobody knows whether the write was done.
 pub(crate) async fn commit(shared: &Shared, changes: Vec<Op>) -> Result<(), Error> {
-    let mut ops = vec![shared.lead().ok_or(Error::NotLeading)?.check()];
-    ops.extend(changes);
-    match shared.ports.store.commit(ops).await {
-        Ok(_) => {
-            shared.changed();
-            Ok(())
-        }
-        Err(store::Error::Conflict { index: 0 }) => {
-            shared.depose();
-            Err(Error::Deposed)
-        }
-        Err(store::Error::Conflict { .. } | store::Error::OutcomeUnknown(_)) => {
-            shared.ports.store.sync().await?;
-            Err(records::Error::Changed.into())
-        }
-        Err(err) => Err(err.into()),
-    }
+    shared.seat.commit(changes).await?;
+    shared.changed();
+    Ok(())
 }
 
 pub(crate) async fn platform(

@@ -1,9 +1,9 @@
 //! What the parts of the platform initializer share: ports, settings, the leadership.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use chassis::epoch::Lead;
+use chassis::leading::Seat;
 use chassis::reconcile::Wake;
 use common::record::platform::PlatformReached;
 use common::service::ServiceName;
@@ -18,10 +18,9 @@ use crate::reconcile::Single;
 pub(crate) struct Shared {
     pub(crate) ports: Ports,
     pub(crate) config: Config,
+    pub(crate) seat: Seat,
     pub(crate) metrics: Metrics,
     pub(crate) wake: Wake<Single>,
-    lead: OnceLock<Lead>,
-    deposed: watch::Sender<bool>,
     /// Counts this instance's writes: whoever waits for an outcome looks again.
     changes: watch::Sender<u64>,
     /// Why the load balancer refused a service of late.
@@ -32,39 +31,17 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(ports: Ports, config: Config) -> Arc<Self> {
+        let (store, advertised) = (Arc::clone(&ports.store), config.advertised.clone());
         Arc::new(Shared {
+            seat: Seat::new(ServiceName::PlatformInitializer, store, advertised),
             ports,
             config,
             metrics: Metrics::new(),
             wake: Wake::new(),
-            lead: OnceLock::new(),
-            deposed: watch::Sender::new(false),
             changes: watch::Sender::new(0),
             refusals: Mutex::default(),
             written: Mutex::default(),
         })
-    }
-
-    /// Set once, by the service's run, before anything is written.
-    pub(crate) fn take_lead(&self, lead: Lead) {
-        // A second run of the same service would be a second leader: its writes keep the first
-        // epoch and fail.
-        drop(self.lead.set(lead));
-    }
-
-    pub(crate) fn lead(&self) -> Option<&Lead> {
-        self.lead.get()
-    }
-
-    /// Another instance leads: this one has to end.
-    pub(crate) fn depose(&self) {
-        self.deposed.send_replace(true);
-    }
-
-    /// Completes once another instance leads.
-    pub(crate) async fn deposed(&self) {
-        // The sender lives as long as `self`: waiting cannot fail.
-        drop(self.deposed.subscribe().wait_for(|deposed| *deposed).await);
     }
 
     pub(crate) fn changed(&self) {

@@ -9,7 +9,6 @@ use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Json};
 use chassis::http::Refusal;
 use common::id::RequestId;
-use common::message::BootstrapperCommand;
 use common::record::operation::Outcome;
 use common::record::platform::PlatformGoal;
 use common::service::ServiceName;
@@ -20,7 +19,7 @@ use super::platform::switched;
 use super::refusals;
 use crate::domain::plan::Entry;
 use crate::observe::see;
-use crate::outcome::{failure, goal};
+use crate::outcome::failure;
 use crate::reconcile::Single;
 use crate::records::{Error, platform, registry};
 use crate::shared::Shared;
@@ -31,20 +30,20 @@ const REPAIRED_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) async fn start(shared: Data<Shared>) -> HttpResponse {
-    run(&shared, BootstrapperCommand::Start).await
+    run(&shared, PlatformGoal::On).await
 }
 
 pub(super) async fn stop(shared: Data<Shared>) -> HttpResponse {
-    run(&shared, BootstrapperCommand::Stop).await
+    run(&shared, PlatformGoal::Off).await
 }
 
 /// `Success`, or the error as text.
-async fn run(shared: &Shared, command: BootstrapperCommand) -> HttpResponse {
+async fn run(shared: &Shared, goal: PlatformGoal) -> HttpResponse {
     let id = RequestId(shared.ports.entropy.uuid());
-    match switched(shared, id, command).await {
+    match switched(shared, id, goal).await {
         Ok(Some(Outcome::Succeeded { .. })) => text(StatusCode::OK, "Success".to_owned()),
         Ok(Some(outcome @ (Outcome::Failed { .. } | Outcome::Superseded))) => {
-            let failure = failure(goal(command), &outcome);
+            let failure = failure(goal, &outcome);
             let Refusal(problem) = refusals::of_failure(&failure);
             text(status_code(problem.status), failure.to_string())
         }

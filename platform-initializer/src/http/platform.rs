@@ -9,9 +9,12 @@ use chassis::operations::Acceptance;
 use chassis::records::{self, Stored};
 use common::failure::Failure;
 use common::id::RequestId;
-use common::message::BootstrapperCommand;
+use common::port::store::Path as StorePath;
+use common::record::change::ServiceChange;
 use common::record::operation::{Operation, Outcome};
+use common::record::path;
 use common::record::platform::PlatformGoal;
+use common::service::ServiceName;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -21,7 +24,9 @@ use super::refusals;
 use crate::commands::switch::accept;
 use crate::domain::order::PLACEABLE;
 use crate::observe::see;
-use crate::outcome::{failure, goal, operation as operation_path, service};
+use crate::outcome::{
+    MOVE, UPGRADE, change_failure, change_told, failure, operation as operation_path, service,
+};
 use crate::records::{Error, platform};
 use crate::shared::Shared;
 
@@ -35,14 +40,19 @@ pub(super) async fn read(shared: Data<Shared>) -> Result<HttpResponse, Refusal> 
 
 async fn told(shared: &Shared) -> Result<Value, Error> {
     let record = platform(shared).await?.map(|stored| stored.record);
-    let mut services = Vec::new();
+    let (mut services, mut changes) = (Vec::new(), Vec::new());
     for one in PLACEABLE {
         let seen = see(shared, one).await?;
         if seen.placed.is_some() {
             services.push(service(&seen));
         }
+        let at = path::service_change(one);
+        let change = records::load::<ServiceChange>(shared.ports.store.as_ref(), &at).await;
+        changes.extend(records::readable(change)?.map(|stored| change_told(&stored.record)));
     }
-    let Some(record) = record else { return Ok(json!({ "services": services })) };
+    let Some(record) = record else {
+        return Ok(json!({ "services": services, "changes": changes }));
+    };
     Ok(json!({
         "goal": record.goal,
         "state": record.state,
@@ -53,6 +63,7 @@ async fn told(shared: &Shared) -> Result<Value, Error> {
         "failure": record.failure,
         "reached": record.reached,
         "services": services,
+        "changes": changes,
     }))
 }
 
@@ -66,7 +77,7 @@ pub(super) async fn start(
     request: HttpRequest,
     _body: Json<Start>,
 ) -> Result<HttpResponse, Refusal> {
-    run(&shared, &request, BootstrapperCommand::Start).await
+    run(&shared, &request, PlatformGoal::On).await
 }
 
 /// A stop is confirmed in words.
@@ -84,27 +95,38 @@ pub(super) async fn stop(
     if body.confirm != CONFIRMATION {
         return Err(refusals::unconfirmed());
     }
-    run(&shared, &request, BootstrapperCommand::Stop).await
+    run(&shared, &request, PlatformGoal::Off).await
 }
 
 async fn run(
     shared: &Shared,
     request: &HttpRequest,
-    command: BootstrapperCommand,
+    goal: PlatformGoal,
 ) -> Result<HttpResponse, Refusal> {
-    let id = match request.headers().get("idempotency-key") {
-        Some(key) => {
-            let key = key.to_str().ok().and_then(|key| key.parse().ok());
-            key.ok_or_else(refusals::key_invalid)?
-        }
-        None => RequestId(shared.ports.entropy.uuid()),
-    };
-    match switched(shared, id, command).await? {
+    let id = request_id(shared, request).ok_or_else(refusals::key_invalid)?;
+    answered(id, switched(shared, id, goal), |outcome| failure(goal, outcome)).await
+}
+
+/// `Idempotency-Key`, or a new one; none if the header cannot be used.
+pub(super) fn request_id(shared: &Shared, request: &HttpRequest) -> Option<RequestId> {
+    match request.headers().get("idempotency-key") {
+        Some(key) => key.to_str().ok().and_then(|key| key.parse().ok()),
+        None => Some(RequestId(shared.ports.entropy.uuid())),
+    }
+}
+
+/// How it ended, or where that will be told.
+pub(super) async fn answered(
+    id: RequestId,
+    ending: impl Future<Output = Result<Option<Outcome>, Refusal>>,
+    failure: impl FnOnce(&Outcome) -> Failure,
+) -> Result<HttpResponse, Refusal> {
+    match ending.await? {
         Some(Outcome::Succeeded { details }) => {
             Ok(HttpResponse::Ok().json(json!({ "request_id": id, "details": details })))
         }
         Some(outcome @ (Outcome::Failed { .. } | Outcome::Superseded)) => {
-            Err(refusals::of_failure(&failure(goal(command), &outcome)))
+            Err(refusals::of_failure(&failure(&outcome)))
         }
         None => {
             let location = format!("/api/v1/platform/operations/{id}");
@@ -118,20 +140,28 @@ async fn run(
 pub(super) async fn switched(
     shared: &Shared,
     id: RequestId,
-    command: BootstrapperCommand,
+    goal: PlatformGoal,
+) -> Result<Option<Outcome>, Refusal> {
+    awaited(shared, &operation_path(id, goal), accept(shared, id, goal)).await
+}
+
+/// The same for a request of any kind, whose outcome stands there.
+pub(super) async fn awaited(
+    shared: &Shared,
+    at: &StorePath,
+    accepting: impl Future<Output = Result<Acceptance, Error>>,
 ) -> Result<Option<Outcome>, Refusal> {
     let deadline = Instant::now() + shared.config.answer_within;
     let mut changes = shared.changes();
     // The same id could not be sent again: the caller is told to, and knows nothing of it otherwise.
-    let accepted = timeout(shared.config.answer_within, accept(shared, id, command)).await;
+    let accepted = timeout(shared.config.answer_within, accepting).await;
     let accepted = accepted.unwrap_or(Err(records::Error::Changed.into()));
     if accepted.map_err(|err| refusals::of(&err))? == Acceptance::Conflict {
         return Err(refusals::key_taken());
     }
-    let at = operation_path(id, goal(command));
     loop {
         changes.mark_unchanged();
-        let found = records::load::<Operation>(shared.ports.store.as_ref(), &at).await;
+        let found = records::load::<Operation>(shared.ports.store.as_ref(), at).await;
         let found = found.map_err(|err| refusals::of(&err.into()))?;
         if let Some(outcome) = found.and_then(|found| found.record.outcome) {
             return Ok(Some(outcome));
@@ -145,9 +175,17 @@ pub(super) async fn switched(
     }
 }
 
-fn failed(goal: PlatformGoal, outcome: Option<&Outcome>) -> Option<Failure> {
+/// The kinds of requests, as they are told, and as they are accepted.
+const KINDS: [(&str, &str); 4] =
+    [("start", "start-platform"), ("stop", "stop-platform"), ("upgrade", UPGRADE), ("move", MOVE)];
+
+fn failed(kind: &str, outcome: Option<&Outcome>) -> Option<Failure> {
     let is_failed = |outcome: &&Outcome| !matches!(outcome, Outcome::Succeeded { .. });
-    outcome.filter(is_failed).map(|outcome| failure(goal, outcome))
+    outcome.filter(is_failed).map(|outcome| match kind {
+        "start" => failure(PlatformGoal::On, outcome),
+        "stop" => failure(PlatformGoal::Off, outcome),
+        _ => change_failure(outcome),
+    })
 }
 
 fn details(outcome: Option<&Outcome>) -> Option<&Value> {
@@ -157,14 +195,14 @@ fn details(outcome: Option<&Outcome>) -> Option<&Value> {
     }
 }
 
-/// How a request to start or stop ended.
+/// How a request ended.
 pub(super) async fn operation(
     shared: Data<Shared>,
     request: Path<Uuid>,
 ) -> Result<HttpResponse, Refusal> {
     let id = RequestId(request.into_inner());
-    for (goal, kind) in [(PlatformGoal::On, "start"), (PlatformGoal::Off, "stop")] {
-        let at = operation_path(id, goal);
+    for (kind, accepted_as) in KINDS {
+        let at = path::operation(id, ServiceName::PlatformInitializer, accepted_as);
         let found = records::load::<Operation>(shared.ports.store.as_ref(), &at).await;
         let found = found.map_err(|err| refusals::of(&err.into()))?;
         let Some(Stored { record, .. }) = found else { continue };
@@ -179,7 +217,7 @@ pub(super) async fn operation(
             "kind": kind,
             "status": status,
             "accepted_at": record.accepted_at,
-            "failure": failed(goal, record.outcome.as_ref()),
+            "failure": failed(kind, record.outcome.as_ref()),
             "details": details(record.outcome.as_ref()),
         })));
     }

@@ -32,7 +32,22 @@ pub(super) fn of(err: &Error) -> Refusal {
 
 /// The request was done, and did not end well.
 pub(super) fn of_failure(failure: &Failure) -> Refusal {
-    let status = if failure.code == FailureCode::Superseded { 409 } else { 503 };
+    let is_absent = matches!(
+        failure.code,
+        FailureCode::ServiceUnknown | FailureCode::NodeUnknown | FailureCode::UnknownInstance
+    );
+    let is_final = matches!(
+        failure.code,
+        FailureCode::Superseded
+            | FailureCode::SingleProcess
+            | FailureCode::ChangeUnderway
+            | FailureCode::NoNodeFits
+    );
+    let status = match (is_absent, is_final) {
+        (true, _) => 404,
+        (false, true) => 409,
+        (false, false) => 503,
+    };
     let title = "The platform could not do it";
     Refusal(Problem::new(status, failure.code.as_str(), title, failure.message.clone()))
 }

@@ -15,14 +15,14 @@ use crate::lifecycle::Conduct;
 use crate::starting::assert_running;
 use crate::world::{World, until};
 
-const FAULTS: [Fault; 3] = [Fault::Unavailable, Fault::RequestLost, Fault::AnswerLost];
+pub(crate) const FAULTS: [Fault; 3] = [Fault::Unavailable, Fault::RequestLost, Fault::AnswerLost];
 /// A process that dies at a commit never hears of it.
-const DEATHS: [Fault; 2] = [Fault::RequestStuck, Fault::AnswerStuck];
+pub(crate) const DEATHS: [Fault; 2] = [Fault::RequestStuck, Fault::AnswerStuck];
 /// More than a start and a stop write.
 const COMMITS: usize = 38;
 
 /// However often an answer was told, it is one.
-fn assert_one_answer_each(world: &World) {
+pub(crate) fn assert_one_answer_each(world: &World) {
     let mut told: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
     for ((request, event), delivery) in
         world.answers().into_iter().zip(world.bus.records(Topic::FirstTopic))

@@ -12,7 +12,7 @@ use common::port::Store as _;
 use common::port::store::{Lifetime, Op};
 use common::record::leader::{Advertised, CandidateRecord};
 use common::record::platform::{
-    InstanceState, PlacedService, PlatformGoal, RunningInstance, RunningService,
+    BackedOut, InstanceState, PlacedService, PlatformGoal, RunningInstance, RunningService,
 };
 use common::record::{self, path};
 use common::service::ServiceName;
@@ -43,6 +43,10 @@ pub(crate) enum Conduct {
     Lost,
     /// It is ready at once, and does not go away.
     Stays,
+    /// No version but the platform's own becomes ready: any other is backed out of.
+    BacksOut,
+    /// No instance can be started on this machine, by its number.
+    FailsOn(usize),
 }
 
 /// Clones are the same one.
@@ -133,12 +137,15 @@ fn running(
 ) -> Option<RunningService> {
     let is_on = placed.goal == PlatformGoal::On;
     let is_over = |after: Duration| since.elapsed() >= after;
-    let state = |number: usize| match conduct {
+    let state = |number: usize, node: &NodeName| match conduct {
         Conduct::Works(after) if is_over(after) => InstanceState::Ready,
         Conduct::Works(_) | Conduct::Lost => InstanceState::Starting,
         Conduct::Fails => InstanceState::Failed,
         Conduct::HalfFails if number == 1 => InstanceState::Failed,
-        Conduct::HalfFails | Conduct::Stays => InstanceState::Ready,
+        Conduct::FailsOn(lost) if node.as_str() == format!("node-{lost}") => InstanceState::Failed,
+        Conduct::HalfFails | Conduct::Stays | Conduct::BacksOut | Conduct::FailsOn(_) => {
+            InstanceState::Ready
+        }
     };
     let instances = match (is_on, conduct) {
         (_, Conduct::Lost) => return None,
@@ -146,15 +153,26 @@ fn running(
             before.map(|before| before.instances.clone()).unwrap_or_default()
         }
         (false, Conduct::Works(after)) if !is_over(after) => before?.instances.clone(),
-        (false, Conduct::Works(_) | Conduct::Fails | Conduct::HalfFails) => Vec::new(),
-        (true, Conduct::Works(_) | Conduct::Fails | Conduct::HalfFails | Conduct::Stays) => {
+        (false, _) => Vec::new(),
+        (true, _) => {
             let instance =
-                |(number, node): (usize, &NodeName)| instance(placed, node, state(number));
+                |(number, node): (usize, &NodeName)| instance(placed, node, state(number, node));
             placed.nodes.iter().enumerate().map(instance).collect()
         }
     };
     let (service, generation) = (placed.service, placed.generation);
-    Some(RunningService { schema: 1, service, generation, instances })
+    let before = before.and_then(|before| before.backed_out.clone());
+    let mut running =
+        RunningService { schema: 1, service, generation, instances, backed_out: before };
+    if conduct == Conduct::BacksOut && placed.image.is_some() {
+        let failure = Failure::new(FailureCode::HealthTimeout, "it was not ready within 60 s");
+        let (image, at) = (placed.image.clone(), Timestamp::UNIX_EPOCH);
+        running.backed_out = Some(BackedOut { image, generation, failure, at });
+        for instance in &mut running.instances {
+            instance.image = None;
+        }
+    }
+    Some(running)
 }
 
 fn instance(placed: &PlacedService, node: &NodeName, state: InstanceState) -> RunningInstance {
@@ -165,6 +183,7 @@ fn instance(placed: &PlacedService, node: &NodeName, state: InstanceState) -> Ru
         node: node.clone(),
         address: format!("{}:{}", ip(node), port(placed.service)).parse().unwrap(),
         internal: None,
+        image: placed.image.clone(),
         state,
         failure,
         since: Timestamp::UNIX_EPOCH,

@@ -5,6 +5,7 @@
     reason = "a test says what must hold by demanding it"
 )]
 
+mod changes;
 mod config;
 mod crash;
 mod failing;

@@ -38,6 +38,7 @@ impl StoredRoutes {
             leaving: Vec::new(),
             goal: RouteGoal::Served,
             generation: wanted.generation,
+            revision: wanted.revision,
             image: wanted.image,
             container_port: wanted.container_port,
             container_ids: wanted.container_ids,

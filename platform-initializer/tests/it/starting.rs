@@ -174,16 +174,35 @@ async fn one_machine_carries_everything_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_of_two_instances_is_enough() {
+async fn one_of_two_instances_is_not_a_start_and_it_is_said_which_is_missing_where() {
     let world = World::with_nodes(2);
     world.lifecycle.set(ServiceName::AppManager, Conduct::HalfFails);
-    world.during(async { yes(&world.start(1).await).len() }).await;
-    let route = world.routes.memory.upstreams(&crate::world::legacy("application_manager"));
-    assert_eq!(route.len(), 1);
-    let details =
-        world.bus.records(Topic::FirstTopic)[0].record.header("details").map(<[u8]>::to_vec);
-    let details = String::from_utf8(details.unwrap()).unwrap();
-    assert!(details.contains("IMAGE_UNAVAILABLE"), "the other one is not kept secret: {details}");
+    let outcome = world.during(async { world.start(1).await }).await;
+    let PlatformOutcome::No { error } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(
+        error,
+        "HEALTH_TIMEOUT: app-manager on node-1 was not ready within 120 s: \
+         IMAGE_UNAVAILABLE: its image could not be fetched"
+    );
+    assert_eq!(world.wished(), [], "what it began is taken back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_falls_while_later_services_start_is_awaited_before_it_is_a_start() {
+    let world = World::with_nodes(2);
+    world.lifecycle.set(ServiceName::Monitoring, Conduct::Works(Duration::from_secs(30)));
+    world
+        .during(async {
+            world.say(1, "start platform").await;
+            until(async || world.wished().contains(&ServiceName::Monitoring)).await;
+            world.lifecycle.set(ServiceName::NodeManager, Conduct::HalfFails);
+            sleep(Duration::from_mins(1)).await;
+            assert_eq!(world.answers(), [], "one of two is away");
+            world.lifecycle.set(ServiceName::NodeManager, Conduct::Stays);
+            yes(&world.outcome(1).await);
+        })
+        .await;
+    assert_running(&world);
 }
 
 #[tokio::test(start_paused = true)]

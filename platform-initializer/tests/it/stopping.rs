@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use crate::lifecycle::{Conduct, PLACEABLE};
 use crate::starting::assert_running;
-use crate::world::{World, legacy, until};
+use crate::world::{World, id, legacy, until};
 
 fn is_yes(outcome: &PlatformOutcome) -> bool {
     matches!(outcome, PlatformOutcome::Yes { .. })
@@ -42,6 +42,7 @@ async fn a_stop_ends_and_forgets_every_service_and_no_app() {
     let shop = WantedRoute {
         instance: legacy("shop"),
         generation: Generation(1),
+        revision: 0,
         upstreams: vec![Upstream {
             ip: "192.0.2.1".parse().unwrap(),
             port: 20_000,
@@ -177,4 +178,25 @@ async fn a_load_balancer_that_is_away_keeps_the_platform_from_stopping_half() {
         })
         .await;
     assert_stopped(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_that_are_one_process_are_not_stopped_one_by_one_and_it_is_said_what_to_do() {
+    let mut world = World::with_nodes(1);
+    world.raw.platform.single_process = true;
+    world
+        .during(async {
+            let refused = "SINGLE_PROCESS: the services of this platform are one process: end that, and apps go on; `avishkar down` ends both";
+            assert_eq!(no(world.stop(1).await), refused, "also before it was ever started");
+            assert!(is_yes(&world.start(2).await));
+            let before = world.platform();
+            assert_eq!(no(world.stop(3).await), refused);
+            assert_eq!(world.platform(), before, "nothing is touched");
+            assert_running(&world);
+            world.say(3, "stop platform").await;
+            until(async || world.answers().iter().filter(|(of, _)| *of == id(3)).count() == 2).await;
+        })
+        .await;
+    let remembered = world.remembered(3, "stop-platform");
+    assert!(matches!(remembered, Some(Outcome::Failed { .. })), "{remembered:?}");
 }

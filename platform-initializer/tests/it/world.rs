@@ -280,6 +280,7 @@ pub(crate) fn raw(status_file: &std::path::Path) -> Raw {
             services_file: String::new(),
             instances: 2,
             front_doors: "app-manager".to_owned(),
+            single_process: false,
             start_within_seconds: 900,
             ready_within_seconds: 120,
             stop_within_seconds: 60,

@@ -77,11 +77,10 @@ impl Seen {
         self.count(|state| state == InstanceState::Ready)
     }
 
-    /// Whether an instance may still become ready by itself.
-    pub(crate) fn is_starting(&self) -> bool {
-        let begins =
-            |state: Option<InstanceState>| matches!(state, None | Some(InstanceState::Starting));
-        self.instances().into_iter().any(|(_, instance)| begins(instance.map(|one| one.state)))
+    /// Whether as many are ready as are wanted, wherever the lifecycle manager has made them.
+    pub(crate) fn is_complete(&self) -> bool {
+        let wanted = self.placed.as_ref().map_or(0, |placed| placed.nodes.len());
+        wanted > 0 && self.ready() >= wanted
     }
 
     fn count(&self, wanted: impl Fn(InstanceState) -> bool) -> usize {

@@ -1,4 +1,5 @@
-//! A start: one service after the other, each ready and registered before the next.
+//! A start: one service after the other, every instance of it ready and the service registered before the next. At the end
+//! all of them still have to be.
 
 use common::failure::{Failure, FailureCode};
 use common::record::platform::PlatformGoal;
@@ -7,9 +8,9 @@ use common::service::ServiceName;
 use super::{Entry, Observed, Rules, Seen, Step};
 
 pub(super) fn next(observed: &Observed, rules: &Rules) -> Step {
-    let configured = observed.services.iter().filter(|seen| seen.is_configured);
-    let step = configured.into_iter().find_map(|seen| bring(observed, rules, seen));
-    match step {
+    let configured = || observed.services.iter().filter(|seen| seen.is_configured);
+    let step = configured().find_map(|seen| bring(observed, rules, seen));
+    match step.or_else(|| configured().find_map(|seen| complete(observed, rules, seen))) {
         None => Step::Conclude,
         Some(Step::Wait(_) | Step::Enter(_) | Step::Register(_))
             if observed.now >= observed.record.deadline =>
@@ -44,19 +45,27 @@ fn bring(observed: &Observed, rules: &Rules, seen: &Seen) -> Option<Step> {
         }
         return Some(Step::Wish { service, goal: PlatformGoal::On, nodes });
     }
-    let ready = seen.ready();
-    let is_due = observed.is_due(service, rules.ready_within);
-    let has_come = ready > 0 && (!seen.is_starting() || is_due || observed.is_past(service));
+    // One that has fallen again while later services start is awaited at the end.
+    let has_come = seen.is_complete() || (observed.is_past(service) && seen.ready() > 0);
     if !has_come {
-        return Some(if is_due {
-            Step::GiveUp(not_ready(seen, rules))
-        } else {
-            observed.stay_at(service, rules.ready_within)
-        });
+        return Some(awaited(observed, rules, seen));
     }
     match seen.entry {
         Entry::Right(_) => None,
         Entry::Absent | Entry::Wrong => Some(register(observed, rules, seen)),
+    }
+}
+
+/// Waits until every instance is ready; none if each is.
+fn complete(observed: &Observed, rules: &Rules, seen: &Seen) -> Option<Step> {
+    (!seen.is_complete()).then(|| awaited(observed, rules, seen))
+}
+
+fn awaited(observed: &Observed, rules: &Rules, seen: &Seen) -> Step {
+    if observed.is_due(seen.service, rules.ready_within) {
+        Step::GiveUp(not_ready(seen, rules))
+    } else {
+        observed.stay_at(seen.service, rules.ready_within)
     }
 }
 

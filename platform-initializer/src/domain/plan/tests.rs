@@ -91,6 +91,7 @@ fn running(placed: &PlacedService, state: InstanceState) -> RunningService {
         node: node.clone(),
         address: "192.0.2.1:1".parse().unwrap(),
         internal: None,
+        image: None,
         state,
         failure: None,
         since: Timestamp::UNIX_EPOCH,
@@ -100,7 +101,7 @@ fn running(placed: &PlacedService, state: InstanceState) -> RunningService {
         PlatformGoal::Off => Vec::new(),
     };
     let (service, generation) = (placed.service, placed.generation);
-    RunningService { schema: 1, service, generation, instances }
+    RunningService { schema: 1, service, generation, instances, backed_out: None }
 }
 
 /// All steps up to the end.
