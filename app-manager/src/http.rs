@@ -11,6 +11,7 @@ mod instances;
 mod logs;
 mod messages;
 mod nodes;
+mod openapi;
 mod operations;
 mod platform;
 mod problems;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use actix_web::web::{Data, ServiceConfig};
 
 pub use self::endpoints::ENDPOINTS;
+pub use self::openapi::openapi;
 use crate::context::Context;
 
 /// Adds all routes.

@@ -25,7 +25,7 @@ pub use config::Config;
 pub use context::Error;
 pub use domain::access::{Action, Grant, Role, grant};
 pub use door::{Door, Refused};
-pub use http::ENDPOINTS;
+pub use http::{ENDPOINTS, openapi};
 pub use people::secret::Error as SecretError;
 pub use ports::Ports;
 pub use service::Service;

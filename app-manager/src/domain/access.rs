@@ -36,6 +36,8 @@ impl fmt::Display for Role {
 pub enum Action {
     /// Needs no token: signing in.
     SignIn,
+    /// What routes there are.
+    SeeInterface,
     SeeApps,
     /// Making an app, or a release of one, from a bundle.
     MakeRelease,
@@ -73,7 +75,7 @@ pub fn grant(role: Role, action: Action) -> Grant {
     use Action as A;
     use Grant::{All, Nothing, Own, OwnAndOfOwnApps};
     let [user, dev, admin] = match action {
-        A::SignIn => [All, All, All],
+        A::SignIn | A::SeeInterface => [All, All, All],
         A::SeeApps => [All, Own, All],
         A::MakeRelease => [Nothing, Own, All],
         A::Deploy | A::ChangeInstance | A::ReadLogs | A::SeeOperations => [Own, Own, All],

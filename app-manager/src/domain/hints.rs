@@ -43,7 +43,18 @@ pub(crate) fn hint(code: FailureCode) -> &'static str {
         FailureCode::NodeUnknown => "see the nodes' names with: avishkar nodes",
         FailureCode::RestartHeld => "look at the network between the machines; it ends by itself",
         FailureCode::RestartTooSoon => "wait a moment; if a restart does not help, see why",
+        FailureCode::ChangeUnderway => {
+            "see `avishkar platform status`, and ask again when it has ended"
+        }
         FailureCode::MachinesExhausted => "add a machine to platform.toml, or allow more of them",
+        FailureCode::ShareUnknown => "name a share of platform.toml, and see what it says of it",
+        FailureCode::ShareUnavailable => "see whether the share can be reached from the node",
+        FailureCode::ShareRefused => "give the share's current key, and see the node's clock",
+        FailureCode::CodeUnfit => "put a Dockerfile and what it needs into the share's folder",
+        FailureCode::CodeMismatch => "name the digest of what is there, or put back what was meant",
+        FailureCode::SingleProcess => {
+            "Ctrl-C ends the platform's process, and apps go on; `avishkar down` ends both"
+        }
         FailureCode::Internal => "the log of the deployment manager has the details",
     }
 }

@@ -7,13 +7,13 @@ use chassis::http::Endpoint;
 use super::document_001::{base_apps, deployed_apps, scheduled_apps};
 use super::table::{json, multipart};
 use super::{
-    apps, deployments, instances, logs, messages, nodes, operations, platform, releases, schedules,
-    sign_in, users,
+    apps, deployments, instances, logs, messages, nodes, openapi, operations, platform, releases,
+    schedules, sign_in, users,
 };
 use crate::domain::access::Action::{
     self, ChangeInstance, Deploy, MakeRelease, ManageUsers, ReadLogs, ReadMessages, ReleaseImage,
-    SeeApps, SeeInstances, SeeNodes, SeeOperations, SeePlatform, SendMessages, SignIn,
-    SwitchPlatform,
+    SeeApps, SeeInstances, SeeInterface, SeeNodes, SeeOperations, SeePlatform, SendMessages,
+    SignIn, SwitchPlatform,
 };
 
 const GET: Method = Method::GET;
@@ -27,6 +27,7 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
     Endpoint::new(POST, "/api/v1/login/one-time", SignIn, &[32], || to(sign_in::one_time)),
     Endpoint::new(GET, "/api/v1/users", ManageUsers, &[32], || to(users::list)),
     Endpoint::new(POST, "/api/v1/users", ManageUsers, &[32], || to(users::make)),
+    Endpoint::new(GET, "/api/v1/openapi.json", SeeInterface, &[], || to(openapi::show)),
     Endpoint::new(GET, "/api/v1/apps", SeeApps, &[27], || to(apps::list)),
     Endpoint::new(GET, "/api/v1/apps/{app}", SeeApps, &[27], || to(apps::show)),
     Endpoint::new(GET, "/api/v1/apps/{app}/releases", SeeApps, &[27], || to(apps::releases)),
@@ -63,7 +64,17 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
     Endpoint::new(GET, "/api/v1/platform", SeePlatform, &[22], || to(platform::show)),
     Endpoint::new(POST, "/api/v1/platform/start", SwitchPlatform, &[21], || to(platform::start)),
     Endpoint::new(POST, "/api/v1/platform/stop", SwitchPlatform, &[21, 26], || to(platform::stop)),
-    Endpoint::new(GET, "/api/v1/platform/operations/{request}", SeePlatform, &[21], || {
+    Endpoint::new(
+        POST,
+        "/api/v1/platform/services/{service}/upgrade",
+        SwitchPlatform,
+        &[16],
+        || to(platform::upgrade),
+    ),
+    Endpoint::new(POST, "/api/v1/platform/services/{service}/move", SwitchPlatform, &[16], || {
+        to(platform::relocate)
+    }),
+    Endpoint::new(GET, "/api/v1/platform/operations/{request}", SeePlatform, &[16, 21], || {
         to(platform::operation)
     }),
     Endpoint::new(POST, "/api/v1/messages", SendMessages, &[18], || to(messages::send)),

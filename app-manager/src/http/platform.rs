@@ -1,4 +1,5 @@
-//! `/api/v1/platform`: whether the platform's services run, and starting and stopping them by messages 1 and 3.
+//! `/api/v1/platform`: whether the platform's services run, starting and stopping them by messages 1 and 3, and upgrading or
+//! moving one of them by verbs of our own.
 //!
 //! The platform initializer does it, and this service is among those that it stops: it says so and then ends.
 
@@ -7,12 +8,15 @@ use actix_web::{HttpRequest, HttpResponse};
 use chassis::records::{self, Stored};
 use common::id::RequestId;
 use common::message::{BootstrapperCommand, Envelope};
-use common::name::NodeName;
+use common::name::{LegacyName, NodeName};
 use common::port::Store;
 use common::problem::Problem;
+use common::record::change::ServiceChange;
 use common::record::operation::{Operation, Outcome};
 use common::record::path;
-use common::record::platform::{PlacedService, PlatformRecord, RunningInstance, RunningService};
+use common::record::platform::{
+    PlacedService, PlatformRecord, RunningInstance, RunningService, ServiceImage,
+};
 use common::service::ServiceName;
 use common::topic::Topic;
 use serde::Deserialize;
@@ -32,12 +36,14 @@ pub(super) async fn show(context: Data<Context>) -> Result<HttpResponse, ApiErro
     let store = context.ports.store.as_ref();
     let record = records::load::<PlatformRecord>(store, &path::platform()).await?;
     let record = record.map(|stored| stored.record);
-    let mut services = Vec::new();
+    let (mut services, mut changes) = (Vec::new(), Vec::new());
     for service in ServiceName::ALL {
         services.extend(show_service(store, service).await?);
+        let change = records::load::<ServiceChange>(store, &path::service_change(service)).await;
+        changes.extend(records::readable(change)?.map(|stored| show_change(&stored.record)));
     }
     let Some(record) = record else {
-        return Ok(HttpResponse::Ok().json(json!({ "services": services })));
+        return Ok(HttpResponse::Ok().json(json!({ "services": services, "changes": changes })));
     };
     Ok(HttpResponse::Ok().json(json!({
         "goal": record.goal,
@@ -47,7 +53,20 @@ pub(super) async fn show(context: Data<Context>) -> Result<HttpResponse, ApiErro
         "service": record.stage.map(|stage| stage.service.registry_name()),
         "failure": record.failure,
         "services": services,
+        "changes": changes,
     })))
+}
+
+/// The newest change of a service that was asked for.
+fn show_change(change: &ServiceChange) -> Value {
+    json!({
+        "service": change.service.registry_name(),
+        "change": change.change,
+        "stage": change.stage,
+        "since": change.since,
+        "request_id": change.request,
+        "failure": change.failure,
+    })
 }
 
 async fn show_service(
@@ -64,19 +83,21 @@ async fn show_service(
             "node": one.node,
             "address": one.address.to_string(),
             "state": one.state,
+            "image": one.image,
             "failure": one.failure,
             "since": one.since,
         })
     };
-    let instances = running.map(|stored| stored.record.instances).unwrap_or_default();
-    let (goal, nodes): (_, Vec<NodeName>) = match placed {
-        Some(Stored { record, .. }) => (Some(record.goal), record.nodes),
-        None => (None, Vec::new()),
-    };
+    let running = running.map(|stored| stored.record);
+    let backed_out = running.as_ref().and_then(|running| running.backed_out.clone());
+    let instances = running.map(|running| running.instances).unwrap_or_default();
+    let placed = placed.map(|Stored { record, .. }| record);
     Ok(Some(json!({
         "service": service.registry_name(),
-        "goal": goal,
-        "nodes": nodes,
+        "goal": placed.as_ref().map(|placed| placed.goal),
+        "nodes": placed.as_ref().map(|placed| placed.nodes.clone()).unwrap_or_default(),
+        "image": placed.and_then(|placed| placed.image),
+        "backed_out": backed_out,
         "instances": instances.into_iter().map(instance).collect::<Vec<_>>(),
     })))
 }
@@ -115,6 +136,45 @@ pub(super) async fn stop(
     switch(&context, &person, &request, BootstrapperCommand::Stop).await
 }
 
+/// Another version of one service; null for the platform's own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upgrade {
+    image: Option<ServiceImage>,
+}
+
+pub(super) async fn upgrade(
+    context: Data<Context>,
+    person: Person,
+    request: HttpRequest,
+    service: Path<LegacyName>,
+    body: Json<Upgrade>,
+) -> Result<HttpResponse, ApiError> {
+    let (service, image) = (service.into_inner(), body.into_inner().image);
+    let command = BootstrapperCommand::UpgradeService { service, image };
+    switch(&context, &person, &request, command).await
+}
+
+/// One of its instances on another machine.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Move {
+    from: NodeName,
+    to: NodeName,
+}
+
+pub(super) async fn relocate(
+    context: Data<Context>,
+    person: Person,
+    request: HttpRequest,
+    service: Path<LegacyName>,
+    body: Json<Move>,
+) -> Result<HttpResponse, ApiError> {
+    let (service, Move { from, to }) = (service.into_inner(), body.into_inner());
+    let command = BootstrapperCommand::MoveService { service, from, to };
+    switch(&context, &person, &request, command).await
+}
+
 async fn switch(
     context: &Context,
     person: &Person,
@@ -146,17 +206,23 @@ fn absent() -> ApiError {
     ApiError::new(problem.hint(hint))
 }
 
-/// How a request to start or stop ended.
+/// The kinds of requests, as they are told, and as the platform initializer accepts them.
+const KINDS: [(&str, &str); 4] = [
+    ("start", "start-platform"),
+    ("stop", "stop-platform"),
+    ("upgrade", "upgrade-service"),
+    ("move", "move-service"),
+];
+
+/// How a request to start, stop or change something ended.
 pub(super) async fn operation(
     context: Data<Context>,
     request: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let store = context.ports.store.as_ref();
     let id: RequestId = request.parse().map_err(|_| Error::RequestUnknown)?;
-    for (kind, command) in
-        [("start", BootstrapperCommand::Start), ("stop", BootstrapperCommand::Stop)]
-    {
-        let at = path::operation(id, ServiceName::PlatformInitializer, command.kind());
+    for (kind, accepted_as) in KINDS {
+        let at = path::operation(id, ServiceName::PlatformInitializer, accepted_as);
         let Some(stored) = records::load::<Operation>(store, &at).await? else { continue };
         return Ok(HttpResponse::Ok().json(view(id, kind, &stored.record)));
     }

@@ -3,9 +3,11 @@
 #![expect(clippy::indexing_slicing, reason = "a missing part of an answer fails the test")]
 
 mod deployments;
+mod described;
 mod document_001;
 mod events;
 mod logs;
+mod openapi;
 mod outages;
 mod platform;
 mod releases;

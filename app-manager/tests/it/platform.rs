@@ -56,6 +56,45 @@ async fn a_start_and_a_stop_are_messages_under_the_id_of_the_request() {
 }
 
 #[tokio::test]
+async fn an_upgrade_and_a_move_are_messages_and_what_cannot_be_meant_is_refused() {
+    let world = World::new();
+    an_initializer_leads(&world);
+    let image = format!("127.0.0.1:5000/avishkar/platform@sha256:{}", "0".repeat(64));
+    let services = "/api/v1/platform/services";
+    world
+        .during(async |api| {
+            for (path, body) in [
+                ("node_manager/upgrade", json!({ "image": image })),
+                ("node_manager/upgrade", json!({ "image": null })),
+                ("node_manager/move", json!({ "from": "node-1", "to": "node-2" })),
+            ] {
+                let answer = api.post(&format!("{services}/{path}"), &admin(), body).await;
+                assert_eq!(answer.status, 202, "{answer:?}");
+            }
+            for (path, body) in [
+                ("node_manager/upgrade", json!({ "image": "avishkar/platform:latest" })),
+                ("node_manager/move", json!({ "from": "node-1" })),
+                ("node_manager/move", json!({ "from": "node-1", "to": "no$de" })),
+            ] {
+                let answer = api.post(&format!("{services}/{path}"), &admin(), body).await;
+                assert_eq!(answer.status, 422, "{path}: {answer:?}");
+            }
+            let body = json!({ "image": null });
+            let path = format!("{services}/node_manager/upgrade");
+            assert_eq!(api.post(&path, &dev(), body).await.status, 403);
+        })
+        .await;
+    let sent: Vec<String> =
+        world.bus.messages(Topic::Bootstrapper).into_iter().map(|one| one.msg).collect();
+    let expected = [
+        format!("upgrade service$node_manager${image}"),
+        "upgrade service$node_manager$platform".to_owned(),
+        "move service$node_manager$node-1$node-2".to_owned(),
+    ];
+    assert_eq!(sent, expected);
+}
+
+#[tokio::test]
 async fn a_stop_that_is_not_confirmed_and_one_by_a_dev_send_nothing() {
     let world = World::new();
     an_initializer_leads(&world);
@@ -81,7 +120,7 @@ async fn without_an_initializer_it_is_said_what_to_do_instead() {
             let answer = api.post("/api/v1/platform/start", &admin(), json!({})).await;
             assert_eq!(answer.told(), (409, "INITIALIZER_ABSENT"));
             let shown = api.get("/api/v1/platform", &admin()).await.ok();
-            assert_eq!(shown, json!({ "services": [] }));
+            assert_eq!(shown, json!({ "services": [], "changes": [] }));
         })
         .await;
     assert_eq!(world.bus.messages(Topic::Bootstrapper), []);

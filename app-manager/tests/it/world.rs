@@ -28,6 +28,8 @@ use tokio::time::{sleep, timeout};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use crate::described;
+
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -271,7 +273,13 @@ impl Api {
     }
 
     pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
-        Answer::of(timeout(PATIENCE, request.send()).await.unwrap().unwrap()).await
+        let request = request.build().unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let sent = timeout(PATIENCE, self.client.execute(request)).await.unwrap().unwrap();
+        let answer = Answer::of(sent).await;
+        let flaw = described::flaw(&method, &path, &answer);
+        assert_eq!(flaw, None, "{method} {path} is described otherwise: {answer:?}");
+        answer
     }
 
     pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
