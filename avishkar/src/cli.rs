@@ -13,7 +13,7 @@ use common::service::ServiceName;
 use common::topic::{Topic, TopicName};
 
 pub(crate) use self::bootstrap::{Act, Bootstrap, Described};
-pub(crate) use self::platform::{Platform, Start, Stop as StopPlatform};
+pub(crate) use self::platform::{Move, Platform, Start, Stop as StopPlatform, Upgrade, Version};
 pub(crate) use self::schedule::{Schedule, Unschedule};
 
 /// A zip of code becomes a load-balanced URL on machines you own.
@@ -54,7 +54,7 @@ pub(crate) enum Command {
     Unschedule(Unschedule),
     /// List the nodes and how they are.
     Nodes,
-    /// Start or stop the platform's services as a set, or show how they are.
+    /// Start or stop the platform's services as a set, upgrade or move one of them, or show how they are.
     #[command(subcommand)]
     Platform(Platform),
     /// Send to the bus, or watch it.

@@ -34,7 +34,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     // takes a processor's time goes to threads for blocking work.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let server = cli.server;
-    let client = || Client::new(server);
+    let client = || Client::new(server.as_deref());
     runtime.block_on(async {
         match cli.command {
             Command::Login(args) => login::run(client()?, args, output).await,

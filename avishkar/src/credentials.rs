@@ -1,20 +1,90 @@
-//! Where the command line keeps who it is: server and token, in a file of mode 0600.
+//! Where the command line keeps who it is: for each platform its servers and a token, in a file of mode 0600.
 
 use std::env::home_dir;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-/// What `login` notes.
+/// No more servers of a platform are kept, and no more platforms.
+const MOST_SERVERS: usize = 8;
+const MOST_PLATFORMS: usize = 16;
+
+/// What `login` notes of a platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Credentials {
+    /// The one that is asked first.
     pub(crate) server: String,
+    /// Other doors of the same platform: they take the same token.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) more_servers: Vec<String>,
     pub(crate) username: String,
     pub(crate) token: String,
+}
+
+impl Credentials {
+    /// All servers, the one that is asked first before the others.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &String> {
+        [&self.server].into_iter().chain(&self.more_servers)
+    }
+
+    /// The same with these servers, each once, the first before the others.
+    pub(crate) fn with_servers(self, servers: impl IntoIterator<Item = String>) -> Self {
+        let mut kept: Vec<String> = Vec::new();
+        for server in servers {
+            if kept.len() < MOST_SERVERS && !kept.contains(&server) {
+                kept.push(server);
+            }
+        }
+        let mut kept = kept.into_iter();
+        let server = kept.next().unwrap_or(self.server);
+        Credentials { server, more_servers: kept.collect(), ..self }
+    }
+
+    fn is_of(&self, server: &str) -> bool {
+        self.servers().any(|known| known == server)
+    }
+}
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Noted {
+    /// The platform that is meant where none is named.
+    #[serde(flatten)]
+    current: Credentials,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    other_platforms: Vec<Credentials>,
+}
+
+impl Noted {
+    pub(crate) fn current(&self) -> &Credentials {
+        &self.current
+    }
+
+    /// Those of the platform that this server is a door of.
+    pub(crate) fn of(&self, server: &str) -> Option<&Credentials> {
+        [&self.current].into_iter().chain(&self.other_platforms).find(|one| one.is_of(server))
+    }
+
+    /// These are current from now on, in the place of those that know one of the same servers.
+    fn with(self, credentials: Credentials) -> Self {
+        let is_another = |one: &Credentials| !credentials.servers().any(|server| one.is_of(server));
+        let others = [self.current].into_iter().chain(self.other_platforms).filter(is_another);
+        let other_platforms = others.take(MOST_PLATFORMS).collect();
+        Noted { current: credentials, other_platforms }
+    }
+
+    /// The same, and which platform is current stays.
+    fn updated(mut self, credentials: &Credentials) -> Self {
+        let known = [&mut self.current].into_iter().chain(&mut self.other_platforms);
+        for one in known.filter(|one| credentials.servers().any(|server| one.is_of(server))) {
+            *one = credentials.clone();
+        }
+        self
+    }
 }
 
 fn file() -> anyhow::Result<PathBuf> {
@@ -26,7 +96,7 @@ fn file() -> anyhow::Result<PathBuf> {
     Ok(folder.join("avishkar").join("credentials.json"))
 }
 
-pub(crate) fn load() -> anyhow::Result<Option<Credentials>> {
+pub(crate) fn load() -> anyhow::Result<Option<Noted>> {
     let file = file()?;
     match fs::read(&file) {
         Ok(bytes) => {
@@ -40,14 +110,76 @@ pub(crate) fn load() -> anyhow::Result<Option<Credentials>> {
     }
 }
 
-pub(crate) fn save(credentials: &Credentials) -> anyhow::Result<()> {
-    let file = file()?;
+/// Notes a platform that was signed in to. It is the current one then.
+pub(crate) fn save(credentials: Credentials) -> anyhow::Result<()> {
+    // What cannot be read is no reason not to sign in again.
+    let noted = match load().ok().flatten() {
+        Some(noted) => noted.with(credentials),
+        None => Noted { current: credentials, other_platforms: Vec::new() },
+    };
+    write(&file()?, &noted)
+}
+
+/// Notes that a platform has other servers than before.
+pub(crate) fn update(credentials: &Credentials) -> anyhow::Result<()> {
+    match load()? {
+        Some(noted) => write(&file()?, &noted.updated(credentials)),
+        None => Ok(()),
+    }
+}
+
+fn write(file: &Path, noted: &Noted) -> anyhow::Result<()> {
     let folder = file.parent().context("the token's file has no folder")?;
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let temporary = file.with_extension("part");
     let mut options = OpenOptions::new();
     let mut part = options.create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
-    part.write_all(&serde_json::to_vec_pretty(credentials)?)?;
+    part.write_all(&serde_json::to_vec_pretty(noted)?)?;
     part.sync_all()?;
-    fs::rename(&temporary, &file).with_context(|| format!("{} cannot be written", file.display()))
+    fs::rename(&temporary, file).with_context(|| format!("{} cannot be written", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(servers: &[&str], token: &str) -> Credentials {
+        let credentials = Credentials {
+            server: String::new(),
+            more_servers: Vec::new(),
+            username: "admin".to_owned(),
+            token: token.to_owned(),
+        };
+        credentials.with_servers(servers.iter().map(|server| (*server).to_owned()))
+    }
+
+    #[test]
+    fn a_file_of_one_server_is_read_as_before() {
+        let text = r#"{"server":"http://192.0.2.1:8010","username":"admin","token":"t"}"#;
+        let noted: Noted = serde_json::from_str(text).unwrap();
+        assert_eq!(noted.current(), &of(&["http://192.0.2.1:8010"], "t"));
+        assert_eq!(serde_json::to_string(&noted).unwrap(), text);
+    }
+
+    #[test]
+    fn each_platform_keeps_its_token_and_every_door_of_it_leads_there() {
+        let (a, b) = (of(&["a", "b"], "first"), of(&["c"], "second"));
+        let noted = Noted { current: a.clone(), other_platforms: Vec::new() }.with(b.clone());
+        assert_eq!(noted.current(), &b);
+        assert_eq!(noted.of("b"), Some(&a));
+        assert_eq!(noted.of("d"), None);
+        let again = of(&["b", "e"], "third");
+        let noted = noted.with(again.clone());
+        assert_eq!((noted.of("a"), noted.of("c")), (None, Some(&b)), "{noted:?}");
+        let moved = of(&["e", "f"], "third");
+        let noted = noted.with(b.clone()).updated(&moved);
+        assert_eq!((noted.current(), noted.of("f")), (&b, Some(&moved)));
+    }
+
+    #[test]
+    fn a_server_is_kept_once_and_not_too_many() {
+        let many: Vec<String> = (0..20).map(|number| (number % 12).to_string()).collect();
+        let kept = of(&[], "t").with_servers(many);
+        assert_eq!((kept.server.as_str(), kept.more_servers.len()), ("0", MOST_SERVERS - 1));
+    }
 }

@@ -25,7 +25,7 @@ use common::service::ServiceName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use within::{Damaged, Within};
+pub(crate) use within::{CurrentRoutes, Damaged, ThisMachine, Within};
 
 /// What every service's file says besides its own sections.
 #[derive(Debug, Clone)]

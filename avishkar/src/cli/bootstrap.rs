@@ -18,6 +18,11 @@ pub(crate) enum Bootstrap {
         #[arg(long, value_name = "NAME")]
         yes: Option<String>,
     },
+    /// Say the digest of a folder: by it the code of a service is named, on whatever share the folder is put.
+    Digest {
+        /// The folder with the service's Dockerfile; what has a name that begins with a dot is left out.
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

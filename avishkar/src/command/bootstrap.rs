@@ -1,5 +1,6 @@
 //! `avishkar bootstrap`: from a file to a platform on machines of its own, and back.
 
+mod digest;
 mod sure;
 mod told;
 
@@ -23,6 +24,7 @@ pub(crate) async fn run(args: Bootstrap, output: Output) -> anyhow::Result<()> {
         Bootstrap::Plan(described) => plan(&described, output).await,
         Bootstrap::Apply(act) => apply(&act, output).await,
         Bootstrap::Destroy { act, yes } => destroy(&act, yes.as_deref(), output).await,
+        Bootstrap::Digest { folder } => digest::tell(&folder, output).await,
     }
 }
 

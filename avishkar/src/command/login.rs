@@ -43,14 +43,17 @@ pub(crate) async fn run(client: Client, args: Login, output: Output) -> anyhow::
             client.sign_in("/api/v1/login", &body).await?
         }
     };
-    let server = client.server.clone();
-    credentials::save(&Credentials {
-        server,
+    let server = client.server();
+    let servers = client.servers_with_token(&signed_in.token).await;
+    let credentials = Credentials {
+        server: server.to_owned(),
+        more_servers: Vec::new(),
         username: username.to_owned(),
         token: signed_in.token,
-    })?;
-    let said = serde_json::json!({ "server": client.server, "username": username });
-    output.answer(&said, &format!("signed in to {} as {username}", client.server))
+    };
+    credentials::save(credentials.with_servers(servers))?;
+    let said = serde_json::json!({ "server": server, "username": username });
+    output.answer(&said, &format!("signed in to {server} as {username}"))
 }
 
 fn first_line(file: &Path) -> anyhow::Result<String> {

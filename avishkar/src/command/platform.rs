@@ -1,22 +1,24 @@
-//! `avishkar platform start | stop | status`: asked of the app manager, or, while that is stopped, of a platform
+//! `avishkar platform start | stop | upgrade | move | status`: asked of the app manager, or, while that is stopped, of a platform
 //! initializer on its own machine.
+
+mod status;
 
 use std::time::Duration;
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::instance::Reason;
-use crate::cli::{Platform, Start, StopPlatform};
+use crate::cli::{Move, Platform, Start, StopPlatform, Upgrade, Version};
 use crate::client::{ANSWER_WITHIN, Client};
 use crate::failure::Failure;
-use crate::output::{Output, table};
+use crate::output::Output;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Longer than a start or a stop may take in the platform.
-const PATIENCE: Duration = Duration::from_mins(31);
+/// Longer than a start, a stop or a change may take in the platform.
+const PATIENCE: Duration = Duration::from_mins(61);
 /// A request that was sent is known to the platform initializer soon.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 /// An initializer waits for the outcome before it answers.
@@ -43,86 +45,88 @@ struct Operation {
     failure: Option<Reason>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Shown {
-    goal: Option<String>,
-    state: Option<String>,
-    failure: Option<Reason>,
-    services: Vec<Service>,
-    /// What else there is, for programs.
-    #[serde(flatten)]
-    more: Map<String, Value>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Service {
-    #[serde(rename = "service")]
-    name: String,
-    instances: Vec<Instance>,
-    #[serde(flatten)]
-    more: Map<String, Value>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Instance {
-    node: String,
-    address: String,
-    state: String,
-    failure: Option<Reason>,
-    #[serde(flatten)]
-    more: Map<String, Value>,
-}
-
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
     Start,
     Stop,
+    Upgrade,
+    Move,
 }
 
-pub(crate) async fn run(client: &Client, args: Platform, output: Output) -> anyhow::Result<()> {
-    match args {
-        Platform::Start(Start { no_wait }) => {
-            switch(client, Goal::Start, json!({}), no_wait, output).await
+impl Goal {
+    fn under_way(self) -> &'static str {
+        match self {
+            Goal::Start => "starting the platform's services",
+            Goal::Stop => "stopping the platform's services",
+            Goal::Upgrade => "rolling the version out, one instance after the other",
+            Goal::Move => "starting an instance there, then ending the other one",
         }
-        Platform::Stop(StopPlatform { confirm, no_wait }) => {
-            let body = json!({ "confirm": confirm });
-            switch(client, Goal::Stop, body, no_wait, output).await
+    }
+
+    fn done(self) -> &'static str {
+        match self {
+            Goal::Start => "the platform runs",
+            Goal::Stop => "the platform is stopped; apps go on",
+            Goal::Upgrade => "all instances run it",
+            Goal::Move => "it is moved",
         }
-        Platform::Status => status(client, output).await,
     }
 }
 
-async fn switch(
-    client: &Client,
+/// A request to be made.
+struct Asked {
     goal: Goal,
+    path: String,
     body: Value,
     no_wait: bool,
-    output: Output,
-) -> anyhow::Result<()> {
-    let (path, done) = match goal {
-        Goal::Start => ("/api/v1/platform/start", "the platform runs"),
-        Goal::Stop => ("/api/v1/platform/stop", "the platform is stopped; apps go on"),
+}
+
+pub(crate) async fn run(client: &Client, args: Platform, output: Output) -> anyhow::Result<()> {
+    let asked = match args {
+        Platform::Start(Start { no_wait }) => {
+            let path = "/api/v1/platform/start".to_owned();
+            Asked { goal: Goal::Start, path, body: json!({}), no_wait }
+        }
+        Platform::Stop(StopPlatform { confirm, no_wait }) => {
+            let path = "/api/v1/platform/stop".to_owned();
+            Asked { goal: Goal::Stop, path, body: json!({ "confirm": confirm }), no_wait }
+        }
+        Platform::Upgrade(Upgrade { service, version, no_wait }) => {
+            let image = match version {
+                Version::Own => None,
+                Version::Other(image) => Some(image),
+            };
+            let path = format!("/api/v1/platform/services/{service}/upgrade");
+            Asked { goal: Goal::Upgrade, path, body: json!({ "image": image }), no_wait }
+        }
+        Platform::Move(Move { service, from, to, no_wait }) => {
+            let path = format!("/api/v1/platform/services/{service}/move");
+            Asked { goal: Goal::Move, path, body: json!({ "from": from, "to": to }), no_wait }
+        }
+        Platform::Status => return status::run(client, output).await,
     };
-    let request = client.request_by_anyone(Method::POST, path).timeout(DONE_WITHIN).json(&body);
+    ask(client, asked, output).await
+}
+
+async fn ask(client: &Client, asked: Asked, output: Output) -> anyhow::Result<()> {
+    let Asked { goal, path, body, no_wait } = asked;
+    let request = client.request_by_anyone(Method::POST, &path).timeout(DONE_WITHIN).json(&body);
     let accepted: Accepted = client.send(request).await?;
     let Some(operation) = accepted.operation.clone() else {
-        return output.answer(&accepted, done);
+        return output.answer(&accepted, goal.done());
     };
     if no_wait {
         let text = format!("accepted as {}", accepted.request_id);
         return output.answer(&accepted, &text);
     }
-    output.progress(match goal {
-        Goal::Start => "starting the platform's services",
-        Goal::Stop => "stopping the platform's services",
-    });
+    output.progress(goal.under_way());
     let look = async || {
         let request = client.request_by_anyone(Method::GET, &operation).timeout(ANSWER_WITHIN);
         client.send::<Operation>(request).await
     };
     match follow(&accepted, goal, look).await? {
-        Some(operation) => output.answer(&operation, done),
+        Some(operation) => output.answer(&operation, goal.done()),
         None => {
             let ended = json!({ "request_id": accepted.request_id, "status": "stopping" });
             output.answer(&ended, &format!("the platform is stopping; apps go on\n{START_AGAIN}"))
@@ -152,7 +156,7 @@ async fn follow(
                         return Ok(None);
                     }
                 }
-                // The app manager may be among what is being started.
+                // The app manager may be among what is being started or changed.
                 Some(Failure::Unreachable { .. }) => {}
                 Some(Failure::Refused(problem)) if problem.status >= 500 => {}
                 Some(Failure::Refused(problem))
@@ -186,42 +190,6 @@ fn ended(operation: Operation) -> Option<Result<Operation, Failure>> {
         },
         _ => None,
     }
-}
-
-async fn status(client: &Client, output: Output) -> anyhow::Result<()> {
-    let request = client.request_by_anyone(Method::GET, "/api/v1/platform");
-    let shown: Shown = client.send(request.timeout(ANSWER_WITHIN)).await?;
-    output.answer(&shown, &text(&shown))
-}
-
-fn text(shown: &Shown) -> String {
-    let mut text = match (&shown.goal, &shown.state) {
-        (Some(goal), Some(state)) => format!("the platform is {state}; it should be {goal}\n"),
-        _ => "the platform was neither started nor stopped as a set yet\n".to_owned(),
-    };
-    if let Some(failure) = &shown.failure {
-        text.push_str(&format!("{}: {}\n", failure.code, failure.message));
-    }
-    let rows: Vec<Vec<String>> = shown.services.iter().flat_map(rows).collect();
-    if !rows.is_empty() {
-        let head = ["SERVICE", "NODE", "ADDRESS", "STATE", "WHY"];
-        text.push_str(&format!("\n{}\n", table(&head, &rows)));
-    }
-    text
-}
-
-fn rows(service: &Service) -> Vec<Vec<String>> {
-    let name = service.name.clone();
-    if service.instances.is_empty() {
-        return vec![[name.as_str(), "-", "-", "gone", "-"].map(str::to_owned).into()];
-    }
-    let row = |one: &Instance| {
-        let why = one.failure.as_ref();
-        let why =
-            why.map_or_else(|| "-".to_owned(), |why| format!("{}: {}", why.code, why.message));
-        vec![name.clone(), one.node.clone(), one.address.clone(), one.state.clone(), why]
-    };
-    service.instances.iter().map(row).collect()
 }
 
 #[cfg(test)]
@@ -277,28 +245,5 @@ mod tests {
         let look = async || Err(refused(404, "REQUEST_UNKNOWN"));
         let err = follow(&accepted(), Goal::Start, look).await.unwrap_err();
         assert!(format!("{err:#}").contains("r-1"), "{err:#}");
-    }
-
-    #[test]
-    fn every_instance_has_a_line() {
-        let shown = json!({
-            "goal": "on", "state": "running", "services": [
-                { "service": "load_balancer", "instances": [
-                    { "node": "node-1", "address": "192.0.2.1:8050", "state": "ready" },
-                ]},
-                { "service": "monitoring", "instances": [
-                    { "node": "node-2", "address": "192.0.2.2:8070", "state": "failed",
-                      "failure": { "code": "IMAGE_UNAVAILABLE", "message": "it is gone" } },
-                ]},
-            ],
-        });
-        expect_test::expect![[r"
-            the platform is running; it should be on
-
-            SERVICE        NODE    ADDRESS         STATE   WHY
-            load_balancer  node-1  192.0.2.1:8050  ready   -
-            monitoring     node-2  192.0.2.2:8070  failed  IMAGE_UNAVAILABLE: it is gone
-        "]]
-        .assert_eq(&text(&serde_json::from_value(shown).unwrap()));
     }
 }

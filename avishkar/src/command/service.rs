@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use chassis::config::{self, Error, Sources};
-use chassis::process::{Part, Process};
+use chassis::process::{Part, Process, Roster};
 use chassis::telemetry;
 use common::service::ServiceName;
 
@@ -46,6 +46,6 @@ async fn start<W: Wiring>(args: Service, output: Output) -> anyhow::Result<()> {
         W::connect(meant, &frame).await.with_context(|| format!("{} cannot start", W::SERVICE));
     // Whoever reads the logs of a container that ended must find the reason there.
     let service = service.inspect_err(|err| tracing::error!("{err:#}"))?;
-    let part = Part { service, http: frame.http };
-    Ok(Process::bind(vec![part], log_file.as_deref())?.run().await?)
+    let part = Part::fixed(service, frame.http);
+    Ok(Process::bind(vec![part], log_file.as_deref(), &Roster::default())?.run().await?)
 }

@@ -4,24 +4,24 @@
 //! Ending the process ends no app: containers go on, the edge goes on, and the next `up` finds them by
 //! their labels. What ends apps is [`super::down`].
 
+mod ask;
 mod detached;
 mod door;
 pub(super) mod given;
 mod installed;
 pub(super) mod needs;
+mod place;
 mod restore;
 pub(super) mod settings;
 mod told;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ::node_agent::NodeAgent;
 use adapters::docker::EdgeContainer;
-use chassis::process::{self, Part, Process};
-use chassis::system::SystemClock;
+use chassis::process::{self, Process, Roster};
+use chassis::system::{SystemClock, SystemEntropy};
 use chassis::telemetry;
-use common::port::Nodes;
 
 use super::down;
 use crate::cli::Up;
@@ -123,12 +123,15 @@ async fn live(
         output.progress(&left.to_string());
     }
     let server = settings.app_manager.frame.http.advertised.clone();
-    let process =
-        Process::bind(place(settings, agent, within)?, log_file.as_deref()).map_err(not_bound)?;
-    let lifecycles = process.lifecycles();
+    let roster = Roster::default();
+    let parts = place::place(settings, agent, within, &roster).await?;
+    let process = Process::bind(parts, log_file.as_deref(), &roster).map_err(not_bound)?;
     let beside = async {
         let telling = async {
-            told::how_it_is(&lifecycles, &server, data, output).await;
+            let bus = within.bus();
+            let once_ready = ask::start(bus.as_ref(), &SystemEntropy);
+            told::how_it_is(&roster, told::Platform { server: &server, data }, output, once_ready)
+                .await;
             Ok(())
         };
         futures::try_join!(hold_open(&edge), telling).map(drop)
@@ -166,35 +169,6 @@ fn agent(settings: &Settings, data: &Path) -> anyhow::Result<NodeAgent> {
     let config = settings.node_agent.meant.clone();
     let wall = node_agent::firewall(&config.socket, &settings.firewall.image)?;
     node_agent::make(config, wall, Some(data))
-}
-
-/// Makes the services, each with the ports that this process has for it.
-fn place(settings: Settings, agent: NodeAgent, within: &Within) -> anyhow::Result<Vec<Part>> {
-    let Settings {
-        app_manager,
-        deployment_manager,
-        node_manager,
-        load_balancer,
-        monitoring,
-        node_agent,
-        ..
-    } = settings;
-    let nodes: Arc<dyn Nodes> = agent.local_nodes();
-    let balancer = load_balancer.meant.place(within, Arc::clone(&nodes));
-    let routes = balancer.local_routes();
-    let watching = monitoring.meant.place(within, Arc::clone(&routes))?;
-    let deployments = deployment_manager.meant.place(within, Arc::clone(&nodes), routes)?;
-    Ok(vec![
-        Part { service: Arc::new(agent), http: node_agent.frame.http },
-        Part {
-            service: node_manager.meant.place(within, Arc::clone(&nodes)),
-            http: node_manager.frame.http,
-        },
-        Part { service: Arc::new(balancer), http: load_balancer.frame.http },
-        Part { service: deployments, http: deployment_manager.frame.http },
-        Part { service: app_manager.meant.place(within, nodes)?, http: app_manager.frame.http },
-        Part { service: watching, http: monitoring.frame.http },
-    ])
 }
 
 /// What signs tokens is made once.

@@ -31,6 +31,7 @@ pub(crate) struct File {
     schedules: RawSchedules,
 }
 
+#[derive(Clone)]
 pub(crate) struct Meant {
     kafka: KafkaSettings,
     zookeeper: ZooKeeperSettings,
@@ -75,12 +76,12 @@ impl Wiring for File {
 impl Meant {
     /// The service in the process that `within` describes.
     pub(crate) fn place(
-        self,
+        &self,
         within: &Within,
         nodes: Arc<dyn Nodes>,
     ) -> anyhow::Result<Arc<dyn Service>> {
         let blobs = blobs::open(&self.config.blobs_folder())?;
-        self.make(within.session(), within.bus(), blobs, nodes)
+        self.clone().make(within.session(), within.bus(), blobs, nodes)
     }
 
     fn make(

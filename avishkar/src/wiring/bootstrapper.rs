@@ -9,14 +9,14 @@ use adapters::machines::azure::{
 };
 use adapters::machines::resolvers_of_this_computer;
 use adapters::{
-    AgentClient, AzureMachines, CertificateAuthorities, DockerImages, LocalMachines, LocalSettings,
-    SshHosts,
+    AgentClient, ArchivedImages, AzureMachines, CertificateAuthorities, DockerImages,
+    LocalMachines, LocalSettings, SshHosts,
 };
 use anyhow::Context as _;
 use bootstrapper::Ports;
 use bootstrapper::description::{AzureBackend, Description, LocalBackend, SignIn};
 use bootstrapper::ports::{Agents, Files};
-use chassis::config;
+use chassis::config::{self, SecretString};
 use chassis::system::{SystemClock, SystemEntropy};
 use common::port::{Authority, Cause, Machines, Parts};
 use common::service::ServiceName;
@@ -24,7 +24,8 @@ use common::service::ServiceName;
 /// Connects the ports that a description needs; completes it by what only this computer knows.
 pub(crate) fn connect(description: &mut Description) -> anyhow::Result<Ports> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let images = DockerImages::new(&description.images.socket);
+    let engine = description.images.socket.as_deref().map(DockerImages::new).transpose();
+    let engine = engine.context("the engine that has the images cannot be used")?;
     let platform = description.platform.name.to_string();
     let mut backends: BTreeMap<&'static str, Arc<dyn Machines>> = BTreeMap::new();
     if let Some(local) = &mut description.local {
@@ -39,13 +40,15 @@ pub(crate) fn connect(description: &mut Description) -> anyhow::Result<Ports> {
     if let Some(azure) = &description.azure {
         backends.insert("azure", Arc::new(self::azure(azure, &platform)?));
     }
+    let azure_principal = description.azure.as_ref().map(azure_principal).transpose()?;
     Ok(Ports {
         hosts: Arc::new(SshHosts::new(entropy.clone())),
         backends,
-        images: Arc::new(images.context("the engine that has the images cannot be used")?),
+        images: Arc::new(ArchivedImages::new(engine)),
         authorities: Arc::new(CertificateAuthorities::new(clock.clone())),
         agents: Arc::new(AgentsByCertificate),
         files: Arc::new(FilesHere),
+        azure_principal: azure_principal.flatten(),
         clock,
         entropy,
     })
@@ -93,6 +96,27 @@ fn azure(azure: &AzureBackend, platform: &str) -> anyhow::Result<AzureMachines> 
     };
     let principal = principal.context("nobody can ask Azure")?;
     AzureMachines::connect(settings, principal).context("Azure cannot be asked")
+}
+
+/// The principal for lifecycle managers: as a file has it, or made of what the environment says.
+fn azure_principal(azure: &AzureBackend) -> anyhow::Result<Option<SecretString>> {
+    if let Some(file) = &azure.principal_file {
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        return Ok(Some(SecretString::new(text)));
+    }
+    let variable = |name: &str| config::secret_variable(name);
+    let said = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET");
+    let (Some(directory), Some(id), Some(password)) =
+        (variable(said.0), variable(said.1), variable(said.2))
+    else {
+        return Ok(None);
+    };
+    let text = serde_json::json!({
+        "tenant": directory.expose(),
+        "appId": id.expose(),
+        "password": password.expose(),
+    });
+    Ok(Some(SecretString::new(text.to_string())))
 }
 
 /// Agents over HTTPS, by a certificate of the lifecycle manager.

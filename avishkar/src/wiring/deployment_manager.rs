@@ -41,6 +41,7 @@ struct RawStorage {
     blobs_folder: PathBuf,
 }
 
+#[derive(Clone)]
 pub(crate) struct Meant {
     kafka: KafkaSettings,
     zookeeper: ZooKeeperSettings,
@@ -85,7 +86,7 @@ impl Wiring for File {
 impl Meant {
     /// The service in the process that `within` describes.
     pub(crate) fn place(
-        self,
+        &self,
         within: &Within,
         nodes: Arc<dyn Nodes>,
         routes: Arc<dyn Routes>,
@@ -93,6 +94,6 @@ impl Meant {
         let blobs = blobs::open(&self.storage.blobs_folder)?;
         let (store, bus) = (within.session(), within.bus());
         let ports = Ports { bus, store, blobs, nodes, routes, clock: Arc::new(SystemClock) };
-        Ok(Arc::new(DeploymentManager::new(ports, self.config)))
+        Ok(Arc::new(DeploymentManager::new(ports, self.config.clone())))
     }
 }

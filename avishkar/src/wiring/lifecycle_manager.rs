@@ -1,38 +1,34 @@
 //! The lifecycle manager on a bus, a store, the nodes' agents, and the backends of the machines that are described.
 
+mod machines;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adapters::kafka::KafkaSettings;
 use adapters::zookeeper::ZooKeeperSettings;
-use adapters::{
-    AgentClient, CertificateAuthorities, DockerImages, GivenMachine, GivenMachines, LocalMachines,
-    LocalSettings, SshHosts,
-};
+use adapters::{AgentClient, CertificateAuthorities, SshHosts};
 use anyhow::Context as _;
-use async_trait::async_trait;
 use chassis::config::Problem;
 use chassis::service::Service as Running;
 use chassis::system::{SystemClock, SystemEntropy};
 use chassis::{http, telemetry};
-use common::digest::Digest;
 use common::port::authority::Papers;
-use common::port::host::{Access, ChunkStream};
-use common::port::images;
 use common::port::machines::Shape;
-use common::port::{Authorities as _, Authority, Hosts, Images, Machines, Parts};
+use common::port::{Authorities as _, Authority, Hosts, Nodes, Parts};
 use common::service::ServiceName;
 use lifecycle_manager::config::{Raw, RawLifecycle, RawProvision, RawRestarts, RawRollout};
 use lifecycle_manager::{Backends, Config, Ports, RolloutEnrolment, Service, Vault};
-use rollout::machine::{self, Trust};
+use rollout::machine::{Ports as WaysIn, Trust};
 use rollout::parts::Secrets;
 use rollout::platform::Platform;
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, bus, nodes, store, take};
+use super::{Frame, ThisMachine, Wiring, Within, bus, nodes, store, take};
 
 /// `config/lifecycle-manager.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,8 +54,11 @@ struct RawPlatform {
     token_secret: PathBuf,
     ssh_key: PathBuf,
     machines_socket: PathBuf,
+    azure_principal: PathBuf,
+    shares: PathBuf,
 }
 
+#[derive(Clone)]
 pub(crate) struct Meant {
     kafka: KafkaSettings,
     zookeeper: ZooKeeperSettings,
@@ -106,23 +105,21 @@ impl Wiring for File {
             authority: Arc::clone(&vault.authority),
             parts: Arc::clone(&agents) as Arc<dyn Parts>,
         });
-        let by_kind = meant.backends(&hosts)?;
+        let by_kind = machines::backends(&meant.platform, meant.config.platform.as_ref(), &hosts);
         let backends = by_kind
             .iter()
             .fold(Backends::default(), |all, (&kind, backend)| all.with(kind, Arc::clone(backend)));
-        let images = DockerImages::new(&meant.platform.machines_socket);
         let enrolment = RolloutEnrolment {
-            ports: machine::Ports {
+            ports: WaysIn {
                 hosts,
                 backends: by_kind,
-                images: match images {
-                    Ok(images) => Arc::new(images),
-                    Err(_) => Arc::new(NoImages),
-                },
+                images: machines::images(&meant.platform.machines_socket),
                 clock: clock.clone(),
                 trust,
             },
             key: meant.platform.ssh_key.clone(),
+            secrets: vault.as_ref().map(|vault| vault.secrets.clone()),
+            entropy: entropy.clone(),
         };
         let ports = Ports {
             bus: bus::connect(&meant.kafka)?,
@@ -140,6 +137,33 @@ impl Wiring for File {
 }
 
 impl Meant {
+    /// The service in the process that `within` describes, where `doors` says how the others are found: it looks after
+    /// one machine, and makes none.
+    pub(crate) fn place(
+        &self,
+        within: &Within,
+        nodes: Arc<dyn Nodes>,
+        machine: &ThisMachine,
+        doors: &BTreeMap<ServiceName, SocketAddr>,
+    ) -> Arc<dyn Running> {
+        let machine = Arc::new(machine.clone());
+        let ports = Ports {
+            bus: within.bus(),
+            store: within.session(),
+            nodes,
+            parts: machine.clone(),
+            backends: Backends::default().with(Shape::Given.kind(), machine.clone()),
+            enrolment: machine,
+            vault: None,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        };
+        let mut config = self.config.clone();
+        config.platform = None;
+        config.doors.clone_from(doors);
+        Arc::new(Service::new(ports, config))
+    }
+
     /// Who vouches for nodes and services; none where no platform is described.
     fn vault(&self) -> anyhow::Result<Option<Vault>> {
         let Some(description) = &self.description else { return Ok(None) };
@@ -154,52 +178,18 @@ impl Meant {
             jwt: text(&self.platform.token_secret)?,
             ssh_key: text(&self.platform.ssh_key)?,
             platform: description.clone(),
+            azure: match fs::read_to_string(&self.platform.azure_principal) {
+                Ok(text) => Some(text),
+                Err(err) if err.kind() == ErrorKind::NotFound => None,
+                Err(err) => return Err(err).context("the service principal cannot be read"),
+            },
+            shares: match fs::read_to_string(&self.platform.shares) {
+                Ok(text) => serde_json::from_str(&text).context("what shares are is damaged")?,
+                Err(err) if err.kind() == ErrorKind::NotFound => BTreeMap::new(),
+                Err(err) => return Err(err).context("what shares are cannot be read"),
+            },
         };
         Ok(Some(Vault { authority, secrets }))
-    }
-
-    /// Those of the description's machines that this process has a way to.
-    fn backends(
-        &self,
-        hosts: &Arc<dyn Hosts>,
-    ) -> anyhow::Result<BTreeMap<&'static str, Arc<dyn Machines>>> {
-        let mut backends: BTreeMap<&'static str, Arc<dyn Machines>> = BTreeMap::new();
-        let Some(platform) = &self.config.platform else { return Ok(backends) };
-        let given = platform.machines.iter().filter(|one| matches!(one.shape, Shape::Given));
-        let given: Vec<GivenMachine> = given
-            .filter_map(|machine| {
-                let access = Access {
-                    at: machine.gate.clone()?,
-                    user: machine.user.clone(),
-                    credential: machine.credential.clone(),
-                    host_key: machine.host_key.clone()?,
-                };
-                Some(GivenMachine { name: machine.name.clone(), access })
-            })
-            .collect();
-        if !given.is_empty() {
-            let given = GivenMachines::new(Arc::clone(hosts), given);
-            backends.insert(Shape::Given.kind(), Arc::new(given));
-        }
-        if let Some(local) = &platform.local {
-            let settings = LocalSettings {
-                socket: self.platform.machines_socket.clone(),
-                image: local.image.clone(),
-                platform: platform.name.to_string(),
-                range: local.range.parse().context("the range of local machines is none")?,
-                resolvers: local.resolvers.clone(),
-            };
-            match LocalMachines::new(settings) {
-                Ok(local) => drop(backends.insert("local", Arc::new(local))),
-                Err(err) => {
-                    tracing::warn!(
-                        error = &err as &dyn std::error::Error,
-                        "local machines cannot be reached from here; they are looked after over SSH only"
-                    );
-                }
-            }
-        }
-        Ok(backends)
     }
 }
 
@@ -219,20 +209,4 @@ fn described(path: &Path) -> Result<Option<(String, Platform)>, Vec<Problem>> {
 
 fn text(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
-}
-
-/// Where no engine is at hand: machines that lack the platform's images cannot be given them from here.
-#[derive(Debug)]
-struct NoImages;
-
-#[async_trait]
-impl Images for NoImages {
-    async fn find(&self, _: &str) -> Result<Option<Digest>, images::Error> {
-        Ok(None)
-    }
-
-    async fn archive(&self, images: &[Digest]) -> Result<ChunkStream, images::Error> {
-        let names: Vec<String> = images.iter().map(ToString::to_string).collect();
-        Err(images::Error::NotFound(names.join(", ")))
-    }
 }

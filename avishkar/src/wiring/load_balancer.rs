@@ -42,6 +42,7 @@ struct RawNginx {
     run_folder: PathBuf,
 }
 
+#[derive(Clone)]
 pub(crate) struct Meant {
     kafka: KafkaSettings,
     zookeeper: ZooKeeperSettings,
@@ -81,8 +82,8 @@ impl Wiring for File {
 
 impl Meant {
     /// The service in the process that `within` describes.
-    pub(crate) fn place(self, within: &Within, nodes: Arc<dyn Nodes>) -> LoadBalancer {
-        self.make(within.session(), within.bus(), nodes)
+    pub(crate) fn place(&self, within: &Within, nodes: Arc<dyn Nodes>) -> LoadBalancer {
+        self.clone().make(within.session(), within.bus(), nodes)
     }
 
     /// The folders that the edge must share: of its table, and of its socket and log.

@@ -40,6 +40,7 @@ pub(crate) struct File {
     alerts: RawAlerts,
 }
 
+#[derive(Clone)]
 pub(crate) struct Meant {
     kafka: KafkaSettings,
     zookeeper: ZooKeeperSettings,
@@ -84,11 +85,11 @@ impl Wiring for File {
 impl Meant {
     /// The service in the process that `within` describes.
     pub(crate) fn place(
-        self,
+        &self,
         within: &Within,
         routes: Arc<dyn Routes>,
     ) -> anyhow::Result<Arc<dyn Running>> {
-        self.make(within.session(), within.bus(), routes, HttpProbes::new()?)
+        self.clone().make(within.session(), within.bus(), routes, HttpProbes::new()?)
     }
 
     fn make(

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use adapters::KnownShares;
 use adapters::docker::{self, DockerContainers};
 use adapters::firewall::{self, ContainerFirewall};
 use anyhow::Context as _;
@@ -15,6 +16,7 @@ use common::port::Cause;
 use common::service::ServiceName;
 use node_agent::config::{
     Raw, RawBlobs, RawDocker, RawFirewall, RawImages, RawMeter, RawNode, RawParts, RawRegistry,
+    RawShares,
 };
 use node_agent::ports::{Firewall, Rules};
 use node_agent::{Config, NodeAgent, Ports};
@@ -32,6 +34,7 @@ pub(crate) struct File {
     docker: RawDocker,
     registry: RawRegistry,
     parts: RawParts,
+    shares: RawShares,
     blobs: RawBlobs,
     firewall: RawFirewall,
     meter: RawMeter,
@@ -51,6 +54,7 @@ impl Wiring for File {
             docker: self.docker,
             registry: self.registry,
             parts: self.parts,
+            shares: self.shares,
             blobs: self.blobs,
             firewall: self.firewall,
             meter: self.meter,
@@ -87,12 +91,15 @@ pub(crate) fn make(
         home: home.map(|home| home.display().to_string()),
     };
     let engine = Arc::new(DockerContainers::new(settings));
+    let clock = Arc::new(SystemClock);
+    let shares = KnownShares::new(&config.shares_folder, &config.shares_root, clock.clone());
     let ports = Ports {
         containers: Arc::clone(&engine) as _,
         parts: engine,
+        shares: Arc::new(shares),
         blobs: blobs::open(&config.data_folder.join("blobs"))?,
         firewall,
-        clock: Arc::new(SystemClock),
+        clock,
     };
     NodeAgent::open(ports, config).context("the ledger cannot be opened")
 }

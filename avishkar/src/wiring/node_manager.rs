@@ -28,6 +28,7 @@ pub(crate) struct File {
     node_manager: RawNodeManager,
 }
 
+#[derive(Clone)]
 pub(crate) struct Meant {
     kafka: KafkaSettings,
     zookeeper: ZooKeeperSettings,
@@ -63,8 +64,8 @@ impl Wiring for File {
 
 impl Meant {
     /// The service in the process that `within` describes.
-    pub(crate) fn place(self, within: &Within, nodes: Arc<dyn Nodes>) -> Arc<dyn Running> {
-        self.make(within.session(), within.bus(), nodes)
+    pub(crate) fn place(&self, within: &Within, nodes: Arc<dyn Nodes>) -> Arc<dyn Running> {
+        self.clone().make(within.session(), within.bus(), nodes)
     }
 
     fn make(

@@ -13,12 +13,13 @@ use chassis::config::Problem;
 use chassis::service::Service as Running;
 use chassis::system::{SystemClock, SystemEntropy};
 use chassis::{http, telemetry};
+use common::port::{Bus, Routes, Store};
 use common::service::ServiceName;
 use platform_initializer::config::{Documents, Raw, RawMachines, RawPlatform};
 use platform_initializer::{Config, Ports, Service};
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, bus, nodes, store, take};
+use super::{Frame, Wiring, Within, bus, nodes, store, take};
 
 /// Document 001's files are not longer.
 const LARGEST_DOCUMENT: u64 = 1024 * 1024;
@@ -36,6 +37,7 @@ pub(crate) struct File {
     dependencies: BTreeMap<String, Vec<String>>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Meant {
     kafka: KafkaSettings,
     zookeeper: ZooKeeperSettings,
@@ -78,9 +80,24 @@ impl Wiring for File {
         let (store, bus) = (store::connect(&meant.zookeeper)?, bus::connect(&meant.kafka)?);
         let routes = RoutesClient::new(Arc::clone(&store), &identity.ca, &identity.client_pem());
         let routes = Arc::new(routes.context("the load balancer cannot be asked")?);
+        Ok(meant.make(store, bus, routes))
+    }
+}
+
+impl Meant {
+    /// The service in the process that `within` describes.
+    pub(crate) fn place(&self, within: &Within, routes: Arc<dyn Routes>) -> Arc<dyn Running> {
+        self.clone().make(within.session(), within.bus(), routes)
+    }
+
+    fn make(
+        self,
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        routes: Arc<dyn Routes>,
+    ) -> Arc<dyn Running> {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let ports = Ports { bus, store, routes, clock, entropy };
-        Ok(Arc::new(Service::new(ports, meant.config)))
+        Arc::new(Service::new(Ports { bus, store, routes, clock, entropy }, self.config))
     }
 }
 

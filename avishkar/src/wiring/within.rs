@@ -1,5 +1,8 @@
 //! What the services of one process share: the embedded bus and store, in a folder of theirs.
 
+mod current_routes;
+mod this_machine;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,8 +10,11 @@ use adapters::embedded::{EmbeddedBus, EmbeddedStore, Error, Folder, Retention};
 use chassis::system::SystemClock;
 use common::port::{Bus, Store};
 
-/// The bus and the store of a platform in one process.
-#[derive(Debug)]
+pub(crate) use current_routes::CurrentRoutes;
+pub(crate) use this_machine::ThisMachine;
+
+/// The bus and the store of a platform in one process. Clones are the same.
+#[derive(Debug, Clone)]
 pub(crate) struct Within {
     bus: EmbeddedBus,
     store: EmbeddedStore,

@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_EXPECT=1 cargo test -p avishkar --test it api_map` writes it anew.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 use std::{fs, iter};
@@ -164,6 +165,23 @@ fn the_api_map_is_what_the_tables_say() {
     let services = ServiceName::ALL.map(|service| section(service.as_str(), &rows_of(service)));
     let map = [HEAD, &common, &services.concat(), &topics()].concat();
     expect_file!["../../../docs/api-map.md"].assert_eq(&map);
+}
+
+#[test]
+fn the_api_map_and_the_openapi_document_name_the_same_routes() {
+    let document = app_manager::openapi();
+    let paths = document["paths"].as_object().unwrap();
+    let described: BTreeSet<String> = paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| (path, method))
+        })
+        .map(|(path, method)| format!("{} {path}", method.to_ascii_uppercase()))
+        .collect();
+    let map = fs::read_to_string(Path::new(TOP).join("docs/api-map.md")).unwrap();
+    let section = map.split("\n## ").find(|section| section.starts_with("app-manager\n")).unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(described, rows.map(str::to_owned).collect());
 }
 
 #[test]

@@ -84,5 +84,5 @@ fn read(stream: &mut TcpStream) -> Request {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    Request { line, body: String::from_utf8(body).unwrap() }
+    Request { line, body: String::from_utf8_lossy(&body).into_owned() }
 }

@@ -5,6 +5,7 @@ mod api_map;
 mod bootstrap;
 mod bus;
 mod doctor;
+mod doors;
 mod fake_platform;
 mod setup;
 mod signing_in;

@@ -17,8 +17,15 @@ fn started(place: &Path, words: &[&str]) -> Output {
     let edge = json!({ "Names": ["/avishkar-edge"], "Labels": labels });
     let socket = engine(place, ("28.0.4", "1.48"), json!([edge]));
     let home = tempfile::tempdir().unwrap();
-    let services =
-        ["app-manager", "deployment-manager", "node-manager", "load-balancer", "monitoring"];
+    let services = [
+        "app-manager",
+        "deployment-manager",
+        "node-manager",
+        "load-balancer",
+        "monitoring",
+        "lifecycle-manager",
+        "platform-initializer",
+    ];
     // All are held at once, so that no two are the same.
     let listeners = services.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     let addresses = listeners.map(|listener| listener.local_addr().unwrap());

@@ -6,15 +6,24 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context as _, ensure};
 use e2e::platform::{Ran, User, sample};
 use e2e::single::Single;
 use e2e::wait;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::SOON;
 
 /// As long as a start looks through its files after a crash, and the engine starts an app.
 const BACK_WITHIN: Duration = Duration::from_mins(1);
+
+/// What a restart may take, with the time in which requests that come together are gathered.
+const RESTARTED_WITHIN: Duration = Duration::from_secs(6);
+/// The services that are started as a set.
+const PLACED: usize = 5;
+const LIFECYCLE: &str = "http://127.0.0.1:8080";
+const INITIALIZER: &str = "http://127.0.0.1:9050";
 
 async fn answers(url: &str) -> anyhow::Result<String> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
@@ -182,6 +191,96 @@ async fn other_settings_take_over_and_are_those_that_down_means() {
     assert_eq!(wrong.code, 1, "{wrong:?}");
     let told: Value = serde_json::from_str(&wrong.stderr).unwrap();
     assert_eq!(told["hint"], "`make images` makes it", "{told}");
+    platform.end().await.unwrap();
+}
+
+async fn told(url: &str) -> anyhow::Result<Value> {
+    Ok(serde_json::from_str(&answers(url).await?)?)
+}
+
+/// Asks by one of document 000's paths, and waits for its answer.
+async fn asked(path: &str, body: &Value) -> anyhow::Result<String> {
+    let client = reqwest::Client::builder().timeout(BACK_WITHIN).build()?;
+    let answer = client.post(format!("{LIFECYCLE}{path}")).json(body).send().await?;
+    let (status, text) = (answer.status(), answer.text().await?);
+    ensure!(status.is_success(), "{path} {body}: {status} {text}");
+    Ok(text)
+}
+
+/// The services with an instance that is ready, once the whole platform runs.
+async fn placed(user: &User) -> anyhow::Result<Vec<String>> {
+    let status = user.does(&["platform", "status"]).await?;
+    ensure!(status["state"] == "running", "{status}");
+    let services = status["services"].as_array().context("no services")?.iter();
+    let ready = services.filter(|one| one["instances"][0]["state"] == "ready");
+    Ok(ready.filter_map(|one| one["service"].as_str()).map(str::to_owned).collect())
+}
+
+/// How often a service was begun in all lives of the platform.
+fn begun(platform: &Single, service: &str) -> usize {
+    let log = fs::read_to_string(platform.folder().join("logs/avishkar_logs.log")).unwrap();
+    log.lines().filter(|line| line.contains(&format!("started service={service} "))).count()
+}
+
+#[tokio::test]
+async fn services_are_begun_anew_one_at_a_time_and_end_together() {
+    let platform = Single::new().await.unwrap();
+    let user = platform.up().await.unwrap();
+    let url = user.deploy(&sample("hello"), "single", 1).await.unwrap();
+    let all = async || {
+        let placed = placed(&user).await?;
+        ensure!(placed.len() == PLACED, "{placed:?}");
+        Ok(())
+    };
+    wait::until("all services are placed", SOON, all).await.unwrap();
+    let status = platform.run(&["--json", "status"]).await.unwrap();
+    let services: Value = serde_json::from_str(&status.stdout).unwrap();
+    let ready = services.as_array().unwrap().iter().filter(|one| one["state"] == "ready").count();
+    assert_eq!(ready, PLACED + 2, "with the lifecycle manager and the initializer: {services}");
+    let status = told(&format!("{INITIALIZER}/status")).await.unwrap();
+    assert_eq!(status["status"], "running");
+    let file = fs::read(platform.folder().join("logs/platform_status.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&file).unwrap(), status);
+    let registry = told(&format!("{INITIALIZER}/all_services")).await.unwrap();
+    let balancer = json!({ "service": "load_balancer", "ip": "127.0.0.1", "port": 8050 });
+    assert!(registry.as_array().unwrap().contains(&balancer), "{registry}");
+
+    let (process, app) = (platform.process().unwrap(), container(&url).await.unwrap());
+    for service in ["load_balancer", "lifecycle_manager"] {
+        // What was started a moment ago is not restarted on the word of a program.
+        let restarted = async || {
+            let began = Instant::now();
+            asked("/Deploy", &json!({ "name": service, "url": "" })).await?;
+            Ok(began.elapsed())
+        };
+        let took = wait::until("it is restarted", BACK_WITHIN, restarted).await.unwrap();
+        assert!(took < RESTARTED_WITHIN, "{took:?}");
+        assert_eq!(container(&url).await.unwrap(), app, "apps notice nothing");
+    }
+    let others = async || {
+        let counts = ["load-balancer", "lifecycle-manager", "monitoring"]
+            .map(|service| begun(&platform, service));
+        ensure!(counts == [2, 2, 1], "{counts:?}");
+        Ok(())
+    };
+    wait::until("each is begun anew once, and no other", SOON, others).await.unwrap();
+    assert_eq!(platform.process().unwrap(), process, "the others go on");
+    let again = async || {
+        // Who was begun anew itself looks for a moment before it restarts anything.
+        asked("/deployApp", &json!({ "app_id": "single", "username": "admin" })).await
+    };
+    assert_eq!(wait::until("an app is restarted", BACK_WITHIN, again).await.unwrap(), "ok");
+    assert_ne!(container(&url).await.unwrap(), app);
+    assert_eq!(platform.containers_of("single").await.unwrap().len(), 1);
+
+    let stop = user.run(&["platform", "stop", "--confirm", "stop platform"]).await.unwrap();
+    assert_eq!(stop.code, 6, "{stop:?}");
+    assert!(stop.stderr.contains("SINGLE_PROCESS"), "{stop:?}");
+    assert!(stop.stderr.contains("`avishkar down`"), "{stop:?}");
+    all().await.unwrap();
+    platform.kill().await.unwrap();
+    platform.start().await.unwrap();
+    wait::until("it is as before", SOON, all).await.unwrap();
     platform.end().await.unwrap();
 }
 

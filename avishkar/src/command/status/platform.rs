@@ -42,11 +42,11 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let asked: Vec<_> = match listeners(data)? {
         // The platform of this machine knows where it listens.
-        Some(listeners) if data.is_some() || is_one_of(&client.server, &listeners) => {
+        Some(listeners) if data.is_some() || is_one_of(client.server(), &listeners) => {
             let url = |(service, at)| Some((service, Url::parse(&format!("http://{at}/")).ok()?));
             listeners.into_iter().filter_map(url).collect()
         }
-        Some(_) | None => of_server(&client.server)?,
+        Some(_) | None => of_server(client.server())?,
     };
     let asked = asked.into_iter().map(|(service, door)| ask(service, door));
     let states = join_all(asked).await;

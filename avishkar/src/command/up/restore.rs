@@ -224,6 +224,7 @@ fn adopted(route: &TableRoute) -> Route {
         leaving: Vec::new(),
         goal: RouteGoal::Served,
         generation: Generation(0),
+        revision: 0,
         image: String::new(),
         container_port: 0,
         container_ids: Vec::new(),

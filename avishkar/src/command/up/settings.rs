@@ -27,6 +27,8 @@ pub(in crate::command) struct Settings {
     pub(super) node_manager: Placed<wiring::node_manager::File>,
     pub(super) load_balancer: Placed<wiring::load_balancer::File>,
     pub(super) monitoring: Placed<wiring::monitoring::File>,
+    pub(super) lifecycle_manager: Placed<wiring::lifecycle_manager::File>,
+    pub(super) platform_initializer: Placed<wiring::platform_initializer::File>,
     pub(in crate::command) node_agent: Placed<wiring::node_agent::File>,
 }
 
@@ -83,44 +85,48 @@ impl Settings {
         let node_manager = place(from, &differences, &mut problems)?;
         let load_balancer = place(from, &differences, &mut problems)?;
         let monitoring = place(from, &differences, &mut problems)?;
+        let lifecycle_manager = place(from, &differences, &mut problems)?;
+        let platform_initializer = place(from, &differences, &mut problems)?;
         let node_agent = place(from, &differences, &mut problems)?;
-        match (app_manager, deployment_manager, node_manager, load_balancer, monitoring, node_agent)
-        {
-            (
-                Some(app_manager),
-                Some(deployment_manager),
-                Some(node_manager),
-                Some(load_balancer),
-                Some(monitoring),
-                Some(node_agent),
-            ) if problems.is_empty() => Ok(Settings {
+        let all = || {
+            Some(Settings {
                 edge,
                 firewall,
                 telemetry,
-                app_manager,
-                deployment_manager,
-                node_manager,
-                load_balancer,
-                monitoring,
-                node_agent,
-            }),
-            _ => Err(Error::Wrong(problems)),
-        }
+                app_manager: app_manager?,
+                deployment_manager: deployment_manager?,
+                node_manager: node_manager?,
+                load_balancer: load_balancer?,
+                monitoring: monitoring?,
+                lifecycle_manager: lifecycle_manager?,
+                platform_initializer: platform_initializer?,
+                node_agent: node_agent?,
+            })
+        };
+        all().filter(|_| problems.is_empty()).ok_or(Error::Wrong(problems))
     }
 }
 
 impl Settings {
     /// Where each service listens for people.
     pub(in crate::command) fn listeners(&self) -> Vec<(ServiceName, SocketAddr)> {
-        let frames = [
+        let listens =
+            |(service, frame): (ServiceName, &Frame)| Some((service, frame.http.address?));
+        self.frames().into_iter().filter_map(listens).collect()
+    }
+
+    /// What every service's file says besides its own sections.
+    pub(super) fn frames(&self) -> [(ServiceName, &Frame); 8] {
+        [
             (ServiceName::AppManager, &self.app_manager.frame),
             (ServiceName::DeploymentManager, &self.deployment_manager.frame),
             (ServiceName::NodeManager, &self.node_manager.frame),
             (ServiceName::LoadBalancer, &self.load_balancer.frame),
-        ];
-        let listens =
-            |(service, frame): (ServiceName, &Frame)| Some((service, frame.http.address?));
-        frames.into_iter().filter_map(listens).collect()
+            (ServiceName::Monitoring, &self.monitoring.frame),
+            (ServiceName::LifecycleManager, &self.lifecycle_manager.frame),
+            (ServiceName::PlatformInitializer, &self.platform_initializer.frame),
+            (ServiceName::NodeAgent, &self.node_agent.frame),
+        ]
     }
 }
 
@@ -267,16 +273,9 @@ mod tests {
     #[test]
     fn nobody_listens_for_other_processes() {
         let settings = read(&[]).unwrap();
-        let frames = [
-            settings.app_manager.frame,
-            settings.deployment_manager.frame,
-            settings.node_manager.frame,
-            settings.load_balancer.frame,
-            settings.monitoring.frame,
-            settings.node_agent.frame,
-        ];
+        let frames = settings.frames().map(|(_, frame)| frame);
         assert!(frames.iter().all(|frame| frame.http.internal_address.is_none()));
-        let loopback = |frame: &Frame| frame.http.address.is_none_or(|at| at.ip().is_loopback());
+        let loopback = |frame: &&Frame| frame.http.address.is_none_or(|at| at.ip().is_loopback());
         assert!(frames.iter().all(loopback));
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
+use chassis::process::Roster;
 use common::service::ServiceName;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -16,37 +17,41 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Nobody likes to wait longer without a word.
 const SILENT_FOR: Duration = Duration::from_secs(5);
 
-/// Says once that every service is ready, to people and to the supervisor, and before what keeps it;
-/// then, for ever, that the process lives.
+/// The platform that is told of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Platform<'a> {
+    /// `ip:port` of the app manager.
+    pub(super) server: &'a str,
+    pub(super) data: &'a Path,
+}
+
+/// Says once that every service is ready, to people and to the supervisor, and before what keeps it; does what is to be
+/// done then; says for ever that the process lives.
 pub(super) async fn how_it_is(
-    lifecycles: &[(ServiceName, Lifecycle)],
-    server: &str,
-    data: &Path,
+    roster: &Roster,
+    platform: Platform<'_>,
     output: Output,
+    once_ready: impl Future<Output = ()>,
 ) {
     let supervisor = Notifier::of_process();
-    let lives = || lifecycles.iter().all(|(_, lifecycle)| lifecycle.silent_loops().is_empty());
+    let lives =
+        || roster.lifecycles().iter().all(|(_, lifecycle)| lifecycle.silent_loops().is_empty());
     let telling = async {
-        until_ready(lifecycles, &supervisor, output).await;
-        doctor::note_end(data, None);
+        until_ready(roster, &supervisor, output).await;
+        doctor::note_end(platform.data, None);
         // Nobody reads it: the platform runs all the same.
-        drop(tell(server, data, output));
-        if let Some((_, lifecycle)) = lifecycles.first() {
-            lifecycle.stopping().await;
-            supervisor.stopping();
-        }
+        drop(tell(platform, output));
+        once_ready.await;
+        roster.stopping().await;
+        supervisor.stopping();
     };
     futures::join!(telling, supervisor.keep_alive(lives));
 }
 
-async fn until_ready(
-    lifecycles: &[(ServiceName, Lifecycle)],
-    supervisor: &Notifier,
-    output: Output,
-) {
+async fn until_ready(roster: &Roster, supervisor: &Notifier, output: Output) {
     let began = Instant::now();
     let mut said = began;
-    while let Some(waiting) = waits_for(lifecycles) {
+    while let Some(waiting) = waits_for(&roster.lifecycles()) {
         if said.elapsed() > SILENT_FOR {
             output.progress(&format!("waiting: {waiting}"));
             supervisor.status(&waiting);
@@ -68,7 +73,7 @@ fn waits_for(lifecycles: &[(ServiceName, Lifecycle)]) -> Option<String> {
     })
 }
 
-fn tell(server: &str, data: &Path, output: Output) -> anyhow::Result<()> {
+fn tell(Platform { server, data }: Platform<'_>, output: Output) -> anyhow::Result<()> {
     let token = data.join("app-manager").join("one-time-token");
     let token = token.exists().then(|| token.display().to_string());
     let said = json!({
