@@ -1,7 +1,7 @@
 # Every task by one name; the work is in docker/*.sh and in cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: up help engine engine-down images cluster fleet fleet-down ps logs kill start down test sim sim-long bench fmt clippy doc audit clean
+.PHONY: up help engine engine-down images cluster fleet fleet-down chaos ps logs kill start down test sim sim-long bench fmt clippy doc audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -14,6 +14,9 @@ fleet: ## From nothing to a fleet of four machines on this computer with a first
 	@docker/fleet.sh up
 fleet-down: ## Remove what `fleet` made, with its data; images stay
 	@docker/fleet.sh down
+chaos: TRIALS ?= 10
+chaos: fleet ## Kill everything of a fleet over and over, under load: make chaos TRIALS=3
+	AVISHKAR_CHAOS_TRIALS=$(TRIALS) cargo test -p e2e --test it i_fleet:: -- --test-threads=1
 ps: ## List the parts of the cluster and how they are
 	@docker/cluster.sh ps
 logs: SERVICE ?= app-manager

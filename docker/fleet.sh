@@ -1,7 +1,8 @@
 #!/bin/bash
-# fleet.sh up|down: a fleet on this computer: four machines in containers, and on them the whole platform, brought up by
+# fleet.sh up|run|down: a fleet on this computer: four machines in containers, and on them the whole platform, brought up by
 # `avishkar bootstrap`, with an app that answers. No part of it comes from compose, and no port of this computer is taken.
 #   up    from nothing; each step is skipped where its result is there
+#   run   the same where the engine, the images and the program are there
 #   down  nothing of it is left but the images
 # Owns the folder fleet/ in the state directory: the description, the platform's key, what is known of it, and
 # admin-password (0600). AVISHKAR_FLEET_NETWORK moves the network, its first three numbers.
@@ -13,7 +14,6 @@ folder=$state_dir/fleet
 file=$folder/platform.toml
 network=${AVISHKAR_FLEET_NETWORK:-172.30.8}
 
-machines() { docker ps -a -q --filter label=avishkar.machine.of=fleet; }
 address_of() { docker inspect -f '{{index .Config.Labels "avishkar.machine.address"}}' "$1"; }
 
 describe() {
@@ -29,14 +29,14 @@ check_room() {
   [ -z "$(containers)" ] || fail "the cluster is on this computer" "remove it first: make down"
   [ -z "$(containers_of_up)" ] || fail "a platform of one process is on this computer" "remove it first: make down"
   free=$(awk '/^MemAvailable:/ { print int($2 / 1024 / 1024) }' /proc/meminfo)
-  [ "$free" -ge 8 ] || [ -n "$(machines)" ] || fail "only $free GiB of memory are free, and a fleet needs 8" "end what else runs here"
+  [ "$free" -ge 8 ] || [ -n "$(containers_of_fleet)" ] || fail "only $free GiB of memory are free, and a fleet needs 8" "end what else runs here"
 }
 
 brokers() { sed -n '/"kafka"/,/]/s/.*"\([0-9.:]*\)".*/\1/p' "$folder/fleet.state.json" | paste -sd, -; }
 
 # The app manager that leads, at its machine.
 door() {
-  for machine in $(machines); do
+  for machine in $(containers_of_fleet); do
     url=http://$(address_of "$machine"):8010
     if said=$(curl -fs -m 2 "$url/readyz?verbose") && [ "${said#*standing by}" = "$said" ]; then echo "$url"; return; fi
   done
@@ -55,6 +55,11 @@ up() {
   wait $images || fail "the images could not be made; see above"
   trap - EXIT
   docker/program-images.sh
+  run
+}
+
+run() {
+  check_room
   describe
   say "bootstrapping four machines"
   "$avishkar" bootstrap apply "$file" || fail "the fleet is not there" "put right what is said above, then: make fleet" "or remove what there is: make fleet-down"
@@ -67,20 +72,23 @@ up() {
 }
 
 down() {
+  destroyed=yes
   if [ -f "$file" ] && [ -x "$avishkar" ]; then
     say "removing the fleet"
-    "$avishkar" bootstrap destroy "$file" --yes fleet || fail "the fleet cannot be removed"
+    "$avishkar" bootstrap destroy "$file" --yes fleet || destroyed=
   fi
-  # What was made from a description that is gone.
-  machines | xargs -r docker rm -fv >/dev/null
+  # What was made from a description that is gone, and what the bootstrapper could not remove.
+  containers_of_fleet | xargs -r docker rm -fv >/dev/null
   docker network ls -q --filter label=avishkar.machine.of=fleet | xargs -r docker network rm >/dev/null
   rm -rf "$folder"
+  [ -n "$destroyed" ] || fail "the bootstrapper could not remove the fleet, see above; its machines were removed without it"
   say "no machine, volume or network of the fleet is left"
 }
 
 mkdir -p "$state_dir"
 case ${1:-} in
   up) up "$@" ;;
+  run) run ;;
   down) with_engine down ;;
-  *) fail "usage: fleet.sh up|down" ;;
+  *) fail "usage: fleet.sh up|run|down" ;;
 esac

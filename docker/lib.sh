@@ -74,3 +74,6 @@ containers() {
 containers_of_up() {
   for part in edge app firewall; do docker ps -a -q --filter "label=avishkar.platform=$part"; done
 }
+
+# Ids of the machines of a fleet on this computer.
+containers_of_fleet() { docker ps -a -q --filter label=avishkar.machine.of=fleet; }

@@ -14,6 +14,7 @@ finish() {
   for folder in "${scratch:-none}"/.tmp*/platform; do
     [ ! -d "$folder" ] || "$avishkar" down --purge --data "$folder" || status=1
   done
+  [ -z "${ours:-}" ] || docker/fleet.sh down || status=1
   [ -z "${ours:-}" ] || docker/cluster.sh down || status=1
   [ -n "$engine_was_there" ] || docker/engine.sh down || status=1
   [ -z "${scratch:-}" ] || rm -rf "$scratch"
@@ -27,11 +28,12 @@ scratch=$(mktemp -d /tmp/avishkar-test.XXXXXX)
 export TMPDIR=$scratch
 # A failure is told by its sentence and its line; a hundred frames of the runtime would bury both.
 export RUST_BACKTRACE=0
-if [ -n "$(containers)$(containers_of_up)" ]; then
+if [ -n "$(containers)$(containers_of_up)$(containers_of_fleet)" ]; then
   # A platform may be somebody's: only the machine of CI throws it away unasked.
-  [ -n "${CI:-}" ] || fail "a platform runs here; the tests start one of their own" "make down, which removes it with all its apps"
+  [ -n "${CI:-}" ] || fail "a platform runs here; the tests start one of their own" "make down or make fleet-down, which remove it with all its apps"
   containers_of_up | xargs -r docker rm -f >/dev/null
   docker network ls -q --filter label=avishkar.platform=network | xargs -r docker network rm >/dev/null
+  docker/fleet.sh down || true   # by force, where what it was made from is gone
   docker/cluster.sh down
 fi
 ours=yes
@@ -57,11 +59,14 @@ export AVISHKAR_TEST_KAFKA=127.0.0.1:9092 AVISHKAR_TEST_ZOOKEEPER=127.0.0.1:2181
 export AVISHKAR_TEST_AZURITE=127.0.0.1:10000 AVISHKAR_TEST_S3=127.0.0.1:4568
 export AVISHKAR_TEST_DOCKER=1 AVISHKAR_TEST_CLUSTER=1
 # One at a time: the suites share one Kafka and one ZooKeeper, and the tests of the platform kill them in turn.
-# The fleet is tried on a fleet: `make fleet`, then `cargo test -p e2e i_fleet::`.
 say "cargo test: all crates, contract suites on real servers, the composed platform"
 cargo test --workspace -- --test-threads=1 --skip h_single:: --skip i_fleet::
 docker/cluster.sh down
 # The same machine cannot be both: a platform of one process has the ports that the cluster had.
 say "cargo test: the platform in one process"
 cargo test --workspace --test it -- --test-threads=1 h_single::
+say "cargo test: the fleet"
+docker/fleet.sh run
+cargo test --workspace --test it -- --test-threads=1 i_fleet::
+docker/fleet.sh down
 say "all is well"

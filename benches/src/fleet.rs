@@ -61,11 +61,14 @@ async fn machines(fleet: &Fleet, swarm: &Swarm, trials: usize) -> anyhow::Result
     ])
 }
 
-/// From the machine's end to all replicas serving on others; then it comes back, and everything is whole.
+/// From the machine's end to all replicas serving on others, by what their engines and the replicas themselves say, as
+/// the swarm is asked; then it comes back, and everything is whole.
 async fn machine(fleet: &Fleet, victim: &Machine) -> anyhow::Result<f64> {
     let user = fleet.admin(WITHIN).await?;
-    user.does(&["deploy", path(&sample("hello"))?, "--name", APP, "--replicas", "4"]).await?;
+    let source = sample("hello");
+    // A machine that has just come back has nothing until something is placed anew.
     wait::until("the victim has a replica", WITHIN, async || {
+        user.deploy(&source, APP, REPLICAS).await?;
         let homes = homes(&user).await?;
         ensure!(homes.len() == REPLICAS as usize && homes.contains(&victim.name), "{homes:?}");
         Ok(())
@@ -74,9 +77,11 @@ async fn machine(fleet: &Fleet, victim: &Machine) -> anyhow::Result<f64> {
     let began = Instant::now();
     victim.power_off().await?;
     wait::until("all replicas serve elsewhere", WITHIN, async || {
-        let user = fleet.admin(Duration::from_secs(1)).await?;
-        let homes = homes(&user).await?;
-        ensure!(homes.len() == REPLICAS as usize && !homes.contains(&victim.name), "{homes:?}");
+        let mut serving = 0;
+        for machine in fleet.machines.iter().filter(|machine| machine.name != victim.name) {
+            serving += machine.serving(APP).await?;
+        }
+        ensure!(serving == REPLICAS as usize, "{serving} serve");
         Ok(())
     })
     .await?;
@@ -147,10 +152,6 @@ async fn homes(user: &User) -> anyhow::Result<Vec<String>> {
     let replicas = status["replicas"].as_array().context("an app has replicas")?;
     let ready = replicas.iter().filter(|replica| replica["state"] == "ready");
     Ok(ready.filter_map(|replica| replica["node"].as_str()).map(str::to_owned).collect())
-}
-
-fn path(folder: &std::path::Path) -> anyhow::Result<&str> {
-    folder.to_str().context("a sample's path is UTF-8")
 }
 
 fn greatest(values: impl IntoIterator<Item = f64>) -> f64 {

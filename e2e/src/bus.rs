@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// How long the next record of a topic that has one may take.
 const NEXT_WITHIN: Duration = Duration::from_secs(10);
 
-/// A client of the cluster's Kafka.
+/// A client of a platform's Kafka.
 #[derive(Debug)]
 pub struct Injector {
     bus: KafkaBus,
@@ -36,8 +36,14 @@ pub fn envelope(topic: Topic, request: RequestId, msg: &str) -> String {
 }
 
 impl Injector {
+    /// The cluster's.
     pub fn connect() -> anyhow::Result<Self> {
-        let settings = KafkaSettings::new("127.0.0.1:9092", "avishkar-e2e");
+        Self::connect_to("127.0.0.1:9092")
+    }
+
+    /// Any other's: `host:port` of each broker, separated by commas.
+    pub fn connect_to(brokers: &str) -> anyhow::Result<Self> {
+        let settings = KafkaSettings::new(brokers, "avishkar-e2e");
         Ok(Injector { bus: KafkaBus::connect(&settings).context("Kafka cannot be used")? })
     }
 

@@ -1,10 +1,12 @@
 //! The fleet as `make fleet` makes it: its machines, what runs on them, and how to hurt them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
+use crate::bus::Injector;
 use crate::docker::docker;
 use crate::platform::{User, state_folder};
 use crate::wait;
@@ -19,6 +21,9 @@ pub const SERVICES: [(&str, u16); 7] = [
     ("lifecycle-manager", 8080),
     ("platform-initializer", 9050),
 ];
+
+/// How long a replica may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
 /// Machines in containers of this computer's engine.
 #[derive(Debug)]
@@ -78,13 +83,45 @@ impl Fleet {
 
     /// The machine on which the leader of a service is.
     pub async fn leader(&self, service: &str) -> anyhow::Result<&Machine> {
-        let port = SERVICES.iter().find(|(name, _)| *name == service).context("no such service")?;
+        let port = port(service)?;
         for machine in &self.machines {
-            if machine.leads(port.1).await.unwrap_or(false) {
+            if machine.leads(port).await.unwrap_or(false) {
                 return Ok(machine);
             }
         }
         anyhow::bail!("nobody leads {service}")
+    }
+
+    /// A client of the fleet's Kafka.
+    pub async fn bus(&self) -> anyhow::Result<Injector> {
+        let mut brokers = Vec::new();
+        for machine in &self.machines {
+            if machine.part("kafka").await?.is_some() {
+                brokers.push(format!("{}:9092", machine.address));
+            }
+        }
+        Injector::connect_to(&brokers.join(","))
+    }
+
+    /// When each part of the platform was started last, by machine.
+    pub async fn starts(&self) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
+        let mut starts = BTreeMap::new();
+        for machine in &self.machines {
+            starts.insert(machine.name.clone(), machine.starts("avishkar.part").await?);
+        }
+        Ok(starts)
+    }
+
+    /// The same for the instances of one service.
+    pub async fn starts_of(&self, service: &str) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
+        let mut starts = BTreeMap::new();
+        for machine in &self.machines {
+            let found = machine.starts(&format!("avishkar.part={service}")).await?;
+            if !found.is_empty() {
+                starts.insert(machine.name.clone(), found);
+            }
+        }
+        Ok(starts)
     }
 
     /// Waits until every service has a leader that is ready.
@@ -120,6 +157,21 @@ impl Machine {
         Ok(found.lines().next().map(str::to_owned))
     }
 
+    /// How many replicas of an instance run on it and answer.
+    pub async fn serving(&self, instance: &str) -> anyhow::Result<usize> {
+        let label = format!("label=avishkar.instance={instance}");
+        let format = "{{.Label \"avishkar.host-port\"}}";
+        let ports = self.exec(&["docker", "ps", "--filter", &label, "--format", format]).await?;
+        let mut serving = 0;
+        for port in ports.lines() {
+            let url = format!("http://{}:{port}/", self.address);
+            let request = reqwest::Client::new().get(&url).timeout(ANSWER_WITHIN);
+            let answered = request.send().await;
+            serving += usize::from(answered.is_ok_and(|answer| answer.status().is_success()));
+        }
+        Ok(serving)
+    }
+
     /// The part is there, and its process runs.
     pub async fn runs(&self, name: &str) -> anyhow::Result<()> {
         let label = format!("label=avishkar.part={name}");
@@ -132,7 +184,23 @@ impl Machine {
     pub async fn started(&self, name: &str) -> anyhow::Result<String> {
         let part = self.part(name).await?;
         let part = part.with_context(|| format!("there is no {name} on {}", self.name))?;
-        self.exec(&["docker", "inspect", "-f", "{{.Id}} {{.State.StartedAt}}", &part]).await
+        self.exec(&["docker", "inspect", "-f", "{{.Name}} {{.Id}} {{.State.StartedAt}}", &part])
+            .await
+    }
+
+    /// The same for every running part with this label; sorted.
+    async fn starts(&self, label: &str) -> anyhow::Result<Vec<String>> {
+        let filter = format!("label={label}");
+        let running = self.exec(&["docker", "ps", "-q", "--filter", &filter]).await?;
+        let mut inspect = vec!["docker", "inspect", "-f", "{{.Name}} {{.Id}} {{.State.StartedAt}}"];
+        if running.trim().is_empty() {
+            return Ok(Vec::new());
+        }
+        inspect.extend(running.lines());
+        let mut starts: Vec<String> =
+            self.exec(&inspect).await?.lines().map(str::to_owned).collect();
+        starts.sort();
+        Ok(starts)
     }
 
     /// Does this to a part, with its own engine: `kill`, `pause`, `unpause`.
@@ -142,11 +210,27 @@ impl Machine {
         self.exec(&["docker", verb, &part]).await.map(drop)
     }
 
-    async fn leads(&self, port: u16) -> anyhow::Result<bool> {
-        let url = format!("http://127.0.0.1:{port}/readyz?verbose");
-        let said = self.exec(&["curl", "-s", "-f", "-m", "2", &url]).await?;
-        Ok(!said.contains("standing by"))
+    /// Its instance of a service says that another one leads.
+    pub async fn stands_by(&self, service: &str) -> anyhow::Result<()> {
+        let said = self.readiness(port(service)?).await?;
+        ensure!(said.contains("standing by"), "{service} on {} says {said}", self.name);
+        Ok(())
     }
+
+    async fn leads(&self, port: u16) -> anyhow::Result<bool> {
+        Ok(!self.readiness(port).await?.contains("standing by"))
+    }
+
+    async fn readiness(&self, port: u16) -> anyhow::Result<String> {
+        let url = format!("http://127.0.0.1:{port}/readyz?verbose");
+        self.exec(&["curl", "-s", "-f", "-m", "2", &url]).await
+    }
+}
+
+/// The port of a service's plain listener.
+fn port(service: &str) -> anyhow::Result<u16> {
+    let found = SERVICES.iter().find(|(name, _)| *name == service);
+    found.map(|(_, port)| *port).with_context(|| format!("there is no service {service}"))
 }
 
 /// Where `make fleet` noted the first admin's password.

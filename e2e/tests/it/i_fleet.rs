@@ -1,11 +1,18 @@
 //! The fleet: services, leaders and machines die in turn, and apps go on answering through an edge elsewhere.
 
+use std::collections::BTreeMap;
+use std::env;
 use std::time::Duration;
 
-use e2e::fleet::{Fleet, Machine};
+use anyhow::ensure;
+use common::port::bus::Delivery;
+use common::topic::Topic;
+use e2e::bus::new_request;
+use e2e::fleet::{Fleet, Machine, SERVICES};
 use e2e::load::{Crowd, Tally};
 use e2e::platform::{User, sample};
 use e2e::wait;
+use serde_json::Value;
 
 use crate::{BUILD_WITHIN, SOON};
 
@@ -16,10 +23,24 @@ const WHOLE_WITHIN: Duration = Duration::from_mins(3);
 /// Visitors of an app with two replicas may miss this much of the time in which a machine dies.
 const LONGEST_GAP: Duration = Duration::from_secs(2);
 
-/// A fleet that is whole, and the URL of an app with two replicas on two machines.
-async fn fleet_with_app(app: &str) -> (Fleet, String) {
+/// How often each thing dies: once, or as often as `make chaos` says.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests are told by the environment how long to go on"
+)]
+fn trials() -> usize {
+    env::var("AVISHKAR_CHAOS_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+async fn whole_fleet() -> Fleet {
     let fleet = Fleet::find().await.unwrap();
     fleet.ready(WHOLE_WITHIN).await.unwrap();
+    fleet
+}
+
+/// A fleet that is whole, and the URL of an app with two replicas on two machines.
+async fn fleet_with_app(app: &str) -> (Fleet, String) {
+    let fleet = whole_fleet().await;
     let user = fleet.admin(SOON).await.unwrap();
     let url = user.deploy(&sample("hello"), app, 2).await.unwrap();
     (fleet, url)
@@ -34,7 +55,19 @@ async fn homes(user: &User, app: &str) -> Vec<String> {
     homes.map(str::to_owned).collect()
 }
 
-/// The edge's machine stays: there is but one edge.
+/// Waits until two replicas serve on machines that are not this one.
+async fn two_replicas_off(fleet: &Fleet, app: &str, machine: &Machine) {
+    wait::until("two replicas serve elsewhere", WHOLE_WITHIN, async || {
+        let user = fleet.admin(SOON).await?;
+        let homes = homes(&user, app).await;
+        ensure!(homes.len() == 2 && !homes.contains(&machine.name), "{homes:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// There is but one edge: while its machine is dead, nobody sees an app.
 async fn edge_of(fleet: &Fleet) -> &Machine {
     for machine in &fleet.machines {
         if machine.part("edge").await.unwrap().is_some() {
@@ -55,14 +88,24 @@ fn nearly_nothing_was_missed(tally: Tally, what: &str) {
 async fn leaders_that_are_killed_are_followed_by_others_and_no_visitor_notices() {
     let (fleet, url) = fleet_with_app("led").await;
     let crowd = Crowd::start(&url, 2, "led");
-    for service in ["app-manager", "deployment-manager", "node-manager", "lifecycle-manager"] {
-        let before = fleet.leader(service).await.unwrap().clone();
-        before.hurt("kill", service).await.unwrap();
-        wait::until(service, NEW_LEADER_WITHIN, async || fleet.leader(service).await.map(drop))
+    for _ in 0..trials() {
+        for (service, _) in SERVICES {
+            let before = fleet.leader(service).await.unwrap().clone();
+            let started = before.started(service).await.unwrap();
+            before.hurt("kill", service).await.unwrap();
+            wait::until(service, NEW_LEADER_WITHIN, async || fleet.leader(service).await.map(drop))
+                .await
+                .unwrap();
+            wait::until("it is started anew where it was", SOON, async || {
+                before.runs(service).await?;
+                ensure!(before.started(service).await? != started, "it was never dead");
+                Ok(())
+            })
             .await
             .unwrap();
-        wait::until("it is back", SOON, async || before.runs(service).await).await.unwrap();
+        }
     }
+    fleet.ready(WHOLE_WITHIN).await.unwrap();
     let user = fleet.admin(SOON).await.unwrap();
     user.deploy(&sample("hello"), "led", 2).await.unwrap();
     let first_failure = crowd.first_failure();
@@ -75,20 +118,15 @@ async fn leaders_that_are_killed_are_followed_by_others_and_no_visitor_notices()
 async fn machines_that_lose_their_power_are_replaced_and_taken_back() {
     let (fleet, url) = fleet_with_app("powered").await;
     let edge = edge_of(&fleet).await.name.clone();
-    for machine in fleet.machines.iter().filter(|machine| machine.name != edge) {
-        let crowd = Crowd::start(&url, 2, "powered");
-        machine.power_off().await.unwrap();
-        wait::until("two replicas serve elsewhere", WHOLE_WITHIN, async || {
-            let user = fleet.admin(SOON).await?;
-            let homes = homes(&user, "powered").await;
-            anyhow::ensure!(homes.len() == 2 && !homes.contains(&machine.name), "{homes:?}");
-            Ok(())
-        })
-        .await
-        .unwrap();
-        machine.power_on().await.unwrap();
-        fleet.ready(WHOLE_WITHIN).await.unwrap();
-        nearly_nothing_was_missed(crowd.finish().await, &machine.name);
+    for _ in 0..trials() {
+        for machine in fleet.machines.iter().filter(|machine| machine.name != edge) {
+            let crowd = Crowd::start(&url, 2, "powered");
+            machine.power_off().await.unwrap();
+            two_replicas_off(&fleet, "powered", machine).await;
+            machine.power_on().await.unwrap();
+            fleet.ready(WHOLE_WITHIN).await.unwrap();
+            nearly_nothing_was_missed(crowd.finish().await, &machine.name);
+        }
     }
     let user = fleet.admin(SOON).await.unwrap();
     wait::until("the app is deployed anew", BUILD_WITHIN, async || {
@@ -97,4 +135,96 @@ async fn machines_that_lose_their_power_are_replaced_and_taken_back() {
     .await
     .unwrap();
     user.does(&["stop", "powered"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_machine_of_the_edge_comes_back_and_serves_what_it_served() {
+    let (fleet, url) = fleet_with_app("edged").await;
+    let machine = edge_of(&fleet).await;
+    machine.power_off().await.unwrap();
+    // All but the load balancer, which stands beside the edge.
+    for (service, _) in SERVICES.into_iter().filter(|(service, _)| *service != "load-balancer") {
+        wait::until(service, NEW_LEADER_WITHIN, async || fleet.leader(service).await.map(drop))
+            .await
+            .unwrap();
+    }
+    machine.power_on().await.unwrap();
+    fleet.ready(WHOLE_WITHIN).await.unwrap();
+    wait::until("the URL answers", WHOLE_WITHIN, async || {
+        let answer = reqwest::Client::new().get(&url).timeout(LONGEST_GAP).send().await?;
+        ensure!(answer.status() == 200, "{}", answer.status());
+        Ok(())
+    })
+    .await
+    .unwrap();
+    fleet.admin(SOON).await.unwrap().does(&["stop", "edged"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_leader_that_was_paused_does_nothing_again_that_its_successor_did() {
+    let fleet = whole_fleet().await;
+    let bus = fleet.bus().await.unwrap();
+    let before = fleet.starts_of("monitoring").await.unwrap();
+    let paused = fleet.leader("lifecycle-manager").await.unwrap().clone();
+    let (request, from) = (new_request(), bus.end(&Topic::FirstTopic.into()).await.unwrap());
+    bus.send(Topic::LifecycleManager, request, "restart service$monitoring").await.unwrap();
+    paused.hurt("pause", "lifecycle-manager").await.unwrap();
+    wait::until("another leads", NEW_LEADER_WITHIN, async || {
+        let leader = fleet.leader("lifecycle-manager").await?;
+        ensure!(leader.name != paused.name, "it is the same");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let answer = bus.answer(request, from, WHOLE_WITHIN).await.unwrap();
+    assert!(answer.starts_with("done restart service$monitoring"), "{answer}");
+    let after = fleet.starts().await.unwrap();
+    let anew = fleet.starts_of("monitoring").await.unwrap();
+    assert_eq!(anew.len(), before.len(), "{anew:?}");
+    for (machine, starts) in &anew {
+        assert_ne!(Some(starts), before.get(machine), "{machine} has the monitoring of before");
+    }
+
+    paused.hurt("unpause", "lifecycle-manager").await.unwrap();
+    wait::until("who was paused stands by", SOON, async || {
+        paused.stands_by("lifecycle-manager").await
+    })
+    .await
+    .unwrap();
+    fleet.ready(WHOLE_WITHIN).await.unwrap();
+    let without_the_paused = |mut starts: BTreeMap<String, Vec<String>>| {
+        for list in starts.values_mut() {
+            list.retain(|start| !start.contains("lifecycle-manager"));
+        }
+        starts
+    };
+    let (after, end) = (without_the_paused(after), fleet.starts().await.unwrap());
+    assert_eq!(without_the_paused(end), after, "something was started twice");
+}
+
+#[tokio::test]
+async fn who_asks_for_a_restart_of_everything_gets_an_alarm_and_nothing_is_restarted() {
+    let fleet = whole_fleet().await;
+    let bus = fleet.bus().await.unwrap();
+    let before = fleet.starts().await.unwrap();
+    let from = bus.end(&Topic::FirstTopic.into()).await.unwrap();
+    let services = SERVICES.iter().map(|(service, _)| format!("restart service${service}"));
+    let nodes = fleet.machines.iter().map(|machine| format!("restart node${}", machine.name));
+    let mut requests = Vec::new();
+    for asked in services.chain(nodes) {
+        let request = new_request();
+        bus.send(Topic::LifecycleManager, request, &asked).await.unwrap();
+        requests.push((request, asked));
+    }
+    for (request, asked) in requests {
+        let answer = bus.answer(request, from, SOON).await.unwrap();
+        assert!(answer.starts_with(&format!("not done {asked}")), "{answer}");
+        assert!(answer.contains("RESTART_HELD"), "{answer}");
+    }
+    let alarm = |_: &Delivery, body: &Value| {
+        let said = body["msg"].as_str()?;
+        said.starts_with("alert$").then(|| said.to_owned())
+    };
+    bus.find(&Topic::FirstTopic.into(), from, SOON, alarm).await.unwrap();
+    assert_eq!(fleet.starts().await.unwrap(), before, "something was restarted");
 }
