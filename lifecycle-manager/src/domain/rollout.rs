@@ -14,6 +14,7 @@ use common::record::platform::{InstanceState, PlacedService, PlatformGoal, Servi
 use jiff::Timestamp;
 
 use super::note::Sightings;
+use super::restart::machine::ran_since;
 use super::sighting::Sighting;
 use super::waits::{Waits, elapsed};
 use crate::records::{Instance, Rollout, Version};
@@ -256,8 +257,15 @@ impl Round<'_> {
         let wished = |instance: &&Instance| self.scene.wish.nodes.contains(&instance.place);
         let mut lost = self.rollout.staying().filter(wished);
         let lost = lost.find(|instance| self.is_lost(&instance.node))?;
-        let to = self.substitute()?;
+        let to = self.home(lost).or_else(|| self.substitute())?;
         Some(Step::Move { from: lost.node.clone(), to })
+    }
+
+    /// Its own place, where it only stood in elsewhere and the place can have it.
+    fn home(&self, lost: &Instance) -> Option<NodeName> {
+        let is_free = self.rollout.instance(&lost.place).is_none();
+        let can = is_free && self.seen(&lost.place).answers() && !self.scene.brakes.machines;
+        can.then(|| lost.place.clone())
     }
 
     /// What is not as it should be, on machines that answer.
@@ -303,7 +311,11 @@ impl Round<'_> {
 
     fn wake_up(&self, instance: &Instance) -> Option<Step> {
         let is_late = self.lasts(instance) >= self.scene.rules.restart_after;
-        let may = !self.scene.brakes.services && self.is_due(instance);
+        // Whoever restarted it: it is starting.
+        let part = self.seen(&instance.node).part(self.scene.part);
+        let ran = part.and_then(ran_since).map(|since| elapsed(since, self.scene.now));
+        let is_young = ran.is_some_and(|ran| ran < self.scene.rules.restart_after);
+        let may = !is_young && !self.scene.brakes.services && self.is_due(instance);
         (is_late && may).then(|| Step::Restart { node: instance.node.clone() })
     }
 

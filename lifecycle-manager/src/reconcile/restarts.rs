@@ -94,6 +94,7 @@ impl Restarts<'_> {
     async fn begin(&self, known: Known, since: Timestamp) -> Result<Outcome, Error> {
         let target = known.restart.target.clone();
         let now = self.0.ports.clock.now();
+        let since = since.max(self.settled_at(now));
         let asker = asker(&known.restart);
         // Every restart that begins writes it: who has read it first sees all that began before, or begins anew.
         let (budget, budget_at) = self.budget().await?;
@@ -148,6 +149,13 @@ impl Restarts<'_> {
         }
         commit(self.0, changes).await?;
         Ok(Outcome::Again(Duration::ZERO))
+    }
+
+    /// Who has just begun to lead has not read yet what came with a request.
+    fn settled_at(&self, now: Timestamp) -> Timestamp {
+        let led_for = self.0.seat.led_for().unwrap_or_default();
+        let settled_for = led_for.saturating_sub(self.0.config.window);
+        now.saturating_sub(settled_for).unwrap_or(now)
     }
 
     async fn budget(&self) -> Result<(Budget, Option<Version>), Error> {

@@ -306,6 +306,25 @@ fn a_machine_that_dies_gives_its_instance_to_another_and_loses_it_when_it_comes_
 }
 
 #[test]
+fn what_stood_in_for_a_machine_goes_back_to_it_when_its_own_machine_dies() {
+    let mut story = Story::running(&["a", "b"]);
+    for (dead, instead) in [("b", "c"), ("a", "d")] {
+        story.is_silent(dead, 12);
+        assert_eq!(story.steps(), [format!("move {dead} to {instead}")]);
+        story.has(instead, Some(true));
+        story.settle();
+        story.seen.insert(
+            name(dead),
+            Sighting::Answers { parts: vec![story.part(Generation(2), Some(true))] },
+        );
+        story.settle();
+    }
+    assert_eq!(story.on(), ["c", "d"]);
+    story.is_silent("c", 12);
+    assert_eq!(story.steps(), ["move c to b"]);
+}
+
+#[test]
 fn where_too_many_machines_look_dead_nothing_moves() {
     let mut story = Story::running(&["a", "b"]);
     story.brakes.machines = true;
@@ -330,6 +349,20 @@ fn an_instance_that_does_not_answer_is_restarted_once_in_each_step_of_its_back_o
     story.brakes.services = true;
     story.now = 900;
     assert!(story.steps().is_empty(), "the brake holds");
+}
+
+#[test]
+fn an_instance_that_somebody_has_just_restarted_is_given_its_time() {
+    let mut story = Story::running(&["a", "b"]);
+    story.has("a", Some(false));
+    story.now = 100;
+    story.steps();
+    let Some(Sighting::Answers { parts }) = story.seen.get_mut(&name("a")) else { unreachable!() };
+    parts[0].state = ContainerState::Running { since: at(113) };
+    for (second, restarted) in [(116, false), (127, false), (128, true)] {
+        story.now = second;
+        assert_eq!(!story.steps().is_empty(), restarted, "{second}");
+    }
 }
 
 #[test]
