@@ -92,6 +92,16 @@ impl Sight {
         }
     }
 
+    /// An agent has changed a part, and said how it is now.
+    pub(crate) fn part_is(&self, node: &NodeName, part: Part) {
+        self.changed(node);
+        let mut members = self.members();
+        let known = members.get_mut(node).map(|member| &mut member.parts);
+        if let Some(old) = known.into_iter().flatten().find(|old| old.name == part.name) {
+            *old = part;
+        }
+    }
+
     /// What an agent said, which was asked at that turn.
     pub(crate) fn answered(&self, node: &NodeName, asked: Turn, parts: Vec<Part>) -> News {
         let mut members = self.members();

@@ -223,7 +223,11 @@ impl Restarts<'_> {
         let known = if is_this { self.pay(known).await? } else { known };
         tracing::warn!(node.id = %node, %part, "a part is restarted");
         match self.0.ports.parts.restart_part(&agent, self.0.issuer(), part).await {
-            Ok(_) => Ok(Outcome::Again(SOON)),
+            Ok(part) => {
+                // Or whoever looks after the service would see it as ill as before, and restart it again.
+                self.0.sight.part_is(node, part);
+                Ok(Outcome::Again(SOON))
+            }
             Err(err) if err.is_retryable() => {
                 tracing::warn!(error = &err as &dyn std::error::Error, node.id = %node, "an agent was not reached");
                 Ok(Outcome::Again(SOON))
