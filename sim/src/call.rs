@@ -31,10 +31,22 @@ pub enum CallKind {
     RoutesProbe,
     BlobsGet,
     BlobsPut,
+    PartsEnsure,
+    PartsRemove,
+    PartsRestart,
+    PartsList,
+    PartsImages,
+    PartsPush,
+    PartsRegistry,
+    MachinesLook,
+    MachinesRestart,
+    Enrol,
+    ProbesLook,
+    WebhooksTell,
 }
 
 impl CallKind {
-    pub const ALL: [CallKind; 26] = [
+    pub const ALL: [CallKind; 38] = [
         CallKind::StoreGet,
         CallKind::StoreChildren,
         CallKind::StoreCommit,
@@ -61,6 +73,18 @@ impl CallKind {
         CallKind::RoutesProbe,
         CallKind::BlobsGet,
         CallKind::BlobsPut,
+        CallKind::PartsEnsure,
+        CallKind::PartsRemove,
+        CallKind::PartsRestart,
+        CallKind::PartsList,
+        CallKind::PartsImages,
+        CallKind::PartsPush,
+        CallKind::PartsRegistry,
+        CallKind::MachinesLook,
+        CallKind::MachinesRestart,
+        CallKind::Enrol,
+        CallKind::ProbesLook,
+        CallKind::WebhooksTell,
     ];
 
     /// Whether it changes the world: such a call may have its effect and lose its answer.
@@ -78,6 +102,14 @@ impl CallKind {
                 | CallKind::RoutesSet
                 | CallKind::RoutesRemove
                 | CallKind::BlobsPut
+                | CallKind::PartsEnsure
+                | CallKind::PartsRemove
+                | CallKind::PartsRestart
+                | CallKind::PartsPush
+                | CallKind::PartsRegistry
+                | CallKind::MachinesRestart
+                | CallKind::Enrol
+                | CallKind::WebhooksTell
         )
     }
 }

@@ -5,6 +5,7 @@
 //! more. The invariants are those of the platform's fault catalogue.
 
 mod commands;
+mod fleet;
 mod leases;
 mod outcomes;
 mod served;
@@ -28,6 +29,8 @@ use common::record::deployment::Deployment;
 use common::service::ServiceName;
 use testkit::store::Committed;
 
+use self::fleet::Keeping;
+pub(crate) use self::fleet::kept;
 use self::served::held;
 pub(crate) use self::settled::{empty, settled};
 pub(crate) use self::states::table;
@@ -67,6 +70,18 @@ pub enum Invariant {
     I11BlastRadius,
     /// Nothing is left of what was stopped.
     I12Bounded,
+    /// Every part of the platform runs where it is wanted, once, on a machine that lives, and no other does.
+    P1Placed,
+    /// No part lives twice on a machine.
+    P2OncePerMachine,
+    /// One verdict, one restart.
+    P3RestartOnce,
+    /// Where too much looks dead at once, or is said to be, nothing is restarted.
+    P4BrakeHolds,
+    /// The platform runs, or does not, as it was wished last.
+    P5AsWished,
+    /// Whatever becomes of the platform, it touches no app.
+    P6AppsUntouched,
 }
 
 impl fmt::Display for Invariant {
@@ -145,6 +160,7 @@ pub(crate) struct Checker {
     open: BTreeSet<Path>,
     windows: Windows,
     wishes: Wishes,
+    keeping: Keeping,
     pub(crate) visits: Visits,
     /// How many commands changed what is wanted.
     pub(crate) effective: u64,
@@ -179,6 +195,7 @@ impl Checker {
             open: BTreeSet::new(),
             windows: Windows::default(),
             wishes: Wishes::default(),
+            keeping: Keeping::default(),
             visits: Visits::default(),
             effective: 0,
             edges: BTreeSet::new(),
@@ -247,6 +264,8 @@ impl Checker {
             "alive" => self.check_verdict(committed),
             "ports" => self.check_lease(committed, now),
             "operations" => self.check_operation(committed, now),
+            "platform" => self.check_platform(committed),
+            "restarts" | "lifecycle" => self.check_keeping(committed, now),
             _ => {}
         }
     }

@@ -21,6 +21,11 @@ pub enum Port {
     Edge,
     Routes,
     Blobs,
+    Parts,
+    /// Machines, and signing in to them.
+    Machines,
+    Probes,
+    Webhooks,
 }
 
 impl Port {
@@ -41,6 +46,16 @@ impl Port {
             C::EdgeLoad | C::EdgeStatus | C::EdgeInFlight | C::EdgeProbe => Port::Edge,
             C::RoutesSet | C::RoutesRemove | C::RoutesProbe => Port::Routes,
             C::BlobsGet | C::BlobsPut => Port::Blobs,
+            C::PartsEnsure
+            | C::PartsRemove
+            | C::PartsRestart
+            | C::PartsList
+            | C::PartsImages
+            | C::PartsPush
+            | C::PartsRegistry => Port::Parts,
+            C::MachinesLook | C::MachinesRestart | C::Enrol => Port::Machines,
+            C::ProbesLook => Port::Probes,
+            C::WebhooksTell => Port::Webhooks,
         }
     }
 }
@@ -68,6 +83,7 @@ pub enum Bait {
     /// Any call with an effect.
     Effect,
     Step(Step),
+    Call(CallKind),
 }
 
 /// Ends somebody at a single call.
@@ -132,17 +148,25 @@ pub struct Faults {
     /// Who reaches nothing of a port.
     pub cut: BTreeSet<(ServiceName, Port)>,
     pub cut_nodes: BTreeSet<(ServiceName, NodeName)>,
+    /// Machines whose processes reach nothing.
+    pub cut_off: BTreeSet<NodeName>,
     /// Lives whose orders take seconds, and arrive whatever became of who gave them.
     pub lagging: BTreeSet<Owner>,
     /// Gray nodes: they answer late, or not.
     pub slow_nodes: BTreeSet<NodeName>,
     pub traps: Vec<Trap>,
+    /// The next call of this kind is on its way for long, and arrives whatever became of who made it.
+    pub stray: Option<CallKind>,
     /// One fault for one call with an effect, after so many others.
     pub forced: Option<(u64, Fault)>,
 }
 
 impl Faults {
     pub(crate) fn draw(&mut self, dice: &mut Dice, kind: CallKind, by: Owner) -> Draw {
+        if self.stray.take_if(|stray| *stray == kind).is_some() {
+            let there = dice.millis(1500, 2500);
+            return Draw { fault: Fault::Slow, there, back: Duration::ZERO, late: true };
+        }
         if kind.has_effect() && self.lagging.contains(&by) {
             let (there, back) = (dice.millis(300, 2500), Duration::ZERO);
             return Draw { fault: Fault::Slow, there, back, late: true };

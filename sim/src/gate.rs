@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::call::{CallKind, Fault};
 use crate::fault::{Point, Port};
+use crate::fleet::Spot;
 use crate::life::Life;
 use crate::step::Step;
 use crate::trace::Essence;
@@ -45,7 +46,10 @@ impl Gate {
     }
 
     fn is_cut(&self, kind: CallKind) -> bool {
-        self.world.faults().cut.contains(&(self.life.service, Port::of(kind)))
+        let faults = self.world.faults();
+        let is_off = |spot: &Spot| faults.cut_off.contains(&spot.node);
+        faults.cut.contains(&(self.life.service, Port::of(kind)))
+            || self.life.spot.as_ref().is_some_and(is_off)
     }
 
     fn trace(&self, what: &Essence, outcome: &str) {

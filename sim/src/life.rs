@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use app_manager::Door;
+use chassis::lifecycle::Lifecycle;
 use common::port::Routes;
 use common::service::ServiceName;
 use testkit::MemoryStore;
 
+use crate::fleet::Spot;
 use crate::stage::Owner;
 
 /// One life of a service: from its start to its crash.
@@ -20,16 +22,31 @@ pub(crate) struct Life {
     pub(crate) label: String,
     /// Its connection to the store.
     pub(crate) session: MemoryStore,
+    pub(crate) lifecycle: Lifecycle,
+    /// Where its process is; none for one of a storm of apps, which is nowhere.
+    pub(crate) spot: Option<Spot>,
     entrances: Mutex<Entrances>,
     dead: AtomicBool,
     deaf: AtomicBool,
 }
 
 impl Life {
-    pub(crate) fn new(number: Owner, service: ServiceName, session: MemoryStore) -> Self {
-        let label = format!("{service} {number}");
-        let (dead, deaf) = (AtomicBool::new(false), AtomicBool::new(false));
-        Life { number, service, label, session, entrances: Mutex::default(), dead, deaf }
+    fn new(number: Owner, service: ServiceName, session: MemoryStore, spot: Option<Spot>) -> Self {
+        let label = match &spot {
+            Some(spot) => format!("{service} {number} on {}", spot.node),
+            None => format!("{service} {number}"),
+        };
+        Life {
+            number,
+            service,
+            label,
+            session,
+            lifecycle: Lifecycle::new(),
+            spot,
+            entrances: Mutex::default(),
+            dead: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn entrances(&self) -> MutexGuard<'_, Entrances> {
@@ -74,6 +91,8 @@ pub(crate) struct Lives {
     pub(crate) others: Vec<Arc<Life>>,
     /// Those that wait for their turn, at addresses of their own.
     pub(crate) standbys: BTreeMap<ServiceName, Arc<Life>>,
+    /// Those on the machines of a fleet.
+    pub(crate) placed: BTreeMap<Owner, Arc<Life>>,
     /// Whether who ends is started again.
     pub(crate) supervised: bool,
 }
@@ -81,6 +100,18 @@ pub(crate) struct Lives {
 impl Lives {
     pub(crate) fn begin(&mut self, service: ServiceName, session: MemoryStore) -> Arc<Life> {
         self.made += 1;
-        Arc::new(Life::new(self.made, service, session))
+        Arc::new(Life::new(self.made, service, session, None))
+    }
+
+    pub(crate) fn begin_at(
+        &mut self,
+        service: ServiceName,
+        session: MemoryStore,
+        spot: &Spot,
+    ) -> Arc<Life> {
+        self.made += 1;
+        let life = Arc::new(Life::new(self.made, service, session, Some(spot.clone())));
+        self.placed.insert(self.made, Arc::clone(&life));
+        life
     }
 }

@@ -24,10 +24,16 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["seed", seed] => number(seed).map(story),
         ["seed", seed, plant] => number(seed).and_then(|seed| planted(seed, plant)),
-        ["long"] => Some(long(0, FULL)),
-        ["long", count] => number(count).map(|count| long(0, count)),
+        ["long"] => Some(long(0, FULL, Plan::of)),
+        ["long", count] => number(count).map(|count| long(0, count, Plan::of)),
         ["long", first, count] => {
-            number(first).zip(number(count)).map(|(first, count)| long(first, count))
+            number(first).zip(number(count)).map(|(first, count)| long(first, count, Plan::of))
+        }
+        ["fleet", seed] => {
+            number(seed).map(|seed| tell(&run(&Plan { story: true, ..Plan::fleet(seed) })))
+        }
+        ["fleets", first, count] => {
+            number(first).zip(number(count)).map(|(first, count)| long(first, count, Plan::fleet))
         }
         ["plants"] => Some(plants()),
         ["matrix"] => Some(matrix()),
@@ -39,7 +45,7 @@ fn main() -> ExitCode {
         Some(false) => ExitCode::FAILURE,
         None => {
             println!(
-                "usage: sim seed N [PLANT] | sim long [[FIRST] COUNT] | sim plants | sim matrix | sim law OPERATION CALL"
+                "usage: sim seed N [PLANT] | sim long [[FIRST] COUNT] | sim fleet N | sim fleets FIRST COUNT | sim plants | sim matrix | sim law OPERATION CALL"
             );
             ExitCode::from(2)
         }
@@ -67,17 +73,17 @@ fn tell(report: &Report) -> bool {
 }
 
 fn story(seed: u64) -> bool {
-    tell(&run(&Plan { story: true, ..Plan::storm(seed) }))
+    tell(&run(&Plan { story: true, ..Plan::of(seed) }))
 }
 
 fn planted(seed: u64, name: &str) -> Option<bool> {
     let plant = Plant::ALL.iter().find(|plant| plant.to_string() == name)?;
-    Some(tell(&run(&Plan { story: true, plant: Some(*plant), ..Plan::storm(seed) })))
+    Some(tell(&run(&Plan { story: true, ..proof::planted(*plant, seed) })))
 }
 
-fn long(first: u64, count: u64) -> bool {
+fn long(first: u64, count: u64, plan: fn(u64) -> Plan) -> bool {
     let began = tokio::time::Instant::now();
-    let sum = run_all(first..first + count, Plan::storm, |_| false);
+    let sum = run_all(first..first + count, plan, |_| false);
     let took = began.elapsed();
     println!("{}", sum.coverage);
     let each = took.checked_div(u32::try_from(sum.runs).unwrap_or(1)).unwrap_or_default();

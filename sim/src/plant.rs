@@ -72,9 +72,21 @@ plants! {
     NoQuarantine: "a released port is given out at once" => [I3PortExclusive],
     NobodyDies: "a silent node is taken for a living one" => [I5NoOrphan],
     DoorAnswersFirst: "a request is answered before it is recorded" => [I1NoLostCommand],
+    PartsTakeStaleEpochs: "an agent obeys a lifecycle manager that was replaced" => [I9SingleWriter],
+    PartsRunTwice: "an agent starts a part anew and lets the old process run" => [P2OncePerMachine],
+    PartsRemoveNothing: "an agent says that a part is gone, and it runs" => [P1Placed, P5AsWished],
+    PartsHideRestarts: "a part looks as if it had not been restarted" => [P3RestartOnce],
+    PartsTakeApps: "an agent that removes a part removes apps with it" => [P6AppsUntouched],
+    MachinesCycleTwice: "a backend restarts a machine again that it has restarted" => [P3RestartOnce],
+    NoBrake: "the lifecycle manager believes that everything is dead" => [P4BrakeHolds],
 }
 
 impl Plant {
+    /// Whether it is of a fleet: a storm of apps does not meet it.
+    pub fn is_of_a_fleet(self) -> bool {
+        self >= Plant::PartsTakeStaleEpochs
+    }
+
     /// Whether a violation is one that this bug brings about.
     pub fn is_found_by(self, violation: &Violation) -> bool {
         self.breaks().contains(&violation.invariant)

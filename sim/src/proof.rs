@@ -16,6 +16,12 @@ pub struct Found {
     pub violation: Violation,
 }
 
+/// The run of a seed that may meet it.
+pub fn planted(plant: Plant, seed: u64) -> Plan {
+    let plan = if plant.is_of_a_fleet() { Plan::fleet(seed) } else { Plan::storm(seed) };
+    Plan { plant: Some(plant), ..plan }
+}
+
 /// What a seed finds of a planted bug.
 pub fn with_seed(plant: Plant, seed: u64) -> Option<Found> {
     let violations = if plant == Plant::StandbysSleep {
@@ -23,7 +29,7 @@ pub fn with_seed(plant: Plant, seed: u64) -> Option<Found> {
     } else if plant.breaks() == [Invariant::I11BlastRadius] {
         blast_radius(seed, Some(plant))
     } else {
-        run(&Plan { plant: Some(plant), ..Plan::storm(seed) }).violations
+        run(&planted(plant, seed)).violations
     };
     let violation = violations.into_iter().find(|one| plant.is_found_by(one))?;
     Some(Found { seed, violation })
@@ -37,7 +43,7 @@ fn is_found_by_storms(plant: Plant) -> bool {
 /// What the first seeds find of it, one of them at least.
 pub fn within(plant: Plant, seeds: u64) -> Option<Found> {
     let found = Mutex::new(None);
-    let plan = |seed| Plan { plant: Some(plant), ..Plan::storm(seed) };
+    let plan = |seed| planted(plant, seed);
     if !is_found_by_storms(plant) {
         return (0..seeds).find_map(|seed| with_seed(plant, seed));
     }

@@ -20,7 +20,9 @@ use crate::chaos::{Scope, heal, strike};
 use crate::checker::{self, Demand, Violation};
 use crate::coverage::Coverage;
 use crate::dice::Dice;
+use crate::drain::drain;
 use crate::fault::{Rates, Trap, Victim};
+use crate::fleet::{self, Fleet, Trial};
 use crate::ills::{ill, lose_a_node, offer};
 use crate::plant::Plant;
 use crate::script::{Armed, Operation, Script, Tally};
@@ -30,13 +32,16 @@ use crate::takeover::{self, Leave};
 use crate::trace::Trace;
 use crate::world::{Truth, World};
 
-/// How often a drain is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How many nodes a storm has.
+const NODES: usize = 3;
 
 /// How often a visitor asks.
 const ASK_EVERY: Duration = Duration::from_millis(97);
 /// For how long nobody may answer while one of several replicas' nodes is lost.
 const MOST_GAP: Duration = Duration::from_secs(2);
+
+/// Of so many seeds one is of a fleet.
+const FLEET_EVERY: u64 = 5;
 
 /// What is run.
 #[derive(Debug, Clone)]
@@ -55,6 +60,10 @@ pub enum Kind {
     Calm,
     /// Many commands, many faults.
     Storm { commands: usize },
+    /// Machines, and the platform's own parts on them: it is started, stopped and restarted, while much goes wrong.
+    Fleet { commands: usize, blows: u64 },
+    /// A fleet that is well, and one bad day.
+    Trial { of: Trial },
     /// No app: a leader goes, and who stands by takes over.
     TakeOver { service: ServiceName, how: Leave },
     /// One app, and these faults at its steps.
@@ -89,6 +98,16 @@ impl Scenario {
 impl Plan {
     pub fn storm(seed: u64) -> Self {
         Plan { seed, kind: Kind::Storm { commands: 105 }, plant: None, story: false }
+    }
+
+    pub fn fleet(seed: u64) -> Self {
+        let kind = Kind::Fleet { commands: 10, blows: 4 + seed % 5 };
+        Plan { seed, kind, plant: None, story: false }
+    }
+
+    /// What a seed is: a storm of apps, or every so often one of a fleet.
+    pub fn of(seed: u64) -> Self {
+        if seed % FLEET_EVERY == FLEET_EVERY - 1 { Plan::fleet(seed) } else { Plan::storm(seed) }
     }
 }
 
@@ -134,11 +153,18 @@ pub fn run(plan: &Plan) -> Report {
 
 fn world(plan: &Plan, folder: &Path, dice: Dice) -> Arc<World> {
     let settings = Settings::default();
-    let clocks = SERVICES.map(|service| (service, Arc::new(ManualClock::ticking())));
+    let clocks = ServiceName::ALL.map(|service| (service, Arc::new(ManualClock::ticking())));
     let clock = Arc::new(ManualClock::ticking());
     let nodes = MemoryNodes::new(clock.clone());
     nodes.set_sample_period(Duration::from_millis(500));
-    let agents = (1..=3).map(|number| nodes.add(&format!("node-{number}"))).collect::<Vec<_>>();
+    let is_fleet = matches!(plan.kind, Kind::Fleet { .. } | Kind::Trial { .. });
+    let count = if is_fleet { fleet::MACHINES } else { NODES };
+    let names = (1..=count).map(|number| format!("node-{number}"));
+    let agents = names.map(|name| nodes.add(&name)).collect::<Vec<_>>();
+    let fleet = Fleet::new(clock.clone());
+    for agent in agents.iter().filter(|_| is_fleet) {
+        fleet.parts.add_at(agent.node.as_str(), agent.address.ip());
+    }
     for agent in &agents {
         let measured = NodeUse {
             cpu_percent: 5.0,
@@ -160,6 +186,7 @@ fn world(plan: &Plan, folder: &Path, dice: Dice) -> Arc<World> {
         store,
         nodes,
         agents,
+        fleet,
         edge: MemoryEdge::default(),
         blobs: MemoryBlobs::new(),
         clocks: clocks.into_iter().collect(),
@@ -180,7 +207,15 @@ async fn play(plan: &Plan, folder: &Path) -> Report {
         let (world, tally, done) = (Arc::clone(&world), Arc::clone(&tally), Arc::clone(&done));
         let plan = plan.clone();
         async move {
-            direct(&plan, &world, &tally, dice).await;
+            match plan.kind {
+                Kind::Fleet { commands, blows } => {
+                    fleet::tell(&world, &tally, dice, (commands, blows)).await;
+                }
+                Kind::Trial { of } => fleet::try_out(&world, &tally, dice, of).await,
+                Kind::Calm | Kind::Storm { .. } | Kind::TakeOver { .. } | Kind::Single { .. } => {
+                    direct(&plan, &world, &tally, dice).await;
+                }
+            }
             done.store(true, Ordering::Relaxed);
         }
     };
@@ -253,6 +288,7 @@ async fn direct(plan: &Plan, world: &Arc<World>, tally: &Arc<Tally>, mut dice: D
             }
             world.stage.sleep(Duration::from_secs(1)).await;
         }
+        Kind::Fleet { .. } | Kind::Trial { .. } => {}
         Kind::TakeOver { service, how } => takeover::play(world, *service, *how).await,
         Kind::Single { faults } => {
             let operation = faults.operation;
@@ -285,7 +321,12 @@ async fn finish(plan: &Plan, world: &Arc<World>, tally: &Arc<Tally>, dice: &mut 
     if matches!(plan.kind, Kind::Single { .. }) {
         world.faults().traps = left;
     }
-    if !drain(world, tally, false).await {
+    let within = world.settings.settles_within;
+    let settled = |world: &World| {
+        let now = world.stage.now();
+        checker::settled(&world.checker(), &world.truth, now)
+    };
+    if !drain(world, tally, within, settled).await {
         return;
     }
     if plan.seed.is_multiple_of(4) && matches!(plan.kind, Kind::Storm { .. }) {
@@ -297,46 +338,9 @@ async fn finish(plan: &Plan, world: &Arc<World>, tally: &Arc<Tally>, dice: &mut 
             .collect();
         let script = Script::stops(dice, names);
         script.play(Arc::clone(world), Arc::clone(tally)).await;
-        drain(world, tally, true).await;
+        let emptied = |world: &World| settled(world).and_then(|()| checker::empty(&world.truth));
+        drain(world, tally, within, emptied).await;
     }
-}
-
-/// Waits until nothing is wrong, twice in a row; says whether it came to that.
-async fn drain(world: &Arc<World>, tally: &Tally, emptied: bool) -> bool {
-    let mut good = 0;
-    let mut last = None;
-    let deadline = world.stage.now()
-        + u64::try_from(world.settings.settles_within.as_micros()).unwrap_or(u64::MAX);
-    while world.stage.now() < deadline {
-        world.stage.sleep(LOOK_EVERY).await;
-        world.observe();
-        let open = tally.open.load(Ordering::Relaxed);
-        if open > 0 {
-            good = 0;
-            continue;
-        }
-        let now = world.stage.now();
-        let found = checker::settled(&world.checker(), &world.truth, now);
-        let found = if emptied { found.and_then(|()| checker::empty(&world.truth)) } else { found };
-        match found {
-            Ok(()) => good += 1,
-            Err(violation) => {
-                good = 0;
-                last = Some(violation);
-            }
-        }
-        if good == 2 {
-            world.tell(format_args!("all is calm"));
-            return true;
-        }
-    }
-    let wrong = last.unwrap_or_else(|| {
-        let what = "somebody has no answer".to_owned();
-        Violation::new(checker::Invariant::I1NoLostCommand, what)
-    });
-    world.tell(format_args!("VIOLATION {wrong}"));
-    world.checker().violate(wrong.invariant, wrong.what);
-    false
 }
 
 /// A visitor asks at every front port, as long as the run lasts.

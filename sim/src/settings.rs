@@ -1,6 +1,8 @@
 //! The numbers of a run: how large the world is, how long things may take in it. The services read
 //! them through their own configuration files, with these values instead of the shipped ones.
 
+mod fleet;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use deployment_manager::config::{RawBuild, RawDeployment};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::fleet::{FleetConfigs, node_manager_at};
 use crate::plant::Plant;
 use crate::stage::Owner;
 

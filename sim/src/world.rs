@@ -25,6 +25,7 @@ use crate::chaos;
 use crate::checker::Checker;
 use crate::dice::Dice;
 use crate::fault::{Draw, Faults, Point, Victim};
+use crate::fleet::{self, Fleet};
 use crate::life::{Entrances, Life, Lives};
 use crate::plant::Plant;
 use crate::services;
@@ -40,6 +41,7 @@ pub(crate) struct Truth {
     pub(crate) bus: MemoryBus,
     pub(crate) nodes: MemoryNodes,
     pub(crate) agents: Vec<Agent>,
+    pub(crate) fleet: Fleet,
     pub(crate) edge: MemoryEdge,
     pub(crate) blobs: MemoryBlobs,
     /// Each service's own clock.
@@ -212,6 +214,7 @@ impl World {
             // Bytes are staged on the service's own disk: no port is asked.
             Bait::Effect => kind.has_effect() && step != Some(Step::StageUpload),
             Bait::Step(wanted) => step == Some(wanted),
+            Bait::Call(wanted) => kind == wanted,
         };
         let mut sprung = None;
         faults.traps.retain_mut(|trap| {
@@ -241,6 +244,12 @@ impl World {
         *life.entrances() = Entrances::default();
         self.end_later(life.session.clone());
         let mut lives = self.lives();
+        lives.placed.remove(&life.number);
+        if let Some(spot) = &life.spot {
+            drop(lives);
+            fleet::exited(self, life.number, spot);
+            return;
+        }
         let is_it = |one: &Arc<Life>| one.number == life.number;
         lives.others.retain(|other| !is_it(other));
         if lives.standbys.get(&life.service).is_some_and(is_it) {
@@ -270,10 +279,19 @@ impl World {
 impl World {
     /// Lets go of the lives, which hold the world that holds them.
     pub(crate) fn part(&self) {
-        let Lives { current, others, standbys, .. } = std::mem::take(&mut *self.lives());
-        for life in current.into_values().chain(others).chain(standbys.into_values()) {
+        let Lives { current, others, standbys, placed, .. } = std::mem::take(&mut *self.lives());
+        let all = current.into_values().chain(others).chain(standbys.into_values());
+        for life in all.chain(placed.into_values()) {
             *life.entrances() = Entrances::default();
         }
+    }
+
+    /// Looks whether a service lives twice on a machine.
+    pub(crate) fn check_twins(&self) {
+        let lives = self.lives();
+        let spots: Vec<_> = lives.placed.values().filter_map(|life| life.spot.clone()).collect();
+        drop(lives);
+        self.checker().check_twins(&spots);
     }
 
     /// Every node is lost at once, before anything else happens, and comes back after a moment.

@@ -10,7 +10,7 @@ use super::{Checker, Invariant, decoded};
 use crate::world::Truth;
 
 /// The kinds of operations that end; the others only say that a message was heard.
-const ENDING: [(ServiceName, &str); 8] = [
+const ENDING: [(ServiceName, &str); 13] = [
     (ServiceName::AppManager, "deploy"),
     (ServiceName::AppManager, "stop"),
     (ServiceName::AppManager, "scale"),
@@ -19,6 +19,11 @@ const ENDING: [(ServiceName, &str); 8] = [
     (ServiceName::DeploymentManager, "stop-app"),
     (ServiceName::NodeManager, "give-best-node"),
     (ServiceName::LoadBalancer, "scale-app"),
+    (ServiceName::PlatformInitializer, "start-platform"),
+    (ServiceName::PlatformInitializer, "stop-platform"),
+    (ServiceName::LifecycleManager, "restart-service"),
+    (ServiceName::LifecycleManager, "restart-node"),
+    (ServiceName::LifecycleManager, "restart-app"),
 ];
 
 /// Whether an operation of this name has an outcome some time.

@@ -36,7 +36,7 @@ const READERS: [(ServiceName, Topic); 5] = [
     (ServiceName::LoadBalancer, Topic::LoadBalancer),
 ];
 
-type Checked = Result<(), Violation>;
+pub(super) type Checked = Result<(), Violation>;
 /// A replica's place: instance, number, node, host port.
 type Place = (String, SlotNumber, NodeName, u16);
 
@@ -46,7 +46,7 @@ pub(super) fn all<T: DeserializeOwned>(truth: &Truth, kind: &str) -> Vec<(Path, 
     records.filter_map(decoded).collect()
 }
 
-fn demand(holds: bool, invariant: Invariant, what: impl FnOnce() -> String) -> Checked {
+pub(super) fn demand(holds: bool, invariant: Invariant, what: impl FnOnce() -> String) -> Checked {
     if holds { Ok(()) } else { Err(Violation::new(invariant, what())) }
 }
 
@@ -113,7 +113,7 @@ fn told(checker: &Checker, truth: &Truth, deployments: &[Deployment]) -> Checked
 }
 
 /// Every accepted request has its outcome.
-fn operations(checker: &Checker, truth: &Truth) -> Checked {
+pub(super) fn operations(checker: &Checker, truth: &Truth) -> Checked {
     let open = checker.open.first();
     demand(open.is_none(), Invariant::I1NoLostCommand, || format!("{open:?} has no outcome"))?;
     for (request, kind) in &checker.sent {

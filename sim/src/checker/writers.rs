@@ -17,7 +17,11 @@ pub(super) struct Writer {
 }
 
 /// Who writes a record, and whether it must lead to do so; none for what everybody or nobody writes.
-fn owner(committed: &Committed, change: Option<&Change<'_>>) -> Option<(ServiceName, bool)> {
+fn owner(
+    committed: &Committed,
+    change: Option<&Change<'_>>,
+    nodes_by: ServiceName,
+) -> Option<(ServiceName, bool)> {
     use ServiceName as S;
     let path = committed.path.as_str();
     let below = |folder: &str| path.starts_with(folder) && path.len() > folder.len();
@@ -30,8 +34,17 @@ fn owner(committed: &Committed, change: Option<&Change<'_>>) -> Option<(ServiceN
         || below("/avishkar/ports/edge/")
     {
         (S::LoadBalancer, true)
-    } else if below("/avishkar/ports/") || below("/avishkar/alive/") || below("/avishkar/nodes/") {
+    } else if below("/avishkar/nodes/") {
+        (nodes_by, true)
+    } else if below("/avishkar/ports/") || below("/avishkar/alive/") {
         (S::NodeManager, true)
+    } else if below("/avishkar/machines/")
+        || below("/avishkar/running/")
+        || below("/avishkar/lifecycle/rollouts/")
+    {
+        (S::LifecycleManager, true)
+    } else if below("/avishkar/platform/services/") {
+        (S::PlatformInitializer, true)
     } else if below("/avishkar/placements/") {
         (S::NodeManager, false)
     } else if below("/avishkar/instances/")
@@ -62,7 +75,11 @@ impl Checker {
         if committed.after.as_ref().is_some_and(bytes::Bytes::is_empty) {
             return;
         }
-        let Some((owner, must_lead)) = owner(committed, change) else { return };
+        // Where machines are kept, who keeps them says which nodes there are.
+        let is_kept = self.epochs.contains_key(&ServiceName::LifecycleManager);
+        let nodes_by =
+            if is_kept { ServiceName::LifecycleManager } else { ServiceName::NodeManager };
+        let Some((owner, must_lead)) = owner(committed, change, nodes_by) else { return };
         let path = &committed.path;
         if writer.service != owner {
             self.violate(Invariant::I9SingleWriter, format!("{} wrote {path}", writer.service));
@@ -80,6 +97,9 @@ impl Checker {
         let Ok(service) = committed.path.name().parse::<ServiceName>() else { return };
         let Some(record) = decoded::<EpochRecord>(committed.after.as_ref()) else { return };
         let before = self.epochs.insert(service, record.epoch).unwrap_or_default();
+        if service == ServiceName::LifecycleManager {
+            self.forget_doubts();
+        }
         if record.epoch <= before {
             let epoch = record.epoch;
             self.violate(Invariant::I8Monotone, format!("{service} went from {before} to {epoch}"));

@@ -3,11 +3,13 @@
 mod edge;
 mod memory;
 mod nodes;
+mod parts;
 mod records;
 
 pub(super) use self::edge::{load, set_route, status};
 pub(super) use self::memory::{again, is_before_memory};
 pub(super) use self::nodes::{ensure, listed, remove};
+pub(super) use self::parts::{ensure_part, listed_parts, remove_part, restart_part};
 pub(crate) use self::records::lose_leases;
 pub(super) use self::records::{commit, publish};
 

@@ -45,13 +45,13 @@ fn unreachable(node: &NodeName) -> Error {
     Error::Unreachable { node: node.clone(), source: "simulated".into() }
 }
 
-fn lost(node: &NodeName) -> impl Fn(Lost) -> Error + Send + 'static {
+pub(super) fn lost(node: &NodeName) -> impl Fn(Lost) -> Error + Send + 'static {
     let node = node.clone();
     move |_| unreachable(&node)
 }
 
 /// Whether the way to a node is open; through a gray one it takes long.
-async fn way(gate: &Gate, node: &NodeName) -> Result<(), Error> {
+pub(super) async fn way(gate: &Gate, node: &NodeName) -> Result<(), Error> {
     let (cut, slow) = {
         let faults = gate.world.faults();
         let cut = faults.cut_nodes.contains(&(gate.life.service, node.clone()));
@@ -224,6 +224,10 @@ impl Nodes for SimNodes {
         let body = move |_| async move {
             way(&gate, &agent.node).await?;
             gate.world.truth.nodes.announce(&agent, issuer).await?;
+            if issuer.service == ServiceName::LifecycleManager {
+                // One agent keeps both.
+                gate.world.truth.fleet.parts.hear(&agent.node, issuer)?;
+            }
             gate.world.checker().order_taken(&agent.node, issuer, &gate.life);
             Ok(())
         };

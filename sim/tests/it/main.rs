@@ -3,6 +3,7 @@
 
 mod blast;
 mod calm;
+mod fleet;
 mod laws;
 mod matrix;
 mod plants;
