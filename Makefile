@@ -15,7 +15,7 @@ fleet: ## From nothing to a fleet of four machines on this computer with a first
 fleet-down: ## Remove what `fleet` made, with its data; images stay
 	@docker/fleet.sh down
 chaos: TRIALS ?= 10
-chaos: fleet ## Kill everything of a fleet over and over, under load: make chaos TRIALS=3
+chaos: fleet ## Kill leaders and machines of a fleet over and over, under load: make chaos TRIALS=3
 	AVISHKAR_CHAOS_TRIALS=$(TRIALS) cargo test -p e2e --test it i_fleet:: -- --test-threads=1
 ps: ## List the parts of the cluster and how they are
 	@docker/cluster.sh ps
