@@ -124,6 +124,15 @@ impl Fleet {
         Ok(starts)
     }
 
+    /// No restart that somebody asked for is under way.
+    pub async fn is_calm(&self) -> anyhow::Result<()> {
+        let leader = self.leader("lifecycle-manager").await?;
+        let url = format!("http://127.0.0.1:{}/api/v1/restarts", port("lifecycle-manager")?);
+        let restarts = leader.exec(&["curl", "-s", "-f", "-m", "2", &url]).await?;
+        ensure!(!restarts.contains("\"stage\":\"underway\""), "{restarts}");
+        Ok(())
+    }
+
     /// Waits until every service has a leader that is ready.
     pub async fn ready(&self, within: Duration) -> anyhow::Result<()> {
         for (service, _) in SERVICES {

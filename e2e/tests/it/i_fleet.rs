@@ -205,6 +205,10 @@ async fn a_leader_that_was_paused_does_nothing_again_that_its_successor_did() {
 #[tokio::test]
 async fn who_asks_for_a_restart_of_everything_gets_an_alarm_and_nothing_is_restarted() {
     let fleet = whole_fleet().await;
+    // A request for what is being restarted would share that end.
+    wait::until("no restart is under way", WHOLE_WITHIN, async || fleet.is_calm().await)
+        .await
+        .unwrap();
     let bus = fleet.bus().await.unwrap();
     let before = fleet.starts().await.unwrap();
     let from = bus.end(&Topic::FirstTopic.into()).await.unwrap();
