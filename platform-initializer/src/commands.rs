@@ -5,14 +5,18 @@ pub(crate) mod switch;
 
 use async_trait::async_trait;
 use chassis::consumer::{self, Disposition, Incoming};
-use chassis::operations::Acceptance;
+use chassis::operations::{Acceptance, Request};
 use chassis::{owed, service};
 use common::id::RequestId;
 use common::message::{BootstrapperCommand, Reject, RejectCode};
+use common::record::operation::fingerprint;
 use common::record::platform::PlatformGoal;
+use common::service::ServiceName;
+use common::topic::Topic;
 
 use crate::domain::change::Asked;
 use crate::outcome::change_answer;
+use crate::reconcile::Single;
 use crate::records::Error;
 use crate::shared::Shared;
 use change::Wanted;
@@ -76,6 +80,23 @@ impl Commands<'_> {
         }
         Ok(Disposition::Done)
     }
+}
+
+/// A command as a request that is known by its id.
+fn request(id: RequestId, command: &BootstrapperCommand) -> Request {
+    Request {
+        id,
+        service: ServiceName::PlatformInitializer,
+        kind: command.kind(),
+        fingerprint: fingerprint(Topic::Bootstrapper, &command.encode()),
+    }
+}
+
+/// Whoever leads sees what was accepted here.
+fn seen(shared: &Shared, done: Result<Acceptance, Error>) -> Result<Acceptance, Error> {
+    shared.changed();
+    shared.wake.wake(Single);
+    done
 }
 
 fn conflict() -> Disposition {

@@ -9,18 +9,15 @@ use common::message::BootstrapperCommand;
 use common::name::LegacyName;
 use common::port::store::Op;
 use common::record::change::ServiceChange;
-use common::record::operation::{Operation, Outcome, fingerprint};
+use common::record::operation::{Operation, Outcome};
 use common::record::path;
 use common::record::platform::PlacedService;
-use common::service::ServiceName;
-use common::topic::Topic;
 
-use super::ATTEMPTS;
+use super::{ATTEMPTS, request, seen};
 use crate::domain::change::{Asked, Begun, Scene, begin};
 use crate::domain::order::by_name;
 use crate::observe::machines;
 use crate::outcome::{change_operation, change_owed};
-use crate::reconcile::Single;
 use crate::records::{Error, platform};
 use crate::shared::Shared;
 
@@ -42,27 +39,17 @@ impl Wanted {
     }
 }
 
-/// Accepts a request once. One that cannot be done is accepted too, and has failed. Any instance may: whoever leads sees it.
+/// Accepts a request once. One that cannot be done is accepted too, and has failed.
 pub(crate) async fn accept(
     shared: &Shared,
     id: RequestId,
     wanted: &Wanted,
 ) -> Result<Acceptance, Error> {
-    let command = wanted.command();
-    let request = Request {
-        id,
-        service: ServiceName::PlatformInitializer,
-        kind: command.kind(),
-        fingerprint: fingerprint(Topic::Bootstrapper, &command.encode()),
-    };
+    let request = request(id, &wanted.command());
     for _ in 0..ATTEMPTS {
         match try_accept(shared, &request, wanted).await {
             Err(err) if err.is_changed() => shared.ports.store.sync().await?,
-            done => {
-                shared.changed();
-                shared.wake.wake(Single);
-                return done;
-            }
+            done => return seen(shared, done),
         }
     }
     Err(records::Error::Changed.into())

@@ -7,13 +7,11 @@ use chassis::records::{self, Stored};
 use common::failure::{Failure, FailureCode};
 use common::id::RequestId;
 use common::port::store::Op;
-use common::record::operation::{Operation, Outcome, fingerprint};
+use common::record::operation::{Operation, Outcome};
 use common::record::path;
 use common::record::platform::{PlatformGoal, PlatformRecord};
-use common::service::ServiceName;
-use common::topic::Topic;
 
-use super::ATTEMPTS;
+use super::{ATTEMPTS, request, seen};
 use crate::domain::switch::{self, switch};
 use crate::outcome::{command, operation, owed};
 use crate::reconcile::Single;
@@ -24,27 +22,17 @@ use crate::shared::Shared;
 const MOST_OWED: usize = 40;
 const SINGLE_PROCESS: &str = "the services of this platform are one process: end that, and apps go on; `avishkar down` ends both";
 
-/// Accepts a request once. What is asked counts, not how it is worded. Any instance may: whoever leads sees it.
+/// Accepts a request once. What is asked counts, not how it is worded.
 pub(crate) async fn accept(
     shared: &Shared,
     id: RequestId,
     goal: PlatformGoal,
 ) -> Result<Acceptance, Error> {
-    let command = command(goal);
-    let request = Request {
-        id,
-        service: ServiceName::PlatformInitializer,
-        kind: command.kind(),
-        fingerprint: fingerprint(Topic::Bootstrapper, &command.encode()),
-    };
+    let request = request(id, &command(goal));
     for _ in 0..ATTEMPTS {
         match try_accept(shared, &request, goal).await {
             Err(err) if err.is_changed() => shared.ports.store.sync().await?,
-            done => {
-                shared.changed();
-                shared.wake.wake(Single);
-                return done;
-            }
+            done => return seen(shared, done),
         }
     }
     Err(records::Error::Changed.into())
