@@ -14,19 +14,11 @@ use crate::world::{World, image, name, placed, run, until};
 
 const STEP: Duration = Duration::from_millis(150);
 
-async fn with_service(world: &World) {
-    world.until_calm().await;
-    world.wish(&["node-2", "node-3"], None);
-    world.until_ready_on(&["node-2", "node-3"]).await;
-    // What has just been started is left alone.
-    sleep(Duration::from_secs(20)).await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_restart_that_is_cut_off_anywhere_is_finished_and_each_instance_restarted_once() {
     for crash_after in 0..40 {
         let world = World::new();
-        world.during(with_service(&world)).await;
+        world.during(world.with_service()).await;
         world.say(1, "restart service$node_manager");
         world.during(sleep(Duration::from_secs(5) + STEP * crash_after)).await;
         world
@@ -52,7 +44,7 @@ async fn an_upgrade_that_is_cut_off_anywhere_is_finished_and_never_takes_both_aw
         let world = World::new();
         let new = image("new");
         world.parts.registry().offer(&new);
-        world.during(with_service(&world)).await;
+        world.during(world.with_service()).await;
         world.parts.forget_calls();
         world.wish(&["node-2", "node-3"], Some(&new));
         world.during(sleep(Duration::from_secs(5) + STEP * crash_after)).await;
@@ -77,7 +69,7 @@ async fn backing_out_that_is_cut_off_anywhere_ends_with_the_former_version_and_t
         let world = World::new();
         let bad = image("bad");
         world.parts.registry().offer(&bad);
-        world.during(with_service(&world)).await;
+        world.during(world.with_service()).await;
         let [before, other] = told(&world);
         world.parts.set_healthy(&name("node-2"), &placed(), false);
         world.wish(&["node-2", "node-3"], Some(&bad));

@@ -16,20 +16,12 @@ use crate::world::{World, id, name, placed, until};
 
 const RESTART: &str = "restart service$node_manager";
 
-async fn with_service(world: &World) {
-    world.until_calm().await;
-    world.wish(&["node-2", "node-3"], None);
-    world.until_ready_on(&["node-2", "node-3"]).await;
-    // What has just been started is left alone.
-    sleep(Duration::from_secs(20)).await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_service_is_restarted_instance_by_instance_and_the_end_is_told() {
     let world = World::new();
     world
         .during(async {
-            with_service(&world).await;
+            world.with_service().await;
             world.say(1, RESTART);
             assert_eq!(world.answer(1).await, "done restart service$node_manager");
         })
@@ -43,7 +35,7 @@ async fn requests_for_the_same_restart_share_it_and_a_repeat_is_answered_again()
     let world = World::new();
     world
         .during(async {
-            with_service(&world).await;
+            world.with_service().await;
             for request in [1, 2, 1] {
                 world.say(request, RESTART);
             }
@@ -66,7 +58,7 @@ async fn another_restart_waits_for_its_step_of_the_back_off() {
     let world = World::new();
     world
         .during(async {
-            with_service(&world).await;
+            world.with_service().await;
             world.say(1, RESTART);
             world.answer(1).await;
             sleep(Duration::from_secs(20)).await;
@@ -107,7 +99,7 @@ async fn what_ends_again_and_again_is_restarted_with_growing_pauses() {
     let world = World::new();
     world
         .during(async {
-            with_service(&world).await;
+            world.with_service().await;
             let engine = world.parts.engine(&name("node-2"));
             let ends = async {
                 loop {

@@ -10,20 +10,12 @@ use crate::world::{Outcome, World, name, placed, until};
 
 const RESTART: &str = "restart service$node_manager";
 
-async fn with_service(world: &World) {
-    world.until_calm().await;
-    world.wish(&["node-2", "node-3"], None);
-    world.until_ready_on(&["node-2", "node-3"]).await;
-    // What has just been started is left alone.
-    sleep(Duration::from_secs(20)).await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_died_explains_what_is_said_of_its_service_and_no_instance_is_touched() {
     let world = World::new();
     world
         .during(async {
-            with_service(&world).await;
+            world.with_service().await;
             world.enrolment.comes_to(Outcome::DoesNotHelp);
             world.set_reach("node-3", Reach::Dead).await;
             sleep(Duration::from_secs(6)).await;
@@ -44,7 +36,7 @@ async fn what_is_made_in_the_stead_of_a_lost_instance_is_left_to_become_ready() 
     let world = World::new();
     world
         .during(async {
-            with_service(&world).await;
+            world.with_service().await;
             world.enrolment.comes_to(Outcome::DoesNotHelp);
             for node in ["node-1", "node-4"] {
                 world.parts.set_healthy(&name(node), &placed(), false);
@@ -66,7 +58,7 @@ async fn only_what_looks_bad_is_restarted_and_which_that_was_is_told() {
     let world = World::new();
     world
         .during(async {
-            with_service(&world).await;
+            world.with_service().await;
             world.parts.set_healthy(&name("node-3"), &placed(), false);
             sleep(Duration::from_secs(2)).await;
             world.say(1, RESTART);

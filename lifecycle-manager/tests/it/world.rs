@@ -168,6 +168,14 @@ impl World {
         until(async || holds()).await;
     }
 
+    /// The placed service stands on node-2 and node-3, for longer than what was just started is left alone.
+    pub(crate) async fn with_service(&self) {
+        self.until_calm().await;
+        self.wish(&["node-2", "node-3"], None);
+        self.until_ready_on(&["node-2", "node-3"]).await;
+        sleep(Duration::from_secs(20)).await;
+    }
+
     /// The machines on which the placed service's part really is.
     pub(crate) fn really_on(&self) -> Vec<&'static str> {
         let has =
