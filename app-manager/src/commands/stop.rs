@@ -12,8 +12,8 @@ use super::accept::{Accepted, Ask, Change, Ends, accept, owed};
 use super::{Error, unschedule};
 use crate::context::Context;
 use crate::domain::access::{Action, Ownership, Person};
-use crate::records::instances;
 use crate::records::requests::Kind;
+use crate::records::{instances, requests};
 
 /// Records that nothing of an instance should be left: neither what runs, nor the schedule that would start it again.
 pub(crate) async fn stop(
@@ -40,7 +40,9 @@ pub(crate) async fn stop(
             return Err(Error::InstanceUnknown);
         }
         let now = context.ports.clock.now();
-        let ends = if instance.state == State::Scheduled { Ends::AtOnce } else { Ends::Later };
+        let is_idle = instance.state == State::Scheduled
+            && !requests::is_open(store, instance.request).await?;
+        let ends = if is_idle { Ends::AtOnce } else { Ends::Later };
         match ends {
             Ends::AtOnce => rest(&mut instance, id, now),
             Ends::Later => end(&mut instance, id, now),
@@ -62,7 +64,7 @@ pub(crate) fn end(instance: &mut Instance, id: RequestId, now: Timestamp) {
     instance.owed.push(owed(&instance.name, command.envelope(Topic::FirstTopic, id)));
 }
 
-/// Of an instance that never ran there is nothing to be stopped.
+/// Of an instance that does not run, and is not on its way, there is nothing to be stopped.
 fn rest(instance: &mut Instance, id: RequestId, now: Timestamp) {
     instance.generation = instance.generation.next();
     instance.state = State::Stopped;

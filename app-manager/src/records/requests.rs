@@ -74,6 +74,13 @@ pub(crate) async fn operation(
     Ok(super::find::<Operation>(store, &path).await?.map(|stored| stored.record))
 }
 
+/// Whether a request is one of ours, and has no outcome yet: what it asks for may still come.
+pub(crate) async fn is_open(store: &dyn Store, id: RequestId) -> Result<bool, Error> {
+    let Some(Stored { record: asked, .. }) = load(store, id).await? else { return Ok(false) };
+    let operation = operation(store, id, asked.kind).await?;
+    Ok(operation.is_some_and(|operation| operation.outcome.is_none()))
+}
+
 /// What is accepted once under `id`.
 pub(crate) fn request(id: RequestId, kind: Kind, fingerprint: String) -> Request {
     Request { id, service: ServiceName::AppManager, kind: kind.as_str(), fingerprint }

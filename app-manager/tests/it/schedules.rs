@@ -212,6 +212,28 @@ async fn who_stops_an_instance_stops_its_schedule_too() {
 }
 
 #[tokio::test]
+async fn who_stops_a_scheduled_instance_stops_a_deploy_that_is_still_on_its_way() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            api.deployed("shop", &dev()).await;
+            // Another program's stop was heard of while the deploy waits behind it.
+            world.say("6ba7b810-9dad-11d1-80b4-00c04fd430c8", "done stopped$shop").await;
+            api.put(SHOP, &dev(), window(&world, 3000, 3600)).await.ok();
+            assert_eq!(world.instance("shop").state, State::Scheduled);
+            let stopped = api.delete("/api/v1/instances/shop", &dev()).await.ok();
+            let request = stopped["request_id"].as_str().unwrap();
+            assert_eq!(world.instance("shop").state, State::Stopping);
+            until(async || world.instance("shop").owed.is_empty()).await;
+            let asked = said(&world, Topic::DeploymentManager);
+            assert_eq!(asked, ["deploy app$shop", "stop app$shop"]);
+            world.say(request, "done stopped$shop").await;
+            assert_eq!(world.instance("shop").state, State::Stopped);
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_schedule_that_is_taken_away_leaves_running_what_runs() {
     let world = World::new();
     world
