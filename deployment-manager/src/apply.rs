@@ -108,6 +108,7 @@ pub(crate) async fn apply(round: &Round<'_>, step: &Step) -> Result<Effect, Erro
         Step::Route { slots, waiting } => route::route(round, slots, waiting).await,
         Step::Unroute { waiting } => route::unroute(round, waiting).await,
         Step::Finish => route::finish(round).await,
+        Step::Withdraw { slots } => Ok(Effect::of(Change::Withdrawn { slots: placements(slots) })),
         Step::Remove { slots, lost } => remove::remove(round, slots, lost).await,
         Step::Register => Ok(Effect::of(Change::Registered)),
         Step::GiveUp { failure } => Ok(Effect::of(Change::GivenUp { failure: failure.clone() })),

@@ -152,7 +152,7 @@ pub enum SlotState {
     Routed,
     /// To be taken out of the route and removed.
     Leaving,
-    /// Out of the route; to be removed.
+    /// Out of the route, or never in it; to be removed, and never wanted again.
     Drained,
 }
 

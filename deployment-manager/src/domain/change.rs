@@ -54,6 +54,10 @@ pub(crate) enum Change {
     Unrouted {
         waiting: Vec<RequestId>,
     },
+    /// These are to go, and are never wanted again.
+    Withdrawn {
+        slots: Vec<RequestId>,
+    },
     Removed {
         slots: Vec<RequestId>,
     },
@@ -130,6 +134,7 @@ fn note_one(deployment: &mut Deployment, change: &Change, patience: &Patience, n
             deployment.serving = None;
             deployment.endpoint = None;
         }
+        Change::Withdrawn { slots } => withdraw(deployment, slots, now),
         Change::Removed { slots } => {
             deployment.slots.retain(|slot| !slots.contains(&slot.placement_request));
         }
@@ -245,6 +250,15 @@ fn switch(
         if state != slot.state {
             enter(slot, state, now);
         }
+    }
+}
+
+/// Whoever may get requests is drained first.
+fn withdraw(deployment: &mut Deployment, slots: &[RequestId], now: Timestamp) {
+    let goes =
+        |slot: &&mut Slot| slots.contains(&slot.placement_request) && slot.state < SlotState::Ready;
+    for slot in deployment.slots.iter_mut().filter(goes) {
+        enter(slot, SlotState::Drained, now);
     }
 }
 

@@ -158,13 +158,18 @@ impl Plan<'_> {
         some(self.wanted().filter(started)).map(|slots| Step::Probe { slots })
     }
 
-    /// What is not wanted goes, once it gets no requests. What a node holds that cannot be told is
-    /// left to the sweep.
+    /// What is not wanted goes, once it gets no requests. The record says so before a node is told: a
+    /// removal that arrives late must not find a replica that is wanted again. What a node holds that
+    /// cannot be told is left to the sweep.
     fn remove(&self) -> Option<Step> {
         let goes =
             |slot: &&Slot| !may_be_routed(slot) && !is_wanted(self.deployment, self.seen, slot);
         let (lost, slots): (Vec<&Slot>, Vec<&Slot>) =
             self.deployment.slots.iter().filter(goes).partition(|slot| self.is_out_of_reach(slot));
+        let undecided = slots.iter().copied().filter(|slot| slot.state != SlotState::Drained);
+        if let Some(slots) = some(undecided) {
+            return Some(Step::Withdraw { slots });
+        }
         let nothing = lost.is_empty() && slots.is_empty();
         (!nothing).then(|| Step::Remove { slots: owned(&slots), lost: owned(&lost) })
     }

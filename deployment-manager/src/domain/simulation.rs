@@ -17,7 +17,7 @@ use super::change::{Change, note};
 use super::observed::Observed;
 use super::patience::Patience;
 use super::plan::next_step;
-use super::replicas::{is_in_progress, may_be_routed};
+use super::replicas::is_in_progress;
 use super::step::Step;
 
 /// What becomes of the next start or look.
@@ -222,6 +222,7 @@ impl World {
                 self.edge.clear();
                 vec![Change::Unrouted { waiting: placements(waiting) }]
             }
+            Step::Withdraw { slots } => vec![Change::Withdrawn { slots: placements(slots) }],
             Step::Remove { slots, lost } => self.remove(slots, lost),
             Step::Finish => vec![Change::Running],
             Step::GiveUp { failure } => vec![Change::GivenUp { failure: failure.clone() }],
@@ -262,7 +263,7 @@ impl World {
     fn remove(&mut self, slots: &[Slot], lost: &[Slot]) -> Vec<Change> {
         for slot in slots {
             let container = container(slot).unwrap();
-            assert!(!may_be_routed(slot), "{slot:?} may get requests");
+            assert_eq!(slot.state, SlotState::Drained, "{slot:?} may be wanted again");
             assert!(!self.edge.contains(&container), "{slot:?} gets requests");
             self.containers.remove(&container);
         }

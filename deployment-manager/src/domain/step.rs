@@ -26,6 +26,8 @@ pub(crate) enum Step {
     Route { slots: Vec<Slot>, waiting: Vec<Slot> },
     /// Have the edge serve nobody.
     Unroute { waiting: Vec<Slot> },
+    /// Note that these replicas are to go, which never got requests.
+    Withdraw { slots: Vec<Slot> },
     /// Remove these replicas; `lost` ones stand on nodes that cannot be told.
     Remove { slots: Vec<Slot>, lost: Vec<Slot> },
     /// Ask through the front door, then say that the deployment runs.
@@ -61,6 +63,7 @@ impl Step {
             Step::Probe { .. } => "probe",
             Step::Route { .. } => "route",
             Step::Unroute { .. } => "unroute",
+            Step::Withdraw { .. } => "withdraw",
             Step::Remove { .. } => "remove",
             Step::Finish => "finish",
             Step::GiveUp { .. } => "give-up",
@@ -91,6 +94,7 @@ impl fmt::Display for Step {
             Step::Probe { slots } => write!(f, "look whether {} can be reached", Replicas(slots)),
             Step::Route { slots, .. } => write!(f, "route to {}", Replicas(slots)),
             Step::Unroute { .. } => write!(f, "remove the route"),
+            Step::Withdraw { slots } => write!(f, "withdraw {}", Replicas(slots)),
             Step::Remove { slots, lost } => match (slots.as_slice(), lost.as_slice()) {
                 ([], lost) => write!(f, "leave {} to the sweep", Replicas(lost)),
                 (slots, []) => write!(f, "remove {}", Replicas(slots)),

@@ -40,6 +40,7 @@ const SLOTS: &[(SlotState, SlotState)] = &[
     (SlotState::Routed, SlotState::Leaving),
     (SlotState::Asked, SlotState::Drained),
     (SlotState::Placed, SlotState::Drained),
+    (SlotState::Started, SlotState::Drained),
     (SlotState::Ready, SlotState::Drained),
     (SlotState::Routed, SlotState::Drained),
     (SlotState::Leaving, SlotState::Drained),

@@ -70,6 +70,7 @@ fn a_redeploy_that_fails_leaves_the_old_replicas_alone() {
         build the image on node-1
         start replicas 3 on node-2 and 4 on node-1
         look whether replicas 3 on node-2 and 4 on node-1 can be reached
+        withdraw replicas 3 on node-2 and 4 on node-1
         remove replicas 3 on node-2 and 4 on node-1
         say that it failed
     "]]);
@@ -138,6 +139,7 @@ fn a_first_deploy_that_fails_leaves_nothing() {
     world.expect_steps(&expect![[r"
         build the image on node-1
         start replicas 1 on node-1 and 2 on node-1
+        withdraw replicas 1 on node-1 and 2 on node-1
         remove replicas 1 on node-1 and 2 on node-1
         say that it failed
     "]]);
@@ -225,6 +227,32 @@ fn scaling_up_and_down() {
         route to replica 1 on node-2
         remove replicas 2 on node-1 and 3 on node-2
     "]]);
+    world.assert_settled();
+}
+
+#[test]
+fn a_replica_that_a_node_was_told_to_remove_is_never_wanted_again() {
+    let mut world = running(2, 1);
+    world.seen.replicas = 2;
+    while !world.done.iter().any(|step| step.starts_with("start")) {
+        world.answer();
+        world.step();
+    }
+    let told = world.deployment.as_ref().unwrap().slots[1].placement_request;
+    world.seen.replicas = 1;
+    let removes = |world: &World| {
+        let deployment = world.deployment.as_ref().unwrap();
+        let step = next_step(deployment, &world.seen, &Patience::default(), world.now);
+        matches!(step, Step::Remove { .. })
+    };
+    while !removes(&world) {
+        assert!(world.step());
+    }
+    // The node is told, and before the answer is there two are wanted again.
+    world.seen.replicas = 2;
+    world.run();
+    let slots = &world.deployment.as_ref().unwrap().slots;
+    assert!(slots.iter().all(|slot| slot.placement_request != told), "{slots:?}");
     world.assert_settled();
 }
 
