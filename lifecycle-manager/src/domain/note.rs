@@ -29,6 +29,7 @@ pub(crate) fn note(
     rollout.instances.retain(|instance| !is_gone(instance));
     for instance in &mut rollout.instances {
         let found = sighting(&instance.node);
+        tell_time(instance, found, now);
         let its_own = found.part(part).filter(|part| part.generation >= instance.generation);
         instance.there_since = instance.there_since.or_else(|| its_own.map(|_| now));
         let state = match found {
@@ -45,6 +46,21 @@ pub(crate) fn note(
         }
     }
     rollout
+}
+
+/// Nobody can become ready on a machine that is away: that time does not count.
+fn tell_time(instance: &mut Instance, found: &Sighting, now: Timestamp) {
+    match found {
+        Sighting::Silent { .. } => {
+            instance.is_cut_off |= instance.state == InstanceState::Starting;
+        }
+        Sighting::Answers { .. } if instance.is_cut_off => {
+            instance.is_cut_off = false;
+            instance.since = now;
+            instance.there_since = None;
+        }
+        Sighting::Unknown | Sighting::Answers { .. } => {}
+    }
 }
 
 fn silent(instance: &Instance) -> InstanceState {

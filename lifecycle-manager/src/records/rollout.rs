@@ -57,6 +57,9 @@ pub(crate) struct Instance {
     /// When its machine first had its newest specification; none before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) there_since: Option<Timestamp>,
+    /// Whether its machine fell silent while it was starting: its time begins anew when the machine answers.
+    #[serde(default)]
+    pub(crate) is_cut_off: bool,
     /// How often it was made or restarted since it was last calm, and when.
     #[serde(default)]
     pub(crate) attempts: u32,

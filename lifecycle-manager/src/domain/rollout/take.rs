@@ -109,6 +109,7 @@ impl Made<'_> {
             state: InstanceState::Starting,
             since: now,
             there_since: None,
+            is_cut_off: false,
             attempts: 1,
             attempted_at: Some(now),
             failure: None,
