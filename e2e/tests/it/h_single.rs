@@ -271,7 +271,12 @@ async fn services_are_begun_anew_one_at_a_time_and_end_together() {
     };
     assert_eq!(wait::until("an app is restarted", BACK_WITHIN, again).await.unwrap(), "ok");
     assert_ne!(container(&url).await.unwrap(), app);
-    assert_eq!(platform.containers_of("single").await.unwrap().len(), 1);
+    let one_is_left = async || {
+        let left = platform.containers_of("single").await?;
+        ensure!(left.len() == 1, "{left:?}");
+        Ok(())
+    };
+    wait::until("the former one is drained and gone", SOON, one_is_left).await.unwrap();
 
     let stop = user.run(&["platform", "stop", "--confirm", "stop platform"]).await.unwrap();
     assert_eq!(stop.code, 6, "{stop:?}");
