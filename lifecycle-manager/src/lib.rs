@@ -25,6 +25,7 @@ mod reconcile;
 mod records;
 mod shared;
 mod sight;
+mod visits;
 mod watch;
 mod wishes;
 

@@ -21,6 +21,7 @@ use crate::illness::Illnesses;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::sight::Sight;
+use crate::visits::Visits;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) illnesses: Illnesses,
     /// Until certificates are looked at again.
     pub(crate) papers: Pause,
+    /// Whoever looks after a machine now.
+    pub(crate) visits: Visits,
     pub(crate) machines: Wake<NodeName>,
     pub(crate) bases: Wake<NodeName>,
     pub(crate) services: Wake<ServiceName>,
@@ -93,6 +96,7 @@ impl Shared {
             sight: Sight::default(),
             illnesses: Illnesses::default(),
             papers: Pause::default(),
+            visits: Visits::default(),
             machines: Wake::new(),
             bases: Wake::new(),
             services: Wake::new(),

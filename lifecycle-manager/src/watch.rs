@@ -59,7 +59,8 @@ fn count(shared: &Shared) {
     }
 }
 
-async fn look(shared: &Shared, agent: &Agent) -> News {
+/// Asks one agent.
+pub(crate) async fn look(shared: &Shared, agent: &Agent) -> News {
     let turn = shared.sight.turn();
     let asked = timeout(shared.config.answer_within, ask(shared, agent)).await;
     let news = match asked {

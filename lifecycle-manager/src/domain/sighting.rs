@@ -33,6 +33,14 @@ impl Sighting {
         }
     }
 
+    /// All that its machine has; none where it does not answer.
+    pub(crate) fn parts(&self) -> Option<&[Part]> {
+        match self {
+            Sighting::Answers { parts } => Some(parts),
+            Sighting::Unknown | Sighting::Silent { .. } => None,
+        }
+    }
+
     /// The part of this name, where the agent answers and has it.
     pub(crate) fn part(&self, name: &PartName) -> Option<&Part> {
         match self {

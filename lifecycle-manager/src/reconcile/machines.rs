@@ -72,6 +72,7 @@ impl Reconcile for Machines<'_> {
         match plan(&facts) {
             Step::Rest => return Ok(Outcome::Again(LATER)),
             Step::Note { state, reason } => self.note(known, state, reason).await?,
+            Step::Look if self.0.visits.is_under_way(name) => return Ok(Outcome::Again(LATER)),
             Step::Look if self.is_being_restarted(name).await? => {
                 return Ok(Outcome::Again(LATER));
             }
@@ -164,8 +165,9 @@ impl Machines<'_> {
         if remedy == Remedy::Wait {
             return Ok(());
         }
-        let known = self.begin(known, remedy).await?;
         let name = known.machine.record.name.clone();
+        let Some(_visit) = self.0.visits.begin(&name) else { return Ok(()) };
+        let known = self.begin(known, remedy).await?;
         self.0.metrics.repaired(remedy);
         tracing::warn!(machine = %name, attempt = known.repair.attempts, "{}", remedy.words());
         match remedy {

@@ -30,10 +30,34 @@ pub(crate) struct Paper {
     /// Since when another one should be in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) due: Option<Timestamp>,
+    /// The last attempt to put another one in its place, where that is not known to have come to anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attempt: Option<Attempt>,
+}
+
+/// That somebody was to get another certificate: written down before anything is touched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attempt {
+    pub(crate) at: Timestamp,
+    /// Whether its holder was seen to do what it is for afterwards: it has broken nothing.
+    pub(crate) outlived: bool,
 }
 
 impl Paper {
     pub(crate) fn new(spec_hash: &str, certificate: Option<Digest>, since: Timestamp) -> Self {
-        Paper { spec_hash: spec_hash.to_owned(), certificate, since, due: None }
+        let (due, attempt) = (None, None);
+        Paper { spec_hash: spec_hash.to_owned(), certificate, since, due, attempt }
+    }
+
+    /// Another one is to take its place from now on.
+    pub(crate) fn attempted(&mut self, now: Timestamp) {
+        self.attempt = Some(Attempt { at: now, outlived: false });
+    }
+
+    /// Its holder does what it is for.
+    pub(crate) fn stands(&mut self) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.outlived = true;
+        }
     }
 }

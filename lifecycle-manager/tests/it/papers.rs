@@ -158,6 +158,53 @@ async fn a_machine_that_lets_nobody_in_holds_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_agent_that_does_not_come_up_with_its_new_certificate_ends_the_renewal() {
+    let world = World::new();
+    let first = name("node-1");
+    world
+        .during(async {
+            world.until_calm().await;
+            sleep(A_LOOK).await;
+            world.enrolment.comes_to(Outcome::Breaks);
+            a_year_passes(&world);
+            until(async || !world.enrolment.asked().is_empty()).await;
+            sleep(Duration::from_mins(30)).await;
+            let asked = world.enrolment.asked();
+            assert!(asked.iter().all(|node| *node == first), "no other was touched: {asked:?}");
+        })
+        .await;
+    // Its successor goes by what was written down.
+    world
+        .during(async {
+            sleep(Duration::from_mins(30)).await;
+            let asked = world.enrolment.asked();
+            assert!(asked.iter().all(|node| *node == first), "no other was touched: {asked:?}");
+            world.enrolment.comes_to(Outcome::Helps);
+            world.machines.mend_agent(&first).await;
+            let all = || NODES.map(name).iter().all(|node| world.enrolment.asked().contains(node));
+            until(async || all()).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_comes_back_late_with_its_new_certificate_is_not_looked_after_by_two() {
+    let world = World::new();
+    world.enrolment.takes(Duration::from_secs(50));
+    world
+        .during(async {
+            world.until_calm().await;
+            sleep(A_LOOK).await;
+            a_year_passes(&world);
+            until(async || world.enrolment.asked().len() >= NODES.len()).await;
+            sleep(A_LOOK).await;
+        })
+        .await;
+    assert_eq!(world.enrolment.asked(), NODES.map(name), "each once");
+    assert!(world.machines.restarted().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_renewal_that_is_cut_off_anywhere_is_finished_by_the_next_leader() {
     for crash_after in 0..12 {
         let world = World::new();

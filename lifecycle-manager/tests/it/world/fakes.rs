@@ -1,7 +1,7 @@
 //! What only this service needs: machines whose power is that of the simulated nodes, an enrolment as a test wants it,
 //! an authority.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub(crate) struct FleetMachines {
     stopping: Arc<Mutex<Duration>>,
     /// How many are being restarted, and how many were at once at most.
     restarting: Arc<Mutex<(usize, usize)>>,
+    /// Machines whose agents nothing makes answer.
+    broken: Arc<Mutex<BTreeSet<NodeName>>>,
 }
 
 /// What a machine shows who signs in, where that matters.
@@ -70,7 +72,23 @@ impl FleetMachines {
             keys: Arc::default(),
             stopping: Arc::default(),
             restarting: Arc::default(),
+            broken: Arc::default(),
         }
+    }
+
+    /// The agent of a machine answers no more, whatever is done about it, until it is mended.
+    pub(crate) async fn break_agent(&self, node: &NodeName) {
+        self.broken().insert(node.clone());
+        self.set_reach(node, Reach::Up).await;
+    }
+
+    pub(crate) async fn mend_agent(&self, node: &NodeName) {
+        self.broken().remove(node);
+        self.set_reach(node, Reach::Up).await;
+    }
+
+    fn broken(&self) -> MutexGuard<'_, BTreeSet<NodeName>> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A machine is removed, not by the platform; the next of its name will show this key.
@@ -98,6 +116,8 @@ impl FleetMachines {
 
     /// Cuts or restores power and network of a machine, not by the platform.
     pub(crate) async fn set_reach(&self, node: &NodeName, reach: Reach) {
+        let is_broken = reach == Reach::Up && self.broken().contains(node);
+        let reach = if is_broken { Reach::Partitioned } else { reach };
         self.nodes.set_reach(node, reach).await;
         self.parts.set_reach(node, reach).await;
         let power = if reach == Reach::Dead { Power::Stopped } else { Power::Running };
@@ -206,6 +226,8 @@ pub(crate) enum Outcome {
     Helps,
     DoesNotHelp,
     KeyChanged,
+    /// The agent that takes the place of the running one does not come up.
+    Breaks,
 }
 
 /// Enrolment as a test wants it.
@@ -214,11 +236,23 @@ pub(crate) struct ScriptedEnrolment {
     machines: FleetMachines,
     outcome: Arc<Mutex<Outcome>>,
     asked: Arc<Mutex<Vec<NodeName>>>,
+    /// How long the agent is away meanwhile.
+    lasting: Arc<Mutex<Duration>>,
 }
 
 impl ScriptedEnrolment {
     pub(crate) fn new(machines: FleetMachines) -> Self {
-        ScriptedEnrolment { machines, outcome: Arc::default(), asked: Arc::default() }
+        ScriptedEnrolment {
+            machines,
+            outcome: Arc::default(),
+            asked: Arc::default(),
+            lasting: Arc::default(),
+        }
+    }
+
+    /// How long the agent is away until the new one answers.
+    pub(crate) fn takes(&self, lasting: Duration) {
+        *self.lasting.lock().unwrap_or_else(PoisonError::into_inner) = lasting;
     }
 
     pub(crate) fn comes_to(&self, outcome: Outcome) {
@@ -247,6 +281,11 @@ impl Enrolment for ScriptedEnrolment {
                     Some(address) => address,
                     None => self.machines.furnish(name),
                 };
+                let lasting = *self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+                if !lasting.is_zero() {
+                    self.machines.set_reach(name, Reach::Partitioned).await;
+                    sleep(lasting).await;
+                }
                 self.machines.set_reach(name, Reach::Up).await;
                 Ok(Enrolled { address, gate: None, host_key })
             }
@@ -255,6 +294,11 @@ impl Enrolment for ScriptedEnrolment {
                 Err(NotEnrolled::Failed(failure))
             }
             Outcome::KeyChanged => Err(key_changed()),
+            Outcome::Breaks => {
+                self.machines.break_agent(name).await;
+                let failure = Failure::new(FailureCode::NodeUnavailable, "it does not come up");
+                Err(NotEnrolled::Failed(failure))
+            }
         }
     }
 }

@@ -1,0 +1,103 @@
+//! What is known of certificates, completed with what is seen: which one each part came with, and whether it is due. Which
+//! one a part has is known where its specification would be the same today.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::name::{NodeName, PartName};
+use common::port::part::Part;
+use common::record::machine::MachineState;
+use common::service::ServiceName;
+
+use super::super::Duties;
+use super::{Today, read};
+use crate::domain::note::Sightings;
+use crate::domain::papers::{PROBATION, due_since};
+use crate::domain::sighting::{Sighting, is_ready};
+use crate::domain::waits::elapsed;
+use crate::draft::Order;
+use crate::records::{Error, NodePapers, Paper, Rollout, load, papers_path, rollout_path, save};
+
+/// What the plan needs to know, beside what is seen.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) notes: BTreeMap<NodeName, NodePapers>,
+    pub(super) open: BTreeSet<NodeName>,
+    pub(super) rollouts: BTreeMap<PartName, Rollout>,
+}
+
+impl Duties<'_> {
+    pub(super) async fn look(&self, today: Today<'_>, seen: &Sightings) -> Result<Known, Error> {
+        let mut known = Known { rollouts: self.rollouts(seen).await?, ..Known::default() };
+        for (node, sighting) in seen {
+            let (mut notes, version) = read(self.0, node).await?;
+            let is_ready = self.0.sight.state(node) == Some(MachineState::Ready);
+            if let Sighting::Answers { parts } = sighting
+                && is_ready
+            {
+                let before = notes.clone();
+                notes = today.noted(notes, node, parts, &known.rollouts);
+                if notes != before {
+                    save(self.0, &papers_path(node), &notes, version).await?;
+                }
+                known.open.insert(node.clone());
+            }
+            known.notes.insert(node.clone(), notes);
+        }
+        Ok(known)
+    }
+
+    /// Of all services that are placed.
+    async fn rollouts(&self, seen: &Sightings) -> Result<BTreeMap<PartName, Rollout>, Error> {
+        let parts = seen.values().filter_map(Sighting::parts).flatten();
+        let names: BTreeSet<&PartName> = parts.map(|part| &part.name).collect();
+        let mut rollouts = BTreeMap::new();
+        for name in names {
+            let Ok(service) = name.as_str().parse::<ServiceName>() else { continue };
+            if let Some(stored) = load::<Rollout>(self.0, &rollout_path(service)).await? {
+                rollouts.insert(name.clone(), stored.record);
+            }
+        }
+        Ok(rollouts)
+    }
+}
+
+impl Today<'_> {
+    /// What is known of a machine that answers, with what is seen of it.
+    fn noted(
+        self,
+        mut notes: NodePapers,
+        node: &NodeName,
+        parts: &[Part],
+        rollouts: &BTreeMap<PartName, Rollout>,
+    ) -> NodePapers {
+        notes.parts.retain(|name, paper| {
+            let is_there = parts.iter().any(|part| part.name == *name);
+            let tried = paper.attempt.as_ref().map(|attempt| elapsed(attempt.at, self.now));
+            is_there || tried.is_some_and(|tried| tried < PROBATION)
+        });
+        for part in parts {
+            let Ok(service) = part.name.as_str().parse::<ServiceName>() else { continue };
+            let Some(current) = self.of_part(node, service, part.generation) else { continue };
+            let before = notes.parts.remove(&part.name);
+            let before = before.filter(|paper| paper.spec_hash == part.spec_hash);
+            let mut paper = before.unwrap_or_else(|| {
+                let rollout = rollouts.get(&part.name);
+                let image = rollout.and_then(|one| one.instance(node)?.version.image.as_ref());
+                let order = Order { part: &part.name, node, generation: part.generation, image };
+                let is_todays = self.draft(&order).is_ok_and(|spec| spec.hash() == part.spec_hash);
+                Paper::new(&part.spec_hash, is_todays.then(|| current.clone()), self.now)
+            });
+            paper.due = due_since(&paper, &current, self.now);
+            if is_ready(part) {
+                paper.stands();
+            }
+            notes.parts.insert(part.name.clone(), paper);
+        }
+        if let Some(current) = self.of_agent(node) {
+            let paper = notes.agent.get_or_insert_with(|| Paper::new("", None, self.now));
+            paper.due = due_since(paper, &current, self.now);
+            paper.stands();
+        }
+        notes
+    }
+}
