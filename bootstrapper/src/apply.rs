@@ -16,6 +16,7 @@ use crate::keys::HostKeys;
 use crate::lease::{self, Holder, Lease};
 use crate::machines::{find, tell_of_packages, to_nodes};
 use crate::ports::Ports;
+use crate::recovery::Novelty;
 use crate::report::{Event, Report};
 use crate::state::{Book, Endpoints, Phase, State};
 use crate::trouble::{Trouble, whole};
@@ -29,6 +30,7 @@ pub struct Manner {
     /// Who does it, as people know him.
     pub who: String,
     pub host_keys: HostKeys,
+    pub novelty: Novelty,
     /// How long to wait for another bootstrapper.
     pub patience: Duration,
 }
@@ -79,8 +81,14 @@ fn first_name(platform: &Platform) -> Result<NodeName, Trouble> {
 }
 
 fn told(work: &Work<'_>, trouble: Trouble) -> Vec<Trouble> {
-    work.tell(&Event::Failed(trouble.clone()));
-    vec![trouble]
+    all_told(work, vec![trouble])
+}
+
+fn all_told(work: &Work<'_>, troubles: Vec<Trouble>) -> Vec<Trouble> {
+    for trouble in &troubles {
+        work.tell(&Event::Failed(trouble.clone()));
+    }
+    troubles
 }
 
 /// The right to change the platform.
@@ -122,8 +130,10 @@ async fn making(work: &Work<'_>, first: &First, manner: &Manner) -> Result<State
     // Somebody else may have been at work before we had the lease.
     let images = work.images().await.map_err(one)?;
     let platform = work.platform(&images);
+    let recovered = first.recover(work, &platform, manner.host_keys, manner.novelty).await;
+    recovered.map_err(|troubles| all_told(work, troubles))?;
     let step = "find the platform's authority and secrets";
-    let vault = first.vault(work, &platform, manner.host_keys);
+    let vault = first.vault(work);
     let vault = work.step(Some(&first.seed.machine), step, vault).await.map_err(failed)?;
     find(work, &platform).await.map_err(failed)?;
     let mut platform = work.platform(&images);
@@ -167,9 +177,7 @@ async fn compared(
         let next = work.learn(|state| described::next(before.as_ref(), state, &now));
         return next.map_err(one);
     }
-    for trouble in &refused {
-        work.tell(&Event::Failed(trouble.clone()));
-    }
+    let refused = all_told(work, refused);
     if kept_by == Keeper::LifecycleManager {
         // Nothing was touched: it is there as it was.
         work.learn(|state| state.phase = Phase::Applied).map_err(one)?;

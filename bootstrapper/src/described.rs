@@ -2,6 +2,7 @@
 //! whichever computer, sees what differs.
 
 use common::id::Generation;
+use common::name::NodeName;
 use rollout::Code;
 use rollout::platform::Platform;
 use rollout::seed::Seed;
@@ -41,6 +42,10 @@ impl Described {
     pub(crate) fn of_lifecycle_manager(text: &str) -> Option<Self> {
         let platform = serde_json::from_str(text).ok()?;
         Some(Described { generation: Generation(1), platform })
+    }
+
+    pub(crate) fn name(&self) -> &NodeName {
+        &self.platform.name
     }
 
     pub(crate) async fn keep(&self, seed: &Seed) -> Result<(), Trouble> {

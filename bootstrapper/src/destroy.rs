@@ -1,11 +1,15 @@
 //! `destroy`: nothing of the platform is left. Machines that were made are deleted; given ones are left without what
 //! the platform put on them. It may be cut off anywhere and begun again.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 
+use common::name::NodeName;
 use common::port::machines::Shape;
 use futures::future::join_all;
-use rollout::machine::{Action, Existence, Step, apply as take, locate, observe, remains, remove};
+use rollout::machine::{
+    Action, Existence, Remains, Step, apply as take, locate, observe, remains, remove,
+};
 use rollout::platform::PlannedMachine;
 
 use crate::apply::{Manner, take_lease};
@@ -13,6 +17,7 @@ use crate::description::Description;
 use crate::first::{First, look};
 use crate::machines::Told;
 use crate::ports::Ports;
+use crate::recovery::{nobody_says, ours as authorities_of};
 use crate::report::{Event, Report};
 use crate::state::{Book, Phase};
 use crate::trouble::Trouble;
@@ -39,18 +44,22 @@ pub async fn destroy(
         Some(first) => look(&work, &work.former(first)).await,
         None => None,
     };
-    let machines = ours(&work, first.as_ref(), machines).await.map_err(one)?;
-    let Some(first) = first else { return removing(&work, &machines).await };
+    if let Some(first) = &first {
+        first.is_ours(&description.platform.name).await.map_err(one)?;
+    }
+    let owned = ours(&work, first.as_ref(), machines).await.map_err(one)?;
+    let Some(first) = first else { return removing(&work, owned).await };
     let lease = take_lease(&work, &first, manner).await.map_err(one)?;
     tokio::select! {
         biased;
-        gone = removing(&work, &machines) => gone,
+        gone = removing(&work, owned) => gone,
         // It goes with the machine that it is on: that it is lost says nothing here.
         never = async { drop(lease.keep().await); pending().await } => never,
     }
 }
 
-async fn removing(work: &Work<'_>, machines: &[PlannedMachine]) -> Result<(), Vec<Trouble>> {
+async fn removing(work: &Work<'_>, owned: Owned) -> Result<(), Vec<Trouble>> {
+    let Owned { machines, doubtful } = owned;
     // Else those that are left would make again what is deleted.
     join_all(machines.iter().map(|machine| silence(work, machine))).await;
     let mut troubles = Vec::new();
@@ -66,6 +75,7 @@ async fn removing(work: &Work<'_>, machines: &[PlannedMachine]) -> Result<(), Ve
             break;
         }
     }
+    troubles.extend(doubtful);
     for trouble in &troubles {
         work.tell(&Event::Failed(trouble.clone()));
     }
@@ -75,46 +85,80 @@ async fn removing(work: &Work<'_>, machines: &[PlannedMachine]) -> Result<(), Ve
     Err(troubles)
 }
 
-/// Those of the machines that are not another platform's nodes by now. Which one it is can be said only where our
-/// authority is known.
+/// What is to be removed.
+struct Owned {
+    machines: Vec<PlannedMachine>,
+    /// Given machines that are left as they are: nobody can say whose nodes they are.
+    doubtful: Vec<Trouble>,
+}
+
+/// Those of the machines that are not another platform's nodes by now. Whoever was given can be another's; whoever was
+/// made was made for us.
 async fn ours(
     work: &Work<'_>,
     first: Option<&First>,
     machines: Vec<PlannedMachine>,
-) -> Result<Vec<PlannedMachine>, Trouble> {
-    let known = match (work.known().authority, first) {
-        (Some(known), _) => Some(known),
-        (None, Some(first)) => {
-            let trust = first.trust(work).await?;
-            trust.map(|trust| trust.authority.certificate().to_owned())
-        }
-        (None, None) => None,
-    };
-    let Some(known) = known else { return Ok(machines) };
+) -> Result<Owned, Trouble> {
+    let known = known(work, first).await?;
     let looks = machines.into_iter().map(|machine| {
-        let known = &known;
+        // Where no key is pinned nobody ever signed in. Made ones may say what our authority is.
+        let is_looked_at = match machine.shape {
+            Shape::Given => machine.host_key.is_some(),
+            Shape::Local(_) | Shape::Azure(_) => known.is_none(),
+        };
         async move {
-            let found = match machine.shape {
-                // Who cannot be looked at is told when he cannot be cleaned either.
-                Shape::Given => {
-                    remains(&work.machine_ports(None), &work.former(&machine)).await.ok()
-                }
-                Shape::Local(_) | Shape::Azure(_) => None,
-            };
-            let is_theirs = found.flatten().is_some_and(|found| found.trusts != *known);
-            (machine, is_theirs)
+            if !is_looked_at {
+                return (machine, Ok(None));
+            }
+            let found = remains(&work.machine_ports(None), &work.former(&machine)).await;
+            (machine, found)
         }
     });
-    let mut ours = Vec::new();
-    for (machine, is_theirs) in join_all(looks).await {
-        if is_theirs {
+    let mut owned = Owned { machines: Vec::new(), doubtful: Vec::new() };
+    let (mut nodes, mut given) = (Vec::new(), Vec::new());
+    for (machine, found) in join_all(looks).await {
+        if let Ok(Some(found)) = &found {
+            nodes.push((machine.name.clone(), found.clone()));
+        }
+        match (&machine.shape, found) {
+            (Shape::Local(_) | Shape::Azure(_), _) | (Shape::Given, Ok(None)) => {
+                owned.machines.push(machine);
+            }
+            (Shape::Given, Ok(Some(found))) => given.push((machine, found)),
+            (Shape::Given, Err(failure)) => owned.doubtful.push(failure.into()),
+        }
+    }
+    let trusted = match &known {
+        Some(known) => BTreeSet::from([known.as_str()]),
+        None => authorities_of(&work.description.platform.name, &nodes),
+    };
+    for (machine, found) in given {
+        if trusted.contains(found.trusts.as_str()) {
+            owned.machines.push(machine);
+        } else if known.is_some() || is_named(&nodes, &found) {
             work.say(format!("{} is a node of another platform, and is left to it", machine.name));
             work.learn(|state| state.forget(&machine.name))?;
         } else {
-            ours.push(machine);
+            owned.doubtful.push(nobody_says(&machine.name));
         }
     }
-    Ok(ours)
+    Ok(owned)
+}
+
+/// Whether any node of the same authority says which platform's it is.
+fn is_named(nodes: &[(NodeName, Remains)], node: &Remains) -> bool {
+    let mut same = nodes.iter().filter(|(_, other)| other.trusts == node.trusts);
+    same.any(|(_, other)| other.platform().is_some())
+}
+
+/// The certificate of our authority, where it is known.
+async fn known(work: &Work<'_>, first: Option<&First>) -> Result<Option<String>, Trouble> {
+    if let Some(known) = work.known().authority {
+        return Ok(Some(known));
+    }
+    let Some(first) = first else { return Ok(None) };
+    let trust = first.trust(work).await?;
+    Ok(trust.map(|trust| trust.authority.certificate().to_owned()))
 }
 
 /// All machines of the file, and those that were touched before and stand in it no more.

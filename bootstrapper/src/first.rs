@@ -17,7 +17,7 @@ use rollout::seed::{AUTHORITY, JWT, SSH_KEY, Seed};
 use crate::described::Described;
 use crate::description::KnownShare;
 use crate::keys::{HostKeys, pinned};
-use crate::recovery::{Kept, lost, search, sentence};
+use crate::recovery::{Kept, Novelty, Sought, another_first, lost, search, sentence};
 use crate::trouble::{Trouble, whole};
 use crate::work::Work;
 
@@ -118,20 +118,39 @@ impl First {
         connect(work, &self.seed.machine, &self.access).await
     }
 
-    /// The platform's authority and secrets: made if nobody did, and never made a second time for one platform.
-    pub(crate) async fn vault(
+    /// Fails where another platform's authority is kept here.
+    pub(crate) async fn is_ours(&self, platform: &NodeName) -> Result<(), Trouble> {
+        match Described::find(&self.seed).await? {
+            Some(described) if described.name() != platform => {
+                Err(another_first(&self.seed.machine, platform, described.name()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Brings back what the platform had, where it is not here any more.
+    pub(crate) async fn recover(
         &self,
         work: &Work<'_>,
         platform: &Platform,
         host_keys: HostKeys,
-    ) -> Result<Vault, Trouble> {
-        let known = work.known().authority;
-        if self.seed.find(AUTHORITY).await?.is_none() {
-            let kept = search(work, platform, known.as_deref(), host_keys).await?;
-            if let Some(kept) = kept {
-                self.take_back(work, &kept).await?;
-            }
+        novelty: Novelty,
+    ) -> Result<(), Vec<Trouble>> {
+        let one = |trouble: Trouble| vec![trouble];
+        self.is_ours(&platform.name).await.map_err(one)?;
+        if self.seed.find(AUTHORITY).await.map_err(|err| one(err.into()))?.is_some() {
+            return Ok(());
         }
+        match search(work, platform, host_keys, novelty).await? {
+            Sought::Nothing => Ok(()),
+            Sought::Kept(kept) => self.take_back(work, &kept).await.map_err(one),
+            Sought::Unknown(troubles) => Err(troubles),
+        }
+    }
+
+    /// The platform's authority and secrets, made if nobody did: whether somebody did elsewhere is known by now.
+    pub(crate) async fn vault(&self, work: &Work<'_>) -> Result<Vault, Trouble> {
+        let known = work.known().authority;
         let authorities = work.ports.authorities.as_ref();
         let (papers, authority) = self.seed.authority(authorities).await?;
         if known.is_some_and(|known| known != authority.certificate()) {

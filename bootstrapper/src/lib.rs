@@ -29,4 +29,5 @@ pub use keys::HostKeys;
 pub use lease::{Error as LeaseError, Holder, Lease};
 pub use plan::{MachinePlan, Plan, plan};
 pub use ports::Ports;
+pub use recovery::Novelty;
 pub use trouble::Trouble;

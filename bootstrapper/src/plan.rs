@@ -16,7 +16,7 @@ use crate::description::Description;
 use crate::first::{First, look, trust_of};
 use crate::keys::HostKeys;
 use crate::ports::Ports;
-use crate::recovery::{Kept, search, sentence};
+use crate::recovery::{Kept, Novelty, Sought, search, sentence};
 use crate::report::Silence;
 use crate::state::Book;
 use crate::trouble::Trouble;
@@ -29,7 +29,8 @@ pub struct Plan {
     pub machines: Vec<MachinePlan>,
     /// A lifecycle manager leads: whatever is left, it does.
     pub kept_by_lifecycle_manager: bool,
-    /// What the file says otherwise than before, and `apply` would refuse.
+    /// What `apply` would refuse: what the file says otherwise than before, and a platform of which nobody can say
+    /// whether it is a new one.
     pub refused: Vec<Trouble>,
 }
 
@@ -70,7 +71,10 @@ pub async fn plan(
     let images = work.images().await.map_err(one)?;
     let mut platform = work.platform(&images);
     let first = first(&work, &platform).await.map_err(one)?;
-    let (trust, kept) = trust(&work, &platform, first.as_ref()).await.map_err(one)?;
+    if let Some(first) = &first {
+        first.is_ours(&platform.name).await.map_err(one)?;
+    }
+    let Known { trust, kept, refused: unknown } = known(&work, &platform, first.as_ref()).await?;
     let all = platform.machines.iter();
     let planned =
         join_all(all.map(|machine| of_machine(&work, &platform, machine, trust.as_ref())));
@@ -90,7 +94,8 @@ pub async fn plan(
         (None, None) => None,
     };
     let now = work.described(&platform);
-    let refused = described::refused(before.as_ref(), &work.known(), &now, keeper);
+    let mut refused = described::refused(before.as_ref(), &work.known(), &now, keeper);
+    refused.extend(unknown);
     let generation = described::next(before.as_ref(), &mut work.known(), &now).generation();
     base_steps(&platform, generation, trust.as_ref(), &mut machines).await?;
     let kept_by_lifecycle_manager = keeper == Keeper::LifecycleManager;
@@ -105,24 +110,37 @@ async fn is_first_absent(work: &Work<'_>, platform: &Platform) -> Result<bool, T
 }
 
 /// Whoever the platform trusts, and where that has to be brought back from.
-async fn trust(
+#[derive(Default)]
+struct Known {
+    trust: Option<Trust>,
+    kept: Option<Kept>,
+    /// Nobody can say whether it has an authority. What stands in the way of a machine is told with the machine.
+    refused: Option<Trouble>,
+}
+
+async fn known(
     work: &Work<'_>,
     platform: &Platform,
     first: Option<&First>,
-) -> Result<(Option<Trust>, Option<Kept>), Trouble> {
+) -> Result<Known, Vec<Trouble>> {
+    let one = |trouble: Trouble| vec![trouble];
     if let Some(first) = first
-        && let Some(trust) = first.trust(work).await?
+        && let Some(trust) = first.trust(work).await.map_err(one)?
     {
-        return Ok((Some(trust), None));
+        return Ok(Known { trust: Some(trust), ..Known::default() });
     }
     // One that is off may have it.
-    if first.is_none() && !is_first_absent(work, platform).await? {
-        return Ok((None, None));
+    if first.is_none() && !is_first_absent(work, platform).await.map_err(one)? {
+        return Ok(Known::default());
     }
-    let known = work.known().authority;
-    let kept = search(work, platform, known.as_deref(), HostKeys::PinnedOnly).await?;
-    let trust = kept.as_ref().map(|kept| trust_of(work, kept)).transpose()?;
-    Ok((trust, kept))
+    Ok(match search(work, platform, HostKeys::PinnedOnly, Novelty::Unsaid).await? {
+        Sought::Nothing => Known::default(),
+        Sought::Kept(kept) => {
+            let trust = trust_of(work, &kept).map_err(one)?;
+            Known { trust: Some(trust), kept: Some(kept), refused: None }
+        }
+        Sought::Unknown(mut troubles) => Known { refused: troubles.pop(), ..Known::default() },
+    })
 }
 
 async fn first(work: &Work<'_>, platform: &Platform) -> Result<Option<First>, Trouble> {

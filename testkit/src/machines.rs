@@ -56,6 +56,8 @@ struct State {
     /// How many machines there may be.
     quota: Option<usize>,
     lacking: BTreeMap<Ability, &'static str>,
+    /// It knows no host key of what it makes.
+    vouches_for_none: bool,
     health: Health,
     faults: VecDeque<Fault>,
 }
@@ -89,6 +91,11 @@ impl MemoryMachines {
     /// From now on the backend has no way to do this.
     pub fn lack(&self, what: Ability, why: &'static str) {
         self.state().lacking.insert(what, why);
+    }
+
+    /// From now on it says no host key of a machine that it makes: not every backend can.
+    pub fn vouch_for_no_key(&self) {
+        self.state().vouches_for_none = true;
     }
 
     /// Somebody else's machine has this name.
@@ -184,7 +191,7 @@ impl MemoryMachines {
             address: Some(address.into()),
             entry: Gate::new(address.to_string()),
             user: "root".to_owned(),
-            host_key: Some(host_key),
+            host_key: (!state.vouches_for_none).then_some(host_key),
         };
         Ok(Kept { spec: spec.clone(), machine })
     }

@@ -9,7 +9,14 @@ pub(crate) enum Bootstrap {
     /// Say every step that `apply` would take, by machine. Nothing is touched.
     Plan(Described),
     /// Make what the file describes, as far as it is not there. May be broken off and begun again.
-    Apply(Act),
+    Apply {
+        #[command(flatten)]
+        act: Act,
+        /// No platform of this name was ever made of these machines: those that cannot be looked at are none of its
+        /// nodes.
+        #[arg(long)]
+        new_platform: bool,
+    },
     /// Remove the platform and the machines that were made for it.
     Destroy {
         #[command(flatten)]

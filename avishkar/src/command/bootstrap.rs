@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use bootstrapper::description::Description;
 use bootstrapper::file::{self, ThisComputer};
 use bootstrapper::state::{FileBook, State};
-use bootstrapper::{HostKeys, Manner, Plan, Ports, Trouble};
+use bootstrapper::{HostKeys, Manner, Novelty, Plan, Ports, Trouble};
 
 use crate::cli::{Act, Bootstrap, Described};
 use crate::failure::Failure;
@@ -22,7 +22,10 @@ use told::Told;
 pub(crate) async fn run(args: Bootstrap, output: Output) -> anyhow::Result<()> {
     match args {
         Bootstrap::Plan(described) => plan(&described, output).await,
-        Bootstrap::Apply(act) => apply(&act, output).await,
+        Bootstrap::Apply { act, new_platform } => {
+            let novelty = if new_platform { Novelty::Said } else { Novelty::Unsaid };
+            apply(&act, novelty, output).await
+        }
         Bootstrap::Destroy { act, yes } => destroy(&act, yes.as_deref(), output).await,
         Bootstrap::Digest { folder } => digest::tell(&folder, output).await,
     }
@@ -76,7 +79,7 @@ fn in_words(plan: &Plan) -> String {
     lines.join("\n")
 }
 
-fn manner(act: &Act) -> Manner {
+fn manner(act: &Act, novelty: Novelty) -> Manner {
     Manner {
         who: sure::who(),
         host_keys: if act.accept_new_host_keys {
@@ -84,16 +87,18 @@ fn manner(act: &Act) -> Manner {
         } else {
             HostKeys::PinnedOnly
         },
+        novelty,
         patience: Duration::from_secs(act.wait),
     }
 }
 
-async fn apply(act: &Act, output: Output) -> anyhow::Result<()> {
+async fn apply(act: &Act, novelty: Novelty, output: Output) -> anyhow::Result<()> {
     let (description, ports) = opened(&act.described)?;
     let book = FileBook::open(&description.state_file);
     let book = book.map_err(|err| failed("the platform is not made")(vec![err.into()]))?;
     let told = Told::new(output);
-    let applied = bootstrapper::apply(&ports, &description, &book, &told, &manner(act)).await;
+    let manner = manner(act, novelty);
+    let applied = bootstrapper::apply(&ports, &description, &book, &told, &manner).await;
     let state = applied.map_err(failed("the platform is not made"))?;
     output.answer(&state, &where_it_is(&state, &description))
 }
@@ -123,7 +128,8 @@ async fn destroy(act: &Act, yes: Option<&str>, output: Output) -> anyhow::Result
     let book = FileBook::open(&description.state_file);
     let book = book.map_err(|err| failed("the platform is not removed")(vec![err.into()]))?;
     let told = Told::new(output);
-    let gone = bootstrapper::destroy(&ports, &description, &book, &told, &manner(act)).await;
+    let manner = manner(act, Novelty::Unsaid);
+    let gone = bootstrapper::destroy(&ports, &description, &book, &told, &manner).await;
     gone.map_err(failed("the platform is not removed"))?;
     let said = serde_json::json!({ "destroyed": name });
     output.answer(&said, &format!("Nothing of the platform {name} is left."))

@@ -1,7 +1,7 @@
 //! From nothing to a platform.
 
 use bootstrapper::state::{Book as _, Phase};
-use bootstrapper::{HostKeys, Manner};
+use bootstrapper::{HostKeys, Manner, Novelty};
 use rollout::platform::Component;
 use testkit::hosts::Health;
 
@@ -64,7 +64,8 @@ async fn once_a_lifecycle_manager_leads_nothing_is_done_here() {
 async fn where_one_machine_fails_the_others_become_nodes_and_everything_is_told() {
     let world = World::new();
     world.hosts.with(GIVEN, |system| system.health = Health::Off);
-    let computer = world.computer(1);
+    let mut computer = world.computer(1);
+    computer.manner.novelty = Novelty::Said;
     let troubles = computer.apply().await.unwrap_err();
     let [trouble] = troubles.as_slice() else { panic!("{troubles:?}") };
     assert_eq!(trouble.machine.as_ref().unwrap().as_str(), "node-4");

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bootstrapper::plan;
-use bootstrapper::state::Phase;
+use bootstrapper::state::{Book as _, Phase};
+use bootstrapper::{HostKeys, Novelty, Trouble, plan};
 use common::port::Machines as _;
-use testkit::hosts::machine_programs as engine;
+use testkit::hosts::{Health, machine_programs as engine};
 
 use crate::agents::LEDGER;
 use crate::applying::WHOLE;
@@ -18,7 +18,10 @@ const TRUSTED: &str = "/etc/avishkar/pki/ca.pem";
 
 /// A platform whose first machine is another one now, and its own operator's computer.
 async fn bereft() -> (World, Computer) {
-    let world = World::new();
+    bereft_in(World::new()).await
+}
+
+async fn bereft_in(world: World) -> (World, Computer) {
     let computer = world.computer(1);
     computer.apply().await.unwrap();
     world.machines.delete(&"node-1".parse().unwrap()).await.unwrap();
@@ -96,22 +99,154 @@ async fn a_node_of_another_platform_is_left_to_it() {
     let theirs = |world: &World| {
         world.hosts.with(GIVEN, |system| engine::put(system, TRUSTED, "authority 7"));
     };
-    // Who knows nothing cannot tell which of the two is the platform's.
-    let (world, _) = bereft().await;
-    theirs(&world);
-    let troubles = world.computer(2).apply().await.unwrap_err();
-    assert_eq!(troubles[0].code, "AUTHORITY_LOST");
-    assert!(troubles[0].cause.contains("different authorities"), "{}", troubles[0]);
-    let (world, owner) = bereft().await;
-    theirs(&world);
-    let troubles = world.computer_with(1, Cut::Never, owner.book).apply().await.unwrap_err();
-    let [trouble] = troubles.as_slice() else { panic!("{troubles:?}") };
-    assert_eq!(
-        (trouble.code, trouble.machine.as_ref().unwrap().as_str()),
-        ("NODE_FOREIGN", "node-4")
-    );
-    assert_eq!(file(&world, GIVEN, TRUSTED), "authority 7");
+    // Who knows nothing goes by the platform's name, which a lifecycle manager's machine says.
+    for number in [1, 2] {
+        let (world, owner) = bereft().await;
+        theirs(&world);
+        let book = if number == 1 { owner.book } else { Arc::default() };
+        let troubles = world.computer_with(number, Cut::Never, book).apply().await.unwrap_err();
+        assert_eq!(told(&troubles), ["NODE_FOREIGN node-4"]);
+        assert_eq!(file(&world, GIVEN, TRUSTED), "authority 7");
+        assert!(file(&world, FIRST, AUTHORITY).contains("key 1"));
+    }
+}
+
+fn told(troubles: &[Trouble]) -> Vec<String> {
+    let told = troubles.iter().map(|trouble| match &trouble.machine {
+        Some(machine) => format!("{} {machine}", trouble.code),
+        None => trouble.code.to_owned(),
+    });
+    told.collect()
+}
+
+/// A given machine on which a lifecycle manager of a platform of this name stood.
+fn keep_for(world: &World, platform: &str) {
+    let file = |path: &str, content: &str| serde_json::json!({"path": path, "content": content});
+    let description =
+        serde_json::json!({"name": platform, "machines": [{"name": "node-1"}]}).to_string();
+    let papers = r#"{"certificate":"authority 7","key":"key 7"}"#;
+    let files = [
+        file("/etc/avishkar/platform.json", &description),
+        file("/etc/avishkar/authority.json", papers),
+        file("/etc/avishkar/ssh/key", "their key"),
+        file("/etc/avishkar/secrets/jwt", "their jwt"),
+    ];
+    let parts = serde_json::json!({"lifecycle-manager": {"spec": {"files": files}}});
+    world.hosts.with(GIVEN, |system| {
+        engine::put(system, TRUSTED, "authority 7");
+        engine::put(system, LEDGER, &serde_json::json!({"parts": parts}).to_string());
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_authority_of_a_platform_of_another_name_is_never_taken() {
+    // The only node of the file is another platform's, which calls its first machine as we do.
+    let world = World::new();
+    keep_for(&world, "shop");
+    let computer = world.computer(1);
+    let troubles = computer.apply().await.unwrap_err();
+    assert_eq!(told(&troubles), ["NODE_FOREIGN node-4"]);
+    let folder = "/var/lib/avishkar/platform";
     assert!(file(&world, FIRST, AUTHORITY).contains("key 1"));
+    assert!(!file(&world, FIRST, &format!("{folder}/jwt")).contains("their"));
+    assert!(!file(&world, FIRST, &format!("{folder}/ssh.key")).contains("their"));
+    assert_eq!(file(&world, GIVEN, TRUSTED), "authority 7");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_of_which_nobody_says_whose_it_is_stops_whoever_does_not_say_that_it_is_new() {
+    let world = World::new();
+    world.hosts.with(GIVEN, |system| engine::put(system, TRUSTED, "authority 7"));
+    let troubles = world.computer(1).apply().await.unwrap_err();
+    assert_eq!(told(&troubles), ["AUTHORITY_LOST node-1"]);
+    assert!(troubles[0].cause.contains("says whose it is"), "{}", troubles[0]);
+    assert_eq!(file(&world, FIRST, AUTHORITY), "");
+    let mut sure = world.computer(1);
+    sure.manner.novelty = Novelty::Said;
+    assert_eq!(told(&sure.apply().await.unwrap_err()), ["NODE_FOREIGN node-4"]);
+    assert_eq!(file(&world, GIVEN, TRUSTED), "authority 7");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_machine_that_keeps_another_platforms_authority_is_left_to_it() {
+    let world = World::new();
+    world.computer(1).apply().await.unwrap();
+    let mut other = world.computer(2);
+    other.description.platform.name = "shop".parse().unwrap();
+    let known = world.computer(1);
+    known.apply().await.unwrap();
+    other.description.platform.machines = known.book.load().unwrap().unwrap().machines;
+    let cases = [
+        other.apply().await.unwrap_err(),
+        plan(&other.ports, &other.description, other.book.as_ref()).await.unwrap_err(),
+        other.destroy().await.unwrap_err(),
+    ];
+    for troubles in cases {
+        assert_eq!(told(&troubles), ["NODE_FOREIGN node-1"]);
+        assert!(troubles[0].cause.contains("the platform rehearsal"), "{}", troubles[0]);
+    }
+    assert_eq!(other.book.load().unwrap().unwrap().authority, None);
+    assert_eq!(world.shown(), WHOLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_vouches_for_no_key_hides_no_node() {
+    let world = World::new();
+    world.machines.vouch_for_no_key();
+    let (world, _) = bereft_in(world).await;
+    let state = world.computer(2).apply().await.unwrap();
+    assert_eq!(state.authority.as_deref(), Some("authority 1"));
+    assert_eq!(world.shown(), WHOLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_machine_cannot_be_looked_at_nobody_makes_an_authority() {
+    let (world, _) = bereft().await;
+    let others = ["192.0.2.12", "192.0.2.13", GIVEN];
+    let all = |health: Health| {
+        for address in others {
+            world.hosts.with(address, |system| system.health = health);
+        }
+    };
+    all(Health::Off);
+    let computer = world.computer(2);
+    let troubles = computer.apply().await.unwrap_err();
+    assert_eq!(
+        told(&troubles),
+        [
+            "MACHINE_UNREACHABLE node-2",
+            "MACHINE_UNREACHABLE node-3",
+            "MACHINE_UNREACHABLE node-4",
+            "AUTHORITY_UNKNOWN node-1"
+        ]
+    );
+    assert!(troubles[3].hint.contains("--new-platform"), "{}", troubles[3]);
+    assert_eq!(file(&world, FIRST, AUTHORITY), "");
+    assert_eq!(computer.book.load().unwrap().unwrap().authority, None);
+    // Nothing is decided: once they answer it is the one that it was.
+    all(Health::Answers);
+    let state = computer.apply().await.unwrap();
+    assert_eq!(state.authority.as_deref(), Some("authority 1"));
+    assert_eq!(world.shown(), WHOLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_nobody_pinned_or_that_is_off_may_have_it_as_well() {
+    let world = World::new();
+    let mut computer = world.computer(1);
+    computer.manner.host_keys = HostKeys::PinnedOnly;
+    let troubles = computer.apply().await.unwrap_err();
+    assert_eq!(told(&troubles), ["HOST_KEY_UNKNOWN node-4", "AUTHORITY_UNKNOWN node-1"]);
+    let planned = plan(&computer.ports, &computer.description, computer.book.as_ref()).await;
+    assert_eq!(told(&planned.unwrap().refused), ["AUTHORITY_UNKNOWN node-1"]);
+    let (world, _) = bereft().await;
+    world.hosts.with(GIVEN, |system| drop(system.files.remove(TRUSTED)));
+    for name in ["node-2", "node-3"] {
+        world.machines.power_off(&name.parse().unwrap());
+    }
+    let troubles = world.computer(2).apply().await.unwrap_err();
+    assert_eq!(troubles.last().unwrap().code, "AUTHORITY_UNKNOWN");
+    assert_eq!(file(&world, FIRST, AUTHORITY), "");
 }
 
 #[tokio::test(start_paused = true)]

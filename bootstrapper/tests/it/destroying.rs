@@ -2,6 +2,7 @@
 
 use bootstrapper::state::{Book as _, Phase};
 use common::name::NodeName;
+use common::port::Machines as _;
 use testkit::hosts::Health;
 use testkit::hosts::machine_programs as engine;
 
@@ -91,6 +92,41 @@ async fn a_machine_that_is_another_platforms_by_now_is_left_to_it() {
     assert!(said.contains(&sentence), "{said:?}");
     assert!(world.hosts.with(GIVEN, |system| engine::running_agent(system).is_some()));
     assert!(world.machines.specs().is_empty() && gone.book.load().unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_what_was_known_a_node_of_which_nobody_says_whose_it_is_is_left_and_told() {
+    let pinned = |world: &World| {
+        let mut computer = world.computer(2);
+        let key = world.hosts.with(GIVEN, |system| system.host_key().clone());
+        computer.description.platform.machines[3].host_key = Some(key);
+        computer
+    };
+    let trusted = "/etc/avishkar/pki/ca.pem";
+    let is_there =
+        |world: &World| world.hosts.with(GIVEN, |system| engine::running_agent(system).is_some());
+    // The first machine is gone, and a lifecycle manager says which authority is ours.
+    for (authority, is_ours) in [("authority 1", true), ("authority 7", false)] {
+        let world = World::new();
+        world.computer(1).apply().await.unwrap();
+        world.machines.delete(&"node-1".parse().unwrap()).await.unwrap();
+        world.hosts.with(GIVEN, |system| engine::put(system, trusted, authority));
+        let gone = pinned(&world);
+        let destroyed = gone.destroy().await;
+        assert!(world.machines.specs().is_empty());
+        assert_eq!(is_there(&world), !is_ours, "{authority}");
+        if is_ours {
+            destroyed.unwrap();
+            continue;
+        }
+        let troubles = destroyed.unwrap_err();
+        let [trouble] = troubles.as_slice() else { panic!("{troubles:?}") };
+        assert_eq!(
+            (trouble.code, trouble.machine.as_ref().unwrap().as_str()),
+            ("AUTHORITY_UNKNOWN", "node-4")
+        );
+        assert!(gone.book.load().unwrap().is_some());
+    }
 }
 
 #[tokio::test(start_paused = true)]

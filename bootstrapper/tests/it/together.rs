@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bootstrapper::Manner;
 use bootstrapper::state::Book as _;
-use bootstrapper::{HostKeys, Manner};
 
 use crate::applying::WHOLE;
 use crate::power::Cut;
@@ -45,11 +45,7 @@ async fn who_does_not_want_to_wait_is_told_who_is_at_work() {
     let world = World::new();
     let one = world.computer(1);
     let mut two = world.computer(2);
-    two.manner = Manner {
-        who: "ops@two".to_owned(),
-        host_keys: HostKeys::AcceptNew,
-        patience: Duration::ZERO,
-    };
+    two.manner = Manner { who: "ops@two".to_owned(), patience: Duration::ZERO, ..two.manner };
     let (first, second) = futures::join!(one.apply(), two.apply());
     let (won, lost) = if first.is_ok() { (first, second) } else { (second, first) };
     won.unwrap();

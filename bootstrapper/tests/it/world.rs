@@ -10,7 +10,7 @@ use bootstrapper::description::Description;
 use bootstrapper::ports::Files;
 use bootstrapper::report::{Event, Report};
 use bootstrapper::state::{Book, NotABook, State};
-use bootstrapper::{HostKeys, Manner, Ports, Trouble, apply};
+use bootstrapper::{HostKeys, Manner, Novelty, Ports, Trouble, apply};
 use bytes::Bytes;
 use common::digest::Digest;
 use common::id::Epoch;
@@ -171,6 +171,7 @@ impl World {
             manner: Manner {
                 who: format!("ops@computer-{number}"),
                 host_keys: HostKeys::AcceptNew,
+                novelty: Novelty::Unsaid,
                 patience: Duration::from_mins(10),
             },
         }

@@ -1,8 +1,10 @@
 //! What a machine still holds of a platform whose first machine has lost it. Changes nothing.
 
+use common::name::NodeName;
 use common::port::Host;
 use common::port::authority::Papers;
 use common::port::host::Privilege;
+use common::port::machines::Shape;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -10,8 +12,9 @@ use super::agent::{PKI, STATE};
 use super::observe::{Existence, locate, signed_in};
 use super::within::path;
 use super::{Goal, Ports};
-use crate::failure::{Failure, Why};
+use crate::failure::{Code, Failure, Why};
 use crate::parts::{AUTHORITY, AZURE_PRINCIPAL, JWT, PLATFORM, SHARES, SSH_KEY, Secrets};
+use crate::platform::PlannedMachine;
 
 const SMALL: usize = 64 * 1024;
 /// An agent's ledger holds what it was told of all its parts and apps.
@@ -26,16 +29,51 @@ pub struct Remains {
     pub secrets: Option<Secrets>,
 }
 
-/// Looks for what is left. None on a machine that is not there, that nobody can know again, or that is no node.
+impl Remains {
+    /// The name of the platform that it is a node of; none where no lifecycle manager on it says so.
+    pub fn platform(&self) -> Option<NodeName> {
+        let described = serde_json::from_str(&self.secrets.as_ref()?.platform);
+        described.ok().map(|Named { name }| name)
+    }
+}
+
+/// Of a description, whatever else its version says.
+#[derive(Deserialize)]
+struct Named {
+    name: NodeName,
+}
+
+/// Looks for what is left. None on a machine that is not there, or that is no node. Fails on one that is there and of
+/// which nobody can say it: it does not run, cannot be reached or known again, or does not let us in.
 pub async fn remains(ports: &Ports, goal: &Goal) -> Result<Option<Remains>, Failure> {
     let seen = locate(ports, goal).await?;
-    if seen.existence != Existence::Runs || seen.machine.host_key.is_none() {
-        return Ok(None);
-    }
     let name = &goal.machine.name;
     let failed = |why: Why| Failure::of(name, format!("look for an authority on {name}"), why);
-    let (host, _) = signed_in(ports, &goal.with(&seen.machine)).await.map_err(failed)?;
-    left_on(host.as_ref()).await.map_err(failed)
+    match seen.existence {
+        Existence::Absent => return Ok(None),
+        Existence::Off => {
+            let why = Why::new(Code::MachineUnreachable, "it does not run", "start it");
+            return Err(failed(why.but_later()));
+        }
+        Existence::Runs => {}
+    }
+    let looking = async {
+        let machine = pinned(ports, seen.machine).await?;
+        let (host, _) = signed_in(ports, &goal.with(&machine)).await?;
+        left_on(host.as_ref()).await
+    };
+    looking.await.map_err(failed)
+}
+
+/// With the key by which it would be pinned: not every backend vouches for those of its machines.
+async fn pinned(ports: &Ports, machine: PlannedMachine) -> Result<PlannedMachine, Why> {
+    let mut machine = machine;
+    if let (None, Some(gate)) = (&machine.host_key, &machine.gate)
+        && machine.shape != Shape::Given
+    {
+        machine.host_key = Some(ports.hosts.host_key(gate).await?);
+    }
+    Ok(machine)
 }
 
 async fn left_on(host: &dyn Host) -> Result<Option<Remains>, Why> {
