@@ -1,13 +1,15 @@
 //! Where the command line keeps who it is: for each platform its servers and a token, in a file of mode 0600.
 
 use std::env::home_dir;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 /// No more servers of a platform are kept, and no more platforms.
 const MOST_SERVERS: usize = 8;
@@ -44,9 +46,27 @@ impl Credentials {
         Credentials { server, more_servers: kept.collect(), ..self }
     }
 
+    /// Without doors that somebody named at the other end of what may be a tunnel: the token goes to none of them.
+    fn without_learned(self) -> Self {
+        let of_this_computer: Vec<String> =
+            self.servers().filter(|server| is_of_this_computer(server)).cloned().collect();
+        if of_this_computer.is_empty() { self } else { self.with_servers(of_this_computer) }
+    }
+
     fn is_of(&self, server: &str) -> bool {
         self.servers().any(|known| known == server)
     }
+}
+
+/// Whether a server is reached without leaving this computer. It may be the near end of a tunnel: what its platform calls
+/// its addresses is somebody else's in the network that this computer is in.
+pub(crate) fn is_of_this_computer(server: &str) -> bool {
+    let Some(host) = Url::parse(server).ok().and_then(|url| url.host_str().map(str::to_owned))
+    else {
+        return false;
+    };
+    let address: Result<IpAddr, _> = host.trim_matches(['[', ']']).parse();
+    address.map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
 }
 
 /// The whole file.
@@ -60,6 +80,12 @@ pub(crate) struct Noted {
 }
 
 impl Noted {
+    fn without_learned(self) -> Self {
+        let other_platforms = self.other_platforms.into_iter().map(Credentials::without_learned);
+        let other_platforms = other_platforms.collect();
+        Noted { current: self.current.without_learned(), other_platforms }
+    }
+
     pub(crate) fn current(&self) -> &Credentials {
         &self.current
     }
@@ -100,7 +126,7 @@ pub(crate) fn load() -> anyhow::Result<Option<Noted>> {
     let file = file()?;
     match fs::read(&file) {
         Ok(bytes) => {
-            let read = serde_json::from_slice(&bytes);
+            let read = serde_json::from_slice(&bytes).map(Noted::without_learned);
             read.map(Some).with_context(|| {
                 format!("{} is not readable; run `avishkar login`", file.display())
             })
@@ -131,16 +157,18 @@ pub(crate) fn update(credentials: &Credentials) -> anyhow::Result<()> {
 fn write(file: &Path, noted: &Noted) -> anyhow::Result<()> {
     let folder = file.parent().context("the token's file has no folder")?;
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let temporary = file.with_extension("part");
-    let mut options = OpenOptions::new();
-    let mut part = options.create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
-    part.write_all(&serde_json::to_vec_pretty(noted)?)?;
-    part.sync_all()?;
-    fs::rename(&temporary, file).with_context(|| format!("{} cannot be written", file.display()))
+    let cannot = || format!("{} cannot be written", file.display());
+    // A name of its own: several commands may note something at once. Nobody but its owner may read it.
+    let mut part = NamedTempFile::new_in(folder).with_context(cannot)?;
+    part.write_all(&serde_json::to_vec_pretty(noted)?).with_context(cannot)?;
+    part.as_file().sync_all().with_context(cannot)?;
+    part.persist(file).map(drop).with_context(cannot)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn of(servers: &[&str], token: &str) -> Credentials {
@@ -174,6 +202,58 @@ mod tests {
         let moved = of(&["e", "f"], "third");
         let noted = noted.with(b.clone()).updated(&moved);
         assert_eq!((noted.current(), noted.of("f")), (&b, Some(&moved)));
+    }
+
+    #[test]
+    fn what_a_server_of_this_computer_said_of_other_doors_is_forgotten() {
+        let mixed = of(&["http://192.0.2.2:8010", "http://127.0.0.1:8010", "http://[::1]:1"], "t");
+        let text = serde_json::to_string(&Noted { current: mixed, other_platforms: Vec::new() });
+        let noted: Noted = serde_json::from_str(&text.unwrap()).unwrap();
+        let left = of(&["http://127.0.0.1:8010", "http://[::1]:1"], "t");
+        assert_eq!(noted.without_learned().current(), &left);
+        let far = of(&["http://192.0.2.2:8010", "https://example.org"], "t");
+        assert_eq!(far.clone().without_learned(), far);
+    }
+
+    #[test]
+    fn this_computer_has_many_names() {
+        for near in
+            ["http://127.0.0.1:8010", "http://127.9.9.9", "http://[::1]:80", "http://LocalHost:1"]
+        {
+            assert!(is_of_this_computer(near), "{near}");
+        }
+        for far in
+            ["http://192.0.2.1:8010", "https://example.org", "http://localhost.example.org", "?"]
+        {
+            assert!(!is_of_this_computer(far), "{far}");
+        }
+    }
+
+    #[test]
+    fn commands_that_write_at_once_leave_a_whole_file_that_nobody_else_may_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("credentials.json");
+        let noted = |number: usize| {
+            let token = "t".repeat(1 << (number % 17));
+            Noted { current: of(&["a"], &token), other_platforms: Vec::new() }
+        };
+        std::thread::scope(|scope| {
+            for first in 0..4 {
+                let (file, noted) = (&file, &noted);
+                scope.spawn(move || {
+                    for at in (first..200).step_by(4) {
+                        write(file, &noted(at)).unwrap();
+                    }
+                });
+            }
+            for _ in 0..200 {
+                let Ok(text) = fs::read(&file) else { continue };
+                serde_json::from_slice::<Noted>(&text).unwrap();
+            }
+        });
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

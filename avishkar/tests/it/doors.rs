@@ -55,15 +55,14 @@ fn where_a_door_is_closed_the_next_is_asked_and_the_next_command_begins_there() 
     let output = avishkar(&["apps"], &home).output().unwrap();
     assert!(output.status.success(), "{}", said(&output.stderr));
     assert_eq!(noted(&home)["server"], platform.url.as_str());
-    let others = json!(["http://192.0.2.9:8010", closed]);
-    assert_eq!(noted(&home)["more_servers"], others, "where the platform is by now");
+    assert_eq!(noted(&home)["more_servers"], json!([closed]), "nothing that a tunnel's end says");
     // A door that is typed is one of the platform that is known.
     let output = avishkar(&["--server", &closed, "apps"], &home).output().unwrap();
     assert!(output.status.success(), "{}", said(&output.stderr));
 }
 
 #[test]
-fn signing_in_notes_where_else_the_platform_is() {
+fn signing_in_through_a_tunnel_notes_no_other_door() {
     let platform = platform();
     let home = tempfile::tempdir().unwrap();
     let password = home.path().join("password");
@@ -71,7 +70,17 @@ fn signing_in_notes_where_else_the_platform_is() {
     let words = ["--server", &platform.url, "login", "--password-file", password.to_str().unwrap()];
     let output = avishkar(&words, &home).output().unwrap();
     assert!(output.status.success(), "{}", said(&output.stderr));
-    assert_eq!(noted(&home)["more_servers"], json!(["http://192.0.2.9:8010"]));
+    assert_eq!(
+        (&noted(&home)["server"], &noted(&home)["more_servers"]),
+        (&json!(platform.url), &Value::Null)
+    );
+    // A door that an older version learned so is asked no more: where the tunnel is down, nobody is.
+    let closed = closed();
+    let home = signed_in(&["http://192.0.2.9:8010", &closed]);
+    let output = avishkar(&["apps"], &home).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output.stderr));
+    assert!(said(&output.stderr).contains(&closed), "{}", said(&output.stderr));
+    assert!(!said(&output.stderr).contains("192.0.2.9"), "{}", said(&output.stderr));
 }
 
 #[test]
