@@ -71,6 +71,11 @@ impl Builder {
         self.engine.build_image(code, context.archive).await.map_err(Error::Engine)
     }
 
+    /// Whether this code is still to be built, and other code is being built now.
+    pub(super) async fn has_to_wait(&self, code: &Code) -> Result<bool, Error> {
+        Ok(self.turns.available_permits() == 0 && !self.is_there(code).await?)
+    }
+
     /// Takes note of what a share is.
     pub(super) async fn keep(&self, name: &ShareName, access: &Access) -> Result<(), Error> {
         let not_kept = |source| Error::NotKept { name: name.clone(), source };

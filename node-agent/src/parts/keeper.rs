@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use chassis::lifecycle::Lifecycle;
 use chassis::reconcile::{Driver, Outcome, Reconcile, Settings};
 use common::name::PartName;
+use common::port::part::PartImage;
 use common::port::part_containers::PartEvent;
 use futures::StreamExt as _;
 
@@ -19,9 +20,11 @@ const SETTINGS: Settings = Settings {
     at_once: 8,
     first_retry: Duration::from_millis(200),
     last_retry: Duration::from_secs(10),
-    // Longer than fetching an image, and than reading code and building it.
+    // Longer than fetching an image, and than reading code and building it. For its turn to build nothing waits here.
     deadline: Duration::from_mins(20),
 };
+/// When a part is looked at again that waits for its turn to be built: it holds up no other until then.
+const NEXT_TURN: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 
@@ -60,6 +63,11 @@ impl Reconcile for Keeper {
             Step::Keep => return Ok(Outcome::Settled),
             Step::Wait(wait) => return Ok(Outcome::Again(wait)),
             Step::Make | Step::Restart => {}
+        }
+        if let PartImage::Built(code) = &told.spec.image
+            && parts.builder.has_to_wait(code).await.map_err(Error::Code)?
+        {
+            return Ok(Outcome::Again(NEXT_TURN));
         }
         if let Err(err) = parts.make_run(&told.spec, told.epoch).await {
             if !matches!(err, Error::Code(_)) {

@@ -1,7 +1,9 @@
 //! Parts that are built of code on a share.
 
+use async_trait::async_trait;
 use common::failure::Failure;
-use common::port::share::{self, Code, Folder, Limits};
+use common::port::share::{self, Closed, Code, Folder, Limits};
+use common::port::{Cause, Share};
 use testkit::MemoryShare;
 use testkit::shares::Health as ShareHealth;
 
@@ -175,6 +177,58 @@ async fn a_share_that_nobody_told_of_is_unknown() {
             let failure = refused(&machine, parts, &spec).await;
             assert_eq!(failure.code, FailureCode::ShareUnknown);
             assert!(failure.message.contains("knows of no share other"), "{failure}");
+        })
+        .await;
+}
+
+/// No share ever opens.
+#[derive(Debug)]
+struct Endless;
+
+#[async_trait]
+impl Shares for Endless {
+    async fn open(&self, _: &ShareName) -> Result<Arc<dyn Share>, Closed> {
+        std::future::pending().await
+    }
+
+    async fn keep(&self, _: &ShareName, _: &Access) -> Result<(), Cause> {
+        Ok(())
+    }
+}
+
+impl Machine {
+    /// Runs an agent that reads these shares.
+    async fn with_agent_reading(&self, shares: Arc<dyn Shares>, test: impl AsyncFnOnce(&Parts)) {
+        let (config, lifecycle) = (self.config(), Lifecycle::new());
+        let ledger = Arc::new(Ledger::open(self.data.path()).unwrap());
+        let parts = Arc::new(Parts::new(Arc::new(self.engine.clone()), shares, ledger, &config));
+        tokio::select! {
+            biased;
+            () = parts.run(&config, &lifecycle) => panic!("the keeper ended"),
+            () = test(&parts) => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_that_wait_for_their_turn_to_be_built_hold_up_no_other() {
+    let machine = with_code();
+    let ordinary = machine.spec();
+    let code = code(&machine).await;
+    machine
+        .with_agent_reading(Arc::new(Endless), async |parts| {
+            parts.ensure(ISSUER, &ordinary).await.unwrap();
+            // More than the keeper does at once, and whoever orders them goes away.
+            for number in 0..12_u8 {
+                let code = Code { digest: Digest::of(&[number]), ..code.clone() };
+                let name = format!("service-{number}").parse().unwrap();
+                let spec = PartSpec { name, image: PartImage::Built(code), ..machine.spec() };
+                let ordered = parts.ensure(ISSUER, &spec);
+                assert!(tokio::time::timeout(Duration::from_secs(5), ordered).await.is_err());
+            }
+            machine.engine.exit(&ordinary.name, 3);
+            let took = machine.until(Machine::runs).await;
+            assert!(took < Duration::from_secs(5), "{took:?}");
         })
         .await;
 }
