@@ -19,11 +19,10 @@ use common::service::ServiceName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::domain::brake::Kind;
 use crate::domain::target::{Family, Target};
 use crate::shared::Shared;
 
-pub(crate) use alarm::Alarm;
+pub(crate) use alarm::{Alarm, Subject};
 pub(crate) use base::{Base, BaseHistory};
 pub(crate) use budget::Budget;
 pub(crate) use chassis::leading::Error;
@@ -63,8 +62,8 @@ pub(crate) fn papers_path(node: &NodeName) -> Path {
     path::folder(&format!("lifecycle/papers/{node}"))
 }
 
-pub(crate) fn alarm_path(kind: Kind) -> Path {
-    path::folder(&format!("lifecycle/alarms/{}", kind.as_str()))
+pub(crate) fn alarm_path(subject: Subject) -> Path {
+    path::folder(&format!("lifecycle/alarms/{}", subject.as_str()))
 }
 
 pub(crate) fn provision_path() -> Path {

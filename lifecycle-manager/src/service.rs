@@ -90,10 +90,10 @@ impl Leader for Service {
         let shared = self.shared.as_ref();
         import::import(shared).await?;
         for kind in Kind::ALL {
-            let alarm = load::<Alarm>(shared, &alarm_path(kind)).await?;
-            let holds = alarm.is_some_and(|alarm| alarm.record.holds && alarm.record.is_seen);
-            shared.resume_brake(kind, holds);
-            shared.metrics.brake_is(kind, holds);
+            let alarm = load::<Alarm>(shared, &alarm_path(kind.into())).await?;
+            let alarm = alarm.map(|stored| stored.record).filter(|alarm| alarm.holds);
+            shared.resume_brake(kind, alarm.as_ref().is_some_and(|alarm| alarm.is_seen));
+            shared.metrics.brake_is(kind, alarm.is_some());
         }
         fleet::refresh(shared).await?;
         // Whoever does not answer is told with the next look.

@@ -20,6 +20,7 @@ use crate::domain::target::Target;
 use crate::illness::Illnesses;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
+use crate::records::Subject;
 use crate::sight::Sight;
 use crate::visits::Visits;
 
@@ -53,7 +54,7 @@ pub(crate) struct Shared {
 /// What is reconciled once for the whole platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Duty {
-    Alarm(Kind),
+    Alarm(Subject),
     Provision,
     Registry,
     Papers,
@@ -62,7 +63,7 @@ pub(crate) enum Duty {
 impl std::fmt::Display for Duty {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Duty::Alarm(kind) => write!(f, "alarm of {}", kind.as_str()),
+            Duty::Alarm(subject) => write!(f, "alarm of {}", subject.as_str()),
             Duty::Provision => f.write_str("provision"),
             Duty::Registry => f.write_str("registry"),
             Duty::Papers => f.write_str("papers"),

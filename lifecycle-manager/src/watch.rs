@@ -54,7 +54,7 @@ fn count(shared: &Shared) {
     let machines = shared.sight.count(window, silent_after);
     for (kind, count) in [(Kind::Machines, machines), (Kind::Services, shared.counted())] {
         if shared.note_count(kind, count) {
-            shared.duties.wake(Duty::Alarm(kind));
+            shared.duties.wake(Duty::Alarm(kind.into()));
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) async fn accept(
     shared.restarts.wake(target.clone());
     // What is asked for at once may be an alarm.
     if let Some(kind) = target.brake() {
-        shared.duties.wake(Duty::Alarm(kind));
+        shared.duties.wake(Duty::Alarm(kind.into()));
     }
     Ok(accepted)
 }

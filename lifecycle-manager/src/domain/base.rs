@@ -8,7 +8,7 @@ use common::port::part::Part;
 use jiff::Timestamp;
 use rollout::parts::BasePart;
 
-use super::waits::Waits;
+use super::waits::{Waits, elapsed};
 use crate::records::BaseHistory;
 
 /// How long one that was never ready since its start may take: a first start of Kafka on a small machine.
@@ -47,6 +47,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) history: &'a BaseHistory,
     pub(crate) illness: Option<Illness>,
     pub(crate) others: Others,
+    /// Another one of its kind was restarted of late and has still its time to become ready.
+    pub(crate) another_restarts: bool,
     pub(crate) braked: bool,
     pub(crate) rules: &'a Rules,
     pub(crate) now: Timestamp,
@@ -61,7 +63,7 @@ pub(crate) enum Step {
     Restart,
 }
 
-/// The next step.
+/// The next step. A restart loses nothing, and where several hang it is the way back: only one at a time.
 pub(crate) fn plan(facts: &Facts<'_>) -> Step {
     if facts.found.is_none() {
         return absent(facts);
@@ -70,9 +72,13 @@ pub(crate) fn plan(facts: &Facts<'_>) -> Step {
     let patience = if was_ready { facts.rules.restart_after } else { START_WITHIN };
     let BaseHistory { attempts, last, .. } = facts.history;
     let is_due = facts.rules.waits.left(*attempts, *last, facts.now).is_zero();
-    let alone = facts.others != Others::NotAllReady;
-    let may = only_we_look_at(facts.part) && alone && !facts.braked;
+    let may = only_we_look_at(facts.part) && !facts.another_restarts && !facts.braked;
     if lasting >= patience && is_due && may { Step::Restart } else { Step::Rest }
+}
+
+/// Whether one that is not ready was restarted so short a time ago that it may yet become so.
+pub(crate) fn is_restarting(history: &BaseHistory, now: Timestamp) -> bool {
+    history.last.is_some_and(|last| elapsed(last, now) < START_WITHIN)
 }
 
 /// The registry's place is a matter of its own. A member of an ensemble that stood before has lost its data: with too few
@@ -147,6 +153,7 @@ mod tests {
             history: &history,
             illness: Some(Illness { lasting, was_ready }),
             others: Others::AllReady,
+            another_restarts: false,
             braked: false,
             rules: &RULES,
             now: now(),
@@ -168,11 +175,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_restarted_beside_another_one_that_is_ill_or_under_the_brake() {
-        assert_eq!(
-            ill(BasePart::ZooKeeper, 900, true, |facts| facts.others = Others::NotAllReady),
-            Step::Rest
-        );
+    fn nothing_is_restarted_while_another_one_is_on_its_way_or_under_the_brake() {
+        let kafka = |change| ill(BasePart::Kafka, 900, true, change);
+        assert_eq!(kafka(|facts| facts.another_restarts = true), Step::Rest);
+        assert_eq!(kafka(|facts| facts.others = Others::NotAllReady), Step::Restart);
         assert_eq!(ill(BasePart::Edge, 900, true, |facts| facts.braked = true), Step::Rest);
         assert_eq!(
             ill(BasePart::Registry, 900, true, |facts| facts.others = Others::None),
@@ -183,7 +189,8 @@ mod tests {
 
     #[test]
     fn the_next_restart_waits_for_its_turn() {
-        const TWICE: BaseHistory = BaseHistory { stood: true, attempts: 2, last: None };
+        const TWICE: BaseHistory =
+            BaseHistory { stood: true, attempts: 2, last: None, held_since: None };
         for (ago, step) in [(29, Step::Rest), (30, Step::Restart)] {
             let last = Some(now() - SignedDuration::from_secs(ago));
             let (found, history) = (found(), BaseHistory { last, ..TWICE });
@@ -194,12 +201,23 @@ mod tests {
                 history: &history,
                 illness,
                 others: Others::AllReady,
+                another_restarts: false,
                 braked: false,
                 rules: &RULES,
                 now: now(),
             };
             assert_eq!(plan(&facts), step, "{ago}");
         }
+    }
+
+    #[test]
+    fn one_that_was_restarted_has_its_time_to_become_ready() {
+        for (ago, is) in [(299, true), (300, false)] {
+            let last = Some(now() - SignedDuration::from_secs(ago));
+            let history = BaseHistory { last, ..BaseHistory::default() };
+            assert_eq!(is_restarting(&history, now()), is, "{ago}");
+        }
+        assert!(!is_restarting(&BaseHistory::default(), now()));
     }
 
     #[test]
@@ -220,6 +238,7 @@ mod tests {
                 history: &history,
                 illness: None,
                 others,
+                another_restarts: true,
                 braked: true,
                 rules: &RULES,
                 now: now(),

@@ -1,27 +1,31 @@
 //! The base on each node: what is absent is made, and what hangs is restarted. What ends is the agent's to start again.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chassis::reconcile::{Outcome, Reconcile};
-use chassis::records::Stored;
+use chassis::records::{self, Stored};
 use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::{NodeName, PartName};
 use common::port::nodes::Agent;
 use common::port::part::Part;
-use common::port::store::Version;
+use common::port::store::{Op, Version};
 use common::record::machine::MachineState;
+use jiff::Timestamp;
 use rollout::order::ensure_part;
 use rollout::parts::{BasePart, base_parts};
 use rollout::platform::Platform;
 use tokio::time::timeout;
 
 use super::{LATER, SOON, refusal};
-use crate::domain::base::{Facts, Others, Step, plan};
+use crate::domain::base::{Facts, Others as HowOthersAre, Step, is_restarting, plan};
 use crate::domain::note::Sightings;
 use crate::domain::sighting::{Sighting, is_ready};
 use crate::draft::{Order, draft};
 use crate::fleet;
-use crate::records::{Base, BaseHistory, Error, base_path, load, save};
+use crate::records::{Base, BaseHistory, Error, base_path, commit, load, save};
 use crate::shared::Shared;
 
 /// The reconciler of the base, by node.
@@ -34,7 +38,11 @@ struct Scene<'a> {
     platform: &'a Platform,
     node: &'a NodeName,
     seen: &'a Sightings,
+    others: &'a Others,
 }
+
+/// What was done about the base of those that have parts of the same kinds.
+type Others = BTreeMap<NodeName, Stored<Base>>;
 
 /// A node's record as it was read.
 struct Known {
@@ -60,24 +68,37 @@ impl Reconcile for Bases<'_> {
         let answers = seen.get(node).is_some_and(Sighting::answers);
         let platform = if ready && answers { fleet::platform(self.0).await? } else { None };
         let Some(platform) = platform else { return Ok(Outcome::Again(LATER)) };
-        let scene = Scene { platform: &platform, node, seen: &seen };
+        let others = self.others(&platform, node).await?;
+        let scene = Scene { platform: &platform, node, seen: &seen, others: &others };
         let known = self.noted(scene).await?;
+        let mut again = LATER;
         for part in base_parts(&platform, node) {
             match self.step(scene, part, &known.base) {
-                Step::Rest => {}
-                Step::Make => return self.make(node, &part.name()).await,
-                Step::Hold => {
-                    tracing::warn!(node.id = %node, %part, "it lost its data, and is not made before all others of its kind are ready");
-                }
-                Step::Restart => return self.restart(known, node, part.name()).await,
+                Step::Rest | Step::Hold => {}
+                // One that cannot be made holds up no other.
+                Step::Make => again = again.min(self.make(node, &part.name()).await?),
+                Step::Restart => return self.restart(scene, known, part).await,
             }
         }
-        Ok(Outcome::Again(LATER))
+        Ok(Outcome::Again(again))
     }
 }
 
 impl Bases<'_> {
-    /// The record with everything that was ever ready in it.
+    async fn others(&self, platform: &Platform, node: &NodeName) -> Result<Others, Error> {
+        let parts = base_parts(platform, node);
+        let twins: BTreeSet<&NodeName> =
+            parts.iter().flat_map(|part| part.nodes(platform)).filter(|one| *one != node).collect();
+        let mut others = Others::new();
+        for twin in twins {
+            if let Some(stored) = load::<Base>(self.0, &base_path(twin)).await? {
+                others.insert(twin.clone(), stored);
+            }
+        }
+        Ok(others)
+    }
+
+    /// The record with everything that was ever ready in it, and what waits for others.
     async fn noted(&self, scene: Scene<'_>) -> Result<Known, Error> {
         let node = scene.node;
         let (mut base, version) = match load::<Base>(self.0, &base_path(node)).await? {
@@ -86,9 +107,14 @@ impl Bases<'_> {
         };
         let before = base.clone();
         for part in base_parts(scene.platform, node) {
-            let found = scene.found(node, &part.name());
-            if found.is_some_and(is_ready) {
-                base.parts.entry(part.name()).or_default().stood = true;
+            let name = part.name();
+            if scene.found(node, &name).is_some_and(is_ready) {
+                base.parts.entry(name.clone()).or_default().stood = true;
+            }
+            let is_held = self.step(scene, part, &base) == Step::Hold;
+            if let Some(history) = base.parts.get_mut(&name) {
+                let now = self.0.ports.clock.now();
+                history.held_since = is_held.then(|| history.held_since.unwrap_or(now));
             }
         }
         if base == before {
@@ -108,7 +134,8 @@ impl Bases<'_> {
             found,
             history: base.parts.get(&name).unwrap_or(&never),
             illness: found.and_then(|found| self.0.illnesses.see(scene.node, found)),
-            others: scene.others(part),
+            others: scene.how_others_are(part),
+            another_restarts: scene.another_restarts(part, self.0.ports.clock.now()),
             braked: brakes.machines || brakes.services,
             rules: &self.0.config.base,
             now: self.0.ports.clock.now(),
@@ -117,28 +144,29 @@ impl Bases<'_> {
 
     /// One that a machine does not know has no specification there that this one could contradict: the epoch is
     /// generation enough.
-    async fn make(&self, node: &NodeName, part: &PartName) -> Result<Outcome, Error> {
+    async fn make(&self, node: &NodeName, part: &PartName) -> Result<Duration, Error> {
         let generation = Generation(self.0.issuer().epoch.0);
         let made = ensure(self.0, &Order { node, part, generation, image: None }).await?;
         match made {
             Ok(()) => {
                 tracing::info!(node.id = %node, %part, "a part of the base was made");
-                Ok(Outcome::Again(SOON))
+                Ok(SOON)
             }
             Err(failure) => {
                 tracing::warn!(node.id = %node, %part, %failure, "a part of the base could not be made; trying again");
-                Ok(Outcome::Again(LATER))
+                Ok(LATER)
             }
         }
     }
 
-    /// Written down first: whoever leads next knows of it.
+    /// Written down first: whoever leads next knows of it. And only if nothing was done about others meanwhile.
     async fn restart(
         &self,
+        scene: Scene<'_>,
         known: Known,
-        node: &NodeName,
-        part: PartName,
+        part: BasePart,
     ) -> Result<Outcome, Error> {
+        let (node, part) = (scene.node, part.name());
         let Some(agent) = self.0.sight.agent(node) else { return Ok(Outcome::Again(LATER)) };
         let Known { mut base, version } = known;
         let now = self.0.ports.clock.now();
@@ -146,7 +174,14 @@ impl Bases<'_> {
         history.attempts = self.0.config.base.waits.next(history.attempts, history.last, now);
         history.last = Some(now);
         let attempt = history.attempts;
-        save(self.0, &base_path(node), &base, version).await?;
+        let mut changes = vec![records::put(base_path(node), &base, version)];
+        changes.extend(
+            scene.others.iter().map(|(other, stored)| Op::Check {
+                path: base_path(other),
+                version: stored.version,
+            }),
+        );
+        commit(self.0, changes).await?;
         tracing::warn!(node.id = %node, %part, attempt, "a part of the base hangs and is restarted");
         match self.0.ports.parts.restart_part(&agent, self.0.issuer(), &part).await {
             Ok(_) => look_again(self.0, &agent).await,
@@ -164,16 +199,31 @@ impl Scene<'_> {
         self.seen.get(node).and_then(|sighting| sighting.part(part))
     }
 
-    /// How those of the same kind on other machines are.
-    fn others(&self, part: BasePart) -> Others {
-        let others = part.nodes(self.platform).iter().filter(|other| *other != self.node);
-        let mut others = others.peekable();
-        if others.peek().is_none() {
-            return Others::None;
+    /// The other machines that should have one of this kind.
+    fn twins(&self, part: BasePart) -> impl Iterator<Item = &NodeName> {
+        part.nodes(self.platform).iter().filter(|other| *other != self.node)
+    }
+
+    fn is_ready(&self, node: &NodeName, part: &PartName) -> bool {
+        self.found(node, part).is_some_and(is_ready)
+    }
+
+    fn how_others_are(&self, part: BasePart) -> HowOthersAre {
+        let (name, mut twins) = (part.name(), self.twins(part).peekable());
+        if twins.peek().is_none() {
+            return HowOthersAre::None;
         }
+        let all = twins.all(|other| self.is_ready(other, &name));
+        if all { HowOthersAre::AllReady } else { HowOthersAre::NotAllReady }
+    }
+
+    /// Whether one of those of the same kind was restarted and has still its time to become ready.
+    fn another_restarts(&self, part: BasePart, now: Timestamp) -> bool {
         let name = part.name();
-        let ready = |other: &NodeName| self.found(other, &name).is_some_and(is_ready);
-        if others.all(ready) { Others::AllReady } else { Others::NotAllReady }
+        self.twins(part).filter(|other| !self.is_ready(other, &name)).any(|other| {
+            let history = self.others.get(other).and_then(|one| one.record.parts.get(&name));
+            history.is_some_and(|history| is_restarting(history, now))
+        })
     }
 }
 

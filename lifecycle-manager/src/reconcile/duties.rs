@@ -1,4 +1,4 @@
-//! What there is once for the platform: the alarms of the brakes, machines that were asked for, the registry,
+//! What there is once for the platform: the alarms, machines that were asked for, the registry,
 //! certificates.
 
 mod alarm;
@@ -11,8 +11,7 @@ use async_trait::async_trait;
 use chassis::reconcile::{Outcome, Reconcile};
 
 use super::SOON;
-use crate::domain::brake::Kind;
-use crate::records::Error;
+use crate::records::{Error, Subject};
 use crate::shared::{Duty, Shared};
 
 /// Their reconciler.
@@ -25,13 +24,13 @@ impl Reconcile for Duties<'_> {
     type Error = Error;
 
     async fn keys(&self) -> Result<Vec<Duty>, Error> {
-        let alarms = Kind::ALL.into_iter().map(Duty::Alarm);
+        let alarms = Subject::ALL.into_iter().map(Duty::Alarm);
         Ok(alarms.chain([Duty::Provision, Duty::Registry, Duty::Papers]).collect())
     }
 
     async fn reconcile(&self, duty: &Duty) -> Result<Outcome, Error> {
         match duty {
-            Duty::Alarm(kind) => self.alarm(*kind).await,
+            Duty::Alarm(subject) => self.alarm(*subject).await,
             Duty::Provision | Duty::Registry | Duty::Papers if !self.0.is_settled() => {
                 Ok(Outcome::Again(SOON))
             }

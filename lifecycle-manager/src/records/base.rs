@@ -23,4 +23,7 @@ pub(crate) struct BaseHistory {
     pub(crate) attempts: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<Timestamp>,
+    /// Since when it has lost its data and waits for the others; none while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) held_since: Option<Timestamp>,
 }

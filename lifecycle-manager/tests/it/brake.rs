@@ -100,3 +100,25 @@ async fn a_successor_goes_on_holding() {
     assert_eq!(world.alarms(), (1, 0), "it is the same alarm");
     assert!(world.enrolment.asked().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_alarm_that_began_with_requests_and_is_seen_since_holds_the_successor_too() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            for (number, node) in (1..).zip(["node-1", "node-2", "node-3", "node-4"]) {
+                world.say(number, &format!("restart node${node}"));
+            }
+            until(async || world.alarms() == (1, 0)).await;
+            for node in ["node-3", "node-4"] {
+                world.set_reach(node, Reach::Partitioned).await;
+            }
+            sleep(Duration::from_mins(1)).await;
+            assert_eq!(world.alarms(), (1, 0), "it is seen now");
+        })
+        .await;
+    world.during(sleep(Duration::from_mins(3))).await;
+    assert_eq!(world.alarms(), (1, 0), "it is the same alarm");
+    assert!(world.enrolment.asked().is_empty());
+}
