@@ -17,7 +17,7 @@ use super::note::Sightings;
 use super::restart::machine::ran_since;
 use super::sighting::Sighting;
 use super::waits::{Waits, elapsed};
-use crate::records::{Instance, Rollout, Version};
+use crate::records::{Instance, InstanceRestart, Rollout, Version};
 
 pub(crate) use take::take;
 
@@ -44,6 +44,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) seen: &'a Sightings,
     /// The machines that could take an instance, the best first.
     pub(crate) spare: &'a [NodeName],
+    /// The instance that is being restarted because somebody asked for it.
+    pub(crate) asked: Option<&'a InstanceRestart>,
     pub(crate) bound: Bound,
     pub(crate) brakes: Brakes,
     pub(crate) rules: &'a Rules,
@@ -315,7 +317,10 @@ impl Round<'_> {
         let part = self.seen(&instance.node).part(self.scene.part);
         let ran = part.and_then(ran_since).map(|since| elapsed(since, self.scene.now));
         let is_young = ran.is_some_and(|ran| ran < self.scene.rules.restart_after);
-        let may = !is_young && !self.scene.brakes.services && self.is_due(instance);
+        let is_asked = self.scene.asked.is_some_and(|asked| {
+            asked.node == instance.node && asked.ran_since == part.and_then(ran_since)
+        });
+        let may = !is_young && !is_asked && !self.scene.brakes.services && self.is_due(instance);
         (is_late && may).then(|| Step::Restart { node: instance.node.clone() })
     }
 

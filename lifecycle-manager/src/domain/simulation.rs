@@ -180,6 +180,7 @@ impl World {
                 part: &self.part,
                 seen: &seen,
                 spare: &spare,
+                asked: None,
                 bound: Bound::Anywhere,
                 brakes: Brakes::default(),
                 rules: &RULES,

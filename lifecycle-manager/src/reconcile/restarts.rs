@@ -104,7 +104,7 @@ impl Restarts<'_> {
             number: known.restart.number,
             last: known.restart.last,
             asker,
-            asked_at_once: asked_at_once(self.0, target.family()).await?,
+            asked_at_once: asked_at_once(self.0, target.family(), known.restart.asked).await?,
             braked: target.brake().is_some_and(|kind| self.0.brake(kind).holds()),
             is_next: target.family() == Family::Nodes && self.another_machine(&target).await?,
             spent: if counts { &budget.spent } else { &[] },
@@ -227,8 +227,13 @@ fn asker(restart: &Restart) -> Asker {
 }
 
 /// How many of a family programs have asked for of late, of those that there are. Apps are not counted: the deployment
-/// manager never stops one before the next is ready.
-pub(super) async fn asked_at_once(shared: &Shared, family: Family) -> Result<Count, Error> {
+/// manager never stops one before the next is ready. One that was asked for at `with` counts what was asked for about then
+/// too: it may be its turn only when that is long ago, as its leader died, or the clock jumped.
+pub(super) async fn asked_at_once(
+    shared: &Shared,
+    family: Family,
+    with: Option<Timestamp>,
+) -> Result<Count, Error> {
     let store = shared.ports.store.as_ref();
     let known = match family {
         Family::Apps | Family::Models => return Ok(Count::default()),
@@ -236,13 +241,18 @@ pub(super) async fn asked_at_once(shared: &Shared, family: Family) -> Result<Cou
         // Besides those that are placed there are the lifecycle manager and the platform initializer.
         Family::Services => store.children(&path::folder("platform/services")).await?.len() + 2,
     };
+    let together = shared.config.together;
     let now = shared.ports.clock.now();
+    let is_about =
+        |one: Timestamp, other| elapsed(one, other) < together && elapsed(other, one) < together;
     let mut bad = 0;
     for name in store.children(&restarts(family)).await? {
         let Some(target) = family.target(&name) else { continue };
         let stored = load::<Restart>(shared, &restart_path(&target)).await?;
         let asked = stored.and_then(|stored| stored.record.asked);
-        bad += usize::from(asked.is_some_and(|at| elapsed(at, now) < shared.config.together));
+        let counts =
+            |at| elapsed(at, now) < together || with.is_some_and(|with| is_about(at, with));
+        bad += usize::from(asked.is_some_and(counts));
     }
     Ok(Count { bad, known })
 }

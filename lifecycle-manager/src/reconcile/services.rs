@@ -23,9 +23,13 @@ use crate::domain::brake::Count;
 use crate::domain::note::{Sightings, note};
 use crate::domain::rollout::{Bound, Scene, Step, is_behind, plan, take};
 use crate::domain::sighting::Sighting;
+use crate::domain::target::Target;
 use crate::draft::Order;
 use crate::fleet;
-use crate::records::{Error, Instance, Rollout, load, rollout_path, save};
+use crate::records::{
+    Error, Instance, InstanceRestart, Restart, Rollout, Stage, Work, load, restart_path,
+    rollout_path, save,
+};
 use crate::shared::Shared;
 
 /// No more steps are planned at once.
@@ -93,13 +97,14 @@ impl Services<'_> {
         seen: &Sightings,
         rollout: Rollout,
     ) -> Result<(Rollout, Vec<(Effect, NodeName)>), Error> {
-        let spare = self.spare(seen).await?;
+        let (spare, asked) = (self.spare(seen).await?, self.asked(wish.service).await?);
         let shares_folders = wish.service == ServiceName::LoadBalancer;
         let scene = Scene {
             wish,
             part,
             seen,
             spare: &spare,
+            asked: asked.as_ref(),
             bound: if shares_folders { Bound::ToItsMachine } else { Bound::Anywhere },
             brakes: self.0.brakes(),
             rules: &self.0.config.rollout,
@@ -117,6 +122,16 @@ impl Services<'_> {
             rollout = take(rollout, &step, &scene);
         }
         Ok((rollout, effects))
+    }
+
+    /// The instance of a service that is being restarted because somebody asked for it.
+    async fn asked(&self, service: ServiceName) -> Result<Option<InstanceRestart>, Error> {
+        let path = restart_path(&Target::Service(service));
+        let restart = load::<Restart>(self.0, &path).await?.map(|stored| stored.record);
+        Ok(match restart.map(|restart| restart.stage) {
+            Some(Stage::Underway { work: Work::Instances { now, .. }, .. }) => now,
+            Some(Stage::Underway { .. } | Stage::Idle) | None => None,
+        })
     }
 
     /// The machines that could take an instance, those with the fewest parts first.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use common::record::path;
+use common::service::ServiceName;
 use common::topic::Topic;
+use serde_json::Value;
 use testkit::nodes::Reach;
 use tokio::time::sleep;
 
@@ -71,4 +74,33 @@ async fn only_what_looks_bad_is_restarted_and_which_that_was_is_told() {
     let told = world.bus.records(Topic::FirstTopic).remove(0).record;
     let details = String::from_utf8(told.header("details").unwrap().to_vec()).unwrap();
     assert_eq!(details, r#"{"restarted":["node-3"]}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_for_at_once_is_held_also_by_a_leader_that_comes_long_after() {
+    let world = World::new();
+    let services = ServiceName::ALL.into_iter().filter(|one| *one != ServiceName::NodeAgent);
+    let services: Vec<ServiceName> = services.collect();
+    world
+        .during(async {
+            world.with_service().await;
+            for (number, service) in (1..).zip(&services) {
+                world.say(number, &format!("restart service${}", service.registry_name()));
+            }
+            let is_accepted = |service: &ServiceName| {
+                let path = path::folder(&format!("restarts/services/{service}"));
+                world.read::<Value>(&path).is_some_and(|one| one["stage"]["is"] == "idle")
+            };
+            until(async || services.iter().all(is_accepted)).await;
+        })
+        .await;
+    sleep(Duration::from_mins(10)).await;
+    world
+        .during(async {
+            for (number, _) in (1..).zip(&services) {
+                assert!(world.answer(number).await.contains("RESTART_HELD"));
+            }
+        })
+        .await;
+    assert!(world.restarts().is_empty(), "{:?}", world.restarts());
 }

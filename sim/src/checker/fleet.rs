@@ -19,6 +19,8 @@ use crate::fleet::Spot;
 const TOGETHER: u64 = 5_000_000;
 /// How long the same may count for a machine, which takes a while to come back.
 const OF_A_MACHINE: u64 = 10_000_000;
+/// What was restarted as somebody asked, and is as ill as before for so long, may be restarted as anything that is ill.
+const ILL_AGAIN: u64 = 15_000_000;
 /// A brake is written down a while after it began to hold, and after it did not any more.
 const WRITTEN: u64 = 8_000_000;
 /// Clocks that jumped say nothing of back-offs for a while.
@@ -107,9 +109,12 @@ impl Checker {
         self.keeping.restarts += 1;
         let target = format!("services/{}", spot.part);
         let what = spot.to_string();
+        let last = self.keeping.restarted.get(&(what.clone(), Path::Request));
+        let is_ill_again = last.is_some_and(|last| now - last >= ILL_AGAIN);
         let path = match self.check_request(&target, &what) {
             None => Path::Own,
             Some(Turn::First) => Path::Request,
+            Some(Turn::Again) if is_ill_again => Path::Own,
             Some(Turn::Again) => {
                 let what = format!("{what} was restarted twice for one request");
                 self.violate(Invariant::P3RestartOnce, what);

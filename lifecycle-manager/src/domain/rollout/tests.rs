@@ -1,5 +1,7 @@
 //! Single steps, as a story would have them.
 
+mod healing;
+
 use common::digest::{Digest, ImageRef};
 use common::id::Epoch;
 use common::port::container::ContainerState;
@@ -42,6 +44,7 @@ struct Story {
     seen: Sightings,
     rollout: Rollout,
     brakes: Brakes,
+    asked: Option<InstanceRestart>,
     now: i64,
 }
 
@@ -62,6 +65,7 @@ impl Story {
             seen: machines.into(),
             rollout: Rollout::new(ServiceName::NodeManager),
             brakes: Brakes::default(),
+            asked: None,
             now: 0,
         }
     }
@@ -94,6 +98,7 @@ impl Story {
                 part: &self.part,
                 seen: &self.seen,
                 spare: &spare,
+                asked: self.asked.as_ref(),
                 bound: Bound::Anywhere,
                 brakes: self.brakes,
                 rules: &RULES,
@@ -332,37 +337,6 @@ fn where_too_many_machines_look_dead_nothing_moves() {
         story.is_silent(node, 600);
     }
     assert!(story.steps().is_empty());
-}
-
-#[test]
-fn an_instance_that_does_not_answer_is_restarted_once_in_each_step_of_its_back_off() {
-    let mut story = Story::running(&["a", "b"]);
-    story.has("a", Some(false));
-    story.now = 100;
-    assert!(story.steps().is_empty());
-    let mut restarts = Vec::new();
-    for second in 101..160 {
-        story.now = second;
-        restarts.extend(story.steps().iter().map(|_| second - 100));
-    }
-    assert_eq!(restarts, [15, 25, 45]);
-    story.brakes.services = true;
-    story.now = 900;
-    assert!(story.steps().is_empty(), "the brake holds");
-}
-
-#[test]
-fn an_instance_that_somebody_has_just_restarted_is_given_its_time() {
-    let mut story = Story::running(&["a", "b"]);
-    story.has("a", Some(false));
-    story.now = 100;
-    story.steps();
-    let Some(Sighting::Answers { parts }) = story.seen.get_mut(&name("a")) else { unreachable!() };
-    parts[0].state = ContainerState::Running { since: at(113) };
-    for (second, restarted) in [(116, false), (127, false), (128, true)] {
-        story.now = second;
-        assert_eq!(!story.steps().is_empty(), restarted, "{second}");
-    }
 }
 
 #[test]

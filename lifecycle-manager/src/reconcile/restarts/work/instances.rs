@@ -74,7 +74,10 @@ impl Restarts<'_> {
         for (node, sighting) in self.0.sight.all(self.0.config.window) {
             let found = sighting.part(&part);
             let is_wanted = wanted.contains(&node);
-            let state = rollout.as_ref().and_then(|one| Some(one.instance(&node)?.state));
+            let record = rollout.as_ref().and_then(|one| one.instance(&node));
+            let state = record.map(|one| one.state);
+            let tried = record.and_then(|one| one.attempted_at);
+            let is_tried = tried.is_some_and(|at| elapsed(at, now) < pause);
             let look = match (sighting.answers(), found, state) {
                 (true, Some(_), None) if !is_wanted => Look::OnItsWay,
                 (true, Some(_), Some(InstanceState::Starting | InstanceState::Stopping)) => {
@@ -83,6 +86,8 @@ impl Restarts<'_> {
                 // Somebody has just started it.
                 (true, Some(one), _) if is_fresh(one) => Look::OnItsWay,
                 (true, Some(one), _) if is_ready(one) => Look::Ready,
+                // Somebody is about to.
+                (true, Some(_), _) if is_tried => Look::OnItsWay,
                 (true, Some(_), _) => Look::Bad,
                 (true, None, _) if is_wanted => Look::OnItsWay,
                 (false, ..) if is_wanted => Look::Away,
