@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 
 use crate::bus::Injector;
 use crate::docker::docker;
@@ -62,6 +63,16 @@ impl Fleet {
     pub fn machine(&self, name: &str) -> anyhow::Result<&Machine> {
         let found = self.machines.iter().find(|machine| machine.name == name);
         found.with_context(|| format!("the fleet has no machine {name}"))
+    }
+
+    /// The first machine that has a part.
+    pub async fn machine_with(&self, part: &str) -> anyhow::Result<&Machine> {
+        for machine in &self.machines {
+            if machine.part(part).await.is_ok_and(|found| found.is_some()) {
+                return Ok(machine);
+            }
+        }
+        anyhow::bail!("no machine has a part {part}")
     }
 
     /// The admin that `make fleet` made, at an app manager that answers.
@@ -126,11 +137,25 @@ impl Fleet {
 
     /// No restart that somebody asked for is under way.
     pub async fn is_calm(&self) -> anyhow::Result<()> {
+        let restarts = self.restarts().await?;
+        let moving = restarts.iter().find(|restart| is_underway(restart));
+        ensure!(moving.is_none(), "{restarts:?}");
+        Ok(())
+    }
+
+    /// The restart of this target is under way.
+    pub async fn restarts_now(&self, target: &str) -> anyhow::Result<()> {
+        let restarts = self.restarts().await?;
+        let found = restarts.iter().find(|restart| restart["target"] == target);
+        ensure!(found.is_some_and(is_underway), "{restarts:?}");
+        Ok(())
+    }
+
+    async fn restarts(&self) -> anyhow::Result<Vec<Value>> {
         let leader = self.leader("lifecycle-manager").await?;
         let url = format!("http://127.0.0.1:{}/api/v1/restarts", port("lifecycle-manager")?);
-        let restarts = leader.exec(&["curl", "-s", "-f", "-m", "2", &url]).await?;
-        ensure!(!restarts.contains("\"stage\":\"underway\""), "{restarts}");
-        Ok(())
+        let said = leader.exec(&["curl", "-s", "-f", "-m", "2", &url]).await?;
+        serde_json::from_str(&said).with_context(|| said.clone())
     }
 
     /// Waits until every service has a leader that is ready.
@@ -234,6 +259,10 @@ impl Machine {
         let url = format!("http://127.0.0.1:{port}/readyz?verbose");
         self.exec(&["curl", "-s", "-f", "-m", "2", &url]).await
     }
+}
+
+fn is_underway(restart: &Value) -> bool {
+    restart["stage"] == "underway"
 }
 
 /// The port of a service's plain listener.

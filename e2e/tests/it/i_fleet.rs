@@ -13,6 +13,7 @@ use e2e::load::{Crowd, Tally};
 use e2e::platform::{User, sample};
 use e2e::wait;
 use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{BUILD_WITHIN, SOON};
 
@@ -22,6 +23,8 @@ const NEW_LEADER_WITHIN: Duration = Duration::from_secs(30);
 const WHOLE_WITHIN: Duration = Duration::from_mins(3);
 /// Visitors of an app with two replicas may miss this much of the time in which a machine dies.
 const LONGEST_GAP: Duration = Duration::from_secs(2);
+/// What a leader sleeps through: its session, its successor's election, and what that one did since.
+const PAUSED_FOR: Duration = Duration::from_secs(30);
 
 /// How often each thing dies: once, or as often as `make chaos` says.
 #[expect(
@@ -67,16 +70,6 @@ async fn two_replicas_off(fleet: &Fleet, app: &str, machine: &Machine) {
     .unwrap();
 }
 
-/// There is but one edge: while its machine is dead, nobody sees an app.
-async fn edge_of(fleet: &Fleet) -> &Machine {
-    for machine in &fleet.machines {
-        if machine.part("edge").await.unwrap().is_some() {
-            return machine;
-        }
-    }
-    unreachable!("a fleet has an edge")
-}
-
 fn nearly_nothing_was_missed(tally: Tally, what: &str) {
     let asked = tally.answered + tally.failed;
     assert!(asked > 100, "{what}: only {asked} were asked");
@@ -114,10 +107,44 @@ async fn leaders_that_are_killed_are_followed_by_others_and_no_visitor_notices()
     user.does(&["stop", "led"]).await.unwrap();
 }
 
+/// What the services stand on, and the edge, whose death every visitor would notice if it lasted.
+#[tokio::test]
+async fn parts_that_are_killed_are_started_again_and_hardly_a_visitor_notices() {
+    let (fleet, url) = fleet_with_app("standing").await;
+    for _ in 0..trials() {
+        for part in ["zookeeper", "kafka", "registry", "edge"] {
+            let machine = fleet.machine_with(part).await.unwrap();
+            let crowd = Crowd::start(&url, 2, "standing");
+            let started = machine.started(part).await.unwrap();
+            machine.hurt("kill", part).await.unwrap();
+            wait::until(part, WHOLE_WITHIN, async || {
+                machine.runs(part).await?;
+                ensure!(machine.started(part).await? != started, "it was never dead");
+                Ok(())
+            })
+            .await
+            .unwrap();
+            fleet.ready(WHOLE_WITHIN).await.unwrap();
+            let enough = async || {
+                ensure!(crowd.answered() > 200, "{} so far", crowd.answered());
+                Ok(())
+            };
+            wait::until("visitors are answered", SOON, enough).await.unwrap();
+            let (first_failure, tally) = (crowd.first_failure(), crowd.finish().await);
+            assert!(part == "edge" || tally.failed == 0, "{part}: {first_failure:?}");
+            assert!(tally.longest_gap <= LONGEST_GAP, "{part}: {tally:?}");
+        }
+    }
+    let user = fleet.admin(SOON).await.unwrap();
+    user.deploy(&sample("hello"), "standing", 2).await.unwrap();
+    user.does(&["stop", "standing"]).await.unwrap();
+}
+
 #[tokio::test]
 async fn machines_that_lose_their_power_are_replaced_and_taken_back() {
     let (fleet, url) = fleet_with_app("powered").await;
-    let edge = edge_of(&fleet).await.name.clone();
+    // There is but one edge: while its machine is dead, nobody sees an app.
+    let edge = fleet.machine_with("edge").await.unwrap().name.clone();
     for _ in 0..trials() {
         for machine in fleet.machines.iter().filter(|machine| machine.name != edge) {
             let crowd = Crowd::start(&url, 2, "powered");
@@ -140,7 +167,7 @@ async fn machines_that_lose_their_power_are_replaced_and_taken_back() {
 #[tokio::test]
 async fn the_machine_of_the_edge_comes_back_and_serves_what_it_served() {
     let (fleet, url) = fleet_with_app("edged").await;
-    let machine = edge_of(&fleet).await;
+    let machine = fleet.machine_with("edge").await.unwrap();
     machine.power_off().await.unwrap();
     // All but the load balancer, which stands beside the edge.
     for (service, _) in SERVICES.into_iter().filter(|(service, _)| *service != "load-balancer") {
@@ -168,7 +195,11 @@ async fn a_leader_that_was_paused_does_nothing_again_that_its_successor_did() {
     let paused = fleet.leader("lifecycle-manager").await.unwrap().clone();
     let (request, from) = (new_request(), bus.end(&Topic::FirstTopic.into()).await.unwrap());
     bus.send(Topic::LifecycleManager, request, "restart service$monitoring").await.unwrap();
+    wait::until("it restarts them", SOON, async || fleet.restarts_now("monitoring").await)
+        .await
+        .unwrap();
     paused.hurt("pause", "lifecycle-manager").await.unwrap();
+    let awake_at = Instant::now() + PAUSED_FOR;
     wait::until("another leads", NEW_LEADER_WITHIN, async || {
         let leader = fleet.leader("lifecycle-manager").await?;
         ensure!(leader.name != paused.name, "it is the same");
@@ -185,6 +216,7 @@ async fn a_leader_that_was_paused_does_nothing_again_that_its_successor_did() {
         assert_ne!(Some(starts), before.get(machine), "{machine} has the monitoring of before");
     }
 
+    sleep_until(awake_at).await;
     paused.hurt("unpause", "lifecycle-manager").await.unwrap();
     wait::until("who was paused stands by", SOON, async || {
         paused.stands_by("lifecycle-manager").await
