@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::command_line::avishkar;
 use crate::engine::{self, Engine};
-use crate::figure::{Figure, Goal};
+use crate::figure::{Figure, Goal, milliseconds};
 use crate::report::progress;
 use crate::servers::address_of;
 use crate::stage::APP;
@@ -24,16 +24,16 @@ use crate::{http, kernel};
 const PAIRS: usize = 15;
 const GOAL: Goal = Goal::AtMost(1.3);
 /// Where the edge tells apps apart by host name: the same address before and after a deployment.
-const FRONT_DOOR: ([u8; 4], u16) = ([127, 0, 0, 1], 8088);
+pub(crate) const FRONT_DOOR: ([u8; 4], u16) = ([127, 0, 0, 1], 8088);
 const FLOOR: &str = "avishkar-bench-floor";
 /// Outside of what the platform gives out.
 const FLOOR_PORT: u16 = 30200;
-const WITHIN: Duration = Duration::from_mins(1);
+pub(crate) const WITHIN: Duration = Duration::from_mins(1);
 
 /// One deployment, and where it went.
-struct Deployed {
+pub(crate) struct Deployed {
     took: Duration,
-    node: String,
+    pub(crate) node: String,
     container: Value,
 }
 
@@ -78,7 +78,7 @@ pub(crate) async fn measure() -> anyhow::Result<Figure> {
 }
 
 /// The release is built and on both nodes; then the app is stopped.
-async fn make_release() -> anyhow::Result<()> {
+pub(crate) async fn make_release() -> anyhow::Result<()> {
     progress("deploy: making a release of samples/hello, on every node");
     let folder = sample("hello");
     let folder = folder.to_str().context("a sample's path is UTF-8")?;
@@ -97,7 +97,7 @@ async fn make_release() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn through_the_platform(injector: &Injector) -> anyhow::Result<Deployed> {
+pub(crate) async fn through_the_platform(injector: &Injector) -> anyhow::Result<Deployed> {
     let door = SocketAddr::from(FRONT_DOOR);
     let host = format!("{APP}.example.org");
     let before = http::status(door, &http::get(&host)).await?;
@@ -123,7 +123,7 @@ async fn through_the_platform(injector: &Injector) -> anyhow::Result<Deployed> {
     Ok(Deployed { took, node, container })
 }
 
-async fn stop(injector: &Injector) -> anyhow::Result<()> {
+pub(crate) async fn stop(injector: &Injector) -> anyhow::Result<()> {
     let request = new_request()?;
     let from = injector.end(&Topic::FirstTopic.into()).await?;
     injector.send(Topic::DeploymentManager, request, &format!("stop app${APP}")).await?;
@@ -132,7 +132,7 @@ async fn stop(injector: &Injector) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn by_hand(engine: &mut Engine, deployed: &Deployed) -> anyhow::Result<Duration> {
+pub(crate) async fn by_hand(engine: &mut Engine, deployed: &Deployed) -> anyhow::Result<Duration> {
     let body = engine::like(&deployed.container, FLOOR_PORT);
     let at = SocketAddr::new(address_of(&deployed.node).await?, FLOOR_PORT);
     let began = Instant::now();
@@ -151,8 +151,4 @@ async fn by_hand(engine: &mut Engine, deployed: &Deployed) -> anyhow::Result<Dur
 fn new_request() -> anyhow::Result<RequestId> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
     Ok(text.trim().parse()?)
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }

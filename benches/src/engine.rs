@@ -74,6 +74,11 @@ impl Engine {
         self.ask("POST", &format!("/containers/{name}/start"), &Value::Null).await
     }
 
+    /// Kills a container's process at once.
+    pub(crate) async fn kill(&mut self, name: &str) -> anyhow::Result<()> {
+        self.ask("POST", &format!("/containers/{name}/kill?signal=KILL"), &Value::Null).await
+    }
+
     pub(crate) async fn remove(&mut self, name: &str) -> anyhow::Result<()> {
         self.ask("DELETE", &format!("/containers/{name}?force=true&v=true"), &Value::Null).await
     }

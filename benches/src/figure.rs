@@ -1,5 +1,7 @@
 //! One line of the result, and the arithmetic of pairs.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 /// Which side of the goal is good.
@@ -97,6 +99,10 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
     let lower = middle.checked_sub(1).and_then(|index| sorted.get(index)).copied();
     f64::midpoint(lower.unwrap_or(f64::NAN), upper)
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }
 
 #[cfg(test)]

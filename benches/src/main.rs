@@ -7,6 +7,7 @@
 
 mod bus;
 mod command_line;
+mod crash;
 mod crowd;
 mod deploy;
 mod durable;
@@ -57,6 +58,8 @@ enum Measurement {
     Idle,
     /// An injected message to the first answer at the front door.
     Deploy,
+    /// The death of an app's container to its next answer, and what a second replica's users notice.
+    Crash,
     /// Requests per second through the edge.
     Throughput,
     /// Failed requests while routes come and go.
@@ -75,6 +78,7 @@ impl Measurement {
     const OF_THE_CLUSTER: &[Measurement] = &[
         Measurement::Idle,
         Measurement::Deploy,
+        Measurement::Crash,
         Measurement::Throughput,
         Measurement::Registrations,
         Measurement::Bus,
@@ -86,6 +90,7 @@ impl Measurement {
         match self {
             Measurement::Idle
             | Measurement::Deploy
+            | Measurement::Crash
             | Measurement::Throughput
             | Measurement::Registrations => true,
             Measurement::Bus | Measurement::Store | Measurement::Single | Measurement::Fleet => {
@@ -102,6 +107,7 @@ impl Measurement {
             Measurement::Fleet => fleet::measure(arguments.trials).await,
             Measurement::Idle => idle::measure().await,
             Measurement::Deploy => Ok(vec![deploy::measure().await?]),
+            Measurement::Crash => crash::measure().await,
             Measurement::Throughput => throughput::measure(&Stage::set_up().await?).await,
             Measurement::Registrations => {
                 Ok(vec![registrations::measure(&Stage::set_up().await?).await?])
@@ -160,6 +166,7 @@ async fn take(measurement: Measurement, arguments: &Arguments) -> anyhow::Result
         Measurement::Fleet => fleet::clear().await,
         Measurement::Idle
         | Measurement::Deploy
+        | Measurement::Crash
         | Measurement::Throughput
         | Measurement::Registrations => stage::clear().await,
     };

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::engine::{self, Engine};
-use crate::figure::{Figure, Goal, median};
+use crate::figure::{Figure, Goal, median, milliseconds};
 use crate::report::progress;
 use crate::stage::APP;
 use crate::{http, kernel};
@@ -184,10 +184,6 @@ async fn by_hand(engine: &mut Engine, container: &Value) -> anyhow::Result<f64> 
     let took = answered.map(|answered| answered.duration_since(began));
     engine.remove(FLOOR).await?;
     Ok(milliseconds(took?.saturating_sub(engine.round_trip() * 2)))
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a process has far less than 2^52 bytes")]
