@@ -36,6 +36,8 @@ struct Member {
     looked_at_since: Instant,
     answered_at: Option<Instant>,
     answers: bool,
+    /// Since when nobody believes what answers there: its machine is quarantined.
+    disbelieved_since: Option<Instant>,
     parts: Vec<Part>,
     /// What was asked before this turn is out of date.
     valid_from: Turn,
@@ -57,7 +59,7 @@ impl Sight {
         for (name, (state, agent)) in machines {
             let kept = before.remove(&name).filter(|member| member.agent == agent);
             let member = kept.unwrap_or_else(|| Member::new(state, agent));
-            members.insert(name, Member { state, ..member });
+            members.insert(name, member.now_in(state));
         }
     }
 
@@ -166,16 +168,30 @@ impl Member {
             looked_at_since: Instant::now(),
             answered_at: None,
             answers: false,
+            disbelieved_since: None,
             parts: Vec::new(),
             valid_from: Turn(0),
             announced: false,
         }
     }
 
-    /// Whoever answers in the name of a machine whose host key changed, nothing is known of that machine.
+    fn now_in(self, state: MachineState) -> Self {
+        let since = self.disbelieved_since.unwrap_or_else(|| self.heard_of_at());
+        let disbelieved_since = (state == MachineState::Quarantined).then_some(since);
+        Member { state, disbelieved_since, ..self }
+    }
+
+    fn heard_of_at(&self) -> Instant {
+        if self.answers {
+            return Instant::now();
+        }
+        self.answered_at.unwrap_or(self.looked_at_since)
+    }
+
+    /// Whoever answers in the name of a machine whose host key changed, that machine is as good as silent.
     fn sighting(&self, window: Duration) -> Sighting {
-        if self.state == MachineState::Quarantined {
-            return Sighting::Unknown;
+        if let Some(since) = self.disbelieved_since {
+            return Sighting::Silent { lasting: since.elapsed() };
         }
         if self.answers {
             return Sighting::Answers { parts: self.parts.clone() };
@@ -183,7 +199,6 @@ impl Member {
         if self.looked_at_since.elapsed() < window {
             return Sighting::Unknown;
         }
-        let since = self.answered_at.unwrap_or(self.looked_at_since);
-        Sighting::Silent { lasting: since.elapsed() }
+        Sighting::Silent { lasting: self.heard_of_at().elapsed() }
     }
 }

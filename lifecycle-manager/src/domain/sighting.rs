@@ -9,15 +9,14 @@ use common::port::part::Part;
 /// An agent as it looks from here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sighting {
-    /// Nobody has looked for long enough to say anything, or what answers there is not to be believed.
+    /// Nobody has looked for long enough to say anything.
     Unknown,
     Answers {
         /// Sorted by name.
         parts: Vec<Part>,
     },
-    Silent {
-        lasting: Duration,
-    },
+    /// It does not answer, or what answers there is not to be believed: its machine is quarantined.
+    Silent { lasting: Duration },
 }
 
 impl Sighting {

@@ -80,6 +80,9 @@ pub(crate) enum Work {
         /// Whether those that look well when their turn comes are restarted, too.
         #[serde(default = "always")]
         well_too: bool,
+        /// Since when each ran when the restart began; none for one that did not.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        before: BTreeMap<NodeName, Option<Timestamp>>,
     },
     Machine {
         /// Whose leader asked the backend; none before.
@@ -87,6 +90,9 @@ pub(crate) enum Work {
         /// When it did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         asked_at: Option<Timestamp>,
+        /// Whether the backend said that it did.
+        #[serde(default)]
+        answered: bool,
         /// The parts it had, and since when each had run; none for one that did not.
         #[serde(default)]
         parts: BTreeMap<PartName, Option<Timestamp>>,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::record::machine::MachineState;
 use testkit::nodes::Reach;
 use tokio::time::sleep;
 
@@ -131,4 +132,22 @@ async fn a_machine_that_was_restarted_by_itself_is_not_restarted_again_by_a_requ
         })
         .await;
     assert_eq!(world.machines.restarted(), [name("node-4")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_in_quarantine_keeps_no_other_from_being_restarted() {
+    let world = World::new();
+    world.enrolment.comes_to(Outcome::KeyChanged);
+    world
+        .during(async {
+            world.until_calm().await;
+            world.set_reach("node-3", Reach::Dead).await;
+            world.until_state("node-3", MachineState::Quarantined).await;
+            world.enrolment.comes_to(Outcome::DoesNotHelp);
+            world.set_reach("node-4", Reach::Hung).await;
+            sleep(Duration::from_secs(8)).await;
+            world.say(1, "restart node$node-4");
+            assert_eq!(world.answer(1).await, "done restart node$node-4");
+        })
+        .await;
 }

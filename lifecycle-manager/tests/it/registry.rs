@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::digest::{Digest, ImageRef};
 use common::name::{NodeName, PartName};
 use common::port::part::{PartFolders, PartImage};
+use common::record::machine::MachineState;
 use common::record::path;
 use rollout::platform::Component;
 use serde_json::Value;
@@ -89,6 +90,23 @@ async fn one_that_comes_back_before_the_new_one_is_filled_is_the_registry_again(
         }
     }
     assert!(!kept.is_empty() && kept.iter().all(|kept| *kept), "{kept:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_machine_comes_back_with_another_host_key_is_made_elsewhere() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            world.enrolment.comes_to(Outcome::KeyChanged);
+            world.set_reach("node-1", Reach::Dead).await;
+            // Before anybody has missed the registry for long enough.
+            world.until_state("node-1", MachineState::Quarantined).await;
+            assert_eq!(told(&world, "node-3"), "192.0.2.1:5000");
+            until(async || told(&world, "node-3") != "192.0.2.1:5000").await;
+            until(async || is_filled(&world)).await;
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use common::failure::FailureCode;
 use common::port::part::PartImage;
-use common::record::machine::MachineState;
+use common::record::machine::{MachineRecord, MachineState};
+use common::record::path;
 use common::record::platform::{InstanceState, RunningInstance};
 use rollout::platform::Component;
 use testkit::nodes::Reach;
@@ -213,4 +214,43 @@ async fn a_machine_whose_host_key_changed_gets_no_orders_whatever_answers_there(
         told.iter().filter(is_order).filter(|one| one.ends_with("node-3")).collect();
     assert!(on_it.is_empty(), "{on_it:?}");
     assert!(world.really_on().contains(&"node-3"), "what is there is left as it is");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_a_quarantined_machine_is_made_elsewhere_also_where_it_worked_until_then() {
+    for dies in [true, false] {
+        let world = World::new();
+        world
+            .during(async {
+                world.until_calm().await;
+                world.wish(&["node-2", "node-3"], None);
+                world.until_ready_on(&["node-2", "node-3"]).await;
+                let at = path::machine(&name("node-3"));
+                let machine: MachineRecord = world.read(&at).unwrap();
+                world.write(&at, &MachineRecord { state: MachineState::Quarantined, ..machine });
+                sleep(Duration::from_secs(3)).await;
+                if dies {
+                    world.set_reach("node-3", Reach::Dead).await;
+                }
+                world.until_ready_on(&["node-2", "node-4"]).await;
+            })
+            .await;
+        assert_eq!(world.state("node-3"), Some(MachineState::Quarantined));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_a_quarantined_machine_is_made_elsewhere_by_the_next_leader_too() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            world.wish(&["node-2", "node-3"], None);
+            world.until_ready_on(&["node-2", "node-3"]).await;
+        })
+        .await;
+    let at = path::machine(&name("node-3"));
+    let machine: MachineRecord = world.read(&at).unwrap();
+    world.write(&at, &MachineRecord { state: MachineState::Quarantined, ..machine });
+    world.during(world.until_ready_on(&["node-2", "node-4"])).await;
 }

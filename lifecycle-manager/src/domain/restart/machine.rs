@@ -19,11 +19,12 @@ const STOPPED_WITHIN: Duration = Duration::from_mins(2);
 /// What a machine had before, by name, and since when it had run; none for what did not.
 pub(crate) type Before = BTreeMap<PartName, Option<Timestamp>>;
 
-/// That a backend was asked: by which leader, and when.
+/// That a backend was asked: by which leader, when, and whether it said that it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Order {
     pub(crate) by: Epoch,
     pub(crate) at: Timestamp,
+    pub(crate) answered: bool,
 }
 
 /// What is known of a machine that is being restarted.
@@ -50,14 +51,15 @@ pub(crate) enum Step {
 pub(crate) fn next(facts: &Facts<'_>) -> Step {
     let Some(order) = facts.order else { return Step::AskBackend };
     let has_stopped = elapsed(order.at, facts.now) >= STOPPED_WITHIN;
-    // Without parts only who has waited for the backend's answer knows that it was restarted.
-    let is_told = !facts.before.is_empty() || order.by == facts.epoch || has_stopped;
+    // Without parts only the backend's answer says that it was restarted.
+    let is_asked = order.answered || order.by == facts.epoch;
+    let is_told = !facts.before.is_empty() || is_asked;
     if facts.seen.answers() && is_told && missing(facts.seen, facts.before).is_empty() {
         return Step::Done;
     }
-    // Who came after the leader that asked does not know whether it did. Parts that go on running as before say that it
-    // did not, but only once the machine has had its time to stop them.
-    if order.by != facts.epoch && has_stopped && goes_on(facts) {
+    // Who came after a leader that wrote down that it would ask, and no answer, does not know whether it did. A machine that
+    // goes on as before, or is as silent as before, says that it did not, but only once it has had its time to stop.
+    if !is_asked && has_stopped && goes_on(facts) {
         return Step::AskBackend;
     }
     Step::Wait
@@ -73,6 +75,12 @@ pub(crate) fn missing<'a>(seen: &Sighting, before: &'a Before) -> Vec<&'a PartNa
 }
 
 fn goes_on(facts: &Facts<'_>) -> bool {
+    match facts.seen {
+        Sighting::Unknown => return false,
+        Sighting::Silent { .. } => return true,
+        Sighting::Answers { .. } if facts.before.is_empty() => return true,
+        Sighting::Answers { .. } => {}
+    }
     let runs_on = |(name, ran): (&PartName, &Option<Timestamp>)| {
         ran.is_some() && facts.seen.part(name).and_then(ran_since) == *ran
     };
@@ -120,7 +128,7 @@ mod tests {
             Some(parts) => Sighting::Answers { parts },
             None => Sighting::Silent { lasting: Duration::from_secs(9) },
         };
-        let order = Some(Order { by: Epoch(1), at: at(0) });
+        let order = Some(Order { by: Epoch(1), at: at(0), answered: false });
         let before = before();
         let epoch = Epoch(epoch);
         next(&Facts { seen: &seen, before: &before, order, epoch, now: at(seconds) })
@@ -155,20 +163,30 @@ mod tests {
         }
         assert_eq!(step(Some(both(-90)), 2, 120), Step::AskBackend);
         assert_eq!(step(Some(both(-90)), 1, 600), Step::Wait, "nobody asks twice");
-        assert_eq!(step(None, 2, 600), Step::Wait, "it is on its way");
+        assert_eq!(step(None, 1, 600), Step::Wait, "it is on its way");
+    }
+
+    /// What a successor does about a machine without parts.
+    fn next_without_parts(seen: &Sighting, answered: bool, seconds: i64) -> Step {
+        let (before, epoch, now) = (Before::new(), Epoch(2), at(seconds));
+        let order = Some(Order { by: Epoch(1), at: at(0), answered });
+        next(&Facts { seen, before: &before, order, epoch, now })
     }
 
     #[test]
-    fn a_machine_without_parts_is_back_when_the_backend_has_said_so_or_after_its_time() {
+    fn a_machine_that_stays_silent_was_not_restarted_unless_the_backend_has_said_so() {
+        let silent = Sighting::Silent { lasting: Duration::from_mins(4) };
+        assert_eq!(next_without_parts(&silent, false, 119), Step::Wait);
+        assert_eq!(next_without_parts(&silent, false, 120), Step::AskBackend);
+        assert_eq!(next_without_parts(&silent, true, 600), Step::Wait, "it boots");
+        assert_eq!(next_without_parts(&Sighting::Unknown, false, 120), Step::Wait);
+    }
+
+    #[test]
+    fn a_machine_without_parts_is_back_when_the_backend_has_said_so_and_else_asked_for_again() {
         let seen = Sighting::Answers { parts: Vec::new() };
-        let before = Before::new();
-        let order = Some(Order { by: Epoch(1), at: at(0) });
-        let step = |epoch, seconds| {
-            let epoch = Epoch(epoch);
-            next(&Facts { seen: &seen, before: &before, order, epoch, now: at(seconds) })
-        };
-        assert_eq!(step(1, 5), Step::Done);
-        assert_eq!(step(2, 5), Step::Wait);
-        assert_eq!(step(2, 120), Step::Done);
+        assert_eq!(next_without_parts(&seen, true, 5), Step::Done, "nobody waits in vain");
+        assert_eq!(next_without_parts(&seen, false, 5), Step::Wait);
+        assert_eq!(next_without_parts(&seen, false, 120), Step::AskBackend);
     }
 }

@@ -23,7 +23,7 @@ use common::topic::Topic;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use self::instances::Round;
+use self::instances::{Round, Underway};
 use super::{Known, Restarts, late};
 use crate::domain::restart::Asker;
 use crate::domain::restart::machine::Order;
@@ -83,12 +83,15 @@ impl Restarts<'_> {
             return self.conclude(known, Err(late(within, &missing))).await;
         }
         match work {
-            Work::Instances { left, now, done, well_too } => {
-                let round = Round { left, now, done, well_too };
-                self.instances(known, since, round).await
+            Work::Instances { left, now, done, well_too, before } => {
+                let round = Round { left, now, done, well_too, before };
+                self.instances(Underway { known, since, round }).await
             }
-            Work::Machine { asked, asked_at, parts } => {
-                let order = asked.map(|by| Order { by, at: asked_at.unwrap_or(since) });
+            Work::Machine { asked, asked_at, answered, parts } => {
+                let order = asked.map(|by| {
+                    let at = asked_at.unwrap_or(since);
+                    Order { by, at, answered }
+                });
                 self.power(known, since, order, parts).await
             }
             Work::Deployment { request, .. } => self.deployed(known, request).await,

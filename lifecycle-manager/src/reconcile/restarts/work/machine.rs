@@ -56,16 +56,19 @@ impl Restarts<'_> {
         if let Some(failure) = self.needs_none(&machine, asker).await {
             return Ok(Err(failure));
         }
+        // One in quarantine is away until a person has looked: nobody waits for that.
         let others = fleet::machines(self.0).await?;
         let down = others.iter().find(|other| {
-            other.name != *node && !self.0.sight.of(&other.name, self.0.config.window).answers()
+            other.name != *node
+                && other.state != MachineState::Quarantined
+                && !self.0.sight.of(&other.name, self.0.config.window).answers()
         });
         if let Some(down) = down.filter(|_| asker == Asker::Program) {
             let message = format!("{} does not answer either: one at a time", down.name);
             return Ok(Err(Failure::new(FailureCode::RestartHeld, message)));
         }
         let parts = self.run_since(node);
-        Ok(Ok(Work::Machine { asked: None, asked_at: None, parts }))
+        Ok(Ok(Work::Machine { asked: None, asked_at: None, answered: false, parts }))
     }
 
     /// Why a machine is not restarted: it was a moment ago, or a program says that it is dead and it is not.
@@ -118,13 +121,13 @@ impl Restarts<'_> {
             Step::AskBackend => {
                 // It may have come back, or been restarted by who looks after machines, since it was decided.
                 let machine = load::<MachineRecord>(self.0, &path::machine(&node)).await?;
-                if let Some(machine) = machine.filter(|_| order.is_none())
+                if let Some(machine) = machine
                     && let Some(failure) =
                         self.needs_none(&machine.record, asker(&known.restart)).await
                 {
                     return self.conclude(known, Err(failure)).await;
                 }
-                let order = Order { by: epoch, at: now };
+                let order = Order { by: epoch, at: now, answered: false };
                 let known = self.write_down(known, (since, order, parts), &node).await?;
                 self.ask_backend(known, &node).await
             }
@@ -175,12 +178,13 @@ impl Restarts<'_> {
         node: &NodeName,
     ) -> Result<Known, Error> {
         let Known { mut restart, version } = known;
-        let work = Work::Machine { asked: Some(order.by), asked_at: Some(order.at), parts };
+        let Order { by, at, answered } = order;
+        let work = Work::Machine { asked: Some(by), asked_at: Some(at), answered, parts };
         restart.stage = Stage::Underway { since, work };
         let target = restart_path(&restart.target);
         let mut changes = vec![records::put(target, &restart, Some(version))];
         if let Some(mut machine) = load::<MachineRecord>(self.0, &path::machine(node)).await? {
-            machine.record.restarts.push(order.at);
+            machine.record.restarts.push(at);
             let excess = machine.record.restarts.len().saturating_sub(MOST_RESTARTS);
             machine.record.restarts.drain(..excess);
             let at = path::machine(node);
@@ -191,7 +195,7 @@ impl Restarts<'_> {
         Ok(Known { restart, version })
     }
 
-    async fn ask_backend(&self, known: Known, node: &NodeName) -> Result<Outcome, Error> {
+    async fn ask_backend(&self, mut known: Known, node: &NodeName) -> Result<Outcome, Error> {
         let machine = load::<MachineRecord>(self.0, &path::machine(node)).await?;
         let shape = machine.map(|machine| machine.record.shape);
         let Some(backend) = shape.as_ref().and_then(|shape| self.0.ports.backends.of(shape)) else {
@@ -201,7 +205,16 @@ impl Restarts<'_> {
         };
         tracing::warn!(machine = %node, "a machine is restarted");
         match backend.restart(node).await {
-            Ok(_) => Ok(Outcome::Again(SOON)),
+            Ok(_) => {
+                // Whoever leads next need not find out.
+                if let Stage::Underway { work: Work::Machine { answered, .. }, .. } =
+                    &mut known.restart.stage
+                {
+                    *answered = true;
+                }
+                self.saved(known).await?;
+                Ok(Outcome::Again(SOON))
+            }
             // Whether it was done is unknown: what it shows will tell.
             Err(err) if err.is_retryable() => {
                 tracing::warn!(error = &err as &dyn std::error::Error, machine = %node, "the backend did not say whether it restarted the machine");
