@@ -21,7 +21,7 @@ pub(crate) struct RegistryPlace {
     pub(crate) without: BTreeMap<NodeName, Timestamp>,
 }
 
-/// Gone when the registry is filled.
+/// It stays when the registry is filled: a machine that was away meanwhile is asked when it answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Filling {
     pub(crate) schema: u32,
@@ -29,26 +29,47 @@ pub(crate) struct Filling {
     pub(crate) attempts: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<Timestamp>,
-    /// What needs no push any more: it is there, or nobody can bring it there as it was.
+    /// What is there.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) done: BTreeSet<String>,
-    /// How many of these nobody could bring.
-    #[serde(default)]
-    pub(crate) lost: usize,
+    /// What nobody of those that answer can bring there as it was.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) out_of_reach: BTreeSet<String>,
+    /// The nodes of which everything is there that they could bring.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) asked: BTreeSet<NodeName>,
 }
 
 /// A record has no room for more marks; whatever has none is pushed again after a crash.
 const MOST_MARKS: usize = 2_500;
 
 impl Filling {
+    /// Whether it needs no push now.
     pub(crate) fn is_done(&self, image: &ImageRef) -> bool {
-        self.done.contains(&mark(image))
+        let mark = mark(image);
+        self.done.contains(&mark) || self.out_of_reach.contains(&mark)
     }
 
-    pub(crate) fn note(&mut self, image: &ImageRef) {
-        if self.done.len() < MOST_MARKS {
-            self.done.insert(mark(image));
+    pub(crate) fn is_there(&mut self, image: &ImageRef) {
+        self.mark(|marks| &mut marks.done, image);
+    }
+
+    pub(crate) fn is_out_of_reach(&mut self, image: &ImageRef) {
+        self.mark(|marks| &mut marks.out_of_reach, image);
+    }
+
+    fn mark(&mut self, of: impl Fn(&mut Self) -> &mut BTreeSet<String>, image: &ImageRef) {
+        if self.done.len() + self.out_of_reach.len() < MOST_MARKS {
+            of(self).insert(mark(image));
         }
+    }
+
+    /// All that these could bring is there. What they could not bring, another one may.
+    pub(crate) fn were_asked(&mut self, nodes: impl IntoIterator<Item = NodeName>) {
+        self.asked.extend(nodes);
+        self.out_of_reach.clear();
+        self.attempts = 0;
+        self.last = None;
     }
 }
 
@@ -72,7 +93,7 @@ mod tests {
             ImageRef::new("127.0.0.1:5000/apps/shop", digest).unwrap()
         };
         for number in 0..MOST_MARKS + 10 {
-            filling.note(&image(number));
+            filling.is_there(&image(number));
         }
         assert!(filling.is_done(&image(7)) && !filling.is_done(&image(MOST_MARKS + 5)));
         assert!(record::encode(&filling).len() < MAX_VALUE);

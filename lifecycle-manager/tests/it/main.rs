@@ -6,6 +6,7 @@ mod brake;
 mod code;
 mod crash;
 mod enrolment;
+mod filling;
 mod http;
 mod machine_restarts;
 mod machines;

@@ -1,25 +1,26 @@
 //! What a registry that was made anew is filled with: all that the nodes have by its names, each image under the digest
-//! that it had. What was pushed is remembered, so that a crash, or one image that cannot be pushed, holds up nothing.
+//! that it had. What was pushed is remembered, so that a crash, or one image that cannot be pushed, holds up nothing; and
+//! so is who was asked: a node that was away is asked when it answers, also after the registry counts as filled.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chassis::reconcile::Outcome;
-use chassis::records::{self, Stored};
+use chassis::records::Stored;
 use common::digest::ImageRef;
 use common::failure::{Failure, FailureCode};
+use common::name::NodeName;
 use common::port::nodes::Agent;
 use common::port::part::PartImage;
-use common::port::store::{Op, Version};
+use common::port::store::Version;
 use tokio::time::Instant;
 
 use super::Duties;
 use crate::domain::note::Sightings;
+use crate::domain::registry::is_whole;
 use crate::domain::waits::Waits;
 use crate::reconcile::{LATER, refusal};
-use crate::records::{
-    Error, Filling, RegistryPlace, commit, filling_path, load, registry_path, save,
-};
+use crate::records::{Error, Filling, RegistryPlace, filling_path, load, registry_path, save};
 
 /// So long is pushed before what was is written down.
 const AT_ONCE: Duration = Duration::from_mins(1);
@@ -33,6 +34,16 @@ enum Pushed {
     /// Whoever has it cannot bring it there as it was.
     Lost(Failure),
     NotNow(Failure),
+}
+
+/// What those have who were not asked before.
+#[derive(Default)]
+struct Offer {
+    holders: Holders,
+    /// Those who said what they have.
+    nodes: Vec<NodeName>,
+    /// Why somebody could not say it.
+    failure: Option<Failure>,
 }
 
 /// A record as it was read.
@@ -50,6 +61,8 @@ impl Duties<'_> {
     ) -> Result<Outcome, Error> {
         let mut known = match load::<Filling>(self.0, &filling_path()).await? {
             Some(Stored { record, version }) => Known { filling: record, version: Some(version) },
+            // Whoever began the platform filled it.
+            None if place.filled => return Ok(Outcome::Again(LATER)),
             None => Known { filling: Filling { schema: 1, ..Filling::default() }, version: None },
         };
         let Filling { attempts, last, .. } = known.filling;
@@ -57,8 +70,12 @@ impl Duties<'_> {
         if !left.is_zero() {
             return Ok(Outcome::Again(left));
         }
-        let (holders, mut failure) = self.holders(seen).await?;
+        let Offer { holders, nodes, mut failure } = self.offer(&known.filling, seen).await?;
+        if nodes.is_empty() && failure.is_none() {
+            return self.rest(place, version, &known.filling, seen).await;
+        }
         let began = Instant::now();
+        let mut is_refused = false;
         for (image, sources) in &holders {
             if known.filling.is_done(image) {
                 continue;
@@ -68,52 +85,80 @@ impl Duties<'_> {
                 return Ok(Outcome::Again(Duration::ZERO));
             }
             match self.push(image, sources).await? {
-                Pushed::There => known.filling.note(image),
+                Pushed::There => known.filling.is_there(image),
                 Pushed::Lost(why) => {
-                    tracing::error!(%image, failure = %why, "an image is lost to the registry: nobody has it as it was");
-                    known.filling.note(image);
-                    known.filling.lost += 1;
+                    tracing::error!(%image, failure = %why, "an image is lost to the registry unless another node has it: nobody who answers has it as it was");
+                    known.filling.is_out_of_reach(image);
                 }
-                Pushed::NotNow(why) => failure = Some(why),
+                Pushed::NotNow(why) => {
+                    is_refused = true;
+                    failure = Some(why);
+                }
             }
         }
-        match failure {
-            None => self.filled(place, version, (holders.len(), known)).await,
-            Some(failure) => self.not_filled(known, &failure).await,
+        if !is_refused {
+            known.filling.were_asked(nodes);
         }
+        if let Some(failure) = failure {
+            return self.not_filled(known, &failure).await;
+        }
+        tracing::info!(asked = known.filling.asked.len(), "the registry has what these nodes have");
+        save(self.0, &filling_path(), &known.filling, known.version).await?;
+        Ok(Outcome::Again(Duration::ZERO))
+    }
+
+    /// Nobody who answers has anything that it does not have.
+    async fn rest(
+        &self,
+        place: RegistryPlace,
+        version: Version,
+        filling: &Filling,
+        seen: &Sightings,
+    ) -> Result<Outcome, Error> {
+        let is_whole = is_whole(&place, &filling.asked, seen) && !self.0.brakes().machines;
+        if !place.filled && is_whole {
+            tracing::info!(node.id = %place.node, "the registry is filled");
+            let place = RegistryPlace { filled: true, ..RegistryPlace::at(place.node) };
+            save(self.0, &registry_path(), &place, Some(version)).await?;
+        }
+        Ok(Outcome::Again(LATER))
     }
 
     fn waits(&self) -> Waits {
         self.0.config.rollout.waits
     }
 
-    /// Who has which images; also why somebody could not say it. The platform's own are on machines by their ids.
-    async fn holders(&self, seen: &Sightings) -> Result<(Holders, Option<Failure>), Error> {
-        let mut holders = Holders::new();
-        let mut failure = None;
-        let mut agents = Vec::new();
-        for node in seen.iter().filter(|(_, one)| one.answers()).map(|(node, _)| node) {
+    /// Who has which images, of those who answer and were not asked. The platform's own are on machines by their ids, which
+    /// is the last way.
+    async fn offer(&self, filling: &Filling, seen: &Sightings) -> Result<Offer, Error> {
+        let mut offer = Offer::default();
+        let mut by_id = Holders::new();
+        let described = self.0.config.platform.as_ref();
+        for (node, sighting) in seen {
             let Some(agent) = self.0.sight.agent(node) else { continue };
+            if !sighting.answers() || filling.asked.contains(node) {
+                continue;
+            }
             match self.0.ports.parts.images(&agent).await {
                 Ok(images) => {
                     for image in images {
                         let named = PartImage::Named(image.clone());
-                        holders.entry(image).or_default().push((agent.clone(), named));
+                        offer.holders.entry(image).or_default().push((agent.clone(), named));
                     }
+                    offer.nodes.push(node.clone());
                 }
-                Err(err) => failure = Some(refusal(self.0, node, err).await?),
+                Err(err) => offer.failure = Some(refusal(self.0, node, err).await?),
             }
-            agents.push(agent);
-        }
-        let described = self.0.config.platform.as_ref();
-        for agent in agents {
-            for (_, image) in described.iter().flat_map(|one| one.carried(&agent.node)) {
+            for (_, image) in described.iter().flat_map(|one| one.carried(node)) {
                 let Some(named) = &image.named else { continue };
-                let by_id = (agent.clone(), PartImage::Id(image.id.clone()));
-                holders.entry(named.clone()).or_default().push(by_id);
+                let way = (agent.clone(), PartImage::Id(image.id.clone()));
+                by_id.entry(named.clone()).or_default().push(way);
             }
         }
-        Ok((holders, failure))
+        for (image, ways) in by_id {
+            offer.holders.entry(image).or_default().extend(ways);
+        }
+        Ok(offer)
     }
 
     /// One after another of those who have it tries.
@@ -145,22 +190,6 @@ impl Duties<'_> {
             }
         }
         Ok(outcome)
-    }
-
-    async fn filled(
-        &self,
-        place: RegistryPlace,
-        version: Version,
-        (images, known): (usize, Known),
-    ) -> Result<Outcome, Error> {
-        let Known { filling, version: filling_at } = known;
-        tracing::info!(images, lost = filling.lost, "the registry has what the nodes have");
-        let place = RegistryPlace { filled: true, ..RegistryPlace::at(place.node) };
-        let mut changes = vec![records::put(registry_path(), &place, Some(version))];
-        let path = filling_path();
-        changes.extend(filling_at.map(|version| Op::Delete { path, version }));
-        commit(self.0, changes).await?;
-        Ok(Outcome::Again(LATER))
     }
 
     async fn not_filled(&self, known: Known, failure: &Failure) -> Result<Outcome, Error> {

@@ -58,7 +58,8 @@ impl Duties<'_> {
         self.tell_agents(&place, &seen).await?;
         if place.filled {
             self.remove_others(&place, &part, &seen).await?;
-        } else if is_ready(found) {
+        }
+        if is_ready(found) {
             return self.fill(place, version, &seen).await;
         }
         Ok(Outcome::Again(LATER))
