@@ -2,6 +2,7 @@
 
 pub(crate) mod need_node;
 pub(crate) mod restart;
+pub(crate) mod take_away;
 mod verdict;
 
 use async_trait::async_trait;

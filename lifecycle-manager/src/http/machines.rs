@@ -12,15 +12,15 @@ use common::port::host::HostKey;
 use common::problem::Problem;
 use common::record::machine::{MachineGoal, MachineRecord, MachineState};
 use common::record::path;
-use common::service::ServiceName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::refusals::{node_unknown, of_command, of_ours, of_records, ready};
 use super::requests::{accepted, request};
 use crate::commands::need_node;
+use crate::commands::take_away::{self, Answer};
 use crate::fleet;
-use crate::records::{By, Repair, Rollout, Wanted, load, repair_path, rollout_path, save};
+use crate::records::{By, Repair, Wanted, load, repair_path, save};
 use crate::shared::Shared;
 
 /// A machine as it is. Nothing about how one signs in.
@@ -87,55 +87,17 @@ pub(super) async fn add(
     Ok(accepted(&request, &acceptance.map_err(|err| of_command(&err))?)?)
 }
 
-/// `DELETE /api/v1/machines/{machine}`: only of those that were added, and that hold neither an instance of a
-/// service nor the registry; one at a time.
+/// `DELETE /api/v1/machines/{machine}`.
 pub(super) async fn remove(
     shared: Data<Shared>,
     name: Path<NodeName>,
 ) -> Result<HttpResponse, Refusal> {
     ready(&shared)?;
-    let name = name.into_inner();
-    let Stored { record: mut machine, version } = find(&shared, &name).await?;
-    if machine.goal == MachineGoal::Absent {
-        return Ok(HttpResponse::Accepted().finish());
+    match take_away::accept(&shared, &name).await.map_err(|err| of_ours(&err))? {
+        Answer::Going => Ok(HttpResponse::Accepted().finish()),
+        Answer::Unknown => Err(node_unknown(&name)),
+        Answer::InUse(why) => Err(conflict(why)),
     }
-    let described = shared.config.platform.as_ref().is_some_and(|one| one.machine(&name).is_some());
-    if described {
-        return Err(conflict(format!("{name} is one of the described machines of the platform")));
-    }
-    if let Some(service) = host_of(&shared, &name).await? {
-        return Err(conflict(format!("an instance of {service} is on {name}")));
-    }
-    let registry = fleet::registry(&shared).await.map_err(|err| of_records(&err))?;
-    if registry.is_some_and(|registry| registry.record.node == name) {
-        return Err(conflict(format!("the registry is on {name}")));
-    }
-    let machines = fleet::machines(&shared).await.map_err(|err| of_records(&err))?;
-    let leaves = |other: &&MachineRecord| other.name != name && other.goal == MachineGoal::Absent;
-    if let Some(other) = machines.iter().find(leaves) {
-        return Err(conflict(format!("{} is being taken away: one at a time", other.name)));
-    }
-    machine.goal = MachineGoal::Absent;
-    machine.generation = machine.generation.next();
-    machine.state = MachineState::Leaving;
-    "it is to be taken away".clone_into(&mut machine.reason);
-    machine.since = shared.ports.clock.now();
-    let saved = save(&shared, &path::machine(&name), &machine, Some(version)).await;
-    saved.map_err(|err| of_ours(&err))?;
-    shared.machines.wake(name);
-    Ok(HttpResponse::Accepted().finish())
-}
-
-/// The service that has an instance on the machine.
-async fn host_of(shared: &Shared, name: &NodeName) -> Result<Option<String>, Refusal> {
-    for service in ServiceName::ALL {
-        let rollout = load::<Rollout>(shared, &rollout_path(service)).await;
-        let rollout = rollout.map_err(|err| of_records(&err))?;
-        if rollout.is_some_and(|stored| stored.record.instance(name).is_some()) {
-            return Ok(Some(service.to_string()));
-        }
-    }
-    Ok(None)
 }
 
 /// A host key that an operator has compared.

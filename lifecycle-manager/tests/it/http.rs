@@ -175,6 +175,29 @@ async fn only_the_app_manager_adds_machines_and_nobody_restarts_over_the_plain_l
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_machines_that_are_to_be_taken_away_at_the_same_moment_one_goes() {
+    let world = World { max_machines: 6, ..World::new() };
+    let service = world.service();
+    let extras = ["extra-1", "extra-2"];
+    run(&service, async {
+        world.until_calm().await;
+        for extra in extras {
+            let body = json!({ "name": extra, "reason": "more room" });
+            call(&service, APP_MANAGER, Method::POST, "/api/v1/machines", Some(body)).await;
+            until(async || world.state(extra) == Some(MachineState::Ready)).await;
+        }
+        let uris = extras.map(|extra| format!("/api/v1/machines/{extra}"));
+        let [first, second] =
+            uris.each_ref().map(|uri| call(&service, APP_MANAGER, Method::DELETE, uri, None));
+        let (first, second) = futures::join!(first, second);
+        let mut statuses = [first.status, second.status];
+        statuses.sort();
+        assert_eq!(statuses, [StatusCode::ACCEPTED, StatusCode::CONFLICT]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn machines_are_taken_away_one_after_another_and_never_with_the_registry_or_apps_on_them() {
     let world = World { max_machines: 6, ..World::new() };
     let service = world.service();

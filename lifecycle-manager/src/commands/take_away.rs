@@ -1,0 +1,97 @@
+//! A machine is taken away: only one that was added, that holds neither an instance of a service nor the registry, and one
+//! at a time. What was looked at is written over or checked in the same transaction, so that two at once cannot both go.
+
+use chassis::records::{self, Stored};
+use common::name::NodeName;
+use common::port::store::Op;
+use common::record::machine::{MachineGoal, MachineRecord, MachineState};
+use common::record::path;
+use common::service::ServiceName;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::TRIES;
+use crate::fleet;
+use crate::records::{Error, Rollout, commit, load, registry_path, rollout_path};
+use crate::shared::Shared;
+
+/// The machine that was last taken away: `lifecycle/departures`. Whoever takes one away writes it over what he has read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Departures {
+    schema: u32,
+    last: NodeName,
+    at: Timestamp,
+}
+
+const DEPARTURES: &str = "lifecycle/departures";
+
+/// What becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It goes as soon as it is empty.
+    Going,
+    Unknown,
+    /// Why it stays.
+    InUse(String),
+}
+
+pub(crate) async fn accept(shared: &Shared, name: &NodeName) -> Result<Answer, Error> {
+    for _ in 1..TRIES {
+        match once(shared, name).await {
+            Err(Error::Records(records::Error::Changed)) => {
+                shared.ports.store.sync().await?;
+            }
+            decided => return decided,
+        }
+    }
+    once(shared, name).await
+}
+
+async fn once(shared: &Shared, name: &NodeName) -> Result<Answer, Error> {
+    let stored = load::<MachineRecord>(shared, &path::machine(name)).await?;
+    let Some(Stored { record: mut machine, version }) = stored else {
+        return Ok(Answer::Unknown);
+    };
+    if machine.goal == MachineGoal::Absent {
+        return Ok(Answer::Going);
+    }
+    let described = shared.config.platform.as_ref().is_some_and(|one| one.machine(name).is_some());
+    if described {
+        let why = format!("{name} is one of the described machines of the platform");
+        return Ok(Answer::InUse(why));
+    }
+    // Read first: whoever else takes one away meanwhile has written it.
+    let departures = load::<Departures>(shared, &path::folder(DEPARTURES)).await?;
+    let mut changes = Vec::new();
+    for service in ServiceName::ALL {
+        let rollout = load::<Rollout>(shared, &rollout_path(service)).await?;
+        let Some(Stored { record: rollout, version }) = rollout else { continue };
+        if rollout.instance(name).is_some() {
+            return Ok(Answer::InUse(format!("an instance of {service} is on {name}")));
+        }
+        changes.push(Op::Check { path: rollout_path(service), version });
+    }
+    if let Some(Stored { record: place, version }) = fleet::registry(shared).await? {
+        if place.node == *name {
+            return Ok(Answer::InUse(format!("the registry is on {name}")));
+        }
+        changes.push(Op::Check { path: registry_path(), version });
+    }
+    let leaves = |other: &MachineRecord| other.name != *name && other.goal == MachineGoal::Absent;
+    if let Some(other) = fleet::machines(shared).await?.into_iter().find(leaves) {
+        let why = format!("{} is being taken away: one at a time", other.name);
+        return Ok(Answer::InUse(why));
+    }
+    machine.goal = MachineGoal::Absent;
+    machine.generation = machine.generation.next();
+    machine.state = MachineState::Leaving;
+    "it is to be taken away".clone_into(&mut machine.reason);
+    machine.since = shared.ports.clock.now();
+    let (last, read_at) = (name.clone(), departures.map(|stored| stored.version));
+    let departures = Departures { schema: 1, last, at: machine.since };
+    changes.push(records::put(path::folder(DEPARTURES), &departures, read_at));
+    changes.push(records::put(path::machine(name), &machine, Some(version)));
+    commit(shared, changes).await?;
+    shared.machines.wake(name.clone());
+    Ok(Answer::Going)
+}
