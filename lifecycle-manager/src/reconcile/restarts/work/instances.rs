@@ -14,7 +14,9 @@ use rollout::parts::BasePart;
 use tokio::time::timeout;
 
 use crate::domain::restart::Asker;
-use crate::domain::restart::instances::{Choice, Instance, Look, choose};
+use crate::domain::restart::instances::{
+    Before, Choice, Fresh, Instance, Look, Progress, Turn, choose, progress, turn,
+};
 use crate::domain::restart::machine::ran_since;
 use crate::domain::sighting::is_ready;
 use crate::domain::target::Target;
@@ -32,6 +34,14 @@ pub(super) struct Round {
     pub(super) now: Option<InstanceRestart>,
     pub(super) done: Vec<NodeName>,
     pub(super) well_too: bool,
+    pub(super) before: Before,
+}
+
+/// A restart of instances that is under way, as it was read.
+pub(super) struct Underway {
+    pub(super) known: Known,
+    pub(super) since: Timestamp,
+    pub(super) round: Round,
 }
 
 impl Restarts<'_> {
@@ -43,7 +53,8 @@ impl Restarts<'_> {
     ) -> Result<Result<Work, Failure>, Error> {
         Ok(match choose(asker, self.looks(service).await?) {
             Choice::These { nodes, well_too } => {
-                Ok(Work::Instances { left: nodes, now: None, done: Vec::new(), well_too })
+                let (before, now, done) = (self.ran_since(&nodes, service), None, Vec::new());
+                Ok(Work::Instances { left: nodes, now, done, well_too, before })
             }
             Choice::Explained(nodes) => {
                 let nodes: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
@@ -58,6 +69,16 @@ impl Restarts<'_> {
                 Err(Failure::new(FailureCode::ServiceUnknown, message))
             }
         })
+    }
+
+    /// Since when these run, as they were seen last.
+    fn ran_since(&self, nodes: &[NodeName], service: ServiceName) -> Before {
+        let (part, seen) = (part_of(service), self.0.sight.all(self.0.config.window));
+        let ran = |node: &NodeName| {
+            let found = seen.get(node)?.part(&part)?;
+            Some((node.clone(), ran_since(found)))
+        };
+        nodes.iter().filter_map(ran).collect()
     }
 
     /// Every instance that is seen, or that should be somewhere.
@@ -120,77 +141,56 @@ impl Restarts<'_> {
         })
     }
 
-    pub(super) async fn instances(
-        &self,
-        known: Known,
-        since: Timestamp,
-        mut round: Round,
-    ) -> Result<Outcome, Error> {
-        let Target::Service(service) = known.restart.target else {
-            return self.conclude(known, Ok(())).await;
+    pub(super) async fn instances(&self, mut underway: Underway) -> Result<Outcome, Error> {
+        let Target::Service(service) = underway.known.restart.target else {
+            return self.conclude(underway.known, Ok(())).await;
         };
         let part = part_of(service);
-        let Some(current) = round.now.clone() else {
-            return self.next_instance(known, since, (round, &part)).await;
+        let Some(current) = underway.round.now.clone() else {
+            return self.next_instance(underway, &part).await;
         };
-        let is_done = match self.fresh(&current.node, &part).await? {
-            Fresh::Silent => false,
-            Fresh::Gone => true,
-            Fresh::There(found) if ran_since(&found) == current.ran_since => {
-                return self.attempt(known, since, (round, current), &part).await;
-            }
-            Fresh::There(found) => is_ready(&found),
-        };
-        if !is_done {
-            return Ok(Outcome::Again(SOON));
+        match progress(&current, &self.fresh(&current.node, &part).await?) {
+            Progress::Wait => return Ok(Outcome::Again(SOON)),
+            Progress::Ask => return self.attempt(underway, current, &part).await,
+            Progress::Restarted => underway.round.done.push(current.node),
+            Progress::Passed => {}
         }
-        round.now = None;
-        round.done.push(current.node);
-        self.turned(known, since, round).await?;
+        underway.round.now = None;
+        self.turned(underway).await?;
         Ok(Outcome::Again(Duration::ZERO))
     }
 
     async fn next_instance(
         &self,
-        known: Known,
-        since: Timestamp,
-        (mut round, part): (Round, &PartName),
+        mut underway: Underway,
+        part: &PartName,
     ) -> Result<Outcome, Error> {
-        if round.left.is_empty() {
-            return self.conclude(known, Ok(())).await;
+        if underway.round.left.is_empty() {
+            return self.conclude(underway.known, Ok(())).await;
         }
+        let round = &mut underway.round;
         let node = round.left.remove(0);
-        let pause = match self.fresh(&node, part).await? {
-            // One whose machine does not answer now has its turn after the others.
-            Fresh::Silent => {
+        let fresh = self.fresh(&node, part).await?;
+        let mut pause = Duration::ZERO;
+        match turn(&node, &fresh, &round.before, round.well_too) {
+            Turn::Later => {
                 round.left.push(node);
-                SOON
+                pause = SOON;
             }
-            Fresh::Gone => Duration::ZERO,
-            // Somebody else has started it since.
-            Fresh::There(found) if ran_since(&found).is_some_and(|ran| ran > since) => {
-                Duration::ZERO
-            }
-            Fresh::There(found) if is_ready(&found) && !round.well_too => Duration::ZERO,
-            Fresh::There(found) => {
-                let ran_since = ran_since(&found);
+            Turn::Passed => {}
+            Turn::Begins { ran_since } => {
                 round.now =
                     Some(InstanceRestart { node, ran_since, attempts: 0, attempted_at: None });
-                Duration::ZERO
             }
-        };
-        self.turned(known, since, round).await?;
+        }
+        self.turned(underway).await?;
         Ok(Outcome::Again(pause))
     }
 
-    async fn turned(
-        &self,
-        mut known: Known,
-        since: Timestamp,
-        round: Round,
-    ) -> Result<Known, Error> {
-        let Round { left, now, done, well_too } = round;
-        let work = Work::Instances { left, now, done, well_too };
+    async fn turned(&self, underway: Underway) -> Result<Known, Error> {
+        let Underway { mut known, since, round } = underway;
+        let Round { left, now, done, well_too, before } = round;
+        let work = Work::Instances { left, now, done, well_too, before };
         known.restart.stage = Stage::Underway { since, work };
         self.saved(known).await
     }
@@ -198,9 +198,8 @@ impl Restarts<'_> {
     /// Asks for the restart, and again with growing pauses: what ended before may end again.
     async fn attempt(
         &self,
-        known: Known,
-        since: Timestamp,
-        (round, mut current): (Round, InstanceRestart),
+        mut underway: Underway,
+        mut current: InstanceRestart,
         part: &PartName,
     ) -> Result<Outcome, Error> {
         let (waits, now) = (&self.0.config.rollout.waits, self.0.ports.clock.now());
@@ -210,7 +209,8 @@ impl Restarts<'_> {
         current.attempts = waits.next(current.attempts, current.attempted_at, now);
         current.attempted_at = Some(now);
         let node = current.node.clone();
-        let known = self.turned(known, since, Round { now: Some(current), ..round }).await?;
+        underway.round.now = Some(current);
+        let known = self.turned(underway).await?;
         self.restart_instance(known, &node, part).await
     }
 
@@ -261,11 +261,4 @@ impl Restarts<'_> {
         self.0.sight.answered(node, turn, parts);
         Ok(found.map_or(Fresh::Gone, Fresh::There))
     }
-}
-
-/// What a machine says of a part just now.
-enum Fresh {
-    Silent,
-    Gone,
-    There(Part),
 }
