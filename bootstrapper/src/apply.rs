@@ -18,6 +18,7 @@ use crate::machines::{find, tell_of_packages, to_nodes};
 use crate::ports::Ports;
 use crate::recovery::Novelty;
 use crate::report::{Event, Report};
+use crate::shares::tell_of_shares;
 use crate::state::{Book, Endpoints, Phase, State};
 use crate::trouble::{Trouble, whole};
 use crate::work::Work;
@@ -54,7 +55,13 @@ fn one(trouble: Trouble) -> Vec<Trouble> {
 
 async fn applied(work: &Work<'_>, manner: &Manner) -> Result<State, Vec<Trouble>> {
     let images = work.images().await.map_err(one)?;
+    let elsewhere = described::elsewhere(&work.known(), &work.description.platform);
+    if !elsewhere.is_empty() {
+        return Err(all_told(work, elsewhere));
+    }
     work.enter(Phase::Applying).map_err(one)?;
+    let azure = work.description.platform.azure.clone();
+    work.learn(|state| state.azure = azure).map_err(one)?;
     let platform = work.platform(&images);
     let name = first_name(&platform).map_err(one)?;
     let goal = work.goal(&platform, &name).map_err(one)?;
@@ -144,6 +151,7 @@ async fn making(work: &Work<'_>, first: &First, manner: &Manner) -> Result<State
         let (trust, host_keys) = (&vault.trust, manner.host_keys);
         let mut troubles = to_nodes(work, &platform, &silent, trust, host_keys).await;
         troubles.extend(tell_of_packages(work, &platform, &silent, trust, host_keys).await);
+        troubles.extend(tell_of_shares(work, &platform, &silent, &vault, host_keys).await);
         return finish(work, &platform, &vault, kept_by, troubles).await;
     }
     described.keep(&first.seed).await.map_err(failed)?;
@@ -171,7 +179,7 @@ async fn compared(
     kept_by: Keeper,
 ) -> Result<Described, Vec<Trouble>> {
     let before = Described::find(&first.seed).await.map_err(|trouble| told(work, trouble))?;
-    let now = work.described(platform);
+    let now = Described::now(work, platform);
     let refused = described::refused(before.as_ref(), &work.known(), &now, kept_by);
     if refused.is_empty() {
         let next = work.learn(|state| described::next(before.as_ref(), state, &now));

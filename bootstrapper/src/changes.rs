@@ -2,11 +2,13 @@
 //!
 //! How one signs in to a machine is not the platform: users, keys and pins may be others from every computer.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use common::name::NodeName;
+use common::name::{NodeName, ShareName};
 use common::port::machines::Shape;
-use rollout::platform::{Component, Placement, PlannedMachine, Platform};
+use common::port::share;
+use rollout::platform::{AzurePlace, Component, LocalPlace, Placement, PlannedMachine, Platform};
 
 use crate::base::Keeper;
 use crate::description::key_of;
@@ -34,6 +36,16 @@ pub(crate) enum Change {
         before: String,
         now: String,
     },
+    /// Where or how machines are made that are there already: they stay as they were made.
+    Moved {
+        key: &'static str,
+        before: String,
+        now: String,
+    },
+    Share {
+        share: ShareName,
+        what: &'static str,
+    },
     Image(Component),
     /// Nobody knows any more what it was.
     Unknown,
@@ -55,6 +67,7 @@ pub(crate) fn changes(before: &Platform, now: &Platform) -> Vec<Change> {
     found.extend(gone.map(|former| Change::Gone(former.name.clone())));
     found.extend(placed(&before.placement, &now.placement));
     found.extend(set(before, now));
+    found.extend(places(before, now));
     let another = now.images.iter().filter(|(component, image)| {
         before.images.get(component).is_some_and(|former| former.id != image.id)
     });
@@ -97,20 +110,115 @@ fn placed(before: &Placement, now: &Placement) -> Vec<Change> {
 fn set(before: &Platform, now: &Platform) -> Vec<Change> {
     let settings = |platform: &Platform| {
         let advertised = platform.edge_advertised.map(|address| address.to_string());
-        let local = platform.local.as_ref();
         [
+            ("max_machines", joined(platform.max_machines)),
             ("network.door", platform.door.to_string()),
             ("network.edge", platform.edge_bind.to_string()),
             ("network.edge_advertised", advertised.unwrap_or_else(|| "nothing".to_owned())),
             ("network.denied", platform.denied_networks.join(", ")),
-            ("local.image", local.map(|place| place.image.clone()).unwrap_or_default()),
-            ("local.range", local.map(|place| place.range.clone()).unwrap_or_default()),
             ("code", listed_code(platform)),
         ]
     };
-    let pairs = settings(before).into_iter().zip(settings(now));
-    let differing = pairs.filter(|((_, before), (_, now))| before != now);
-    differing.map(|((key, before), (_, now))| Change::Set { key, before, now }).collect()
+    let differing = differing(settings(before), settings(now)).into_iter();
+    differing.map(|Differs { key, before, now }| Change::Set { key, before, now }).collect()
+}
+
+/// A setting that differs.
+struct Differs {
+    key: &'static str,
+    before: String,
+    now: String,
+}
+
+type Settings<const COUNT: usize> = [(&'static str, String); COUNT];
+
+fn differing<const COUNT: usize>(before: Settings<COUNT>, now: Settings<COUNT>) -> Vec<Differs> {
+    let pairs = before.into_iter().zip(now).filter(|((_, before), (_, now))| before != now);
+    pairs.map(|((key, before), (_, now))| Differs { key, before, now }).collect()
+}
+
+/// Where machines are made. What was only written down, and nothing was made of it, is a setting like others.
+fn places(before: &Platform, now: &Platform) -> Vec<Change> {
+    let local = relocated(before.local.as_ref(), now.local.as_ref()).into_iter();
+    let azure = moved(before.azure.as_ref(), now.azure.as_ref()).into_iter();
+    let kinds = local.map(|change| ("local", change)).chain(azure.map(|change| ("azure", change)));
+    let change = |(kind, Differs { key, before: former, now }): (&str, Differs)| {
+        let stood = before.machines.iter().any(|machine| machine.shape.kind() == kind);
+        if stood {
+            Change::Moved { key, before: former, now }
+        } else {
+            Change::Set { key, before: former, now }
+        }
+    };
+    kinds.map(change).collect()
+}
+
+/// What differs of how machines of Azure are made that are there.
+pub(crate) fn azure_moved(before: &AzurePlace, now: &AzurePlace) -> Vec<Change> {
+    let differing = moved(Some(before), Some(now)).into_iter();
+    differing.map(|Differs { key, before, now }| Change::Moved { key, before, now }).collect()
+}
+
+fn relocated(before: Option<&LocalPlace>, now: Option<&LocalPlace>) -> Vec<Differs> {
+    let settings = |place: Option<&LocalPlace>| {
+        let text = |of: fn(&LocalPlace) -> String| place.map_or_else(nothing, of);
+        [
+            ("local.image", text(|place| place.image.clone())),
+            ("local.range", text(|place| place.range.clone())),
+            ("local.resolvers", text(|place| joined(&place.resolvers))),
+        ]
+    };
+    differing(settings(before), settings(now))
+}
+
+fn moved(before: Option<&AzurePlace>, now: Option<&AzurePlace>) -> Vec<Differs> {
+    let settings = |place: Option<&AzurePlace>| {
+        let text = |of: fn(&AzurePlace) -> String| place.map_or_else(nothing, of);
+        [
+            ("azure.subscription", text(|place| place.subscription.clone())),
+            ("azure.resource_group", text(|place| place.resource_group.clone())),
+            ("azure.location", text(|place| place.location.clone())),
+            ("azure.network", text(|place| place.network.clone())),
+            ("azure.network_range", text(|place| place.network_range.clone())),
+            ("azure.subnet", text(|place| place.subnet.clone())),
+            ("azure.subnet_range", text(|place| place.subnet_range.clone())),
+            ("azure.user", text(|place| place.user.clone())),
+            ("azure.operators", text(|place| joined(&place.operators))),
+            (
+                "azure.tags",
+                text(|place| {
+                    joined(place.tags.iter().map(|(name, value)| format!("{name} = {value}")))
+                }),
+            ),
+        ]
+    };
+    differing(settings(before), settings(now))
+}
+
+fn nothing() -> String {
+    "nothing".to_owned()
+}
+
+fn joined<T: fmt::Display>(list: impl IntoIterator<Item = T>) -> String {
+    let list: Vec<String> = list.into_iter().map(|one| one.to_string()).collect();
+    if list.is_empty() { nothing() } else { list.join(", ") }
+}
+
+/// What differs of the shares, whatever opens them.
+pub(crate) fn shares(
+    before: &BTreeMap<ShareName, share::Description>,
+    now: &BTreeMap<ShareName, share::Description>,
+) -> Vec<Change> {
+    let what = |share: &ShareName| match (before.get(share), now.get(share)) {
+        (Some(before), Some(now)) if before == now => None,
+        (Some(_), Some(_)) => Some("is another one than it was"),
+        (None, _) => Some("is new in the file"),
+        (Some(_), None) => Some("is in the file no more"),
+    };
+    let only_before = before.keys().filter(|share| !now.contains_key(*share));
+    let all = now.keys().chain(only_before);
+    all.filter_map(|share| Some(Change::Share { share: share.clone(), what: what(share)? }))
+        .collect()
 }
 
 fn listed_code(platform: &Platform) -> String {
@@ -125,7 +233,12 @@ impl Change {
             Change::Added { machine, .. }
             | Change::Gone(machine)
             | Change::Reshaped { machine, .. } => Some(machine),
-            Change::Placed { .. } | Change::Set { .. } | Change::Image(_) | Change::Unknown => None,
+            Change::Placed { .. }
+            | Change::Set { .. }
+            | Change::Moved { .. }
+            | Change::Share { .. }
+            | Change::Image(_)
+            | Change::Unknown => None,
         }
     }
 
@@ -135,9 +248,13 @@ impl Change {
             return false;
         }
         match self {
-            Change::Added { .. } | Change::Set { .. } | Change::Image(_) => true,
+            Change::Added { .. } | Change::Set { .. } | Change::Share { .. } | Change::Image(_) => {
+                true
+            }
             Change::Placed { before, now, .. } => before.iter().all(|node| now.contains(node)),
-            Change::Gone(_) | Change::Reshaped { .. } | Change::Unknown => false,
+            Change::Gone(_) | Change::Reshaped { .. } | Change::Moved { .. } | Change::Unknown => {
+                false
+            }
         }
     }
 
@@ -149,7 +266,7 @@ impl Change {
         };
         match self {
             Change::Added { machine, is_made: true } => format!(
-                "have a lifecycle manager add a machine of its own choice, by POST /api/v1/machines with {{\"name\": \"{machine}\", \"reason\": ...}}, and take it out of the file; {otherwise}"
+                "have a lifecycle manager add a machine of its own choice, by POST /api/v1/machines with {{\"name\": \"{machine}\", \"reason\": ...}}, as far as max_machines allows it, and take it out of the file; {otherwise}"
             ),
             Change::Added { machine, is_made: false } => format!(
                 "take {machine} out of the file: no given machine is added to a platform that runs; {otherwise}"
@@ -163,6 +280,12 @@ impl Change {
             }
             Change::Set { key, before, .. } => {
                 format!("write {key} as it was into the file ({before}), {otherwise}")
+            }
+            Change::Moved { key, before, .. } => format!(
+                "write {key} as it was into the file ({before}), or begin anew: destroy with the former file, then apply"
+            ),
+            Change::Share { share, .. } => {
+                format!("write [shares.{share}] as it was into the file, {otherwise}")
             }
             Change::Image(_) => format!(
                 "name the image that it was made from: `apply` upgrades no platform that runs; {otherwise}"
@@ -183,9 +306,10 @@ impl fmt::Display for Change {
             Change::Placed { part, before, now } => {
                 write!(f, "{part} is on {}, and is to be on {}", listed(before), listed(now))
             }
-            Change::Set { key, before, now } => {
+            Change::Set { key, before, now } | Change::Moved { key, before, now } => {
                 write!(f, "{key} is {before}, and is to be {now}")
             }
+            Change::Share { share, what } => write!(f, "shares.{share} {what}"),
             Change::Image(component) => {
                 write!(f, "images.{} is another image than it was", key_of(*component))
             }

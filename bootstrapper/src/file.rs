@@ -26,7 +26,7 @@ use self::address::Range;
 use self::here::Paths;
 use self::machine::{Around, Machines};
 use self::problem::Problems;
-use self::section::Section;
+use self::section::{Entry, Section};
 use crate::description::{AzureBackend, Description, LocalBackend};
 
 pub use self::here::{Here, Seen, ThisComputer};
@@ -35,8 +35,9 @@ pub use self::problem::Problem;
 /// The form of [`Platform`].
 pub const SCHEMA: u32 = 1;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "name",
+    "max_machines",
     "key_file",
     "build_env",
     "machines",
@@ -89,6 +90,8 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
         azure_user: azure_user.as_deref(),
     };
     let machines = machine::read(root, around);
+    let most = root.optional("max_machines");
+    let most = most.map_or(Some(None), |entry| most_of(&entry, &machines).map(Some));
     let placement = placement::read(root, &machines.names);
     let network = network(root);
     let images = images::read(root, paths);
@@ -111,6 +114,7 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
             local: local.as_ref().map(place),
             code,
             azure: azure.as_ref().map(azure_place),
+            max_machines: most?,
         },
         images: images?,
         local,
@@ -120,6 +124,16 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
         shares,
         state_file,
     })
+}
+
+/// As many as there are from the beginning, or more.
+fn most_of(entry: &Entry<'_>, machines: &Machines) -> Option<u16> {
+    let (most, machines) = (entry.whole(1..=1000)?, machines.names.len());
+    if usize::try_from(most).is_ok_and(|most| most < machines) {
+        let hint = format!("write {machines} or more, or nothing if none is ever to be added");
+        return entry.wrong(format!("the file has {machines} machines already"), hint);
+    }
+    u16::try_from(most).ok()
 }
 
 /// The same for lifecycle managers, which have the engine's socket elsewhere.

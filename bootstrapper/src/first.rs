@@ -173,7 +173,7 @@ impl First {
     async fn take_back(&self, work: &Work<'_>, kept: &Kept) -> Result<(), Trouble> {
         let name = &self.seed.machine;
         let taking = async {
-            if let Some(described) = Described::of_lifecycle_manager(&kept.secrets.platform) {
+            if let Some(described) = Described::of_lifecycle_manager(&kept.secrets) {
                 described.keep(&self.seed).await?;
             }
             Ok::<_, Trouble>(self.seed.restore(&kept.secrets).await?)
@@ -261,6 +261,10 @@ fn secret(work: &Work<'_>, name: &ShareName, file: &Path) -> Result<String, Trou
 }
 
 impl Vault {
+    pub(crate) fn shares(&self) -> &BTreeMap<ShareName, share::Access> {
+        &self.shares
+    }
+
     /// What parts are given. `platform` is what lifecycle managers begin with.
     pub(crate) fn secrets(&self, platform: &Platform) -> Secrets {
         let platform = serde_json::to_string(platform).expect("a platform has text keys only");

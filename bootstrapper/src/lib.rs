@@ -20,6 +20,7 @@ mod lease;
 mod machines;
 mod plan;
 mod recovery;
+mod shares;
 mod trouble;
 mod work;
 

@@ -69,6 +69,10 @@ pub async fn plan(
     let one = |trouble: Trouble| vec![trouble];
     let work = Work::begin(ports, description, book, &Silence).map_err(one)?;
     let images = work.images().await.map_err(one)?;
+    let elsewhere = described::elsewhere(&work.known(), &description.platform);
+    if !elsewhere.is_empty() {
+        return Err(elsewhere);
+    }
     let mut platform = work.platform(&images);
     let first = first(&work, &platform).await.map_err(one)?;
     if let Some(first) = &first {
@@ -89,11 +93,11 @@ pub async fn plan(
         None => Keeper::Bootstrapper,
     };
     let before = match (&first, &kept) {
-        (_, Some(kept)) => Described::of_lifecycle_manager(&kept.secrets.platform),
+        (_, Some(kept)) => Described::of_lifecycle_manager(&kept.secrets),
         (Some(first), None) => Described::find(&first.seed).await.map_err(one)?,
         (None, None) => None,
     };
-    let now = work.described(&platform);
+    let now = Described::now(&work, &platform);
     let mut refused = described::refused(before.as_ref(), &work.known(), &now, keeper);
     refused.extend(unknown);
     let generation = described::next(before.as_ref(), &mut work.known(), &now).generation();

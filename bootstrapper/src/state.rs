@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use common::digest::Digest;
 use common::id::Generation;
 use common::name::NodeName;
-use rollout::platform::{Component, Image, PlannedMachine, Platform};
+use rollout::platform::{AzurePlace, Component, Image, PlannedMachine, Platform};
 use serde::{Deserialize, Serialize};
 
 pub use self::book::{Book, FileBook, NotABook};
@@ -29,6 +29,9 @@ pub struct State {
     pub phase: Phase,
     /// As they are known now: gate, address, pinned host key. A machine is here before it is touched.
     pub machines: Vec<PlannedMachine>,
+    /// Where its machines of Azure were made last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure: Option<AzurePlace>,
     /// The platform's images as they were last, with their names in its registry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<Component, Image>,
@@ -88,6 +91,7 @@ impl State {
             computer,
             phase: Phase::Applying,
             machines: Vec::new(),
+            azure: None,
             images: BTreeMap::new(),
             generation: Generation::default(),
             described: String::new(),

@@ -12,6 +12,7 @@ mod plan;
 mod ports;
 mod remains;
 mod removal;
+mod shares;
 mod step;
 mod within;
 
@@ -26,4 +27,5 @@ pub use plan::{MOST_CLOCK_OFFSET, NEEDED_DISK, OLDEST_ENGINE, plan};
 pub use ports::{Ports, Trust};
 pub use remains::{Remains, remains};
 pub use removal::removal;
+pub use shares::renew_shares;
 pub use step::{Action, Step};

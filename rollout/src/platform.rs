@@ -45,6 +45,9 @@ pub struct Platform {
     /// The services that are built on their machines of code on a share; all others run from [`Component::Platform`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub code: BTreeMap<ServiceName, share::Code>,
+    /// How many machines there may be when apps need another; none is ever added without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_machines: Option<u16>,
 }
 
 /// Where local machines are made, as far as it is the same wherever who makes them stands.

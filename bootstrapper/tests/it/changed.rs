@@ -5,6 +5,7 @@ use bootstrapper::description::Description;
 use bootstrapper::plan;
 use bootstrapper::state::{Book as _, Phase};
 use common::port::machines::Shape;
+use common::port::{Machines as _, share};
 use rollout::platform::Component;
 use testkit::hosts::machine_programs as engine;
 
@@ -21,6 +22,37 @@ memory = "4g"
 cpus = 1
 address = "192.0.2.15"
 "#;
+
+/// Nothing is made there: the section is only written.
+const AZURE: &str = r#"
+[azure]
+subscription = "00000000-0000-0000-0000-000000000000"
+resource_group = "rehearsal"
+location = "westeurope"
+network = "rehearsal"
+network_range = "192.0.2.0/24"
+subnet = "machines"
+subnet_range = "192.0.2.0/24"
+user = "ops"
+operators = ["198.51.100.0/24"]
+tags = { owner = "ops" }
+"#;
+const SHARES: &str = r#"
+[shares.code]
+kind = "folder"
+path = "/mnt/code"
+"#;
+
+fn with_more() -> Description {
+    described(&format!("{FILE}{AZURE}{SHARES}")).unwrap()
+}
+
+/// The same machines, made in Azure.
+fn in_azure() -> Description {
+    let local = "kind = \"local\"\nmemory = \"4g\"\ncpus = 1\n";
+    let file = FILE.replace(local, "kind = \"azure\"\nsize = \"Standard_D2s_v5\"\n");
+    described(&format!("{file}{AZURE}")).unwrap()
+}
 
 fn with_a_fifth() -> Description {
     described(&FILE.replacen("\n[placement]", &format!("{NEW_MACHINE}\n[placement]"), 1)).unwrap()
@@ -57,7 +89,8 @@ async fn what_a_platform_that_keeps_itself_would_have_to_become_is_told_and_not_
     let owner = world.computer(1);
     owner.apply().await.unwrap();
     world.lead(&[1, 2, 3, 4]).await;
-    let cases: [Case; 8] = [
+    let cases: [Case; 10] = [
+        (|file| file.platform.max_machines = Some(9), "max_machines is nothing, and is to be 9"),
         (
             |file| file.platform.denied_networks.clear(),
             "network.denied is 192.0.2.0/24, and is to be ",
@@ -73,6 +106,13 @@ async fn what_a_platform_that_keeps_itself_would_have_to_become_is_told_and_not_
         (
             |file| file.platform.placement.kafka.truncate(1),
             "kafka is on [\"node-1\", \"node-2\", \"node-3\"], and is to be on [\"node-1\"]",
+        ),
+        (
+            |file| {
+                let local = file.platform.local.as_mut().unwrap();
+                local.resolvers = vec!["192.0.2.53".parse().unwrap()];
+            },
+            "local.resolvers is nothing, and is to be 192.0.2.53",
         ),
         (|file| drop(file.platform.machines.remove(2)), "node-3 is in the file no more"),
         (|file| *file = with_a_fifth(), "node-5 is new in the file"),
@@ -94,6 +134,108 @@ async fn what_a_platform_that_keeps_itself_would_have_to_become_is_told_and_not_
     same.description.platform.machines[3].host_key =
         Some(world.hosts.with(crate::world::GIVEN, |system| system.host_key().clone()));
     same.apply().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_machines_come_from_and_what_shares_are_is_told_field_by_field() {
+    let world = World::new();
+    let mut owner = world.computer(1);
+    owner.description = with_more();
+    owner.apply().await.unwrap();
+    world.lead(&[1, 2, 3, 4]).await;
+    let cases: [Case; 7] = [
+        (
+            |file| file.platform.azure.as_mut().unwrap().resource_group = "other".to_owned(),
+            "azure.resource_group is rehearsal, and is to be other",
+        ),
+        (
+            |file| file.platform.azure.as_mut().unwrap().operators.clear(),
+            "azure.operators is 198.51.100.0/24, and is to be nothing",
+        ),
+        (
+            |file| file.platform.azure.as_mut().unwrap().tags.clear(),
+            "azure.tags is owner = ops, and is to be nothing",
+        ),
+        (
+            |file| file.platform.azure.as_mut().unwrap().user = "root2".to_owned(),
+            "azure.user is ops, and is to be root2",
+        ),
+        (|file| file.shares.clear(), "shares.code is in the file no more"),
+        (
+            |file| {
+                let known = file.shares.values().next().unwrap().clone();
+                file.shares.insert("more".parse().unwrap(), known);
+            },
+            "shares.more is new in the file",
+        ),
+        (
+            |file| {
+                let mounted = share::FolderPlace { path: "/mnt/other".into() };
+                file.shares.values_mut().next().unwrap().share =
+                    share::Description::Folder(mounted);
+            },
+            "shares.code is another one than it was",
+        ),
+    ];
+    for (change, cause) in cases {
+        let changed = |file: &mut Description| {
+            *file = with_more();
+            change(file);
+        };
+        let troubles = refused(&world, &owner, changed).await;
+        let causes: Vec<&str> = troubles.iter().map(|trouble| trouble.cause.as_str()).collect();
+        assert_eq!(causes, [cause]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_anybody_keeps_the_platform_shares_may_change_and_what_was_made_is_not_made_elsewhere()
+ {
+    let world = World::new();
+    let mut owner = world.computer(1);
+    owner.description = with_more();
+    owner.apply().await.unwrap();
+    let range = |file: &mut Description| {
+        *file = with_more();
+        file.platform.local.as_mut().unwrap().range = "192.0.2.0/25".to_owned();
+    };
+    let troubles = refused(&world, &owner, range).await;
+    assert_eq!(troubles[0].cause, "local.range is 192.0.2.0/24, and is to be 192.0.2.0/25");
+    // What nothing was made of may change; whoever keeps the platform is told of it by a part that is run anew.
+    let mut again = world.computer_with(1, Cut::Never, owner.book);
+    again.description = with_more();
+    again.description.shares.clear();
+    again.description.platform.azure.as_mut().unwrap().location = "northeurope".to_owned();
+    let state = again.apply().await.unwrap();
+    assert_eq!(state.generation.0, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_machine_is_looked_for_or_made_in_another_place_than_its_own() {
+    let world = World::new();
+    let mut owner = world.computer(1);
+    let azure = |computer: &mut Computer| {
+        let backend = computer.ports.backends.remove("local").unwrap();
+        computer.ports.backends.insert("azure", backend);
+        computer.description = in_azure();
+    };
+    azure(&mut owner);
+    owner.apply().await.unwrap();
+    let before = owner.book.load().unwrap();
+    let mut again = world.computer_with(1, Cut::Never, owner.book);
+    azure(&mut again);
+    again.description.platform.azure.as_mut().unwrap().resource_group = "other".to_owned();
+    // Whatever is asked of another group, nothing is there.
+    for name in ["node-1", "node-2", "node-3"] {
+        world.machines.delete(&name.parse().unwrap()).await.unwrap();
+    }
+    let planned = plan(&again.ports, &again.description, again.book.as_ref()).await;
+    for troubles in [again.apply().await.unwrap_err(), planned.unwrap_err()] {
+        let [trouble] = troubles.as_slice() else { panic!("{troubles:?}") };
+        assert_eq!(trouble.cause, "azure.resource_group is rehearsal, and is to be other");
+        assert!(trouble.hint.contains("begin anew"), "{trouble}");
+    }
+    assert_eq!((world.machines.specs().len(), again.book.load().unwrap()), (0, before));
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,6 +269,40 @@ async fn before_anybody_keeps_the_platform_a_machine_may_come_and_none_may_go() 
     // From now on it belongs to the platform, whoever comes.
     let former = refused(&world, &owner, |_| {}).await;
     assert_eq!(former[0].cause, "node-5 is in the file no more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_opens_a_share_may_always_change_and_nodes_are_told() {
+    let share = "[shares.code]\nkind = \"s3\"\nbucket = \"code\"\nregion = \"eu-west-1\"\nkey_id = \"id\"\nsecret_file = \"node-3.password\"\n";
+    let with_secret_in = |file: &str| {
+        let mut description = described(&format!("{FILE}{share}")).unwrap();
+        let known = description.shares.values_mut().next().unwrap();
+        known.secret_file = Some(file.into());
+        description
+    };
+    let world = World::new();
+    let mut owner = world.computer(1);
+    owner.description = with_secret_in("/ops/first.secret");
+    owner.apply().await.unwrap();
+    world.lead(&[1, 2, 3, 4]).await;
+    let kept = || {
+        (1..=4).map(|number| {
+            world.hosts.with(&format!("192.0.2.1{number}"), |system| {
+                engine::text(system, "/var/lib/avishkar/agent/shares/code.secret")
+            })
+        })
+    };
+    for told in [4, 0] {
+        let mut again = world.computer(2);
+        again.description = with_secret_in("/ops/second.secret");
+        again.apply().await.unwrap();
+        assert!(kept().all(|kept| kept == "content of /ops/second.secret\n"));
+        let said = again.heard.sentences();
+        let told_of = said.iter().filter(|said| said.ends_with("what opens the share code"));
+        assert_eq!(told_of.count(), told);
+        assert!(!said.iter().any(|said| said.contains("second.secret")), "{said:?}");
+    }
+    assert_eq!(world.shown(), WHOLE);
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,7 +66,7 @@ fn the_manual_is_a_platform_with_machines_of_every_kind() {
     assert!(shape.machines_socket && shape.address.is_some());
     assert_eq!(local.credential, Credential::KeyFile("/ops/avishkar.key".into()));
     assert_eq!(azure.user, "ops");
-    assert_eq!(platform.placement.kafka.len(), 3);
+    assert_eq!((platform.placement.kafka.len(), platform.max_machines), (3, Some(8)));
     assert_eq!(found.state_file, Path::new("/ops/avishkar.state.json"));
     assert!(found.local.is_some() && found.azure.is_some());
     let shares: Vec<String> = found.shares.keys().map(ToString::to_string).collect();
@@ -82,6 +82,21 @@ fn the_manual_is_a_platform_with_machines_of_every_kind() {
         .map(|(service, code)| format!("{service} of {}", code.share))
         .collect();
     assert_eq!(built, ["monitoring of code"]);
+}
+
+#[test]
+fn there_may_be_as_many_machines_as_there_are_from_the_beginning_or_more() {
+    let said = |most: &str| {
+        let text = MANUAL.replace("max_machines = 8", &format!("max_machines = {most}"));
+        described(&text).map(|found| found.platform.max_machines)
+    };
+    assert_eq!(said("5").unwrap(), Some(5));
+    for wrong in ["4", "0", "1001", "\"many\""] {
+        let problems = said(wrong).unwrap_err();
+        let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+        assert_eq!(problem.key, "max_machines", "{problem:?}");
+    }
+    assert_eq!(described(LOCAL).unwrap().platform.max_machines, None);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What a machine still holds of a platform whose first machine has lost it. Changes nothing.
 
+use std::sync::Arc;
+
 use common::name::NodeName;
 use common::port::Host;
 use common::port::authority::Papers;
@@ -9,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::agent::{PKI, STATE};
-use super::observe::{Existence, locate, signed_in};
+use super::observe::{Existence, outside, signed_in};
 use super::within::path;
 use super::{Goal, Ports};
 use crate::failure::{Code, Failure, Why};
@@ -46,23 +48,32 @@ struct Named {
 /// Looks for what is left. None on a machine that is not there, or that is no node. Fails on one that is there and of
 /// which nobody can say it: it does not run, cannot be reached or known again, or does not let us in.
 pub async fn remains(ports: &Ports, goal: &Goal) -> Result<Option<Remains>, Failure> {
-    let seen = locate(ports, goal).await?;
     let name = &goal.machine.name;
     let failed = |why: Why| Failure::of(name, format!("look for an authority on {name}"), why);
+    let Some(host) = entered(ports, goal).await.map_err(failed)? else { return Ok(None) };
+    left_on(host.as_ref()).await.map_err(failed)
+}
+
+/// Signs in to a machine that is there and should let us in; none if it is not there.
+pub(super) async fn enter(ports: &Ports, goal: &Goal) -> Result<Option<Arc<dyn Host>>, Failure> {
+    let name = &goal.machine.name;
+    let failed = |why: Why| Failure::of(name, format!("sign in to {name}"), why);
+    entered(ports, goal).await.map_err(failed)
+}
+
+async fn entered(ports: &Ports, goal: &Goal) -> Result<Option<Arc<dyn Host>>, Why> {
+    let seen = outside(ports, goal).await?;
     match seen.existence {
         Existence::Absent => return Ok(None),
         Existence::Off => {
             let why = Why::new(Code::MachineUnreachable, "it does not run", "start it");
-            return Err(failed(why.but_later()));
+            return Err(why.but_later());
         }
         Existence::Runs => {}
     }
-    let looking = async {
-        let machine = pinned(ports, seen.machine).await?;
-        let (host, _) = signed_in(ports, &goal.with(&machine)).await?;
-        left_on(host.as_ref()).await
-    };
-    looking.await.map_err(failed)
+    let machine = pinned(ports, seen.machine).await?;
+    let (host, _) = signed_in(ports, &goal.with(&machine)).await?;
+    Ok(Some(host))
 }
 
 /// With the key by which it would be pinned: not every backend vouches for those of its machines.

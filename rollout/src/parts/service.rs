@@ -134,7 +134,12 @@ fn of_its_own(site: &Site<'_>, service: ServiceName) -> Result<Settings, Incompl
             settings
         }
         ServiceName::Monitoring => [("PROBES__SERVICES", "running".to_owned())].into(),
-        ServiceName::LifecycleManager | ServiceName::NodeAgent => Settings::new(),
+        ServiceName::LifecycleManager => {
+            let most =
+                platform.max_machines.map(|most| ("PROVISION__MAX_MACHINES", most.to_string()));
+            most.into_iter().collect()
+        }
+        ServiceName::NodeAgent => Settings::new(),
     })
 }
 

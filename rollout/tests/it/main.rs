@@ -9,4 +9,5 @@ mod parts;
 mod remains;
 mod removal;
 mod seed;
+mod shares;
 mod world;

@@ -74,6 +74,7 @@ pub(crate) fn platform(base: usize) -> Platform {
         local: None,
         azure: None,
         code: BTreeMap::new(),
+        max_machines: None,
     }
 }
 
@@ -269,6 +270,18 @@ fn another_version_is_another_image_and_nothing_else() {
         parts::service(site, service, Some(newer.clone()), &papers).unwrap()
     });
     assert_eq!(spec, PartSpec { image: newer, ..own });
+}
+
+#[test]
+fn lifecycle_managers_add_machines_where_the_description_says_how_many_there_may_be() {
+    let key = "AVISHKAR_PROVISION__MAX_MACHINES";
+    let mut platform = platform(3);
+    let said =
+        |platform: &Platform, name| service(platform, "node-1", name).environment.get(key).cloned();
+    assert_eq!(said(&platform, ServiceName::LifecycleManager), None);
+    platform.max_machines = Some(9);
+    assert_eq!(said(&platform, ServiceName::LifecycleManager).as_deref(), Some("9"));
+    assert_eq!(said(&platform, ServiceName::Monitoring), None);
 }
 
 #[test]

@@ -110,6 +110,7 @@ pub(crate) fn platform(agents: &[Agent]) -> Platform {
         local: None,
         azure: None,
         code: BTreeMap::new(),
+        max_machines: None,
     }
 }
 
