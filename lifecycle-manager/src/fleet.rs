@@ -13,7 +13,9 @@ use common::record::path;
 use futures::future::try_join_all;
 use rollout::platform::{AGENT_PORT, PlannedMachine, Platform};
 
-use crate::records::{RegistryPlace, load, registry_path};
+use crate::domain::target::Family;
+use crate::domain::waits::elapsed;
+use crate::records::{RegistryPlace, Restart, Stage, load, registry_path, restart_path, restarts};
 use crate::shared::Shared;
 
 pub(crate) async fn names(shared: &Shared) -> Result<Vec<NodeName>, records::Error> {
@@ -95,6 +97,36 @@ pub(crate) fn own_node(shared: &Shared) -> Option<NodeName> {
     let ip: IpAddr = host.parse().ok()?;
     let agents = shared.sight.agents();
     agents.into_iter().find(|agent| agent.address.ip() == ip).map(|agent| agent.node)
+}
+
+/// Whether the restart of another machine was asked for, and has not ended yet.
+pub(crate) async fn another_is_asked_for(
+    shared: &Shared,
+    node: &NodeName,
+) -> Result<bool, records::Error> {
+    for name in shared.ports.store.children(&restarts(Family::Nodes)).await? {
+        let Some(other) = Family::Nodes.target(&name).filter(|_| name != node.as_str()) else {
+            continue;
+        };
+        let stored = load::<Restart>(shared, &restart_path(&other)).await?;
+        if stored.is_some_and(|stored| stored.record.stage != Stage::Idle) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether another machine was restarted, by whomever, and has still its time to come back.
+pub(crate) async fn another_boots(
+    shared: &Shared,
+    node: &NodeName,
+) -> Result<bool, records::Error> {
+    let (now, within) = (shared.ports.clock.now(), shared.config.machine_within);
+    let boots = |machine: &MachineRecord| {
+        let is_young = machine.restarts.iter().any(|at| elapsed(*at, now) < within);
+        is_young && !shared.sight.of(&machine.name, shared.config.window).answers()
+    };
+    Ok(machines(shared).await?.iter().any(|machine| machine.name != *node && boots(machine)))
 }
 
 /// What makes a machine's node stand in the store as it is; none if it does.

@@ -284,7 +284,8 @@ impl Round<'_> {
     fn bring_up(&self, instance: &Instance) -> Option<Step> {
         let node = instance.node.clone();
         let (lasts, within) = self.awaited(instance);
-        if lasts > within && instance.state == InstanceState::Starting {
+        let is_over = lasts > within || instance.failure.as_ref().is_some_and(is_for_good);
+        if is_over && instance.state == InstanceState::Starting {
             let failure = instance.failure.clone().unwrap_or_else(|| not_ready(within));
             let good = self.rollout.good.as_ref();
             let is_upgrade = good.is_some_and(|good| *good != instance.version);
@@ -371,6 +372,18 @@ impl Round<'_> {
             !self.scene.wish.nodes.is_empty() && self.rollout.good.as_ref() != Some(&version);
         (all && is_news).then_some(Step::Settle { version })
     }
+}
+
+/// Whether waiting does not help: somebody has to mend the code or its share, and then to wish for it again.
+fn is_for_good(failure: &Failure) -> bool {
+    matches!(
+        failure.code,
+        FailureCode::ShareUnknown
+            | FailureCode::ShareRefused
+            | FailureCode::CodeMismatch
+            | FailureCode::CodeUnfit
+            | FailureCode::BuildFailed
+    )
 }
 
 fn not_ready(within: Duration) -> Failure {

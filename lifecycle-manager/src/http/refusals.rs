@@ -107,7 +107,10 @@ pub(super) fn failed(failure: &Failure) -> Refusal {
         | FailureCode::ReleaseUnknown
         | FailureCode::UnknownInstance => 404,
         FailureCode::RestartTooSoon => 429,
-        FailureCode::Superseded | FailureCode::SingleProcess | FailureCode::ChangeUnderway => 409,
+        FailureCode::Superseded
+        | FailureCode::HostTaken
+        | FailureCode::SingleProcess
+        | FailureCode::ChangeUnderway => 409,
         FailureCode::Internal => 500,
         FailureCode::InsufficientStorage => 507,
         FailureCode::RestartHeld

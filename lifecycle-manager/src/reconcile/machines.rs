@@ -12,6 +12,7 @@ use common::record::machine::{MachineRecord, MachineState};
 use common::record::node::{Alive, PortLease};
 use common::record::path;
 
+use super::restarts::budget;
 use super::{LATER, SOON};
 use crate::domain::leaving::{Departure, Facts as Leaving, departure};
 use crate::domain::machine::{Facts, Found, Remedy, Step, plan, remedy};
@@ -20,8 +21,8 @@ use crate::domain::waits::{Limit, elapsed};
 use crate::fleet;
 use crate::ports::{Enrolled, NotEnrolled};
 use crate::records::{
-    Error, Repair, Restart, Stage, base_path, commit, load, papers_path, repair_path, restart_path,
-    save,
+    Error, Repair, Restart, Stage, base_path, budget_path, commit, load, papers_path, repair_path,
+    restart_path, save,
 };
 use crate::shared::{Duty, Shared};
 
@@ -81,10 +82,17 @@ impl Reconcile for Machines<'_> {
                     let can_restart = self.can_restart(&known.machine.record);
                     let remedy = remedy(&facts, found, can_restart);
                     let known = if found == Found::Absent { known.made_anew() } else { known };
-                    self.apply(known, remedy).await?;
+                    let turn = match remedy {
+                        Remedy::Wait | Remedy::Enrol => None,
+                        Remedy::Restart => match self.turn(name).await? {
+                            Some(turn) => Some(turn),
+                            None => return Ok(Outcome::Again(LATER)),
+                        },
+                    };
+                    self.apply(known, remedy, turn).await?;
                 }
                 Err(failure) => {
-                    let known = self.begin(known, Remedy::Wait).await?;
+                    let known = self.begin(known, Remedy::Wait, None).await?;
                     self.failed(known, "the backend was asked", failure).await?;
                 }
             },
@@ -160,14 +168,26 @@ impl Machines<'_> {
         Ok(())
     }
 
+    /// Machines are restarted one at a time, whoever wants it. What keeps another restart from beginning meanwhile; none where
+    /// one has not ended.
+    async fn turn(&self, name: &NodeName) -> Result<Option<Op>, Error> {
+        let (budget, version) = budget(self.0).await?;
+        if fleet::another_is_asked_for(self.0, name).await?
+            || fleet::another_boots(self.0, name).await?
+        {
+            return Ok(None);
+        }
+        Ok(Some(records::put(budget_path(), &budget, version)))
+    }
+
     /// Writes down what is about to be done, then does it.
-    async fn apply(&self, known: Known, remedy: Remedy) -> Result<(), Error> {
+    async fn apply(&self, known: Known, remedy: Remedy, turn: Option<Op>) -> Result<(), Error> {
         if remedy == Remedy::Wait {
             return Ok(());
         }
         let name = known.machine.record.name.clone();
         let Some(_visit) = self.0.visits.begin(&name) else { return Ok(()) };
-        let known = self.begin(known, remedy).await?;
+        let known = self.begin(known, remedy, turn).await?;
         self.0.metrics.repaired(remedy);
         tracing::warn!(machine = %name, attempt = known.repair.attempts, "{}", remedy.words());
         match remedy {
@@ -201,7 +221,7 @@ impl Machines<'_> {
         Ok(self.0.ports.enrolment.enrol(&platform, name).await)
     }
 
-    async fn begin(&self, known: Known, remedy: Remedy) -> Result<Known, Error> {
+    async fn begin(&self, known: Known, remedy: Remedy, turn: Option<Op>) -> Result<Known, Error> {
         let Known { machine: Stored { mut record, version }, mut repair, repair_at } = known;
         let now = self.0.ports.clock.now();
         repair.attempts = self.0.config.machine.waits.next(repair.attempts, repair.last, now);
@@ -214,10 +234,11 @@ impl Machines<'_> {
             record.restarts.drain(..excess);
         }
         let name = record.name.clone();
-        let changes = vec![
+        let mut changes = vec![
             records::put(path::machine(&name), &record, Some(version)),
             records::put(repair_path(&name), &repair, repair_at),
         ];
+        changes.extend(turn);
         let done = commit(self.0, changes).await?;
         let mut versions = done.iter().filter_map(crate::records::written);
         let (Some(version), Some(repair_at)) = (versions.next(), versions.next()) else {
@@ -289,7 +310,7 @@ impl Machines<'_> {
 
     /// The machine goes, and all that is written of it.
     async fn delete(&self, known: Known) -> Result<(), Error> {
-        let known = self.begin(known, Remedy::Wait).await?;
+        let known = self.begin(known, Remedy::Wait, None).await?;
         let Known { machine: Stored { record, version }, repair, repair_at } = known;
         let name = record.name.clone();
         let deleted = match self.0.ports.backends.of(&record.shape) {

@@ -97,7 +97,7 @@ impl Restarts<'_> {
         let since = since.max(self.settled_at(now));
         let asker = asker(&known.restart);
         // Every restart that begins writes it: who has read it first sees all that began before, or begins anew.
-        let (budget, budget_at) = self.budget().await?;
+        let (budget, budget_at) = budget(self.0).await?;
         let counts = matches!(target.family(), Family::Services | Family::Nodes);
         let facts = Facts {
             since,
@@ -106,7 +106,7 @@ impl Restarts<'_> {
             asker,
             asked_at_once: asked_at_once(self.0, target.family(), known.restart.asked).await?,
             braked: target.brake().is_some_and(|kind| self.0.brake(kind).holds()),
-            is_next: target.family() == Family::Nodes && self.another_machine(&target).await?,
+            is_next: self.is_next(&target, asker).await?,
             spent: if counts { &budget.spent } else { &[] },
             now,
         };
@@ -158,25 +158,14 @@ impl Restarts<'_> {
         now.saturating_sub(settled_for).unwrap_or(now)
     }
 
-    async fn budget(&self) -> Result<(Budget, Option<Version>), Error> {
-        Ok(match load::<Budget>(self.0, &budget_path()).await? {
-            Some(Stored { record, version }) => (record, Some(version)),
-            None => (Budget { schema: 1, ..Budget::default() }, None),
-        })
-    }
-
-    /// Whether the restart of another machine has not ended yet.
-    async fn another_machine(&self, target: &Target) -> Result<bool, Error> {
-        for name in self.0.ports.store.children(&restarts(Family::Nodes)).await? {
-            let Some(other) = Family::Nodes.target(&name).filter(|other| other != target) else {
-                continue;
-            };
-            let stored = load::<Restart>(self.0, &restart_path(&other)).await?;
-            if stored.is_some_and(|stored| stored.record.stage != Stage::Idle) {
-                return Ok(true);
-            }
+    /// Whether a machine is to be restarted, and the restart of another one has not ended yet. What a program asks for beside
+    /// a machine that is away is refused later.
+    async fn is_next(&self, target: &Target, asker: Asker) -> Result<bool, Error> {
+        let Target::Node(node) = target else { return Ok(false) };
+        if fleet::another_is_asked_for(self.0, node).await? {
+            return Ok(true);
         }
-        Ok(false)
+        Ok(asker == Asker::Operator && fleet::another_boots(self.0, node).await?)
     }
 
     /// Ends all requests that wait, in one transaction with what is owed for them.
@@ -220,6 +209,14 @@ impl Restarts<'_> {
         let version = done.first().and_then(written).ok_or(records::Error::Changed)?;
         Ok(Known { restart, version })
     }
+}
+
+/// When restarts were. Every restart that begins writes it, whoever wants it.
+pub(super) async fn budget(shared: &Shared) -> Result<(Budget, Option<Version>), Error> {
+    Ok(match load::<Budget>(shared, &budget_path()).await? {
+        Some(Stored { record, version }) => (record, Some(version)),
+        None => (Budget { schema: 1, ..Budget::default() }, None),
+    })
 }
 
 fn asker(restart: &Restart) -> Asker {

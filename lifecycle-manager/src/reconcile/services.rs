@@ -11,7 +11,7 @@ use common::port::store::Version as StoredVersion;
 use common::record::machine::MachineState;
 use common::record::path;
 use common::record::platform::{
-    BackedOut, InstanceState, PlacedService, RunningInstance, RunningService,
+    BackedOut, InstanceState, PlacedService, RunningInstance, RunningService, ServiceImage,
 };
 use common::service::ServiceName;
 use futures::future::join_all;
@@ -278,6 +278,10 @@ impl Services<'_> {
         };
         match timeout(self.0.config.effect_within, asked).await {
             Ok(answer) => (node.clone(), answer),
+            Err(_) if effect == Effect::Ensure && is_built(rollout, node) => {
+                tracing::info!(service = %rollout.service, node.id = %node, "its machine may still build it; it is asked again");
+                (node.clone(), Ok(Ok(())))
+            }
             Err(_) => {
                 let seconds = self.0.config.effect_within.as_secs();
                 let message = format!("node {node} did not answer within {seconds} s");
@@ -309,6 +313,12 @@ impl Services<'_> {
             rollout.instances.iter().all(|instance| instance.state == InstanceState::Ready);
         Ok(Outcome::Again(if at_rest && asked == 0 { LATER } else { SOON }))
     }
+}
+
+/// Whether the instance's version is built on its machine.
+fn is_built(rollout: &Rollout, node: &NodeName) -> bool {
+    let image = rollout.instance(node).and_then(|one| one.version.image.as_ref());
+    matches!(image, Some(ServiceImage::Built(_)))
 }
 
 fn effect_of(step: &Step) -> Option<(Effect, NodeName)> {

@@ -1,11 +1,14 @@
 //! Services that are built on their machines of code on a share.
 
+use std::time::Duration;
+
 use common::digest::Digest;
 use common::failure::{Failure, FailureCode};
 use common::port::part::PartImage;
 use common::port::share::Code;
 use common::record::platform::ServiceImage;
 use testkit::parts::PartCall;
+use tokio::time::Instant;
 
 use crate::world::{World, name, placed, until};
 
@@ -75,4 +78,21 @@ async fn a_share_that_nobody_described_is_unknown() {
             assert!(world.really_on().is_empty());
         })
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_can_never_be_built_is_backed_out_of_at_once() {
+    let world = World::new();
+    world
+        .during(async {
+            world.with_service().await;
+            let began = Instant::now();
+            world.wish_version(&["node-2", "node-3"], Some(ServiceImage::Built(code("other"))));
+            until(async || world.running().unwrap().backed_out.is_some()).await;
+            assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
+            world.until_ready_on(&["node-2", "node-3"]).await;
+        })
+        .await;
+    let failure = world.running().unwrap().backed_out.unwrap().failure;
+    assert_eq!(failure.code, FailureCode::ShareUnknown);
 }

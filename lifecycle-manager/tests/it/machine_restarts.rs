@@ -151,3 +151,28 @@ async fn one_in_quarantine_keeps_no_other_from_being_restarted() {
         })
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_machines_that_hang_at_once_are_restarted_one_after_another() {
+    let world = World { max_machines: 8, ..World::new() };
+    let extras = ["added-1", "added-2", "added-3", "added-4"];
+    world
+        .during(async {
+            world.until_calm().await;
+            for (number, extra) in (1..).zip(extras) {
+                world.say(number, "need node$more");
+                world.until_state(extra, MachineState::Ready).await;
+                sleep(Duration::from_mins(10)).await;
+            }
+            world.enrolment.comes_to(Outcome::DoesNotHelp);
+            for extra in &extras[..2] {
+                world.set_reach(extra, Reach::Hung).await;
+            }
+            until(async || world.machines.restarted().len() == 2).await;
+            for extra in &extras[..2] {
+                world.until_state(extra, MachineState::Ready).await;
+            }
+        })
+        .await;
+    assert_eq!(world.machines.most_at_once(), 1);
+}

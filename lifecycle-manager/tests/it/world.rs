@@ -356,6 +356,7 @@ pub(crate) fn platform() -> Platform {
         local: None,
         azure: None,
         code: BTreeMap::new(),
+        max_machines: None,
     }
 }
 
