@@ -7,6 +7,7 @@ pub(crate) mod deploy;
 pub(crate) mod hear;
 pub(crate) mod hear_schedule;
 pub(crate) mod release;
+pub(crate) mod rollback;
 pub(crate) mod scale;
 pub(crate) mod schedule;
 pub(crate) mod send;
@@ -38,6 +39,10 @@ pub(crate) enum Error {
     AppUnknown,
     #[error("there is no such release")]
     ReleaseUnknown,
+    #[error("the release was not in service here, or too many were since")]
+    ReleaseNotKept,
+    #[error("no older release was in service here that was not gone back from")]
+    NothingToRollBackTo,
     #[error("there is no such instance")]
     InstanceUnknown,
     #[error("there is no such request")]

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod hints;
+pub(crate) mod rollback;
 pub(crate) mod schedule;
 pub(crate) mod settings;
 pub(crate) mod settlement;

@@ -15,7 +15,7 @@ use jiff::civil::DateTime;
 use crate::commands::deploy::{self, Name, Wish};
 use crate::commands::release::{Expected, Upload};
 use crate::commands::schedule::{self, Message13, Wanted};
-use crate::commands::{Error, release, scale, stop};
+use crate::commands::{Error, release, rollback, scale, stop};
 use crate::context::Context;
 use crate::domain::access::{Person, Role};
 use crate::domain::schedule::{Lateness, Schedule, When};
@@ -129,6 +129,17 @@ impl Door {
         accepted.map(drop).map_err(refused)
     }
 
+    /// Asks for a release that was in service before; the last good one if none is named.
+    pub async fn rollback(
+        &self,
+        instance: &LegacyName,
+        named: Option<ReleaseNumber>,
+        id: RequestId,
+    ) -> Result<(), Refused> {
+        let accepted = rollback::rollback(&self.context, &self.person, instance, named, id).await;
+        accepted.map(drop).map_err(refused)
+    }
+
     /// Asks for nothing to be left of an instance.
     pub async fn stop(&self, instance: &LegacyName, id: RequestId) -> Result<(), Refused> {
         stop::stop(&self.context, &self.person, instance, id).await.map(drop).map_err(refused)
@@ -160,6 +171,8 @@ fn refused(err: Error) -> Refused {
         | Error::NameUnfit
         | Error::VersionExists { .. }
         | Error::NotDeployed
+        | Error::ReleaseNotKept
+        | Error::NothingToRollBackTo
         | Error::ScheduleUnknown
         | Error::ScheduleChanged
         | Error::Schedule(_)

@@ -18,6 +18,7 @@ mod problems;
 mod releases;
 mod replicas;
 mod request;
+mod rollback;
 mod schedules;
 mod sign_in;
 mod table;

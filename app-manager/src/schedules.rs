@@ -17,6 +17,7 @@ use common::name::LegacyName;
 use common::port::Store;
 use common::port::store::{self, Op};
 use common::record::instance::{Instance, State};
+use common::record::kept::Way;
 use common::record::operation::fingerprint;
 use common::topic::Topic;
 use jiff::Timestamp;
@@ -139,7 +140,9 @@ impl Schedules<'_> {
             command: DeploymentCommand::Deploy { instance: name },
         };
         let mut changed = Changed::of(read);
-        deploy::start(&mut changed.instance.record, release, changed.wish.replicas, id, now);
+        let (by, replicas) = (changed.instance.record.owner.clone(), changed.wish.replicas);
+        let wanted = deploy::Start { release, replicas, by: &by, way: Way::Deployed };
+        deploy::start(&mut changed.instance.record, wanted, id, now);
         changed.wish.progress.started(window);
         self.fire(changed, step, now).await?;
         self.0.metrics.windows.with_label_values(&["started"]).inc();

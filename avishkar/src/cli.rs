@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod platform;
+mod rollback;
 mod schedule;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use common::topic::{Topic, TopicName};
 
 pub(crate) use self::bootstrap::{Act, Bootstrap, Described};
 pub(crate) use self::platform::{Move, Platform, Start, Stop as StopPlatform, Upgrade, Version};
+pub(crate) use self::rollback::{Releases, Rollback};
 pub(crate) use self::schedule::{Schedule, Unschedule};
 
 /// A zip of code becomes a load-balanced URL on machines you own.
@@ -44,6 +46,10 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Run this many replicas of an instance, and wait until they serve.
     Scale(Scale),
+    /// List the releases of an instance that were in service, and which one is.
+    Releases(Releases),
+    /// Go back to a release that was in service before, and wait until it serves; nothing is built.
+    Rollback(Rollback),
     /// Stop an instance and wait until nothing of it is left.
     Stop(Stop),
     /// Run an instance at certain times: once, daily, weekly, or as cron says.

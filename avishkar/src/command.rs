@@ -14,6 +14,7 @@ mod nodes;
 mod pack;
 mod platform;
 mod probe;
+mod rollback;
 mod scale;
 mod schedule;
 mod service;
@@ -43,6 +44,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Status(args) => status::run(&client()?, &args, output).await,
             Command::Logs(args) => logs::run(&client()?, &args, output).await,
             Command::Scale(args) => scale::run(&client()?, &args, output).await,
+            Command::Releases(args) => rollback::list(&client()?, &args, output).await,
+            Command::Rollback(args) => rollback::go_back(&client()?, &args, output).await,
             Command::Stop(args) => stop::run(&client()?, &args, output).await,
             Command::Schedule(args) => schedule::make(&client()?, &args, output).await,
             Command::Schedules => schedule::list(&client()?, output).await,

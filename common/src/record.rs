@@ -7,6 +7,7 @@ pub mod change;
 pub mod deployment;
 pub mod epoch;
 pub mod instance;
+pub mod kept;
 pub mod leader;
 pub mod machine;
 pub mod node;

@@ -14,6 +14,8 @@ use crate::domain::patience::Patience;
 
 /// The registry's entries of all replicas must fit into one transaction.
 const MOST_REPLICAS: u32 = 25;
+/// Their images stay on the nodes, and the record of the deployment names them all.
+const MOST_RELEASES: usize = 25;
 const MIB: u64 = 1024 * 1024;
 
 /// The service's own sections as they are written.
@@ -41,6 +43,7 @@ pub struct RawDeployment {
     pub scan_seconds: u32,
     pub sweep_seconds: u32,
     pub max_replicas: u32,
+    pub keep_releases: usize,
     pub at_once: usize,
     pub spare_images: bool,
 }
@@ -70,6 +73,8 @@ pub struct Config {
     /// How often every node's containers are listed.
     pub sweep_every: Duration,
     pub most_replicas: usize,
+    /// How many releases that were in service an instance can go back to, with the one that is.
+    pub kept_releases: usize,
     /// How many deployments are worked on at once.
     pub at_once: usize,
     /// Whether what is served has its image on one node more than runs it.
@@ -98,6 +103,10 @@ impl Raw {
         if !(1..=MOST_REPLICAS).contains(&deployment.max_replicas) {
             let message = format!("must be from 1 to {MOST_REPLICAS}");
             problems.push(Problem::new("deployment.max_replicas", message));
+        }
+        if !(1..=MOST_RELEASES).contains(&deployment.keep_releases) {
+            let message = format!("must be from 1 to {MOST_RELEASES}");
+            problems.push(Problem::new("deployment.keep_releases", message));
         }
         if !(1..=256).contains(&deployment.at_once) {
             problems.push(Problem::new("deployment.at_once", "must be from 1 to 256"));
@@ -176,6 +185,7 @@ fn meant(deployment: &RawDeployment, build: RawBuild, http: &http::Config) -> Co
         scan_every: Duration::from_secs(deployment.scan_seconds.into()),
         sweep_every: Duration::from_secs(deployment.sweep_seconds.into()),
         most_replicas: usize::try_from(deployment.max_replicas).unwrap_or(1),
+        kept_releases: deployment.keep_releases,
         at_once: deployment.at_once,
         spare_images: deployment.spare_images,
         build_folder: build.folder.into(),

@@ -13,6 +13,7 @@ pub(crate) mod observed;
 pub(crate) mod patience;
 pub(crate) mod placement;
 pub(crate) mod plan;
+pub(crate) mod releases;
 pub(crate) mod replicas;
 pub(crate) mod spec;
 pub(crate) mod step;

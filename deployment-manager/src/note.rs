@@ -11,6 +11,7 @@ use common::record::path;
 use common::service::ServiceName;
 
 use crate::domain::change::{self, Change};
+use crate::domain::releases;
 use crate::domain::replicas::is_in_progress;
 use crate::notice::{self, Details};
 use crate::reconcile::Error;
@@ -91,6 +92,7 @@ async fn try_note(shared: &Shared, held: &mut Held, changes: &[Change]) -> Resul
     let mut after = before.clone();
     let now = shared.ports.clock.now();
     change::note(&mut after, changes, &shared.config.patience, now);
+    releases::keep(&mut after, shared.config.kept_releases);
     held.clear_told(&mut after);
     let ended = ended(before, &after);
     let mut more = Vec::new();

@@ -1,5 +1,5 @@
 //! Keeps the image of every app that is served on one node more than runs it, so that it outlives its registry and any one
-//! node. Only asks; that it fails harms nobody, and it is asked again.
+//! node, and on those nodes the images of the releases it may go back to. Only asks; that it fails harms nobody, and it is asked again.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +53,7 @@ async fn wanted(shared: &Shared) -> Result<BTreeSet<Spare>, records::Error> {
     let mut wanted = BTreeSet::new();
     for instance in stored::instances(store).await? {
         let found = stored::deployment(store, &instance).await?;
-        wanted.extend(found.and_then(|found| spare(&found.record, &verdicts)));
+        wanted.extend(found.into_iter().flat_map(|found| spares(&found.record, &verdicts)));
     }
     Ok(wanted)
 }
@@ -70,14 +70,20 @@ async fn pull(shared: &Shared, (image, node): &Spare) -> bool {
     }
 }
 
-/// The image that is served, and the live node without a replica of it that wants it most.
-fn spare(deployment: &Deployment, verdicts: &BTreeMap<NodeName, Verdict>) -> Option<Spare> {
-    let serving = deployment.serving.as_ref()?;
+/// The image that is served on the live node without a replica that wants it most; what was in service before there too,
+/// and on the nodes that have replicas now.
+fn spares(deployment: &Deployment, verdicts: &BTreeMap<NodeName, Verdict>) -> Vec<Spare> {
+    let Some(serving) = &deployment.serving else { return Vec::new() };
     let places = deployment.slots.iter().filter_map(|slot| slot.place.as_ref());
     let used: BTreeSet<&NodeName> = places.map(|place| &place.node).collect();
     let live = verdicts.iter().filter(|(_, verdict)| **verdict == Verdict::Live);
-    let free = live.map(|(node, _)| node).filter(|node| !used.contains(node));
+    let live: Vec<&NodeName> = live.map(|(node, _)| node).collect();
     let digest = serving.image.digest().as_str();
-    let node = free.min_by_key(|node| Reverse(rendezvous::weight(digest, node)))?;
-    Some((serving.image.clone(), node.clone()))
+    let free = live.iter().copied().filter(|node| !used.contains(node));
+    let spare = free.min_by_key(|node| Reverse(rendezvous::weight(digest, node)));
+    let before = deployment.releases.iter().map(|kept| &kept.image);
+    let before: BTreeSet<&ImageRef> = before.filter(|image| **image != serving.image).collect();
+    let homes = live.into_iter().filter(|node| used.contains(node)).chain(spare);
+    let kept = homes.flat_map(|node| before.iter().map(|image| ((*image).clone(), node.clone())));
+    spare.map(|node| (serving.image.clone(), node.clone())).into_iter().chain(kept).collect()
 }

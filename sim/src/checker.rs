@@ -8,6 +8,7 @@ mod commands;
 mod fleet;
 mod leases;
 mod outcomes;
+mod releases;
 mod served;
 mod settled;
 mod states;

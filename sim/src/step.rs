@@ -144,7 +144,11 @@ fn of_app_manager(ops: &[Op]) -> Option<Step> {
     }
     let instance: instance::Instance = written(ops, "/avishkar/instances/")?;
     match instance.state {
-        instance::State::Deploying if makes(ops, ".app-manager.deploy") => Some(Step::RecordDeploy),
+        instance::State::Deploying
+            if makes(ops, ".app-manager.deploy") || makes(ops, ".app-manager.rollback") =>
+        {
+            Some(Step::RecordDeploy)
+        }
         instance::State::Stopping if makes(ops, ".app-manager.stop") => Some(Step::RecordStop),
         instance::State::Deployed if makes(ops, "/avishkar/operations/") => Some(Step::HearRunning),
         instance::State::Stopped if makes(ops, "/avishkar/operations/") => Some(Step::HearStopped),

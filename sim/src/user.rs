@@ -53,17 +53,22 @@ pub(crate) enum Wish {
     Stop {
         instance: LegacyName,
     },
+    /// To what was in service before.
+    Rollback {
+        instance: LegacyName,
+    },
 }
 
 impl Wish {
     /// The kind of its operation record, if it has one.
-    fn kind(&self) -> Option<&'static str> {
+    pub(crate) fn kind(&self) -> Option<&'static str> {
         match self {
             Wish::Release { .. } => None,
             Wish::Deploy { .. } => Some("deploy"),
             Wish::Schedule { .. } => Some("schedule"),
             Wish::Scale { .. } => Some("scale"),
             Wish::Stop { .. } => Some("stop"),
+            Wish::Rollback { .. } => Some("rollback"),
         }
     }
 }
@@ -103,6 +108,7 @@ async fn ask(door: Door, wish: Wish, id: RequestId) -> Result<(), Refused> {
         }
         Wish::Scale { instance, replicas } => door.scale(&instance, replicas, id).await,
         Wish::Stop { instance } => door.stop(&instance, id).await,
+        Wish::Rollback { instance } => door.rollback(&instance, None, id).await,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use common::id::{Generation, ReleaseNumber, RequestId};
 use common::message::{DeploymentCommand, LoadBalancerCommand};
-use common::name::{AppName, InstanceName, LegacyName};
+use common::name::{AppName, InstanceName, LegacyName, UserName};
 use common::record::instance::{Instance, State};
+use common::record::kept::Way;
 use common::record::operation::fingerprint;
 use common::record::release::App;
 use common::topic::Topic;
@@ -77,24 +78,33 @@ pub(crate) async fn deploy(
         if wish.app_json.is_some() {
             instance.app_json.clone_from(&wish.app_json);
         }
-        start(&mut instance, number, wish.replicas, id, context.ports.clock.now());
+        let (by, replicas) = (&person.name, wish.replicas);
+        let wanted = Start { release: number, replicas, by, way: Way::Deployed };
+        start(&mut instance, wanted, id, context.ports.clock.now());
         Ok::<Change, Error>(Change::of(instance, version))
     };
     accept(context, ask, decide).await
 }
 
+/// What an instance is to run, and how that came about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start<'a> {
+    pub(crate) release: ReleaseNumber,
+    /// As many as before if none is said.
+    pub(crate) replicas: Option<u32>,
+    pub(crate) by: &'a UserName,
+    pub(crate) way: Way,
+}
+
 /// Makes an instance run a release from now on, and owe the messages that ask for it.
-pub(crate) fn start(
-    instance: &mut Instance,
-    release: ReleaseNumber,
-    replicas: Option<u32>,
-    id: RequestId,
-    now: Timestamp,
-) {
+pub(crate) fn start(instance: &mut Instance, wanted: Start<'_>, id: RequestId, now: Timestamp) {
+    let Start { release, replicas, by, way } = wanted;
     let is_new = instance.generation == Generation(0);
     let runs = !is_new && !matches!(instance.state, State::Scheduled | State::Stopped);
     let pinned = instance.replicas;
     instance.release = release;
+    instance.way = way;
+    instance.by = Some(by.clone());
     instance.replicas = replicas.unwrap_or(pinned);
     instance.generation = instance.generation.next();
     instance.state = State::Deploying;
@@ -150,12 +160,14 @@ pub(super) fn new_instance(
         name: name.clone(),
         app: app.name.clone(),
         release: app.newest,
+        way: Way::default(),
         owner: person.name.clone(),
         replicas: 1,
         created_at: now,
         generation: Generation(0),
         state: State::Deploying,
         request: id,
+        by: Some(person.name.clone()),
         url: None,
         failure: None,
         app_json: None,

@@ -30,6 +30,8 @@ pub(super) fn failure(err: &Error) -> Option<Failure> {
         | Error::ScheduleChanged
         | Error::VersionExists { .. }
         | Error::NotDeployed
+        | Error::ReleaseNotKept
+        | Error::NothingToRollBackTo
         | Error::ImageNotAllowed(_)
         | Error::IdempotencyMismatch
         | Error::WrongCredentials

@@ -10,6 +10,7 @@ use common::message::{Event, Reject, RejectCode};
 use common::name::{AppName, InstanceName, LegacyName};
 use common::port::store::Op;
 use common::record::instance::{Instance, State};
+use common::record::kept::Way;
 use common::record::operation::{Outcome, fingerprint};
 use common::record::path;
 use common::service::ServiceName;
@@ -171,7 +172,7 @@ impl Hearing<'_> {
             }
         }
         if let Some(asked) = asked.filter(|asked| asked.instance == *name)
-            && asked.kind == kind(news)
+            && is_answered(asked.kind, news)
             && let Some(op) = self.conclusion(asked.kind, outcome(news, heard), heard.id).await?
         {
             ops.push(op);
@@ -205,12 +206,14 @@ impl Hearing<'_> {
             name: name.clone(),
             app: app.name,
             release: app.newest,
+            way: Way::default(),
             owner: app.owner,
             replicas: 1,
             created_at: now,
             generation: Generation(1),
             state: State::Deployed,
             request: id,
+            by: None,
             url: Some(url.clone()),
             failure: None,
             app_json: None,
@@ -291,10 +294,13 @@ fn standing(instance: &Instance, asked: Option<&Asked>, id: RequestId) -> Standi
     }
 }
 
-fn kind(news: &News) -> Kind {
+/// Whether a request of this kind ends so.
+fn is_answered(kind: Kind, news: &News) -> bool {
     match news {
-        News::Deployed { .. } | News::NotDeployed(_) => Kind::Deploy,
-        News::Stopped | News::NotStopped(_) => Kind::Stop,
+        News::Deployed { .. } | News::NotDeployed(_) => {
+            matches!(kind, Kind::Deploy | Kind::Rollback)
+        }
+        News::Stopped | News::NotStopped(_) => kind == Kind::Stop,
     }
 }
 

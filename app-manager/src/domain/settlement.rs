@@ -106,6 +106,7 @@ pub(crate) fn settle(instance: &mut Instance, news: &News, standing: Standing) -
 #[cfg(test)]
 mod tests {
     use common::id::{Generation, ReleaseNumber, RequestId};
+    use common::record::kept::Way;
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -117,12 +118,14 @@ mod tests {
             name: "shop".parse().unwrap(),
             app: "shop".parse().unwrap(),
             release: ReleaseNumber(1),
+            way: Way::default(),
             owner: "ann".parse().unwrap(),
             replicas: 1,
             created_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             generation: Generation(1),
             state,
             request: RequestId(Uuid::nil()),
+            by: None,
             url: None,
             failure: None,
             app_json: None,

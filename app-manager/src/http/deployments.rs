@@ -92,7 +92,7 @@ struct View<'a> {
     waiting_for: Option<&'static str>,
 }
 
-fn answer(accepted: &Accepted) -> HttpResponse {
+pub(super) fn answer(accepted: &Accepted) -> HttpResponse {
     HttpResponse::Accepted()
         .insert_header((LOCATION, format!("/api/v1/operations/{}", accepted.request)))
         .json(View {

@@ -8,7 +8,7 @@ use super::document_001::{base_apps, deployed_apps, scheduled_apps};
 use super::table::{json, multipart};
 use super::{
     apps, deployments, instances, logs, messages, nodes, openapi, operations, platform, releases,
-    schedules, sign_in, users,
+    rollback, schedules, sign_in, users,
 };
 use crate::domain::access::Action::{
     self, ChangeInstance, Deploy, MakeRelease, ManageUsers, ReadLogs, ReadMessages, ReleaseImage,
@@ -47,6 +47,12 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
     }),
     Endpoint::new(POST, "/api/v1/instances/{name}/scale", ChangeInstance, &[41], || {
         to(deployments::scale)
+    }),
+    Endpoint::new(GET, "/api/v1/instances/{name}/releases", SeeInstances, &[29], || {
+        to(rollback::releases)
+    }),
+    Endpoint::new(POST, "/api/v1/instances/{name}/rollback", ChangeInstance, &[], || {
+        to(rollback::rollback)
     }),
     Endpoint::new(GET, "/api/v1/instances/{name}/logs", ReadLogs, &[], || to(logs::read)),
     Endpoint::new(GET, "/api/v1/schedules", SeeInstances, &[29], || to(schedules::list)),

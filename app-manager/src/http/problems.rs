@@ -110,6 +110,7 @@ fn problem(err: &Error) -> Problem {
             .hint("see what there is with GET /api/v1/apps"),
         Error::ReleaseUnknown => say(422, "RELEASE_UNKNOWN", "There is no such release")
             .hint("upload a bundle first, or see the app's releases"),
+        Error::ReleaseNotKept | Error::NothingToRollBackTo => rollback_problem(err),
         Error::InstanceUnknown => say(404, "UNKNOWN_INSTANCE", "There is no such instance")
             .hint("see what is deployed with GET /api/v1/instances"),
         Error::RequestUnknown => say(404, "REQUEST_UNKNOWN", "There is no such request"),
@@ -159,6 +160,19 @@ fn problem(err: &Error) -> Problem {
         | Error::Password(_)
         | Error::Token(_)
         | Error::Blocking(blocking::Error::BrokeOff) => Refusal::internal().0,
+    }
+}
+
+/// Why nothing was gone back to.
+fn rollback_problem(err: &Error) -> Problem {
+    let say = |code: &str, title: &str| Problem::new(409, code, title, err.to_string());
+    if matches!(err, Error::ReleaseNotKept) {
+        say("RELEASE_NOT_KEPT", "The release is not kept")
+            .field("release")
+            .hint("see what is with GET /api/v1/instances/{name}/releases, or deploy it")
+    } else {
+        say("NOTHING_TO_ROLL_BACK_TO", "There is nothing to go back to")
+            .hint("name one of GET /api/v1/instances/{name}/releases, or deploy")
     }
 }
 

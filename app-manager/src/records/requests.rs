@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     Deploy,
+    Rollback,
     Scale,
     Stop,
     Schedule,
@@ -31,6 +32,7 @@ impl Kind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Kind::Deploy => "deploy",
+            Kind::Rollback => "rollback",
             Kind::Scale => "scale",
             Kind::Stop => "stop",
             Kind::Schedule => "schedule",

@@ -10,6 +10,7 @@ use common::port::Nodes as _;
 use common::port::container::{ContainerSpec, Limits};
 use common::port::nodes::{Agent, Issuer};
 use common::record::deployment::{Deployment, Goal, Place, Slot, SlotState, State};
+use common::record::kept::Origin;
 use common::record::node::Node;
 use common::record::path;
 use common::service::ServiceName;
@@ -85,9 +86,11 @@ pub(crate) fn deployment(slots: Vec<Slot>, failure: Option<Failure>) -> Deployme
         goal: Goal::Running,
         state: State::Running,
         request: RequestId(uuid::Uuid::nil()),
+        origin: Origin::default(),
         deadline: "2026-01-01T01:00:00Z".parse().unwrap(),
         image: None,
         serving: None,
+        releases: Vec::new(),
         slots,
         placements: 0,
         endpoint: None,

@@ -13,6 +13,7 @@ mod platform;
 mod releases;
 mod replicas;
 mod roles;
+mod rollback;
 mod schedule_input;
 mod schedule_messages;
 mod schedule_restarts;

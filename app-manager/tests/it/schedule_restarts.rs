@@ -9,6 +9,7 @@ use chassis::service::Service as _;
 use common::id::{Generation, ReleaseNumber, RequestId};
 use common::port::Clock as _;
 use common::record::instance::{Instance, State};
+use common::record::kept::Way;
 use common::record::path;
 use common::record::release::App;
 use common::topic::Topic;
@@ -49,12 +50,14 @@ fn world() -> World {
         name,
         app: app.name.clone(),
         release: ReleaseNumber(1),
+        way: Way::default(),
         owner: app.owner.clone(),
         replicas: 1,
         created_at: now,
         generation: Generation(0),
         state: State::Scheduled,
         request: REQUEST.parse().unwrap(),
+        by: None,
         url: None,
         failure: None,
         app_json: None,

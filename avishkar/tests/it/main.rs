@@ -7,6 +7,7 @@ mod bus;
 mod doctor;
 mod doors;
 mod fake_platform;
+mod rolling_back;
 mod setup;
 mod signing_in;
 mod talking;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::kept::{Kept, Origin};
 use super::owed::Owed;
 use crate::digest::ImageRef;
 use crate::failure::Failure;
@@ -30,6 +31,9 @@ pub struct Deployment {
     pub state: State,
     /// The request that set the goal; its outcome is told on `first_topic`.
     pub request: RequestId,
+    /// Of the newest generation that was to run.
+    #[serde(default)]
+    pub origin: Origin,
     /// When the goal is given up.
     pub deadline: Timestamp,
     /// The built image, once there is one.
@@ -38,6 +42,9 @@ pub struct Deployment {
     /// What the edge serves: an older generation while the newest is on its way or has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving: Option<Revision>,
+    /// The releases that were in service last, in the order in which they came into it: what may be gone back to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub releases: Vec<Kept>,
     /// Sorted by number.
     pub slots: Vec<Slot>,
     /// Counts the placements that were asked for; each is asked for under a request id of its own.
@@ -62,6 +69,13 @@ impl Deployment {
     /// Whether it is deployed, or being deployed: a newer generation of it goes on from there.
     pub fn is_deployed(&self) -> bool {
         self.goal == Goal::Running && (self.state < State::Undoing || self.serving.is_some())
+    }
+
+    /// The images that it runs, or may go back to: no node that has one of them removes it.
+    pub fn images(&self) -> impl Iterator<Item = &ImageRef> {
+        let served = self.serving.as_ref().map(|serving| &serving.image);
+        let kept = self.releases.iter().map(|kept| &kept.image);
+        self.image.iter().chain(served).chain(kept)
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::kept::Way;
 use super::owed::Owed;
 use crate::failure::Failure;
 use crate::id::{Generation, ReleaseNumber, RequestId};
@@ -16,6 +17,9 @@ pub struct Instance {
     pub app: AppName,
     /// Which release is wanted.
     pub release: ReleaseNumber,
+    /// How that came about.
+    #[serde(default)]
+    pub way: Way,
     pub owner: UserName,
     /// How many replicas the user pinned, before any scaling.
     pub replicas: u32,
@@ -25,6 +29,9 @@ pub struct Instance {
     pub state: State,
     /// The request that the state belongs to.
     pub request: RequestId,
+    /// Who made that request; none where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<UserName>,
     /// `http://<ip>:<port>`, as last told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,

@@ -8,11 +8,13 @@ use common::id::ReleaseNumber;
 use common::name::{AppName, InstanceName, LegacyName};
 use common::record::deployment::Goal;
 use common::record::instance::Instance;
+use common::record::kept::{Origin, Way};
 use common::record::path;
-use common::record::release::{App, Release};
+use common::record::release::{App, Release, Source};
 
 use super::{Error, answered, decided, record, refuse};
 use crate::domain::accept::{self, WantedDeploy};
+use crate::domain::releases;
 use crate::shared::Shared;
 use crate::{builds, observe, records as stored};
 
@@ -49,11 +51,18 @@ async fn offer(
     };
     let goes_on = before.as_ref().map(|before| &before.record).filter(|one| one.is_deployed());
     let scale = scale.filter(|scale| goes_on.is_some_and(|deployment| scale.is_for(deployment)));
+    let origin = origin(request, known.as_ref(), &release);
+    let ran = before.as_ref().filter(|_| origin.way == Way::RolledBack);
+    let image = match ran.and_then(|ran| releases::image_of(&ran.record, release.number)) {
+        Some(image) => Some(image.clone()),
+        None => builds::image_of(store, &release, &shared.config).await?,
+    };
     let wanted = WantedDeploy {
         request: request.id,
         app: release.app.clone(),
         release: release.number,
-        image: builds::image_of(store, &release, &shared.config).await?,
+        origin,
+        image,
         replicas: observe::replicas(scale.as_ref(), known.as_ref(), &shared.config),
     };
     let now = shared.ports.clock.now();
@@ -65,6 +74,20 @@ async fn offer(
         now,
     );
     record(shared, request, before.as_ref(), after).await.map(Ok)
+}
+
+/// Where the release comes from. Who asked is known of requests that went through the app manager.
+fn origin(request: &Request, known: Option<&Instance>, release: &Release) -> Origin {
+    let asked = known.filter(|known| known.request == request.id);
+    let bundle = match &release.source {
+        Source::Bundle { bundle, .. } => Some(bundle.clone()),
+        Source::Image { .. } => None,
+    };
+    Origin {
+        way: known.map(|known| known.way).unwrap_or_default(),
+        by: asked.and_then(|asked| asked.by.clone()),
+        bundle,
+    }
 }
 
 /// The release to deploy, or why there is none.

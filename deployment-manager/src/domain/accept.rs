@@ -4,6 +4,7 @@ use common::digest::ImageRef;
 use common::id::{Generation, ReleaseNumber, RequestId};
 use common::name::{AppName, LegacyName};
 use common::record::deployment::{Deployment, Goal, Slot, State};
+use common::record::kept::Origin;
 use jiff::Timestamp;
 
 use super::change::{Change, note};
@@ -16,6 +17,7 @@ pub(crate) struct WantedDeploy {
     pub(crate) request: RequestId,
     pub(crate) app: AppName,
     pub(crate) release: ReleaseNumber,
+    pub(crate) origin: Origin,
     /// Where it is known already.
     pub(crate) image: Option<ImageRef>,
     pub(crate) replicas: usize,
@@ -40,6 +42,7 @@ pub(crate) fn deploy(
         before.unwrap_or_else(|| first(instance, wanted.app.clone(), wanted.request, now));
     deployment.app = wanted.app;
     deployment.release = wanted.release;
+    deployment.origin = wanted.origin;
     deployment.image = wanted.image;
     deployment.deadline = now + patience.deploy;
     let goes_on = deployment.is_deployed();
@@ -91,9 +94,11 @@ fn first(instance: LegacyName, app: AppName, request: RequestId, now: Timestamp)
         goal: Goal::Stopped,
         state: State::Removed,
         request,
+        origin: Origin::default(),
         deadline: now,
         image: None,
         serving: None,
+        releases: Vec::new(),
         slots: Vec::new(),
         placements: 0,
         endpoint: None,

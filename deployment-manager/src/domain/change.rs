@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::patience::Patience;
 use super::placement::{self, Turn};
+use super::releases;
 use super::replicas::{is_advancing, may_be_routed};
 
 /// Why a request whose deadline passed failed, if nothing is known to have stood in its way.
@@ -265,6 +266,7 @@ fn withdraw(deployment: &mut Deployment, slots: &[RequestId], now: Timestamp) {
 /// The newest generation is served, and the edge was told nothing else.
 fn running(deployment: &mut Deployment, now: Timestamp) {
     let Some(image) = deployment.image.clone() else { return };
+    releases::enter(deployment, &image, now);
     let Deployment { generation, release, .. } = *deployment;
     for slot in deployment.slots.iter_mut().filter(|slot| slot.generation != generation) {
         if slot.state < SlotState::Drained {

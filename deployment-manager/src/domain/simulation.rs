@@ -8,6 +8,7 @@ use common::failure::{Failure, FailureCode};
 use common::id::{Generation, ReleaseNumber, RequestId, SlotNumber};
 use common::name::NodeName;
 use common::record::deployment::{Deployment, Goal, Place, Slot, SlotState, State};
+use common::record::kept::{Origin, Way};
 use common::record::node::Verdict;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -69,12 +70,17 @@ impl World {
     }
 
     pub(super) fn deploy(&mut self) {
+        self.deploy_release(ReleaseNumber(self.requests + 1), Way::Deployed);
+    }
+
+    pub(super) fn deploy_release(&mut self, release: ReleaseNumber, way: Way) {
         self.overtake();
         let request = self.next_request();
         let wanted = WantedDeploy {
             request,
             app: "shop".parse().unwrap(),
-            release: ReleaseNumber(self.requests),
+            release,
+            origin: Origin { way, ..Origin::default() },
             image: None,
             replicas: self.seen.replicas,
         };

@@ -28,7 +28,7 @@ async fn with_bundle(command: &[&str]) -> World {
     world
 }
 
-async fn write_bundle(world: &World, app: &str, release: u32, command: &[&str]) {
+pub(crate) async fn write_bundle(world: &World, app: &str, release: u32, command: &[&str]) {
     let digest = world.blobs.put(bundle()).await.unwrap();
     let runtime = json!({ "is": "python", "dependencies": "requirements" });
     let plan = json!({ "runtime": runtime, "root": "shop", "command": command });

@@ -104,6 +104,10 @@ fn redeploy() -> Story {
     Story { prepare: |world| world.write_instance("shop", 2, 2), running: true, ..deploy() }
 }
 
+fn rollback() -> Story {
+    Story { prepare: |world| world.write_rollback("shop", 1, 2), running: true, ..deploy() }
+}
+
 fn failing() -> Story {
     Story {
         prepare: |world| {
@@ -174,6 +178,7 @@ survives! {
     a_redeploy_survives_a_crash_at_any_point, a_redeploy_survives_a_fault_of_any_write, a_redeploy_survives_stale_reads: redeploy;
     a_failing_deploy_survives_a_crash_at_any_point, a_failing_deploy_survives_a_fault_of_any_write, a_failing_deploy_survives_stale_reads: failing;
     a_failing_redeploy_survives_a_crash_at_any_point, a_failing_redeploy_survives_a_fault_of_any_write, a_failing_redeploy_survives_stale_reads: failing_redeploy;
+    a_rollback_survives_a_crash_at_any_point, a_rollback_survives_a_fault_of_any_write, a_rollback_survives_stale_reads: rollback;
     a_stop_survives_a_crash_at_any_point, a_stop_survives_a_fault_of_any_write, a_stop_survives_stale_reads: stop;
 }
 

@@ -12,5 +12,6 @@ mod nodes;
 mod ports;
 mod redeploy;
 mod requests;
+mod rollback;
 mod stop;
 mod world;

@@ -195,6 +195,17 @@ impl World {
         self.write(&path::instance(&name(instance)), &record);
     }
 
+    /// As if the instance's owner had gone back to a release with this request.
+    pub(crate) fn write_rollback(&self, instance: &str, release: u32, request: u128) {
+        self.write_instance(instance, release, 2);
+        let path = path::instance(&name(instance));
+        let mut record: Value = self.record(&path).unwrap();
+        record["way"] = json!("rolled_back");
+        record["by"] = json!("bob");
+        record["request"] = json!(Uuid::from_u128(request));
+        self.write(&path, &record);
+    }
+
     /// As if a scale of what is deployed now had been accepted.
     pub(crate) fn scale(&self, instance: &str, replicas: u32) {
         let deployment = self.deployment(instance).map(|deployment| deployment.generation);

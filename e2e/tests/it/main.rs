@@ -20,6 +20,7 @@ mod c_names;
 mod c_scans;
 mod c_uploads;
 mod d_four_apps;
+mod d_rollback;
 mod d_schedules;
 mod e_kills;
 mod f_stores_lost;

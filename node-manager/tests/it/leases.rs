@@ -9,6 +9,7 @@ use common::port::Nodes as _;
 use common::port::container::{ContainerSpec, Limits};
 use common::port::nodes::{Agent, Issuer, Removal};
 use common::record::deployment::{Deployment, Goal, Place, Slot, SlotState, State};
+use common::record::kept::Origin;
 use common::record::path;
 use common::service::ServiceName;
 use jiff::Timestamp;
@@ -50,7 +51,9 @@ fn deployment(world: &World, slots: Vec<Slot>) {
         request: id(1),
         deadline: now,
         image: None,
+        origin: Origin::default(),
         serving: None,
+        releases: Vec::new(),
         slots,
         placements: 0,
         endpoint: None,

@@ -79,6 +79,7 @@ impl Checker {
     }
 
     pub(super) fn check_deployment(&mut self, change: &Change<'_>, now: u64) {
+        self.check_releases(change);
         let Change { path, before, after } = *change;
         let Some(after) = after else {
             let forgotten = before.filter(|before| before.state != State::Removed);

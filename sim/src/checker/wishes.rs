@@ -190,6 +190,13 @@ impl Accepted {
         }
     }
 
+    /// What a step back from any of the releases that may be wanted now can lead to.
+    fn older(&self) -> BTreeSet<(AppName, u32)> {
+        let newest = self.releases.iter().map(|(_, number)| *number).max().unwrap_or_default();
+        let older = self.all_releases.iter().filter(|(_, number)| *number < newest);
+        older.cloned().collect()
+    }
+
     fn deploy(
         &mut self,
         request: RequestId,
@@ -236,8 +243,19 @@ impl Wishes {
                 let known = self.instances.entry(instance.clone()).or_default();
                 known.goals.push(Goal { request, runs: false });
             }
+            (Wish::Rollback { instance }, "rollback") => {
+                let known = self.instances.entry(instance.clone()).or_default();
+                let older = known.older();
+                known.deploy(request, older, None);
+            }
             _ => {}
         }
+    }
+
+    /// The kind under which the app manager keeps what makes an instance run: a window of a schedule deploys.
+    fn kind(&self, request: RequestId) -> &'static str {
+        let asked = self.asked.get(&request);
+        asked.and_then(|asked| asked.wish.kind()).unwrap_or("deploy")
     }
 
     /// The releases that may have been an app's newest one at a moment of this span.
@@ -275,7 +293,7 @@ impl Wishes {
         };
         let is_own = last.is_some_and(|last| last.request == goal.request);
         let (service, kind) = match (is_own, goal.runs) {
-            (true, true) => (ServiceName::AppManager, "deploy"),
+            (true, true) => (ServiceName::AppManager, self.kind(goal.request)),
             (true, false) => (ServiceName::AppManager, "stop"),
             (false, true) => (ServiceName::DeploymentManager, "deploy-app"),
             (false, false) => (ServiceName::DeploymentManager, "stop-app"),

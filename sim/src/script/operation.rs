@@ -37,10 +37,12 @@ pub enum Operation {
     UndoStarting,
     /// It answers its node, and not through the edge.
     UndoRouting,
+    /// The release of before is gone back to.
+    Rollback,
 }
 
 impl Operation {
-    pub const ALL: [Operation; 9] = [
+    pub const ALL: [Operation; 10] = [
         Operation::DeployAndStop,
         Operation::Redeploy,
         Operation::ScaleUp,
@@ -50,6 +52,7 @@ impl Operation {
         Operation::UndoBuilding,
         Operation::UndoStarting,
         Operation::UndoRouting,
+        Operation::Rollback,
     ];
 
     /// Makes the world one in which it goes as it should.
@@ -79,6 +82,7 @@ impl Operation {
             }
             Operation::DeployAndStop
             | Operation::Redeploy
+            | Operation::Rollback
             | Operation::ScaleUp
             | Operation::ScaleDown
             | Operation::Replace => {}
@@ -162,6 +166,11 @@ impl Writer<'_> {
         self.wish(after, Wish::Stop { instance });
     }
 
+    fn roll_back(&mut self, after: u64) {
+        let instance = self.instance();
+        self.wish(after, Wish::Rollback { instance });
+    }
+
     fn begin(&mut self, after: u64) {
         self.acts.push((Duration::from_secs(after), Act::Begin));
     }
@@ -194,6 +203,13 @@ impl Script {
                 story.release(6, 2);
                 story.begin(0);
                 story.deploy(0, None);
+            }
+            Operation::Rollback => {
+                story.deploy(2, Some(replicas));
+                story.release(6, 2);
+                story.deploy(0, None);
+                story.begin(8);
+                story.roll_back(0);
             }
             Operation::ScaleUp => {
                 story.deploy(2, Some(1));

@@ -26,6 +26,11 @@ fn every_step_of_a_redeploy_may_be_repeated_and_may_fail() {
 }
 
 #[test]
+fn every_step_of_going_back_may_be_repeated_and_may_fail() {
+    holds_for(Operation::Rollback, 20);
+}
+
+#[test]
 fn every_step_of_a_change_of_scale_may_be_repeated_and_may_fail() {
     holds_for(Operation::ScaleUp, 10);
     holds_for(Operation::ScaleDown, 8);

@@ -1,0 +1,79 @@
+//! A release is gone back from while its users go on, and the registry is away: nothing is built, and nobody notices.
+
+use std::fs;
+use std::path::Path;
+
+use e2e::load::Crowd;
+use e2e::platform::User;
+use e2e::{cluster, wait};
+
+use crate::{SOON, cluster_is_ready};
+
+const APP: &str = "undone";
+
+fn write(folder: &Path, release: u32) {
+    let main = format!(
+        r#"
+import http.server, os
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = b"one of them: release {release}\n"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Answer).serve_forever()
+"#
+    );
+    fs::write(folder.join("main.py"), main).unwrap();
+}
+
+async fn answers(url: &str, release: u32) {
+    let told = async || {
+        let body = reqwest::get(url).await?.text().await?;
+        anyhow::ensure!(body.contains(&format!("release {release}\n")), "{body}");
+        Ok(())
+    };
+    wait::until(&format!("release {release} answers"), SOON, told).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_release_is_gone_back_from_under_load_while_the_registry_is_away() {
+    cluster_is_ready().await;
+    let user = User::admin().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), 1);
+    user.deploy(folder.path(), APP, 2).await.unwrap();
+    write(folder.path(), 2);
+    let url = user.deploy(folder.path(), APP, 2).await.unwrap();
+    answers(&url, 2).await;
+
+    cluster::stop("registry").await.unwrap();
+    let crowd = Crowd::start(&url, 8, "one of them");
+    let back = user.does(&["rollback", APP]).await;
+    answers(&url, 1).await;
+    let first_failure = crowd.first_failure();
+    let tally = crowd.finish().await;
+    cluster::start("registry").await.unwrap();
+    assert_eq!(back.unwrap()["release"], 1);
+    assert_eq!(tally.failed, 0, "{tally:?}: {first_failure:?}");
+    assert!(tally.answered > 100, "{tally:?}");
+
+    let kept = user.does(&["releases", APP]).await.unwrap();
+    let states: Vec<(u64, &str)> = kept
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["number"].as_u64().unwrap(), one["state"].as_str().unwrap()))
+        .collect();
+    assert_eq!(states, [(1, "serving"), (2, "rolled_back")], "{kept}");
+    let again = user.run(&["rollback", APP]).await.unwrap();
+    assert_ne!(again.code, 0, "{again:?}");
+    assert!(again.stderr.contains("NOTHING_TO_ROLL_BACK_TO"), "{again:?}");
+    user.does(&["stop", APP]).await.unwrap();
+}
