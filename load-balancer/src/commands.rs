@@ -6,6 +6,7 @@ pub(crate) mod inbox;
 pub(crate) mod probe_route;
 pub(crate) mod register_app;
 pub(crate) mod remove_route;
+pub(crate) mod rescale;
 pub(crate) mod scale_app;
 pub(crate) mod set_route;
 pub(crate) mod status_app;

@@ -9,6 +9,8 @@ use chassis::http;
 use common::record::leader::Advertised;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::balance::Rules;
+
 /// The service's own sections as they are written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,13 +35,17 @@ pub struct RawEdge {
     pub drain_seconds: u64,
 }
 
-/// `[scaling]`: bounds of `scale app$…`.
+/// `[scaling]`: bounds of `scale app$…`, and how apps with bounds of their own are balanced.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawScaling {
     pub max_replicas: u32,
     /// After this long a scale that did not happen is told to have failed.
     pub deadline_seconds: u32,
+    /// Over how many samples of each replica, ten a second, load is averaged.
+    pub window_samples: usize,
+    /// How many replicas in a row may be added without lowering the load.
+    pub brake_after: u32,
 }
 
 /// `[exports]`: document 001's four files.
@@ -62,12 +68,27 @@ pub struct Config {
     pub drain_within: Duration,
     pub max_replicas: u32,
     pub scale_within: Duration,
+    /// Over how many samples of each replica load is averaged.
+    pub window_samples: usize,
+    /// How many additions in a row may fail to lower the load.
+    pub brake_after: u32,
     pub exports: Option<PathBuf>,
     pub first_host_port: u16,
     /// Whether `/registerApp` and `/deregisterApp` exist.
     pub document_001_gets: bool,
     /// How others find this instance.
     pub advertised: Advertised,
+}
+
+impl Config {
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            samples: self.window_samples,
+            brake_after: self.brake_after,
+            most: self.max_replicas,
+            place_within: self.scale_within,
+        }
+    }
 }
 
 impl Raw {
@@ -94,6 +115,12 @@ impl Raw {
         if scaling.deadline_seconds == 0 {
             problems.push(Problem::new("scaling.deadline_seconds", "must be at least 1"));
         }
+        if !(1..=600).contains(&scaling.window_samples) {
+            problems.push(Problem::new("scaling.window_samples", "must be from 1 to 600"));
+        }
+        if !(1..=100).contains(&scaling.brake_after) {
+            problems.push(Problem::new("scaling.brake_after", "must be from 1 to 100"));
+        }
         match advertised_ip {
             Ok(advertised_ip) if problems.is_empty() => Ok(Config {
                 advertised_ip,
@@ -103,6 +130,8 @@ impl Raw {
                 drain_within: Duration::from_secs(edge.drain_seconds),
                 max_replicas: scaling.max_replicas,
                 scale_within: Duration::from_secs(scaling.deadline_seconds.into()),
+                window_samples: scaling.window_samples,
+                brake_after: scaling.brake_after,
                 exports: (!exports.folder.is_empty()).then(|| exports.folder.into()),
                 first_host_port: exports.first_host_port,
                 document_001_gets: http.document_001_gets,

@@ -1,5 +1,6 @@
 //! What the load balancer decides. Pure: no tokio, no clock, no store.
 
+pub(crate) mod balance;
 pub(crate) mod front_ports;
 pub(crate) mod lists;
 pub(crate) mod route;

@@ -9,6 +9,7 @@
 pub mod config;
 pub mod service;
 
+mod balance;
 mod commands;
 mod domain;
 mod exports;

@@ -1,7 +1,7 @@
 //! Every metric of the load balancer.
 
 use chassis::metrics::register;
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
 
 /// What the load balancer counts.
 #[derive(Debug, Clone)]
@@ -18,6 +18,10 @@ pub(crate) struct Metrics {
     pub(crate) drains: IntCounterVec,
     /// By `outcome`: succeeded, failed, superseded.
     pub(crate) scales: IntCounterVec,
+    pub(crate) balanced_apps: IntGauge,
+    /// By `kind`, `common::record::scale::DecisionKind`.
+    pub(crate) decisions: IntCounterVec,
+    pub(crate) balance_cycle_seconds: Histogram,
 }
 
 impl Metrics {
@@ -56,6 +60,25 @@ impl Metrics {
                 "load_balancer_scales_total",
                 "Scale requests that ended, by outcome.",
                 "outcome",
+            ),
+            balanced_apps: gauge(
+                "load_balancer_balanced_apps",
+                "Instances whose number of replicas follows their load.",
+            ),
+            decisions: counters(
+                "load_balancer_decisions_total",
+                "Numbers of replicas that were decided on, by why.",
+                "kind",
+            ),
+            balance_cycle_seconds: register(
+                &registry,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "load_balancer_balance_cycle_seconds",
+                        "How long one look at all balanced instances takes.",
+                    )
+                    .buckets(vec![0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]),
+                ),
             ),
             registry,
         }

@@ -10,7 +10,7 @@ pub struct Ports {
     pub bus: Arc<dyn Bus>,
     pub store: Arc<dyn Store>,
     pub edge: Arc<dyn Edge>,
-    /// Only for the samples that document 001's health list shows.
+    /// Only for their samples.
     pub nodes: Arc<dyn Nodes>,
     pub clock: Arc<dyn Clock>,
 }

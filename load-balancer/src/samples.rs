@@ -1,4 +1,4 @@
-//! Follows every node's samples and keeps the latest of each, for document 001's health list.
+//! Follows every node's samples: the balance cycle hears all of them, document 001's health list shows the latest.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -75,7 +75,7 @@ async fn follow_one(shared: &Shared, agent: Agent) {
             while let Ok(Some(Ok(sample))) =
                 tokio::time::timeout(SILENT_AFTER, samples.next()).await
             {
-                shared.samples().insert(agent.node.clone(), sample);
+                shared.heard(&agent.node, sample);
             }
         }
         shared.samples().remove(&agent.node);

@@ -22,11 +22,12 @@ use crate::config::Config;
 use crate::exports::Exporter;
 use crate::local::LocalRoutes;
 use crate::ports::Ports;
+use crate::reconcile::balance::BalanceReconciler;
 use crate::reconcile::route::RouteReconciler;
 use crate::reconcile::scale::ScaleReconciler;
 use crate::reconcile::table::TableReconciler;
 use crate::shared::Shared;
-use crate::{http, samples, watches};
+use crate::{balance, http, samples, watches};
 
 /// How often operations that are too old to be remembered are removed, and how many at once.
 const COLLECT_EVERY: Duration = Duration::from_mins(10);
@@ -70,6 +71,8 @@ impl Loops<'_> {
         let table_driver = Driver::new("table", quick, shared.table_wake.clone());
         let route_driver = Driver::new("routes", quick, shared.route_wake.clone());
         let scale_driver = Driver::new("scales", quick, shared.scale_wake.clone());
+        let balances = BalanceReconciler { shared: Arc::clone(shared) };
+        let balance_driver = Driver::new("balances", quick, shared.balance_wake.clone());
         let (store, clock) = (&*shared.ports.store, &*shared.ports.clock);
         let service = ServiceName::LoadBalancer;
         let inbox = Inbox { shared: Arc::clone(shared) };
@@ -79,6 +82,8 @@ impl Loops<'_> {
             table_driver.run(&tables, lifecycle),
             route_driver.run(&routes, lifecycle),
             scale_driver.run(&scales, lifecycle),
+            balance_driver.run(&balances, lifecycle),
+            balance::run(shared, lifecycle),
             self.export(lifecycle),
             samples::follow(shared, lifecycle),
             watches::follow_deployments(shared, lifecycle),

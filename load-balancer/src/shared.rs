@@ -4,18 +4,23 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chassis::leading::Seat;
 use chassis::reconcile::Wake;
-use common::name::{LegacyName, NodeName};
+use common::id::ReleaseNumber;
+use common::name::{AppName, LegacyName, NodeName};
 use common::port::edge::{FrontPorts, TableRoute};
 use common::port::nodes::Sample;
+use common::record::scale::Scaling;
 use common::service::ServiceName;
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::domain::balance::known::Known;
+use crate::domain::balance::roster::{Now, Roster};
 use crate::domain::table::Refused;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
@@ -41,6 +46,9 @@ pub(crate) struct Shared {
     pub(crate) route_wake: Wake<RouteKey>,
     pub(crate) scale_wake: Wake<LegacyName>,
     pub(crate) export_wake: Wake<Single>,
+    pub(crate) balance_wake: Wake<LegacyName>,
+    /// Told when there may be an app to balance.
+    pub(crate) balanced: Notify,
     /// Held while a route is recorded, from looking for a free front port until it is leased, so that
     /// registrations wait for one another and never fail over the same port; and while one is to go.
     pub(crate) allocation: AsyncMutex<()>,
@@ -54,6 +62,10 @@ pub(crate) struct Shared {
     /// at least that count was rendered from records that have the write.
     changes: AtomicU64,
     samples: Mutex<BTreeMap<NodeName, Sample>>,
+    began: Instant,
+    roster: Mutex<Roster>,
+    /// What releases say, which never change.
+    scalings: Mutex<BTreeMap<(AppName, ReleaseNumber), Option<Scaling>>>,
 }
 
 impl Shared {
@@ -68,6 +80,8 @@ impl Shared {
             route_wake: Wake::new(),
             scale_wake: Wake::new(),
             export_wake: Wake::new(),
+            balance_wake: Wake::new(),
+            balanced: Notify::new(),
             allocation: AsyncMutex::new(()),
             ended: CancellationToken::new(),
             served: watch::Sender::default(),
@@ -75,6 +89,9 @@ impl Shared {
             settled: watch::Sender::default(),
             changes: AtomicU64::new(0),
             samples: Mutex::default(),
+            began: Instant::now(),
+            roster: Mutex::default(),
+            scalings: Mutex::default(),
         })
     }
 
@@ -97,6 +114,7 @@ impl Shared {
     pub(crate) fn route_changed(&self, instance: &LegacyName) -> u64 {
         self.route_wake.wake(RouteKey::Route(instance.clone()));
         self.scale_wake.wake(instance.clone());
+        self.balance_wake.wake(instance.clone());
         self.export_wake.wake(Single);
         self.settle();
         self.table_changed()
@@ -155,6 +173,40 @@ impl Shared {
 
     pub(crate) fn settled(&self) -> watch::Receiver<u64> {
         self.settled.subscribe()
+    }
+
+    /// How long this instance is there: what is decided by measurements has no other clock.
+    pub(crate) fn up_for(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// A node's sample came in.
+    pub(crate) fn heard(&self, node: &NodeName, sample: Sample) {
+        let now = self.up_for();
+        self.balance().hear(node, &sample.containers, &self.config.rules(), now);
+        self.samples().insert(node.clone(), sample);
+    }
+
+    /// The apps that are balanced.
+    pub(crate) fn balance(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of an app from now on; none for one that is not balanced.
+    pub(crate) fn balances(&self, instance: &LegacyName, known: Option<Known>) {
+        let now = Now { wall: self.ports.clock.now(), up: self.up_for() };
+        let mut roster = self.balance();
+        roster.adopt(instance, known, now);
+        let count = i64::try_from(roster.len()).unwrap_or(i64::MAX);
+        drop(roster);
+        self.metrics.balanced_apps.set(count);
+        self.balanced.notify_one();
+    }
+
+    pub(crate) fn scalings(
+        &self,
+    ) -> MutexGuard<'_, BTreeMap<(AppName, ReleaseNumber), Option<Scaling>>> {
+        self.scalings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The latest sample of each node that sends any.

@@ -1,4 +1,5 @@
-//! Hints of the store about deployments: a stop ends a scale at once, not at the next full scan.
+//! Hints of the store about deployments: a stop ends a scale at once, and a replica that serves is balanced at once,
+//! not at the next full scan.
 
 use std::time::Duration;
 
@@ -35,14 +36,19 @@ pub(crate) async fn follow_deployments(shared: &Shared, lifecycle: &Lifecycle) {
 async fn watch(shared: &Shared) -> Result<(), store::Error> {
     let mut changes = shared.ports.store.watch(&path::folder("deployments")).await?;
     shared.scale_wake.wake_all();
+    shared.balance_wake.wake_all();
     while let Some(change) = changes.next().await {
         match change {
             Change::At(path) => {
                 if let Ok(instance) = path.name().parse::<LegacyName>() {
-                    shared.scale_wake.wake(instance);
+                    shared.scale_wake.wake(instance.clone());
+                    shared.balance_wake.wake(instance);
                 }
             }
-            Change::Resync => shared.scale_wake.wake_all(),
+            Change::Resync => {
+                shared.scale_wake.wake_all();
+                shared.balance_wake.wake_all();
+            }
         }
     }
     Ok(())

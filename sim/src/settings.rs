@@ -174,6 +174,8 @@ fn load_balancer(settings: &Settings) -> load_balancer::Config {
         drain_within: Duration::from_secs(3),
         max_replicas: settings.most_replicas,
         scale_within: Duration::from_secs(30),
+        window_samples: 5,
+        brake_after: 3,
         exports: None,
         first_host_port: 20_000,
         document_001_gets: false,

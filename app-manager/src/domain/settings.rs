@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use common::port::container::Limits;
+use common::record::scale::Scaling;
 
 /// The port an app listens on unless it says otherwise.
 pub(crate) const DEFAULT_PORT: u16 = 8080;
@@ -32,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) read_only: bool,
     /// How many replicas a first deployment starts, if it does not say.
     pub(crate) replicas: Option<u32>,
+    /// How their number follows the load; without, it does not.
+    pub(crate) scaling: Option<Scaling>,
 }
 
 impl Settings {
@@ -43,6 +46,7 @@ impl Settings {
             limits: bounds.default_limits,
             read_only: false,
             replicas: None,
+            scaling: None,
         }
     }
 }

@@ -102,6 +102,17 @@ pub struct ContainerUse {
     pub cpu_percent: f64,
     pub memory_percent: f64,
     pub restarts: u32,
+    /// None while the kernel shows nothing, or where there is no limit to measure by.
+    #[serde(default)]
+    pub measured: Option<Measured>,
+}
+
+/// What a container used since the sample before, in percent of its own limits: not averaged, unlike
+/// [`ContainerUse::cpu_percent`], so that its reader averages over as many samples as it decides by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    pub cpu_percent: f64,
+    pub memory_percent: f64,
 }
 
 /// What a look at a container's port found.

@@ -9,6 +9,7 @@ use crate::digest::{Digest, ImageRef};
 use crate::id::ReleaseNumber;
 use crate::name::{AppName, UserName};
 use crate::port::container::Limits;
+use crate::record::scale::Scaling;
 
 /// An app: what releases are made of and instances are deployed from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,9 @@ pub struct Release {
     pub environment: BTreeMap<String, String>,
     pub limits: Limits,
     pub read_only: bool,
+    /// How the number of its replicas follows the load; without, it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
 }
 
 /// What a release is made from.

@@ -10,12 +10,14 @@ use common::port::store::{Op, Path};
 use common::record::operation::Outcome;
 use common::record::owed::Owed;
 use common::record::path;
-use common::record::scale::Scale;
+use common::record::scale::{Decision, DecisionKind, Scale};
 use common::service::ServiceName;
 
 use super::inbox::{accept, accept_ended};
 use super::{ATTEMPTS, Error, outcome};
+use crate::domain::balance::{known, words};
 use crate::domain::scale;
+use crate::reconcile::balance;
 use crate::records::{deployment, scale as load_scale};
 use crate::shared::Shared;
 
@@ -44,20 +46,37 @@ async fn try_run(
     store.sync().await?;
     let deployment = deployment(store, instance).await?;
     let most = shared.config.max_replicas;
-    if let Some(failure) = scale::refusal(replicas, most, deployment.as_ref()) {
+    let scaling = match &deployment {
+        Some(deployment) => balance::scaling(shared, deployment).await?,
+        None => None,
+    };
+    if let Some(failure) = scale::refusal(replicas, most, deployment.as_ref(), scaling.as_ref()) {
         shared.metrics.scales.with_label_values(&["failed"]).inc();
         return accept_ended(shared, request, Outcome::Failed { failure, details: None }).await;
     }
     let standing = load_scale(store, instance).await?;
+    let known = standing.as_ref().map(|stored| &stored.record);
+    let known = known.filter(|scale| deployment.as_ref().is_some_and(|of| scale.is_for(of)));
+    let pinned = balance::pinned(shared, instance).await?;
     let mut new = Scale {
         schema: 1,
         instance: instance.clone(),
         replicas,
         generation: Generation(1),
-        deployment: deployment.map(|deployment| deployment.generation).unwrap_or_default(),
+        deployment: deployment.as_ref().map(|deployment| deployment.generation).unwrap_or_default(),
         request: request.id,
         owed: Vec::new(),
+        decisions: known.map(|scale| scale.decisions.clone()).unwrap_or_default(),
     };
+    new.decided(Decision {
+        at: shared.ports.clock.now(),
+        from: known::wanted(known, pinned, most),
+        to: replicas,
+        kind: DecisionKind::Asked,
+        reason: words::asked(request.id, replicas),
+        load: None,
+        fruitless: 0,
+    });
     let mut changes = Vec::new();
     if let Some(Stored { record: old, .. }) = &standing {
         new.generation = old.generation.next();
@@ -68,6 +87,7 @@ async fn try_run(
     changes.push(records::put(path::scale(instance), &new, version));
     let accepted = accept(shared, request, changes).await?;
     shared.scale_wake.wake(instance.clone());
+    shared.balance_wake.wake(instance.clone());
     Ok(accepted)
 }
 

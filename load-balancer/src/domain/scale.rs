@@ -2,7 +2,7 @@
 
 use common::failure::{Failure, FailureCode};
 use common::record::deployment::{Deployment, Goal, State};
-use common::record::scale::Scale;
+use common::record::scale::{Scale, Scaling};
 use jiff::SignedDuration;
 
 /// What a pending scale is found to be.
@@ -28,12 +28,20 @@ pub(crate) fn refusal(
     replicas: u32,
     max_replicas: u32,
     deployment: Option<&Deployment>,
+    scaling: Option<&Scaling>,
 ) -> Option<Failure> {
     if !deployment.is_some_and(Deployment::is_deployed) {
         return Some(unknown());
     }
     if !(1..=max_replicas).contains(&replicas) {
         let message = format!("from 1 to {max_replicas} replicas are allowed, not {replicas}");
+        return Some(Failure::new(FailureCode::ReplicasOutOfBounds, message));
+    }
+    if let Some(Scaling { min, max, .. }) =
+        scaling.filter(|scaling| !(scaling.min..=scaling.max).contains(&replicas))
+    {
+        let message =
+            format!("the app's description allows from {min} to {max} replicas, not {replicas}");
         return Some(Failure::new(FailureCode::ReplicasOutOfBounds, message));
     }
     None
@@ -101,6 +109,7 @@ mod tests {
             deployment: Generation(of),
             request: RequestId(uuid::Uuid::nil()),
             owed: Vec::new(),
+            decisions: Vec::new(),
         }
     }
 
@@ -116,7 +125,7 @@ mod tests {
         let running = deployment(Goal::Running, State::Running);
         let stopping = deployment(Goal::Stopped, State::Stopping);
         let failed = deployment(Goal::Running, State::Failed);
-        let code = |replicas, deployment| refusal(replicas, 20, deployment).map(|f| f.code);
+        let code = |replicas, deployment| refusal(replicas, 20, deployment, None).map(|f| f.code);
         assert_eq!(code(1, Some(&running)), None);
         assert_eq!(code(20, Some(&running)), None);
         for replicas in [0, 21, u32::MAX] {
@@ -125,6 +134,19 @@ mod tests {
         for deployment in [None, Some(&stopping), Some(&failed)] {
             assert_eq!(code(2, deployment), Some(FailureCode::UnknownInstance));
         }
+    }
+
+    #[test]
+    fn a_number_is_within_the_bounds_of_the_apps_description_too() {
+        let running = deployment(Goal::Running, State::Running);
+        let bounds = Scaling::within(2, 4);
+        let said = |replicas| {
+            refusal(replicas, 20, Some(&running), Some(&bounds)).map(|failure| failure.message)
+        };
+        assert_eq!((said(2), said(4)), (None, None));
+        let why = "the app's description allows from 2 to 4 replicas, not 5";
+        assert_eq!(said(5).unwrap(), why);
+        assert!(said(1).is_some());
     }
 
     #[test]

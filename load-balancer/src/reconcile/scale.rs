@@ -55,6 +55,7 @@ impl ScaleReconciler {
             Outcome::Superseded => "superseded",
         };
         self.shared.metrics.scales.with_label_values(&[label]).inc();
+        self.shared.balance_wake.wake(record.instance.clone());
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 #![expect(clippy::panic, reason = "a test may panic")]
 
+mod balance;
 mod crash;
 mod document_001;
 mod drain;

@@ -68,6 +68,8 @@ impl World {
                 drain_within: DRAIN_WITHIN,
                 max_replicas: 20,
                 scale_within: Duration::from_mins(2),
+                window_samples: 5,
+                brake_after: 3,
                 exports: None,
                 first_host_port: 20000,
                 document_001_gets: true,

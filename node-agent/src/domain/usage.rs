@@ -28,16 +28,23 @@ impl CpuWindow {
 
     /// The average use, in percent of `millis` thousandths of a core; 0 before there are two readings.
     pub(crate) fn percent_of(&self, millis: u32) -> f64 {
-        let (Some((from, first)), Some((to, last))) = (self.readings.front(), self.readings.back())
-        else {
-            return 0.0;
-        };
-        let available = to.saturating_sub(*from).as_secs_f64() * f64::from(millis) / 1000.0;
-        if available <= 0.0 {
-            return 0.0;
-        }
-        Duration::from_nanos(last - first).as_secs_f64() / available * 100.0
+        let ends = self.readings.front().zip(self.readings.back());
+        ends.and_then(|(first, last)| share(*first, *last, millis)).unwrap_or_default()
     }
+
+    /// The use between the last two readings, likewise; none before there are two.
+    pub(crate) fn newest_percent_of(&self, millis: u32) -> Option<f64> {
+        let mut newest = self.readings.iter().rev();
+        let (last, before) = (newest.next()?, newest.next()?);
+        share(*before, *last, millis)
+    }
+}
+
+/// None where no time has passed.
+fn share(first: (Duration, u64), last: (Duration, u64), millis: u32) -> Option<f64> {
+    let available = last.0.saturating_sub(first.0).as_secs_f64() * f64::from(millis) / 1000.0;
+    let used = Duration::from_nanos(last.1.saturating_sub(first.1)).as_secs_f64();
+    (available > 0.0).then(|| used / available * 100.0)
 }
 
 /// `part` in percent of `whole`.
@@ -76,6 +83,15 @@ mod tests {
         let mut later = window;
         later.push(Duration::from_millis(600), 100_000_000);
         assert!(later.percent_of(1000).abs() < 1e-9, "the spike has left the window");
+    }
+
+    #[test]
+    fn the_newest_use_is_that_of_the_last_two_readings_alone() {
+        let window = pushed(&[(0, 0), (100, 100), (200, 125)]);
+        assert!((window.newest_percent_of(1000).unwrap() - 25.0).abs() < 1e-9);
+        assert_eq!(pushed(&[(0, 7)]).newest_percent_of(1000), None);
+        assert_eq!(pushed(&[(5, 7), (5, 8)]).newest_percent_of(1000), None);
+        assert_eq!(pushed(&[(0, 9), (100, 5)]).newest_percent_of(1000), None, "begun anew");
     }
 
     #[test]

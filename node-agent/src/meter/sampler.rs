@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
-use common::port::nodes::{ContainerUse, Sample};
+use common::port::nodes::{ContainerUse, Measured, Sample};
 use tokio::time::MissedTickBehavior;
 
 use super::cgroup::Group;
@@ -24,6 +24,14 @@ struct Gauge {
     group: Option<Group>,
     window: CpuWindow,
     missed: u32,
+}
+
+/// Percentages of a container's own limits; zero, and nothing measured, while the kernel shows nothing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken {
+    cpu_percent: f64,
+    memory_percent: f64,
+    measured: Option<Measured>,
 }
 
 /// Runs until the process stops.
@@ -55,13 +63,13 @@ fn take(agent: &Agent, machine: &mut Machine, gauges: &mut BTreeMap<String, Gaug
     let measure = |replica: &Replica| {
         let id = replica.container.id.clone();
         let gauge = gauges.entry(id).or_default();
-        let (cpu_percent, memory_percent) = if replica.is_running() {
+        let taken = if replica.is_running() {
             gauge.measure(agent, &replica.container.id, now)
         } else {
             *gauge = Gauge::default();
-            (0.0, 0.0)
+            Taken::default()
         };
-        container_use(replica, cpu_percent, memory_percent)
+        container_use(replica, taken)
     };
     let containers = replicas.iter().map(measure).collect();
     let ledger = agent.ledger.read();
@@ -69,7 +77,7 @@ fn take(agent: &Agent, machine: &mut Machine, gauges: &mut BTreeMap<String, Gaug
     Sample { at: agent.ports.clock.now(), node, containers }
 }
 
-fn container_use(replica: &Replica, cpu_percent: f64, memory_percent: f64) -> ContainerUse {
+fn container_use(replica: &Replica, taken: Taken) -> ContainerUse {
     let container = &replica.container;
     ContainerUse {
         name: container.name.clone(),
@@ -78,30 +86,37 @@ fn container_use(replica: &Replica, cpu_percent: f64, memory_percent: f64) -> Co
         host_port: container.host_port,
         running: replica.is_running(),
         healthy: replica.healthy,
-        cpu_percent,
-        memory_percent,
+        cpu_percent: taken.cpu_percent,
+        memory_percent: taken.memory_percent,
         restarts: replica.history.restarts(),
+        measured: taken.measured,
     }
 }
 
 impl Gauge {
-    /// Percentages of the container's own limits; zero while the kernel shows nothing.
-    fn measure(&mut self, agent: &Agent, id: &str, now: Duration) -> (f64, f64) {
+    fn measure(&mut self, agent: &Agent, id: &str, now: Duration) -> Taken {
         if self.group.is_none() && self.missed.is_multiple_of(LOOK_AGAIN) {
             self.group = Group::of_container(&agent.config.cgroup_folder, id);
         }
         let Some(group) = &self.group else {
             self.missed += 1;
-            return (0.0, 0.0);
+            return Taken::default();
         };
         let Ok(reading) = group.read() else {
             // The process ended, and its group with it.
             *self = Gauge::default();
-            return (0.0, 0.0);
+            return Taken::default();
         };
         self.window.push(now, reading.cpu_nanoseconds);
-        let cpu = group.limits.cpu_millis.map_or(0.0, |millis| self.window.percent_of(millis));
-        let memory = group.limits.memory_bytes;
-        (cpu, memory.map_or(0.0, |limit| percent(reading.memory_bytes, limit)))
+        let millis = group.limits.cpu_millis;
+        let memory = group.limits.memory_bytes.map(|limit| percent(reading.memory_bytes, limit));
+        let newest = millis.and_then(|millis| self.window.newest_percent_of(millis));
+        let measured = newest.zip(memory);
+        Taken {
+            cpu_percent: millis.map_or(0.0, |millis| self.window.percent_of(millis)),
+            memory_percent: memory.unwrap_or_default(),
+            measured: measured
+                .map(|(cpu_percent, memory_percent)| Measured { cpu_percent, memory_percent }),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::name::NodeName;
 use common::port::container::{Container, ContainerState};
-use common::port::nodes::{ContainerUse, Error, NodeUse, Probe, Sample, SampleStream};
+use common::port::nodes::{ContainerUse, Error, Measured, NodeUse, Probe, Sample, SampleStream};
 use futures::StreamExt as _;
 use futures::stream;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -80,6 +80,7 @@ impl MemoryNodes {
             cpu_percent,
             memory_percent,
             restarts: self.engine(node).starts(&container.name).saturating_sub(1),
+            measured: running.then_some(Measured { cpu_percent, memory_percent }),
         }
     }
 
