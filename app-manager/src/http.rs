@@ -4,7 +4,9 @@
 //! be allowed: there is no way to add a route without a policy.
 
 mod apps;
+mod decisions;
 mod deployments;
+mod disk;
 mod document_001;
 mod endpoints;
 mod instances;

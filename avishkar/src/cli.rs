@@ -1,6 +1,7 @@
 //! What may be typed.
 
 mod bootstrap;
+mod disk;
 mod platform;
 mod rollback;
 mod schedule;
@@ -14,6 +15,7 @@ use common::service::ServiceName;
 use common::topic::{Topic, TopicName};
 
 pub(crate) use self::bootstrap::{Act, Bootstrap, Described};
+pub(crate) use self::disk::{Collect, Disk, DiskAct};
 pub(crate) use self::platform::{Move, Platform, Start, Stop as StopPlatform, Upgrade, Version};
 pub(crate) use self::rollback::{Releases, Rollback};
 pub(crate) use self::schedule::{Schedule, Unschedule};
@@ -50,6 +52,8 @@ pub(crate) enum Command {
     Releases(Releases),
     /// Go back to a release that was in service before, and wait until it serves; nothing is built.
     Rollback(Rollback),
+    /// Say why an instance has as many replicas as it has.
+    Why(Why),
     /// Stop an instance and wait until nothing of it is left.
     Stop(Stop),
     /// Run an instance at certain times: once, daily, weekly, or as cron says.
@@ -60,6 +64,8 @@ pub(crate) enum Command {
     Unschedule(Unschedule),
     /// List the nodes and how they are.
     Nodes,
+    /// Show what the platform has on the disks of its nodes, who refers to it, and what may go.
+    Disk(Disk),
     /// Start or stop the platform's services as a set, upgrade or move one of them, or show how they are.
     #[command(subcommand)]
     Platform(Platform),
@@ -146,6 +152,11 @@ pub(crate) struct Scale {
     /// Return as soon as the request is accepted.
     #[arg(long)]
     pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    pub(crate) name: LegacyName,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@ mod apps;
 mod bootstrap;
 mod bus;
 mod deploy;
+mod disk;
 mod doctor;
 mod down;
 mod instance;
@@ -23,6 +24,7 @@ mod status;
 mod stop;
 mod up;
 mod wait;
+mod why;
 
 use crate::cli::{Cli, Command};
 use crate::client::Client;
@@ -46,11 +48,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Scale(args) => scale::run(&client()?, &args, output).await,
             Command::Releases(args) => rollback::list(&client()?, &args, output).await,
             Command::Rollback(args) => rollback::go_back(&client()?, &args, output).await,
+            Command::Why(args) => why::run(&client()?, &args, output).await,
             Command::Stop(args) => stop::run(&client()?, &args, output).await,
             Command::Schedule(args) => schedule::make(&client()?, &args, output).await,
             Command::Schedules => schedule::list(&client()?, output).await,
             Command::Unschedule(args) => schedule::remove(&client()?, &args, output).await,
             Command::Nodes => nodes::run(&client()?, output).await,
+            Command::Disk(args) => disk::run(&client()?, &args, output).await,
             Command::Platform(args) => platform::run(&client()?, args, output).await,
             Command::Bus(args) => bus::run(args, client, output).await,
             Command::Doctor(args) => doctor::run(args, output).await,

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::json::{place, tamed};
+use crate::domain::edge;
+use crate::domain::scaling::{self, Written};
 use crate::domain::settings::{self, Bounds, Settings};
 
 /// How large the file may be.
@@ -43,6 +45,8 @@ struct Raw {
     memory: Option<Spanned<Amount>>,
     cpus: Option<Spanned<Cores>>,
     replicas: Option<Spanned<i64>>,
+    scaling: Option<Spanned<Written>>,
+    edge: Option<Spanned<edge::Written>>,
     read_only: Option<bool>,
 }
 
@@ -124,6 +128,16 @@ pub(crate) fn read(bytes: &[u8], bounds: &Bounds) -> Result<Settings, Error> {
         let count = settings::replicas(*replicas.get_ref(), bounds);
         settings.replicas = Some(count.map_err(wrong(replicas.span()))?);
     }
+    if let Some(written) = raw.scaling {
+        let span = written.span();
+        let scaling = scaling::scaling(written.get_ref(), bounds).map_err(wrong(span.clone()))?;
+        scaling::check_replicas(settings.replicas, &scaling).map_err(wrong(span))?;
+        settings.scaling = Some(scaling);
+    }
+    if let Some(written) = raw.edge {
+        let span = written.span();
+        settings.edge = edge::options(written.into_inner()).map_err(wrong(span))?;
+    }
     settings.read_only = raw.read_only.unwrap_or(false);
     Ok(settings)
 }
@@ -136,6 +150,7 @@ fn at(bytes: &[u8], start: usize, why: Why) -> Error {
 #[cfg(test)]
 mod tests {
     use common::port::container::Limits;
+    use common::record::scale::Scaling;
 
     use super::*;
 
@@ -148,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "name = \"shop\"\nport = 9000\nhealth = \"/up\"\nmemory = \"512m\"\ncpus = 1\nreplicas = 3\nread_only = true\n[env]\nMODE = \"fast\"\n";
+        let text = "name = \"shop\"\nport = 9000\nhealth = \"/up\"\nmemory = \"512m\"\ncpus = 1\nreplicas = 3\nread_only = true\n[env]\nMODE = \"fast\"\n[scaling]\nmin = 2\nmax = 6\ncpu = 60\n[edge]\nsticky = true\n";
         let settings = read(text.as_bytes(), &BOUNDS).unwrap();
         assert_eq!(settings.port, 9000);
         assert_eq!(settings.health_path.as_deref(), Some("/up"));
@@ -158,6 +173,9 @@ mod tests {
         );
         assert_eq!((settings.replicas, settings.read_only), (Some(3), true));
         assert_eq!(settings.environment["MODE"], "fast");
+        let scaling = Scaling { cpu_percent: 60, ..Scaling::within(2, 6) };
+        assert_eq!(settings.scaling, Some(scaling));
+        assert!(settings.edge.sticky);
     }
 
     #[test]
@@ -180,6 +198,12 @@ mod tests {
             ("name = \"A B\"", 1, 8),
             ("[env]\nLD_PRELOAD = \"x\"\n", 1, 1),
             ("port = [", 1, 9),
+            ("port = 80\n[scaling]\nmin = 1\n", 2, 1),
+            ("port = 80\n[scaling]\nmin = 3\nmax = 2\n", 2, 1),
+            ("port = 80\n[scaling]\nmin = 1\nmax = 2\nmost = 2\n", 5, 1),
+            ("port = 80\n[edge]\nconnections = 0\n", 2, 1),
+            ("port = 80\n[edge]\nsticky = true\nhost = 1\n", 4, 1),
+            ("replicas = 3\nscaling = { min = 1, max = 2 }", 2, 11),
         ] {
             let err = read(text.as_bytes(), &BOUNDS).unwrap_err();
             assert_eq!((err.line, err.column), (line, column), "{text}: {err}");

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::decisions::scaling_view;
 use super::problems::ApiError;
 use super::request::app_name;
 use crate::commands::release::visible;
@@ -89,6 +90,8 @@ pub(super) struct ReleaseView<'a> {
     read_only: bool,
     replicas: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    scaling: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     environment: Option<&'a BTreeMap<String, String>>,
@@ -114,6 +117,7 @@ pub(super) fn release_view(stored: &StoredRelease, with_source: bool) -> Release
         cpu_millis: release.limits.cpu_millis,
         read_only: release.read_only,
         replicas: stored.replicas,
+        scaling: release.scaling.as_ref().map(scaling_view),
         source: with_source.then(source),
         environment: with_source.then_some(&release.environment),
     }

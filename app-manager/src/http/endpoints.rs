@@ -7,8 +7,8 @@ use chassis::http::Endpoint;
 use super::document_001::{base_apps, deployed_apps, scheduled_apps};
 use super::table::{json, multipart};
 use super::{
-    apps, deployments, instances, logs, messages, nodes, openapi, operations, platform, releases,
-    rollback, schedules, sign_in, users,
+    apps, decisions, deployments, disk, instances, logs, messages, nodes, openapi, operations,
+    platform, releases, rollback, schedules, sign_in, users,
 };
 use crate::domain::access::Action::{
     self, ChangeInstance, Deploy, MakeRelease, ManageUsers, ReadLogs, ReadMessages, ReleaseImage,
@@ -54,6 +54,9 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
     Endpoint::new(POST, "/api/v1/instances/{name}/rollback", ChangeInstance, &[], || {
         to(rollback::rollback)
     }),
+    Endpoint::new(GET, "/api/v1/instances/{name}/decisions", SeeInstances, &[40], || {
+        to(decisions::show)
+    }),
     Endpoint::new(GET, "/api/v1/instances/{name}/logs", ReadLogs, &[], || to(logs::read)),
     Endpoint::new(GET, "/api/v1/schedules", SeeInstances, &[29], || to(schedules::list)),
     Endpoint::new(GET, "/api/v1/instances/{name}/schedule", SeeInstances, &[29], || {
@@ -67,6 +70,10 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
         to(operations::show)
     }),
     Endpoint::new(GET, "/api/v1/nodes", SeeNodes, &[36], || to(nodes::list)),
+    Endpoint::new(GET, "/api/v1/nodes/{node}/disk", SeeNodes, &[36], || to(disk::show)),
+    Endpoint::new(POST, "/api/v1/nodes/{node}/disk/collect", SwitchPlatform, &[36], || {
+        to(disk::collect)
+    }),
     Endpoint::new(GET, "/api/v1/platform", SeePlatform, &[22], || to(platform::show)),
     Endpoint::new(POST, "/api/v1/platform/start", SwitchPlatform, &[21], || to(platform::start)),
     Endpoint::new(POST, "/api/v1/platform/stop", SwitchPlatform, &[21, 26], || to(platform::stop)),

@@ -269,8 +269,9 @@ fn bundle_problem(err: &bundle::Error) -> Problem {
                 manifest::Why::Invalid(_) => say("MANIFEST_INVALID", MANIFEST),
                 manifest::Why::Setting(setting_error) => setting(setting_error, "MANIFEST_INVALID"),
             };
-            Problem { detail, ..problem }
-                .hint("its keys: name, port, health, env, memory, cpus, replicas, read_only")
+            Problem { detail, ..problem }.hint(
+                "its keys: name, port, health, env, memory, cpus, replicas, scaling, read_only",
+            )
         }
         bundle::Error::AppJson(source) if source.is_unknown_field() => {
             say("MANIFEST_UNKNOWN_FIELD", MANIFEST)

@@ -20,6 +20,7 @@ use crate::commands::Error;
 use crate::commands::release::{self, Expected, Made};
 use crate::context::Context;
 use crate::domain::access::Person;
+use crate::domain::scaling::{self, Written};
 use crate::domain::settings::{self, Settings};
 
 /// A release of an image that exists.
@@ -33,6 +34,7 @@ pub(super) struct FromImage {
     memory: Option<Amount>,
     cpus: Option<Cores>,
     replicas: Option<i64>,
+    scaling: Option<Written>,
     read_only: Option<bool>,
 }
 
@@ -90,6 +92,11 @@ impl FromImage {
         if let Some(count) = self.replicas {
             let count = settings::replicas(count, bounds).map_err(wrong("replicas"))?;
             settings.replicas = Some(count);
+        }
+        if let Some(written) = self.scaling {
+            let scaling = scaling::scaling(&written, bounds).map_err(wrong("scaling"))?;
+            scaling::check_replicas(settings.replicas, &scaling).map_err(wrong("replicas"))?;
+            settings.scaling = Some(scaling);
         }
         settings.read_only = self.read_only.unwrap_or(false);
         Ok(settings)

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test says what must hold by unwrapping it")]
 #![expect(clippy::indexing_slicing, reason = "a missing part of an answer fails the test")]
 
+mod decisions;
 mod deployments;
 mod described;
+mod disks;
 mod document_001;
 mod events;
 mod logs;

@@ -19,6 +19,7 @@ mod c_messages;
 mod c_names;
 mod c_scans;
 mod c_uploads;
+mod d_balance;
 mod d_four_apps;
 mod d_rollback;
 mod d_schedules;

@@ -1,0 +1,123 @@
+//! Why an instance has as many replicas as it has, and the bounds that its app says.
+
+use common::record::path;
+use common::record::release::Release;
+use common::record::scale::Scaling;
+use serde_json::{Value, json};
+
+use crate::logs::deployment;
+use crate::world::{Api, World, archive, dev, other_dev, user};
+
+const DECISIONS: &str = "/api/v1/instances/shop/decisions";
+
+fn app(manifest: &str) -> Vec<u8> {
+    archive(&[
+        ("main.py", "print()"),
+        ("requirements.txt", "uvicorn\n"),
+        ("avishkar.toml", manifest),
+    ])
+}
+
+async fn deployed(api: &Api, manifest: &str) {
+    assert_eq!(api.upload("shop", &dev(), app(manifest)).await.status, 201);
+    api.post("/api/v1/apps/shop/deployments", &dev(), json!({})).await.ok();
+}
+
+fn decision(from: u32, to: u32) -> Value {
+    json!({
+        "at": "2026-01-01T00:00:00Z",
+        "from": from,
+        "to": to,
+        "kind": "processor",
+        "reason": "the busiest took 97 % of its processor, more than 80 %",
+        "load": { "cpu_percent": 97, "memory_percent": 20 },
+        "fruitless": 1,
+    })
+}
+
+#[tokio::test]
+async fn the_bounds_of_a_bundle_are_its_releases_and_a_decision_is_shown_with_its_reason() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            deployed(&api, "replicas = 2\n[scaling]\nmin = 2\nmax = 5\ncooldown = 10\n").await;
+            let shop = "shop".parse().unwrap();
+            let release: Release =
+                world.read(&path::release(&shop, common::id::ReleaseNumber(1))).unwrap();
+            let bounds = Scaling { cooldown_seconds: 10, ..Scaling::within(2, 5) };
+            assert_eq!(release.scaling, Some(bounds));
+            let shown = json!({ "min": 2, "max": 5, "cpu": 80, "memory": 75, "cooldown": 10 });
+            let none = api.get(DECISIONS, &dev()).await.ok();
+            let wanted = json!({
+                "instance": "shop", "wanted_replicas": 2, "scaling": shown, "decisions": [],
+            });
+            assert_eq!(none, wanted);
+            let record = deployment(Vec::new(), None);
+            world.write(&path::deployment(&"shop".parse().unwrap()), &record);
+            let scale = json!({
+                "schema": 1,
+                "instance": "shop",
+                "replicas": 4,
+                "generation": 2,
+                "deployment": record.generation,
+                "request": uuid::Uuid::nil(),
+                "owed": [],
+                "decisions": [decision(2, 3), decision(3, 4)],
+            });
+            world.write(&path::scale(&"shop".parse().unwrap()), &scale);
+            let answer = api.get(DECISIONS, &dev()).await.ok();
+            assert_eq!(answer["wanted_replicas"], 4);
+            assert_eq!(answer["decisions"][0]["from"], 3, "the newest first");
+            assert_eq!(answer["decisions"][1]["reason"], decision(2, 3)["reason"]);
+            let listed = api.get("/api/v1/apps/shop/releases", &dev()).await.ok();
+            assert!(listed.to_string().contains(&shown.to_string()), "{listed}");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_app_that_says_no_bounds_has_none_and_others_see_nothing() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            deployed(&api, "port = 9000").await;
+            assert_eq!(api.get(DECISIONS, &dev()).await.ok()["scaling"], Value::Null);
+            for other in [other_dev(), user()] {
+                let answer = api.get(DECISIONS, &other).await;
+                assert_eq!(answer.told(), (404, "UNKNOWN_INSTANCE"));
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn bad_bounds_are_refused_with_their_place_and_their_reason() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            for (manifest, code, why) in [
+                (
+                    "[scaling]\nmin = 3\nmax = 2\n",
+                    "MANIFEST_INVALID",
+                    "avishkar.toml, line 1, column 1: scaling.min is 3, more than scaling.max, which is 2",
+                ),
+                (
+                    "[scaling]\nmin = 1\nmax = 99\n",
+                    "MANIFEST_INVALID",
+                    "scaling.max is a number of replicas from 1 to 20",
+                ),
+                (
+                    "replicas = 4\n[scaling]\nmin = 1\nmax = 3\n",
+                    "MANIFEST_INVALID",
+                    "replicas is 4, and scaling allows from 1 to 3",
+                ),
+                ("[scaling]\nmin = 1\nmax = 2\nmost = 2\n", "MANIFEST_UNKNOWN_FIELD", "most"),
+            ] {
+                let answer = api.upload("shop", &dev(), app(manifest)).await;
+                assert_eq!(answer.told(), (422, code), "{manifest}");
+                let detail = answer.body["detail"].as_str().unwrap();
+                assert!(detail.contains(why), "{detail}");
+            }
+        })
+        .await;
+}

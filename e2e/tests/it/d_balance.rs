@@ -1,0 +1,76 @@
+//! An app that takes all of its processor is given a second replica, and loses it when it takes little.
+
+use std::fs;
+use std::time::Duration;
+
+use e2e::platform::User;
+use e2e::truth;
+use e2e::wait;
+use serde_json::{Value, json};
+
+use crate::cluster_is_ready;
+
+/// The burning, ten cooldowns, and what the removal takes.
+const WITHIN: Duration = Duration::from_mins(2);
+const APP: &str = "burner";
+/// Burns for twenty seconds after a request for it, and goes on answering.
+const MAIN: &str = r#"
+import http.server, os, threading, time
+
+def burn(until):
+    while time.monotonic() < until:
+        pass
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/burn":
+            until = time.monotonic() + 20
+            threading.Thread(target=burn, args=(until,), daemon=True).start()
+        self.send_response(200)
+        self.send_header("Content-Length", "3")
+        self.end_headers()
+        self.wfile.write(b"ok\n")
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Answer).serve_forever()
+"#;
+/// A tenth of the usual cooldown: a removal takes half a minute without need.
+const SETTINGS: &str = "cpus = 0.3\n[scaling]\nmin = 1\nmax = 2\ncooldown = 3\n";
+
+/// That so many replicas serve, and no others are left.
+async fn serve(replicas: usize) {
+    let there = async || {
+        let truth = truth::read().await?;
+        let ours = truth.of(APP);
+        anyhow::ensure!(ours.len() == replicas, "{ours:?}");
+        truth.is_consistent()
+    };
+    wait::until(&format!("{replicas} of {APP} serve"), WITHIN, there).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_app_that_burns_is_given_a_second_replica_and_loses_it_again() {
+    cluster_is_ready().await;
+    let user = User::admin().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("main.py"), MAIN).unwrap();
+    fs::write(folder.path().join("avishkar.toml"), SETTINGS).unwrap();
+    let url = user.deploy(folder.path(), APP, 1).await.unwrap();
+    serve(1).await;
+    let burns = reqwest::get(format!("{url}/burn")).await.unwrap();
+    assert_eq!(burns.status(), 200);
+    serve(2).await;
+    assert_eq!(reqwest::get(&url).await.unwrap().status(), 200);
+    serve(1).await;
+    assert_eq!(reqwest::get(&url).await.unwrap().status(), 200);
+    let why = user.does(&["why", APP]).await.unwrap();
+    assert_eq!(why["wanted_replicas"], 1, "{why}");
+    assert_eq!(why["scaling"]["max"], 2, "{why}");
+    let decisions = why["decisions"].as_array().unwrap();
+    let kinds: Vec<&Value> = decisions.iter().map(|one| &one["kind"]).collect();
+    assert_eq!(kinds, [&json!("idle"), &json!("processor")], "{why}");
+    let busiest = decisions[1]["load"]["cpu_percent"].as_u64().unwrap();
+    assert!(busiest > 80, "{why}");
+    user.does(&["stop", APP]).await.unwrap();
+}
