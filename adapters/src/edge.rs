@@ -130,7 +130,7 @@ impl Edge for NginxEdge {
             last: status.ports.last,
             closed: status.ports.closed,
         };
-        Ok(Status { epoch, generation, ports, host_port: status.host_port })
+        Ok(Status { epoch, generation, ports, host_port: status.host_port, damage: status.damage })
     }
 
     /// What it counts is never below what is under way at replicas that get no new requests.

@@ -61,6 +61,8 @@ codes! {
     NodeUnavailable = "NODE_UNAVAILABLE",
     /// The node has no space left on its disk.
     InsufficientStorage = "INSUFFICIENT_STORAGE",
+    /// Another app has a host name that this one asks for.
+    HostTaken = "HOST_TAKEN",
     /// The edge did not take the route.
     RouteFailed = "ROUTE_FAILED",
     /// The wanted number of replicas is 0 or above the limit.

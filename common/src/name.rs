@@ -4,6 +4,7 @@
 //! `_` and a UUID; [`LegacyName`] is what document 001's programs may have called an application.
 
 mod app;
+mod host;
 mod instance;
 mod label;
 mod legacy;
@@ -13,6 +14,7 @@ mod share;
 mod user;
 
 pub use app::AppName;
+pub use host::HostName;
 pub use instance::{ContainerName, InstanceName};
 pub use label::HostLabel;
 pub use legacy::LegacyName;

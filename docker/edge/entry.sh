@@ -15,7 +15,8 @@ run=/run/avishkar/edge
 case $bind in *[!0-9a-fA-F.:]* | '') echo "edge: EDGE_BIND '$bind' is not an address" >&2; exit 2 ;; esac
 case $pool-$host_port-$workers in *[!0-9-]*) echo "edge: EDGE_FRONT_PORTS, EDGE_HOST_PORT and EDGE_WORKERS are numbers" >&2; exit 2 ;; esac
 
-mkdir -p $conf $run
+rm -rf $conf/asked
+mkdir -p $conf/asked $run
 busy=$(/usr/lib/edge/ports.sh)
 if echo "$busy" | grep -qx "$host_port"; then
   echo "edge: port $host_port, for host names, is taken by another program; stop it or set EDGE_HOST_PORT" >&2

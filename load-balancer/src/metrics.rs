@@ -1,7 +1,7 @@
 //! Every metric of the load balancer.
 
 use chassis::metrics::register;
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// What the load balancer counts.
 #[derive(Debug, Clone)]
@@ -12,6 +12,7 @@ pub(crate) struct Metrics {
     pub(crate) front_ports_leased: IntGauge,
     pub(crate) edge_up: IntGauge,
     pub(crate) table_generation: IntGauge,
+    pub(crate) edge_damage: IntCounter,
     /// By `result`: loaded, failed.
     pub(crate) table_loads: IntCounterVec,
     /// By `end`: idle, deadline.
@@ -46,6 +47,7 @@ impl Metrics {
                 "load_balancer_table_generation",
                 "Generation of the table the edge serves, within this epoch.",
             ),
+            edge_damage: edge_damage(&registry),
             table_loads: counters(
                 "load_balancer_table_loads_total",
                 "Tables offered to the edge.",
@@ -83,4 +85,10 @@ impl Metrics {
             registry,
         }
     }
+}
+
+fn edge_damage(registry: &Registry) -> IntCounter {
+    let name = "load_balancer_edge_damaged_files_total";
+    let help = "Files of the edge that it could not read when it started.";
+    register(registry, IntCounter::new(name, help))
 }

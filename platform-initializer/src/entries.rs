@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chassis::records::{self, Stored};
 use common::id::{Generation, SlotNumber};
 use common::name::LegacyName;
-use common::port::edge::Upstream;
+use common::port::edge::{EdgeOptions, Upstream, Weight};
 use common::port::routes::WantedRoute;
 use common::port::store::{self, Op, Path, Precondition};
 use common::record::path;
@@ -101,7 +101,7 @@ fn upstreams(seen: &Seen) -> Vec<Upstream> {
         let instance = instance
             .filter(|one| matches!(one.state, InstanceState::Ready | InstanceState::Silent))?;
         let (ip, port) = (instance.address.ip(), instance.address.port());
-        Some(Upstream { ip, port, slot: SlotNumber(slot) })
+        Some(Upstream { ip, port, slot: SlotNumber(slot), weight: Weight::ONE })
     };
     (1..).zip(seen.instances()).filter_map(served).collect()
 }
@@ -148,6 +148,7 @@ async fn open(
         image: seen.service.as_str().to_owned(),
         container_port: first.address.port(),
         container_ids: ready(seen).map(|one| format!("{}/{}", one.node, one.part)).collect(),
+        edge: EdgeOptions::default(),
     };
     let routed = shared.ports.routes.set(&wanted).await?;
     match shared.ports.routes.probe(&wanted.instance, ASKED_AT).await? {

@@ -44,6 +44,7 @@ struct State {
     load_takes: Duration,
     in_flight: BTreeMap<SocketAddr, u64>,
     turn: usize,
+    damage: Vec<String>,
     /// Every table that was taken, in order.
     taken: Vec<Table>,
 }
@@ -66,6 +67,7 @@ impl MemoryEdge {
             load_takes: Duration::ZERO,
             in_flight: BTreeMap::new(),
             turn: 0,
+            damage: Vec::new(),
             taken: Vec::new(),
         };
         MemoryEdge { state: Arc::new(Mutex::new(state)) }
@@ -84,6 +86,11 @@ impl MemoryEdge {
     /// Starts again with another program on this port; the table is read from disk.
     pub fn restart_with_port_taken(&self, port: u16) {
         self.state().ports.closed.push(port);
+    }
+
+    /// Starts again with a damaged file beside a table that is whole.
+    pub fn restart_with_damage(&self, what: &str) {
+        self.state().damage.push(what.to_owned());
     }
 
     /// Starts again with an empty disk: it serves nothing.
@@ -172,6 +179,7 @@ impl State {
         }
         self.table = Some(table.clone());
         self.taken.push(table.clone());
+        self.damage.clear();
         Ok(())
     }
 
@@ -190,9 +198,11 @@ impl State {
 fn is_valid(table: &Table) -> bool {
     let mut ports = BTreeSet::new();
     let mut hosts = BTreeSet::new();
+    let mut names = BTreeSet::new();
     table.routes.iter().all(|row| {
         ports.insert(row.front_port)
             && hosts.insert(&row.host)
+            && row.options.hosts.iter().all(|name| names.insert(name))
             && row.upstreams.iter().all(|upstream| upstream.ip.is_ipv4())
     })
 }
@@ -214,7 +224,13 @@ impl Edge for MemoryEdge {
         state.admit()?;
         let (epoch, generation) = state.served();
         let ports = state.ports.clone();
-        state.answer(Status { epoch, generation, ports, host_port: state.host_port })
+        state.answer(Status {
+            epoch,
+            generation,
+            ports,
+            host_port: state.host_port,
+            damage: state.damage.clone(),
+        })
     }
 
     async fn in_flight(&self) -> Result<BTreeMap<SocketAddr, u64>, Error> {
@@ -233,7 +249,7 @@ impl Edge for MemoryEdge {
         let status = match state.pick(front_port) {
             Some((_, address)) => match state.answers.get(&address) {
                 // The edge itself answers for an app that does not.
-                Some(status) => Some(status.unwrap_or(502)),
+                Some(status) => Some(status.unwrap_or(503)),
                 None => Some(200),
             },
             None => Some(if has_route { 503 } else { 404 }),

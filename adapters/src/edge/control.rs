@@ -29,6 +29,8 @@ pub(super) struct EdgeStatus {
     generation: i64,
     pub(super) ports: Ports,
     pub(super) host_port: u16,
+    #[serde(default, deserialize_with = "lua_list")]
+    pub(super) damage: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,11 +42,13 @@ pub(super) struct Ports {
 }
 
 /// Lua has one kind of table: its empty list may be written as `{}`.
-fn lua_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u16>, D::Error> {
+fn lua_list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Either {
-        List(Vec<u16>),
+    enum Either<T> {
+        List(Vec<T>),
         Empty {},
     }
     Ok(match Either::deserialize(deserializer)? {

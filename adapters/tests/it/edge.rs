@@ -1,5 +1,10 @@
 //! The contract of the edge on the real image, and what only a real edge can show.
 
+mod damage;
+mod options;
+mod pages;
+mod streams;
+
 use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::os::unix::fs::PermissionsExt as _;
@@ -35,6 +40,8 @@ struct World {
     apps: LocalApps,
     /// The first of ten front ports.
     first: u16,
+    /// Of the listener for host names.
+    host_port: u16,
 }
 
 /// Apps in this process.
@@ -49,30 +56,84 @@ impl Apps for LocalApps {
 }
 
 /// An app that answers with this status, once per permit.
-#[expect(clippy::disallowed_methods, reason = "the app runs beside the test")]
 async fn start_app(status: u16, permits: Arc<Semaphore>) -> SocketAddr {
+    start(move |mut visit| {
+        let permits = Arc::clone(&permits);
+        async move {
+            permits.acquire().await.unwrap().forget();
+            visit.answer(status, "").await;
+        }
+    })
+    .await
+}
+
+/// A request that an app got: its head, what came of its body with it, and its connection.
+struct Visit {
+    head: String,
+    body: Vec<u8>,
+    connection: TcpStream,
+}
+
+impl Visit {
+    async fn of(mut connection: TcpStream) -> Option<Visit> {
+        let mut request = Vec::<u8>::new();
+        loop {
+            if let Some(end) = request.windows(4).position(|end| end == b"\r\n\r\n") {
+                let body = request.split_off(end + 4);
+                let head = String::from_utf8(request).unwrap();
+                return Some(Visit { head, body, connection });
+            }
+            let mut piece = [0; 1024];
+            match connection.read(&mut piece).await {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => request.extend(piece.iter().take(count)),
+            }
+        }
+    }
+
+    /// The value of a header, whose name is given in lower case.
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            (key.to_ascii_lowercase() == name).then_some(value)
+        })
+    }
+
+    async fn answer(&mut self, status: u16, body: &str) {
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        drop(self.connection.write_all(answer.as_bytes()).await);
+    }
+}
+
+/// An app that does with each request what the test says.
+#[expect(clippy::disallowed_methods, reason = "the app runs beside the test")]
+async fn start<F, Done>(behave: F) -> SocketAddr
+where
+    F: Fn(Visit) -> Done + Send + Sync + 'static,
+    Done: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
+    let behave = Arc::new(behave);
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
-            tokio::spawn(serve(connection, status, Arc::clone(&permits)));
+            let behave = Arc::clone(&behave);
+            tokio::spawn(async move {
+                if let Some(visit) = Visit::of(connection).await {
+                    behave(visit).await;
+                }
+            });
         }
     });
     address
 }
 
-async fn serve(mut connection: TcpStream, status: u16, permits: Arc<Semaphore>) {
-    let mut request = Vec::<u8>::new();
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-        let mut piece = [0; 1024];
-        match connection.read(&mut piece).await {
-            Ok(0) | Err(_) => return,
-            Ok(count) => request.extend(piece.iter().take(count)),
-        }
-    }
-    permits.acquire().await.unwrap().forget();
-    let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    drop(connection.write_all(answer.as_bytes()).await);
+/// An address that refuses connections.
+fn nobody() -> SocketAddr {
+    StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests on real servers find them by the environment")]
@@ -144,7 +205,7 @@ impl World {
         let made = docker.create_container(None::<CreateContainerOptions>, body).await.unwrap();
         docker.start_container(&made.id, None::<StartContainerOptions>).await.unwrap();
         let edge = NginxEdge::new(EdgeSettings::new(&table, &run));
-        World { edge, docker, container: made.id, folder, apps: LocalApps, first }
+        World { edge, docker, container: made.id, folder, apps: LocalApps, first, host_port }
     }
 
     async fn wait_until_it_answers(&self) {
@@ -153,6 +214,13 @@ impl World {
             assert!(started.elapsed() < PATIENCE, "the edge does not answer: {err:?}");
             sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    async fn restart(&self) {
+        let restart =
+            self.docker.restart_container(&self.container, None::<RestartContainerOptions>);
+        restart.await.unwrap();
+        self.wait_until_it_answers().await;
     }
 
     /// How many requests are under way at an address.
@@ -172,10 +240,16 @@ impl World {
     }
 }
 
-/// A request through a front port; its connection's first answer bytes.
+/// A request through a front port, and all of its answer.
 async fn ask(port: u16) -> String {
+    ask_with(port, "GET / HTTP/1.1\r\nHost: x\r\n", "").await
+}
+
+/// A request whose first lines are given, and all of its answer.
+async fn ask_with(port: u16, lines: &str, body: &str) -> String {
     let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
-    connection.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let request = format!("{lines}Connection: close\r\n\r\n{body}");
+    connection.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await.unwrap();
     answer
@@ -260,10 +334,7 @@ async fn an_edge_that_starts_again_serves_its_table_and_counts_from_zero() {
             assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(204));
         }
         world.wait_for_under_way(app, 0).await;
-        let restart =
-            world.docker.restart_container(&world.container, None::<RestartContainerOptions>);
-        restart.await.unwrap();
-        world.wait_until_it_answers().await;
+        world.restart().await;
         assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(204));
         world.wait_for_under_way(app, 0).await;
     })

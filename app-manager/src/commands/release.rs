@@ -232,10 +232,19 @@ async fn same_as_newest(
         (Source::Bundle { bundle: one, .. }, Source::Bundle { bundle: other, .. }) => one == other,
         // What is said about an image can change without the image.
         (Source::Image { .. }, Source::Image { .. }) => {
-            let Settings { port, health_path, environment, limits, read_only, replicas, scaling } =
-                &content.settings;
+            let Settings {
+                port,
+                health_path,
+                environment,
+                limits,
+                read_only,
+                replicas,
+                scaling,
+                edge,
+            } = &content.settings;
             release.release.source == content.source
                 && release.release.scaling == *scaling
+                && release.release.edge == *edge
                 && release.release.port == *port
                 && release.release.health_path == *health_path
                 && release.release.environment == *environment
@@ -283,6 +292,7 @@ fn release(context: &Context, app: &App, content: &Content) -> StoredRelease {
         limits: settings.limits,
         read_only: settings.read_only,
         scaling: settings.scaling,
+        edge: settings.edge,
     };
     StoredRelease { release, replicas: settings.replicas }
 }

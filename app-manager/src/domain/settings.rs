@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use common::port::container::Limits;
+use common::port::edge::EdgeOptions;
 use common::record::scale::Scaling;
 
 /// The port an app listens on unless it says otherwise.
@@ -35,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) replicas: Option<u32>,
     /// How their number follows the load; without, it does not.
     pub(crate) scaling: Option<Scaling>,
+    /// What it asks of the edge.
+    pub(crate) edge: EdgeOptions,
 }
 
 impl Settings {
@@ -47,6 +50,7 @@ impl Settings {
             read_only: false,
             replicas: None,
             scaling: None,
+            edge: EdgeOptions::default(),
         }
     }
 }

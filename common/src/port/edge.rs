@@ -1,5 +1,7 @@
 //! The edge: the data plane that serves the routing table.
 
+mod options;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::Cause;
 use crate::id::{Epoch, Generation, SlotNumber};
 use crate::name::{HostLabel, LegacyName};
+
+pub use options::{Balance, EdgeOptions, OptionError};
 
 /// Why the edge did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,8 @@ pub struct TableRoute {
     pub front_port: u16,
     pub host: HostLabel,
     pub upstreams: Vec<Upstream>,
+    #[serde(default, skip_serializing_if = "EdgeOptions::is_plain")]
+    pub options: EdgeOptions,
 }
 
 /// One replica behind a route.
@@ -52,6 +58,49 @@ pub struct Upstream {
     pub ip: IpAddr,
     pub port: u16,
     pub slot: SlotNumber,
+    #[serde(default, skip_serializing_if = "Weight::is_one")]
+    pub weight: Weight,
+}
+
+/// How many requests a replica gets for each that one of weight 1 gets: from 1 to 1000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
+pub struct Weight(u16);
+
+/// The number is no weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a weight is a number from 1 to 1000, not {0}")]
+pub struct NoWeight(pub u16);
+
+impl Weight {
+    pub const ONE: Weight = Weight(1);
+    const MOST: u16 = 1000;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_one(&self) -> bool {
+        *self == Weight::ONE
+    }
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Weight::ONE
+    }
+}
+
+impl TryFrom<u16> for Weight {
+    type Error = NoWeight;
+
+    fn try_from(number: u16) -> Result<Self, NoWeight> {
+        let kept = (1..=Weight::MOST).contains(&number);
+        if kept { Ok(Weight(number)) } else { Err(NoWeight(number)) }
+    }
+}
+
+impl From<Weight> for u16 {
+    fn from(weight: Weight) -> Self {
+        weight.0
+    }
 }
 
 impl Upstream {
@@ -68,6 +117,10 @@ pub struct Status {
     pub generation: Generation,
     pub ports: FrontPorts,
     pub host_port: u16,
+    /// What of its files it could not read when it started, in words for people; it serves the newest table that was
+    /// whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damage: Vec<String>,
 }
 
 /// The front ports the edge opened when it started.
@@ -98,4 +151,25 @@ pub trait Edge: Debug + Send + Sync {
 
     /// Asks the app behind a front port through the front door; the status it answered with.
     async fn probe(&self, front_port: u16, path: &str) -> Result<Option<u16>, Error>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_that_was_written_before_weights_has_weight_one_and_is_written_as_before() {
+        let text = r#"{"ip":"192.0.2.1","port":20000,"slot":1}"#;
+        let upstream: Upstream = serde_json::from_str(text).unwrap();
+        assert_eq!(upstream.weight, Weight::ONE);
+        assert_eq!(serde_json::to_string(&upstream).unwrap(), text);
+    }
+
+    #[test]
+    fn a_weight_has_bounds() {
+        for (number, good) in [(0, false), (1, true), (1000, true), (1001, false)] {
+            let text = format!(r#"{{"ip":"192.0.2.1","port":1,"slot":1,"weight":{number}}}"#);
+            assert_eq!(serde_json::from_str::<Upstream>(&text).is_ok(), good, "{number}");
+        }
+    }
 }

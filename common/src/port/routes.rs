@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::Cause;
-use super::edge::Upstream;
+use super::edge::{EdgeOptions, Upstream};
 use crate::failure::Failure;
 use crate::id::Generation;
 use crate::name::{HostLabel, LegacyName};
@@ -52,6 +52,9 @@ pub struct WantedRoute {
     pub image: String,
     pub container_port: u16,
     pub container_ids: Vec<String>,
+    /// What the app asks of the edge.
+    #[serde(default, skip_serializing_if = "EdgeOptions::is_plain")]
+    pub edge: EdgeOptions,
 }
 
 /// The answer: the route as every worker of the edge serves it.

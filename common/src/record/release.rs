@@ -9,6 +9,7 @@ use crate::digest::{Digest, ImageRef};
 use crate::id::ReleaseNumber;
 use crate::name::{AppName, UserName};
 use crate::port::container::Limits;
+use crate::port::edge::EdgeOptions;
 use crate::record::scale::Scaling;
 
 /// An app: what releases are made of and instances are deployed from.
@@ -45,6 +46,9 @@ pub struct Release {
     /// How the number of its replicas follows the load; without, it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
+    /// What it asks of the edge.
+    #[serde(default, skip_serializing_if = "EdgeOptions::is_plain")]
+    pub edge: EdgeOptions,
 }
 
 /// What a release is made from.

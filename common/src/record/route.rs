@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Generation;
 use crate::name::{HostLabel, LegacyName};
-use crate::port::edge::Upstream;
+use crate::port::edge::{EdgeOptions, Upstream};
 
 /// An instance's way in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Route {
     pub image: String,
     pub container_port: u16,
     pub container_ids: Vec<String>,
+    /// What the app asks of the edge.
+    #[serde(default, skip_serializing_if = "EdgeOptions::is_plain")]
+    pub edge: EdgeOptions,
 }
 
 /// What was asked of a route.

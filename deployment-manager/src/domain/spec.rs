@@ -6,7 +6,7 @@ use common::digest::ImageRef;
 use common::id::ReleaseNumber;
 use common::name::InstanceName;
 use common::port::container::{ContainerFile, ContainerSpec};
-use common::port::edge::Upstream;
+use common::port::edge::{Upstream, Weight};
 use common::port::routes::WantedRoute;
 use common::port::store::Version;
 use common::record::deployment::{Deployment, Place, Slot};
@@ -72,7 +72,7 @@ fn environment(
 /// Where the edge finds a replica.
 pub(crate) fn upstream(slot: &Slot) -> Option<Upstream> {
     let place = slot.place.as_ref()?;
-    Some(Upstream { ip: place.ip, port: place.host_port, slot: slot.number })
+    Some(Upstream { ip: place.ip, port: place.host_port, slot: slot.number, weight: Weight::ONE })
 }
 
 /// The release that a replica runs: of the newest generation, or of the one that is served.
@@ -97,5 +97,6 @@ pub(crate) fn route(
         image: image.to_string(),
         container_port: release.port,
         container_ids: slots.iter().filter_map(|slot| slot.container_id.clone()).collect(),
+        edge: release.edge.clone(),
     }
 }

@@ -5,6 +5,7 @@
 mod builds;
 mod crash;
 mod deploy;
+mod edge;
 mod failure;
 mod http;
 mod node_manager;

@@ -11,6 +11,7 @@ use common::id::Generation;
 use common::name::{ContainerName, LegacyName};
 use common::port::container::{Container, ContainerSpec};
 use common::port::containers::{Follow, LineStream};
+use common::port::edge::EdgeOptions;
 use common::port::nodes::{self, Agent, Build, Issuer, Probe, Removal, SampleStream};
 use common::port::routes::{self, Routed, WantedRoute};
 use common::port::{Nodes, Routes};
@@ -135,6 +136,7 @@ impl LoadBalancer {
             image: String::new(),
             container_port: 8080,
             container_ids: Vec::new(),
+            edge: EdgeOptions::default(),
         };
         self.store.seed(&path::route(instance), common::record::encode(&record));
     }

@@ -1,12 +1,14 @@
 -- Chooses a replica. pick() is the only Lua that an ordinary request meets, so it touches nothing but this worker's
 -- own tables: no shared dictionary, no ngx.ctx, no access phase (together they cost a fifth of the throughput).
 
+local answers = require "answers"
 local balancer = require "ngx.balancer"
-local settings = require "settings"
+local routes = require "routes"
 
 local ERROR, exit, now, var = ngx.ERROR, ngx.exit, ngx.now, ngx.var
 local set_current_peer, set_more_tries = balancer.set_current_peer, balancer.set_more_tries
 local get_last_failure = balancer.get_last_failure
+local of_request = routes.of_request
 
 -- How long a replica that failed is passed over, unless all failed: longer than two of nginx's tries may take
 -- (proxy_connect_timeout), or the first would seem well again while the second is tried.
@@ -14,7 +16,6 @@ local AVOID_SECONDS = 5
 -- Then one request tries it, and the others wait so long for what becomes of that.
 local TRIAL_SECONDS = 2.5
 
-local by_port, by_host = {}, {}   -- route by front port (a string, as nginx has it), route by host name
 local failed_until = {}           -- "ip:port" -> time
 local on_trial = {}               -- "ip:port" -> whether a request tries it
 local picked = {}                 -- "ip:port" -> picks since the last flush
@@ -23,34 +24,20 @@ local M = {}
 
 -- Replaces the routes by those of a decoded table.
 function M.use(table)
-  local ports, hosts = {}, {}
-  for _, route in ipairs(table.routes) do
-    local peers = {}
-    for index, upstream in ipairs(route.upstreams) do
-      peers[index] = { ip = upstream.ip, port = upstream.port, name = upstream.ip .. ":" .. upstream.port }
-    end
-    -- A random first turn: workers that all began with the first replica would lean on it.
-    local known = { peers = peers, count = #peers, turn = math.random(0, 1000) }
-    if type(route.front_port) == "number" then ports[tostring(route.front_port)] = known end
-    if type(route.host) == "string" then hosts[route.host] = known end
-  end
-  by_port, by_host = ports, hosts
+  routes.use(table)
   local time = now()
   for name, till in pairs(failed_until) do
     if till < time - TRIAL_SECONDS then failed_until[name], on_trial[name] = nil, nil end
   end
 end
 
-local HOST_PORT = tostring(settings.host_port)
+local function last_of(list)
+  return (list or ""):match("([^,:%s]+)%s*$")
+end
 
-local function route_of_request()
-  local port = var.server_port
-  if port == HOST_PORT then
-    local host = var.host
-    local dot = host:find(".", 1, true)
-    return by_host[dot and host:sub(1, dot - 1) or host]
-  end
-  return by_port[port]
+-- Whether the last try got through and was then waited for too long: slow is not broken.
+local function was_slow()
+  return last_of(var.upstream_status) == "504" and last_of(var.upstream_bytes_sent) ~= "0"
 end
 
 -- Remembers the replica that was tried last; nginx lists its tries in upstream_addr. Returns the names of all that this
@@ -61,12 +48,12 @@ local function mark_last_tried()
     tried[name] = true
     last = name
   end
-  if last then failed_until[last], on_trial[last] = now() + AVOID_SECONDS, nil end
+  if last and not was_slow() then failed_until[last], on_trial[last] = now() + AVOID_SECONDS, nil end
   return tried
 end
 
 -- Whether a request may be sent to a replica: to one that failed, the first after a while may, as a trial.
-local function is_open(name, time)
+function M.is_open(name, time)
   local till = failed_until[name]
   if not till then return true end
   if till >= time then return false end
@@ -77,23 +64,26 @@ local function is_open(name, time)
   end
   return true
 end
+local is_open = M.is_open
 
-local function next_peer(route)
-  local count, turn = route.count, route.turn
-  local peers = route.peers
+function M.next_peer(route)
+  local length, turn = route.length, route.turn
+  local turns = route.turns
   route.turn = turn + 1
-  local first = peers[turn % count + 1]
-  if count == 1 or not failed_until[first.name] then return first end
+  local first = turns[turn % length + 1]
+  if route.count == 1 or not failed_until[first.name] then return first end
   local time = now()
-  for step = 0, count - 1 do
-    local peer = peers[(turn + step) % count + 1]
+  for step = 0, length - 1 do
+    local peer = turns[(turn + step) % length + 1]
     if is_open(peer.name, time) then return peer end
   end
   return first   -- all failed: any may have come back
 end
+local next_peer = M.next_peer
 
 -- For a request whose tries failed: a replica that it has not met yet, rather one that nobody found failing.
-local function another_peer(route, tried)
+function M.another_peer(route)
+  local tried = mark_last_tried()
   for _ = 1, route.count do
     local peer = next_peer(route)
     if not tried[peer.name] then return peer end
@@ -103,17 +93,9 @@ local function another_peer(route, tried)
   end
   return next_peer(route)
 end
+local another_peer = M.another_peer
 
-function M.pick()
-  local route = route_of_request()
-  if not route or route.count == 0 then return exit(ERROR) end   -- 500 of nginx's own, then nobody()
-  local peer
-  if route.count > 1 and get_last_failure() then
-    peer = another_peer(route, mark_last_tried())
-  else
-    if route.count > 1 then set_more_tries(route.count < 3 and route.count - 1 or 2) end
-    peer = next_peer(route)
-  end
+function M.choose(peer)
   local name = peer.name
   picked[name] = (picked[name] or 0) + 1
   local chosen, mistake = set_current_peer(peer.ip, peer.port)
@@ -122,24 +104,46 @@ function M.pick()
     return exit(ERROR)
   end
 end
+local choose = M.choose
 
-local function answer(status, code, detail)
-  ngx.status = status
-  ngx.header.content_type = "application/json"
-  if status ~= 404 then ngx.header["Retry-After"] = "1" end
-  ngx.say(('{"code":"%s","detail":"%s"}'):format(code, detail))
+function M.pick()
+  local route = of_request()
+  if not route or route.count == 0 then return exit(ERROR) end   -- 500 of nginx's own, then nobody()
+  local peer
+  if route.count > 1 and get_last_failure() then
+    peer = another_peer(route)
+  else
+    if route.count > 1 then set_more_tries(route.count < 3 and route.count - 1 or 2) end
+    peer = next_peer(route)
+  end
+  return choose(peer)
 end
 
 function M.nobody()
-  local route = route_of_request()
-  if not route then return answer(404, "ROUTE_UNKNOWN", "no app is routed here") end
-  if route.count == 0 then return answer(503, "NO_REPLICA", "the app has no running replica") end
-  answer(500, "EDGE_ERROR", "the edge failed")
+  local route = of_request()
+  if not route then return answers.no_app() end
+  if route.count == 0 then return answers.no_replica() end
+  answers.give(500, "EDGE_ERROR", "The edge failed", "the edge failed")
+end
+
+-- Whether no byte of the request reached a replica, so that it may be sent again whatever it asks for.
+local function was_never_sent()
+  for sent in (var.upstream_bytes_sent or ""):gmatch("[^,:%s]+") do
+    if sent ~= "0" and sent ~= "-" then return false end
+  end
+  return true
 end
 
 function M.unreachable()
   mark_last_tried()
-  answer(502, "REPLICA_UNREACHABLE", "the app's replica did not answer")
+  if was_never_sent() then
+    return answers.give(503, "NO_HEALTHY_REPLICA", "The app is not reachable",
+      "no replica of the app takes connections", 1)
+  end
+  if was_slow() then
+    return answers.give(504, "REPLICA_TIMEOUT", "The app takes too long", "the app's replica did not answer in time")
+  end
+  answers.give(502, "REPLICA_UNREACHABLE", "The app broke off", "the app's replica did not answer", 1)
 end
 
 -- Hands over the picks since the last call.

@@ -60,6 +60,7 @@ function M.status()
     epoch = epoch, generation = generation, routes = routes,
     workers = ngx.worker.count(),
     ports = { first = settings.first, last = settings.last, closed = settings.closed },
+    damage = store.damage(),
     host_port = settings.host_port, bind = settings.bind,
     started_at = shared:get("started_at"),
   })

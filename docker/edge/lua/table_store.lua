@@ -1,13 +1,16 @@
 -- Owns the table of routes: what one must look like, which one is newest, and that it survives a restart.
--- The load balancer writes table.json; what was accepted of it is kept in accepted.json, so that a later file
--- which is refused, or half of one, never costs a route.
+-- The load balancer writes table.json; what was accepted of it is kept in accepted.json, and the one before that in
+-- accepted.json.1, so that a later file which is refused, damaged, or half of one, never costs all routes.
 
 local cjson = require "cjson.safe"
 local ffi = require "ffi"
+local marks = require "marks"
 ffi.cdef [[ int fileno(void *stream); int fsync(int fd); ]]
 
 local WANTED = "/var/lib/avishkar/edge/table.json"
 local ACCEPTED = "/var/lib/avishkar/edge/accepted.json"
+local BEFORE = ACCEPTED .. ".1"
+local ENOENT = 2   -- on Linux
 local shared = ngx.shared.edge
 
 local M = {}
@@ -35,9 +38,36 @@ local function problem_of_upstream(upstream)
   if type(upstream) ~= "table" then return "an upstream is not an object" end
   if not is_ipv4(upstream.ip) then return "upstream ip is not an IPv4 address" end
   if not is_port(upstream.port) then return "upstream port is not a port" end
+  local weight = upstream.weight
+  if weight ~= nil and not (is_count(weight) and weight >= 1 and weight <= 1000) then
+    return "upstream weight is not from 1 to 1000"
+  end
 end
 
-local function problem_of_route(route, ports, hosts)
+local function is_host_name(value)
+  return type(value) == "string" and #value <= 253 and value:match("^[a-z0-9.-]+$") ~= nil
+    and value:find(".", 1, true) ~= nil and not value:find("..", 1, true)
+end
+
+local NUMBERS = { "max_body_bytes", "requests_per_second", "connections", "timeout_seconds" }
+
+local function problem_of_options(options, names)
+  if options == nil or options == cjson.null then return end
+  if type(options) ~= "table" then return "options are not an object" end
+  for _, key in ipairs(NUMBERS) do
+    if options[key] ~= nil and not (is_count(options[key]) and options[key] >= 1) then
+      return key .. " is not a number from 1"
+    end
+  end
+  if options.hosts ~= nil and type(options.hosts) ~= "table" then return "hosts is not a list" end
+  for _, name in ipairs(options.hosts or {}) do
+    if not is_host_name(name) then return "a host name is not in lower case with dots" end
+    if names[name] then return "host " .. name .. " is given twice" end
+    names[name] = true
+  end
+end
+
+local function problem_of_route(route, ports, hosts, names)
   if type(route) ~= "table" then return "a route is not an object" end
   if type(route.instance) ~= "string" or route.instance == "" then return "a route has no instance" end
   local port, host = route.front_port, route.host
@@ -58,6 +88,7 @@ local function problem_of_route(route, ports, hosts)
     local problem = problem_of_upstream(upstream)
     if problem then return problem end
   end
+  return problem_of_options(route.options, names)
 end
 
 -- Decodes and checks a whole table: the table, or nil and why not.
@@ -67,9 +98,9 @@ function M.parse(blob)
   if not is_count(table.epoch) then return nil, "epoch is not a whole number" end
   if not is_count(table.generation) then return nil, "generation is not a whole number" end
   if type(table.routes) ~= "table" then return nil, "routes is not a list" end
-  local ports, hosts = {}, {}
+  local ports, hosts, names = {}, {}, {}
   for index, route in ipairs(table.routes) do
-    local problem = problem_of_route(route, ports, hosts)
+    local problem = problem_of_route(route, ports, hosts, names)
     if problem then return nil, "route " .. index .. ": " .. problem end
   end
   return table
@@ -82,11 +113,12 @@ local function compare(epoch, generation, other_epoch, other_generation)
 end
 
 local function read(path)
-  local file, mistake = io.open(path, "rb")
-  if not file then return nil, mistake end
-  local blob = file:read("*a")
+  local file, mistake, number = io.open(path, "rb")
+  if not file then return nil, mistake, number end
+  local blob
+  blob, mistake, number = file:read("*a")
   file:close()
-  return blob
+  return blob, mistake, number
 end
 
 local function keep(blob)
@@ -98,15 +130,19 @@ local function keep(blob)
   local synced = written and ffi.C.fsync(ffi.C.fileno(file)) == 0
   file:close()
   if not synced then return nil, mistake or "fsync failed" end
+  os.rename(ACCEPTED, BEFORE)   -- there may be none
   return os.rename(ACCEPTED .. ".new", ACCEPTED)
 end
 
 -- Makes a checked table the one that workers decode at their next tick. The serial goes last: it is what they look at.
 local function publish(table, blob)
-  local stored, mistake = shared:safe_set("blob", blob)
+  local stored, mistake = marks.add(table)
+  if not stored then return nil, mistake end
+  stored, mistake = shared:safe_set("blob", blob)
   if not stored then return nil, mistake end
   shared:set("age", table.epoch .. ":" .. table.generation)   -- one value: a reader never sees half of a change
   shared:incr("serial", 1, 0)
+  marks.keep_only(table)
   return true
 end
 
@@ -155,14 +191,32 @@ function M.load(epoch, generation)
   local published
   published, mistake = publish(table, blob)
   if not published then return refuse(422, "TABLE_INVALID", "the table does not fit: " .. mistake) end
+  shared:delete("damage")   -- the files are whole again
 end
 
--- At start: the newer of what was accepted and what is wanted; what was accepted wins a tie.
+-- What of the files could not be read at the start, in words: a list.
+function M.damage()
+  local damage = {}
+  for words in (shared:get("damage") or ""):gmatch("[^\n]+") do damage[#damage + 1] = words end
+  return damage
+end
+
+-- A damaged table of our own is set aside, for people to look at: it must not take the place of one that is whole.
+local function note_damage(path, mistake)
+  if path ~= WANTED then os.rename(path, path .. ".damaged") end
+  local words = ("%s cannot be read: %s"):format(path:match("[^/]+$"), mistake)
+  ngx.log(ngx.ERR, "edge: ", words)
+  shared:set("damage", (shared:get("damage") or "") .. words .. "\n")
+end
+
+-- At start: the newest of what was accepted last, accepted before that, and wanted; what was accepted wins a tie.
 function M.restore()
   local best, best_blob
-  for _, path in ipairs { ACCEPTED, WANTED } do
-    local blob = read(path)
-    local table = blob and M.parse(blob)
+  for _, path in ipairs { ACCEPTED, BEFORE, WANTED } do
+    local blob, mistake, number = read(path)
+    local table
+    if blob then table, mistake = M.parse(blob) end
+    if not table and number ~= ENOENT then note_damage(path, mistake) end
     if table and (not best or compare(table.epoch, table.generation, best.epoch, best.generation) > 0) then
       best, best_blob = table, blob
     end

@@ -1,6 +1,7 @@
 -- What each worker does beside requests, by timer: it takes over a new table, hands over its counts, and one of them
 -- keeps the access log small.
 
+local asked = require "asked"
 local balance = require "balance"
 local store = require "table_store"
 local ffi = require "ffi"
@@ -54,6 +55,7 @@ function M.start()
   math.randomseed(ngx.now() * 1000 + ngx.worker.pid())
   shared:add("started_at", ngx.time())
   report(-1, -1)
+  asked.start()
   M.take_over_table()
   ngx.timer.every(TAKE_OVER_EVERY, M.take_over_table)
   ngx.timer.every(0.1, hand_over_counts)

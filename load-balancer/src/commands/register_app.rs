@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use chassis::records::Stored;
 use common::id::SlotNumber;
 use common::name::LegacyName;
-use common::port::edge::Upstream;
+use common::port::edge::{EdgeOptions, Upstream, Weight};
 use common::port::routes::WantedRoute;
 use common::record::deployment::Deployment;
 use common::record::node::Node;
@@ -50,10 +50,12 @@ pub(crate) async fn run(shared: &Shared, container: Registration) -> Result<Sock
             ip: container.vm_ip,
             port: container.host_port,
             slot: SlotNumber(1),
+            weight: Weight::ONE,
         }],
         image: container.image,
         container_port: container.container_port,
         container_ids: vec![container.id],
+        edge: EdgeOptions::default(),
     };
     Ok(set_route::run(shared, &wanted).await?.endpoint)
 }

@@ -80,7 +80,13 @@ async fn try_record(
         return Ok(new);
     }
     let all = routes(store).await?;
-    if let Some(why) = table::clash(&new, all.iter().map(|stored| &stored.record)) {
+    let all: Vec<&Route> = all.iter().map(|stored| &stored.record).collect();
+    let served = all.iter().copied().filter(|route| route.goal == RouteGoal::Served);
+    if let Some(why) = table::clash(&new, served) {
+        return Err(Error::failed(why.code(), why.to_string()));
+    }
+    // What only those that leave have is free in a moment.
+    if let Some(why) = table::clash(&new, all) {
         return Err(Error::failed(FailureCode::RouteFailed, why.to_string()));
     }
     let mut changes = leased.changes;
@@ -133,8 +139,11 @@ async fn wait_until_served(
     deadline: Instant,
 ) -> Result<(), Error> {
     let mut served = shared.served();
-    let is_mine =
-        |row: &TableRoute| row.front_port == route.front_port && row.upstreams == route.upstreams;
+    let is_mine = |row: &TableRoute| {
+        row.front_port == route.front_port
+            && row.upstreams == route.upstreams
+            && row.options == route.edge
+    };
     let rendered = served.wait_for(|served| served.changes >= change);
     if let Some(Ok(served)) = shared.wait(deadline, rendered).await {
         if served.routes.get(&route.instance).is_some_and(is_mine) {
@@ -142,7 +151,7 @@ async fn wait_until_served(
         }
         let refused = served.refused.get(&route.instance);
         if let Some(refused) = refused.filter(|refused| is_mine(&refused.route)) {
-            return Err(Error::failed(FailureCode::RouteFailed, refused.why.to_string()));
+            return Err(Error::failed(refused.why.code(), refused.why.to_string()));
         }
     }
     Err(overtaken(shared, route).await?.unwrap_or_else(|| {
@@ -158,7 +167,11 @@ async fn overtaken(shared: &Shared, route: &Route) -> Result<Option<Error>, Erro
     let standing = load_route(&*shared.ports.store, &route.instance).await?;
     Ok(match standing.map(|stored| stored.record) {
         Some(other) if other.generation > route.generation => Some(Error::Stale(other.generation)),
-        Some(other) if other.upstreams == route.upstreams && other.goal == RouteGoal::Served => {
+        Some(other)
+            if other.upstreams == route.upstreams
+                && other.edge == route.edge
+                && other.goal == RouteGoal::Served =>
+        {
             None
         }
         Some(_) | None => {

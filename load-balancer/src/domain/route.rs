@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use common::id::Generation;
-use common::port::edge::Upstream;
+use common::port::edge::{OptionError, Upstream};
 use common::port::routes::WantedRoute;
 use common::record::deployment::{Deployment, Goal, Slot, SlotState, State};
 use common::record::route::{Route, RouteGoal};
@@ -26,6 +26,8 @@ pub(crate) enum Invalid {
     NotANode(IpAddr),
     #[error("the path to ask for begins with / and is printable ASCII")]
     Path,
+    #[error("the edge cannot be asked for that: {0}")]
+    Options(OptionError),
 }
 
 /// Checks what needs no look at anything else.
@@ -33,6 +35,7 @@ pub(crate) fn check(wanted: &WantedRoute) -> Result<(), Invalid> {
     if wanted.upstreams.len() > MAX_UPSTREAMS || wanted.container_ids.len() > MAX_UPSTREAMS {
         return Err(Invalid::TooMany);
     }
+    wanted.edge.check().map_err(Invalid::Options)?;
     let mut addresses: Vec<_> = wanted.upstreams.iter().map(Upstream::address).collect();
     if let Some(address) = addresses.iter().find(|address| !is_reachable(address)) {
         return Err(Invalid::NotAnAddress(*address));
@@ -118,6 +121,7 @@ pub(crate) fn serve(existing: Option<&Route>, wanted: &WantedRoute, front_port: 
         image: wanted.image.clone(),
         container_port: wanted.container_port,
         container_ids: wanted.container_ids.clone(),
+        edge: wanted.edge.clone(),
     }
 }
 
@@ -135,12 +139,13 @@ pub(crate) fn remove(existing: &Route, generation: Generation) -> Route {
 #[cfg(test)]
 mod tests {
     use common::id::SlotNumber;
+    use common::port::edge::{EdgeOptions, Weight};
 
     use super::*;
 
     fn upstream(port: u16) -> Upstream {
         let slot = SlotNumber(u32::from(port) % 10);
-        Upstream { ip: [192, 0, 2, 1].into(), port, slot }
+        Upstream { ip: [192, 0, 2, 1].into(), port, slot, weight: Weight::ONE }
     }
 
     fn wanted(ports: &[u16]) -> WantedRoute {
@@ -152,6 +157,7 @@ mod tests {
             image: "shop".to_owned(),
             container_port: 8080,
             container_ids: Vec::new(),
+            edge: EdgeOptions::default(),
         }
     }
 

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use common::name::{HostLabel, LegacyName};
+use common::failure::FailureCode;
+use common::name::{HostLabel, HostName, LegacyName};
 use common::port::edge::{FrontPorts, TableRoute, Upstream};
 use common::record::route::{Route, RouteGoal};
 
@@ -34,8 +35,22 @@ pub(crate) enum Why {
     PortTaken { port: u16, owner: LegacyName },
     #[error("the host name {host} belongs to {owner}")]
     HostTaken { host: HostLabel, owner: LegacyName },
+    #[error("the host name {name} belongs to {owner}")]
+    NameTaken { name: HostName, owner: LegacyName },
     #[error("the replica {address} belongs to {owner}")]
     ReplicaTaken { address: SocketAddr, owner: LegacyName },
+}
+
+impl Why {
+    /// How a request for such a route fails.
+    pub(crate) fn code(&self) -> FailureCode {
+        match self {
+            Why::HostTaken { .. } | Why::NameTaken { .. } => FailureCode::HostTaken,
+            Why::PortClosed(_) | Why::PortTaken { .. } | Why::ReplicaTaken { .. } => {
+                FailureCode::RouteFailed
+            }
+        }
+    }
 }
 
 /// What is in the table so far, and whose it is.
@@ -43,6 +58,7 @@ pub(crate) enum Why {
 struct Taken {
     ports: BTreeMap<u16, LegacyName>,
     hosts: BTreeMap<HostLabel, LegacyName>,
+    names: BTreeMap<HostName, LegacyName>,
     replicas: BTreeMap<SocketAddr, LegacyName>,
 }
 
@@ -71,13 +87,28 @@ pub(crate) fn render<'a>(
     rendered
 }
 
-/// What keeps a new route out of a table that has these routes already.
-pub(crate) fn clash<'a>(new: &Route, others: impl IntoIterator<Item = &'a Route>) -> Option<Why> {
+/// What keeps a new route out of a table that has these routes already, the one that stands in its place among them.
+pub(crate) fn clash<'a>(new: &Route, all: impl IntoIterator<Item = &'a Route>) -> Option<Why> {
     let mut taken = Taken::default();
-    for other in others.into_iter().filter(|other| other.instance != new.instance) {
-        taken.add(&row(other));
+    let mut standing: &[HostName] = &[];
+    for route in all {
+        if route.instance == new.instance {
+            standing = &route.edge.hosts;
+        } else {
+            taken.add(&row(route));
+        }
     }
+    let claims = new.edge.hosts.iter().filter(|name| !standing.contains(name));
     collision(&row(new), &taken)
+        .or_else(|| claims.into_iter().find_map(|name| hijack(name, &taken)))
+}
+
+/// A whole name goes before a label, so one that an app of this label answers for must not be claimed by another. The
+/// other way round nobody loses: an app that comes later answers for all names with its label but that one.
+fn hijack(name: &HostName, taken: &Taken) -> Option<Why> {
+    let label = name.as_str().split('.').next().unwrap_or_default();
+    let owner = taken.hosts.iter().find(|(host, _)| host.as_str() == label);
+    owner.map(|(_, owner)| Why::NameTaken { name: name.clone(), owner: owner.clone() })
 }
 
 fn row(route: &Route) -> TableRoute {
@@ -86,6 +117,7 @@ fn row(route: &Route) -> TableRoute {
         front_port: route.front_port,
         host: route.host.clone(),
         upstreams: route.upstreams.clone(),
+        options: route.edge.clone(),
     }
 }
 
@@ -103,6 +135,13 @@ fn collision(route: &TableRoute, taken: &Taken) -> Option<Why> {
     if let Some(owner) = taken.hosts.get(&route.host) {
         return Some(Why::HostTaken { host: route.host.clone(), owner: owner.clone() });
     }
+    let named = route.options.hosts.iter().find_map(|name| {
+        let owner = taken.names.get(name)?.clone();
+        Some(Why::NameTaken { name: name.clone(), owner })
+    });
+    if named.is_some() {
+        return named;
+    }
     route.upstreams.iter().map(Upstream::address).find_map(|address| {
         let owner = taken.replicas.get(&address)?.clone();
         Some(Why::ReplicaTaken { address, owner })
@@ -114,6 +153,8 @@ impl Taken {
         let owner = &route.instance;
         self.ports.insert(route.front_port, owner.clone());
         self.hosts.insert(route.host.clone(), owner.clone());
+        let names = route.options.hosts.iter().cloned();
+        self.names.extend(names.map(|name| (name, owner.clone())));
         let addresses = route.upstreams.iter().map(Upstream::address);
         self.replicas.extend(addresses.map(|address| (address, owner.clone())));
     }

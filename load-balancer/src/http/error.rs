@@ -72,7 +72,7 @@ pub(super) fn refusal(err: &commands::Error) -> Refusal {
 fn status_of(code: FailureCode) -> u16 {
     if code == FailureCode::UnknownInstance {
         404
-    } else if code == FailureCode::Superseded {
+    } else if matches!(code, FailureCode::Superseded | FailureCode::HostTaken) {
         409
     } else {
         503

@@ -1,5 +1,6 @@
 //! The edge's table: read all routes, render, load if the edge has another one.
 
+use std::mem::replace;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ struct Last {
     loaded: Option<Vec<TableRoute>>,
     /// The count of changes that `loaded` shows.
     changes: u64,
+    /// What the edge said at last of files that it could not read.
+    damage: Vec<String>,
 }
 
 impl<'a> TableReconciler<'a> {
@@ -59,6 +62,7 @@ impl<'a> TableReconciler<'a> {
     async fn bring_up_to_date(&self) -> Result<(), Error> {
         let status = self.shared.ports.edge.status().await?;
         self.shared.edge_has(&status.ports);
+        self.note_damage(&status);
         let changes = self.shared.changes();
         if self.serves_last(&status) && self.last().changes == changes {
             return Ok(());
@@ -102,6 +106,18 @@ impl<'a> TableReconciler<'a> {
         tracing::info!(%epoch, %generation, routes = table.routes.len(), "the edge serves a new table");
         self.last().loaded = Some(table.routes);
         Ok(())
+    }
+
+    /// The next table that it takes makes its files whole again: what was lost until then has to be told now.
+    fn note_damage(&self, status: &Status) {
+        let known = replace(&mut self.last().damage, status.damage.clone());
+        for what in status.damage.iter().filter(|what| !known.contains(what)) {
+            tracing::error!(
+                what,
+                "the edge found a damaged file and serves the last table that was whole"
+            );
+            self.shared.metrics.edge_damage.inc();
+        }
     }
 
     fn note_refused(&self, rendered: &Rendered) {

@@ -6,6 +6,7 @@ mod balance;
 mod crash;
 mod document_001;
 mod drain;
+mod options;
 mod property;
 mod routes;
 mod scale;

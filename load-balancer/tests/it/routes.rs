@@ -164,7 +164,7 @@ async fn what_would_lead_to_another_app_is_refused() {
         .live(async |api| {
             api.set(&wanted("shop-1", 1, &[20000])).await;
             let same_host = api.set(&wanted("shop_1", 1, &[20001])).await;
-            assert_eq!((same_host.status, same_host.code()), (503, "ROUTE_FAILED"));
+            assert_eq!((same_host.status, same_host.code()), (409, "HOST_TAKEN"));
             assert_eq!(same_host.body["detail"], "the host name shop-1 belongs to shop-1");
             let same_replica = api.set(&wanted("blog", 1, &[20000])).await;
             assert_eq!(

@@ -21,7 +21,7 @@ use chassis::service::Service as _;
 use common::id::{Generation, RequestId, SlotNumber};
 use common::message::{Event, LoadBalancerCommand};
 use common::name::LegacyName;
-use common::port::edge::Upstream;
+use common::port::edge::{EdgeOptions, Upstream, Weight};
 use common::port::routes::WantedRoute;
 use common::port::store::Path;
 use common::record::deployment::{Goal, SlotState, State};
@@ -242,6 +242,7 @@ pub(crate) fn wanted(instance: &str, generation: u64, ports: &[u16]) -> WantedRo
         ip: [192, 0, 2, 1].into(),
         port: *port,
         slot: SlotNumber(slot),
+        weight: Weight::ONE,
     };
     WantedRoute {
         instance: name(instance),
@@ -251,6 +252,7 @@ pub(crate) fn wanted(instance: &str, generation: u64, ports: &[u16]) -> WantedRo
         image: "shop_img".to_owned(),
         container_port: 8080,
         container_ids: vec!["abc".to_owned()],
+        edge: EdgeOptions::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use chassis::lifecycle::Lifecycle;
 use chassis::service::Service as _;
 use common::message::{Event, LifecycleCommand};
 use common::name::LegacyName;
-use common::port::edge::Upstream;
+use common::port::edge::{EdgeOptions, Upstream, Weight};
 use common::port::routes::{Routes as _, WantedRoute};
 use common::port::store::Path;
 use common::record::{self, path};
@@ -141,6 +141,7 @@ impl World {
             ip: "192.0.2.11".parse().unwrap(),
             port: 20_000,
             slot: common::id::SlotNumber(1),
+            weight: Weight::ONE,
         }];
         let wanted = WantedRoute {
             instance: instance.clone(),
@@ -150,6 +151,7 @@ impl World {
             image: "x".to_owned(),
             container_port: 8080,
             container_ids: Vec::new(),
+            edge: EdgeOptions::default(),
         };
         let routed = self.routes.set(&wanted).await.unwrap();
         let route = json!({

@@ -42,6 +42,7 @@ impl StoredRoutes {
             image: wanted.image,
             container_port: wanted.container_port,
             container_ids: wanted.container_ids,
+            edge: wanted.edge,
         };
         self.store.seed(&at, record::encode(&route));
     }

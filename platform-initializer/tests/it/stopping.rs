@@ -6,7 +6,7 @@ use common::failure::FailureCode;
 use common::id::{Generation, SlotNumber};
 use common::message::PlatformOutcome;
 use common::port::Routes as _;
-use common::port::edge::Upstream;
+use common::port::edge::{EdgeOptions, Upstream, Weight};
 use common::port::routes::WantedRoute;
 use common::record::operation::Outcome;
 use common::record::platform::PlatformState;
@@ -47,10 +47,12 @@ async fn a_stop_ends_and_forgets_every_service_and_no_app() {
             ip: "192.0.2.1".parse().unwrap(),
             port: 20_000,
             slot: SlotNumber(1),
+            weight: Weight::ONE,
         }],
         image: "shop".to_owned(),
         container_port: 8080,
         container_ids: Vec::new(),
+        edge: EdgeOptions::default(),
     };
     world.routes.set(&shop).await.unwrap();
     world

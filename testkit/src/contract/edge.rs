@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use common::id::{Epoch, Generation, SlotNumber};
 use common::name::LegacyName;
 use common::port::Edge;
-use common::port::edge::{Error, Table, TableRoute, Upstream};
+use common::port::edge::{EdgeOptions, Error, Table, TableRoute, Upstream, Weight};
 
 /// Starts apps that the edge can reach.
 #[async_trait]
@@ -43,12 +43,14 @@ pub fn table(epoch: u64, generation: u64, routes: &[(&str, u16, &[SocketAddr])])
             ip: address.ip(),
             port: address.port(),
             slot: SlotNumber(slot),
+            weight: Weight::ONE,
         };
         TableRoute {
             host: instance.host_label(),
             instance,
             front_port: *front_port,
             upstreams: upstreams.iter().zip(1..).map(upstream).collect(),
+            options: EdgeOptions::default(),
         }
     };
     Table {
@@ -126,6 +128,13 @@ impl World<'_> {
         let host_twice =
             [("contract-a", self.first, &[][..]), ("contract_a", self.second, &[][..])];
         let err = self.refusal(&table(self.base + 1, 2, &host_twice)).await;
+        assert!(matches!(err, Error::Refused { .. }), "{err:?}");
+        let two = [("contract-a", self.first, &[][..]), ("contract-b", self.second, &[][..])];
+        let mut name_twice = table(self.base + 1, 2, &two);
+        for route in &mut name_twice.routes {
+            route.options.hosts = vec!["contract.example.org".parse().expect("a host name")];
+        }
+        let err = self.refusal(&name_twice).await;
         assert!(matches!(err, Error::Refused { .. }), "{err:?}");
     }
 

@@ -228,6 +228,7 @@ fn adopted(route: &TableRoute) -> Route {
         image: String::new(),
         container_port: 0,
         container_ids: Vec::new(),
+        edge: route.options.clone(),
     }
 }
 

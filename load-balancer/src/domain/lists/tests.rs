@@ -1,4 +1,5 @@
 use common::id::{Generation, SlotNumber};
+use common::port::edge::{EdgeOptions, Weight};
 use common::port::nodes::NodeUse;
 use common::port::routes::WantedRoute;
 use expect_test::expect;
@@ -20,6 +21,7 @@ fn shop() -> Route {
         ip: [192, 0, 2, host].into(),
         port,
         slot: SlotNumber(slot),
+        weight: Weight::ONE,
     };
     let wanted = WantedRoute {
         instance: "shop".parse().unwrap(),
@@ -29,6 +31,7 @@ fn shop() -> Route {
         image: "shop_img".to_owned(),
         container_port: 8080,
         container_ids: vec!["abc".to_owned(), "def".to_owned()],
+        edge: EdgeOptions::default(),
     };
     route::serve(None, &wanted, 2000)
 }

@@ -1,5 +1,6 @@
 use common::id::{Epoch, Generation, SlotNumber};
-use common::port::edge::Table;
+use common::name::HostName;
+use common::port::edge::{EdgeOptions, Table, Weight};
 use common::port::routes::WantedRoute;
 use expect_test::expect;
 
@@ -20,11 +21,13 @@ fn route_to(instance: &str, front_port: u16, upstreams: &[u16]) -> Route {
                 ip: [192, 0, 2, 1].into(),
                 port: *port,
                 slot: SlotNumber(slot),
+                weight: Weight::ONE,
             })
             .collect(),
         image: "registry.example.org/apps/shop".to_owned(),
         container_port: 8080,
         container_ids: Vec::new(),
+        edge: EdgeOptions::default(),
     };
     route::serve(None, &wanted, front_port)
 }
@@ -127,4 +130,41 @@ fn a_route_on_its_way_out_is_not_in_the_table_and_keeps_its_port() {
     assert_eq!(rendered(std::slice::from_ref(&leaving), &[]), Rendered::default());
     let clash = clash(&route_to("b", 2000, &[20002]), [&leaving]);
     assert_eq!(clash, Some(Why::PortTaken { port: 2000, owner: "a".parse().unwrap() }));
+}
+
+fn named(mut route: Route, names: &[&str]) -> Route {
+    route.edge.hosts = names.iter().map(|name| name.parse().unwrap()).collect();
+    route
+}
+
+fn taken(name: &str, owner: &str) -> Why {
+    let name: HostName = name.parse().unwrap();
+    Why::NameTaken { name, owner: owner.parse().unwrap() }
+}
+
+#[test]
+fn of_two_apps_that_name_one_host_the_second_is_refused_by_its_own_code() {
+    let shop = named(route_to("shop", 2000, &[20001]), &["www.example.org"]);
+    let bakery = named(route_to("bakery", 2001, &[20002]), &["www.example.org"]);
+    let why = clash(&bakery, [&shop]).unwrap();
+    assert_eq!(why, taken("www.example.org", "shop"));
+    assert_eq!(why.code(), FailureCode::HostTaken);
+    assert_eq!(clash(&shop, [&shop]), None);
+    let other = named(bakery.clone(), &["example.org"]);
+    assert_eq!(clash(&other, [&shop]), None);
+    assert_eq!(
+        refusals(&rendered(&[shop, bakery], &[])),
+        ["shop: the host name www.example.org belongs to bakery"]
+    );
+}
+
+#[test]
+fn a_name_that_another_apps_label_answers_for_cannot_be_claimed_and_stays_where_it_was_first() {
+    let shop = route_to("shop", 2000, &[20001]);
+    let bakery = named(route_to("bakery", 2001, &[20002]), &["shop.example.org"]);
+    assert_eq!(clash(&bakery, [&shop]), Some(taken("shop.example.org", "shop")));
+    // It had the name before there was an app of that label.
+    assert_eq!(clash(&shop, [&bakery]), None);
+    assert_eq!(clash(&bakery, [&shop, &bakery]), None);
+    assert!(rendered(&[shop, bakery], &[]).refused.is_empty());
 }

@@ -1,0 +1,74 @@
+//! Files of the edge that are damaged while it is down.
+
+use std::time::Duration;
+
+use common::port::Edge as _;
+use common::port::edge::Table;
+use testkit::contract::edge::{Apps as _, table};
+use tokio::time::{Instant, sleep};
+
+use super::{PATIENCE, World, with_edge};
+
+impl World {
+    fn damage(&self, name: &str) {
+        let path = self.folder.path().join("table").join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        // It is the edge's own file: another takes its place.
+        let half = text.get(..text.len() / 2).unwrap();
+        let beside = path.with_extension("damaged");
+        std::fs::write(&beside, half).unwrap();
+        std::fs::rename(beside, path).unwrap();
+    }
+
+    async fn serves(&self, wanted: &Table) {
+        let serves = async || {
+            let status = self.edge.status().await.unwrap();
+            (status.epoch, status.generation) == (wanted.epoch, wanted.generation)
+        };
+        // A worker that has just started may not have taken it over yet.
+        let until = Instant::now() + PATIENCE;
+        while !serves().await {
+            assert!(
+                Instant::now() < until,
+                "table {}.{} is not served",
+                wanted.epoch,
+                wanted.generation
+            );
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_damaged_tables_the_newest_whole_one_is_served_and_the_damage_is_told() {
+    with_edge(async |world| {
+        let (one, other) = (world.apps.start(201).await, world.apps.start(202).await);
+        let former = table(1, 1, &[("shop", world.first, &[one])]);
+        let newest = table(1, 2, &[("shop", world.first, &[other])]);
+        world.edge.load(&former).await.unwrap();
+        world.edge.load(&newest).await.unwrap();
+        assert!(world.edge.status().await.unwrap().damage.is_empty());
+
+        world.damage("accepted.json");
+        world.restart().await;
+        world.serves(&newest).await;
+        assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(202));
+        let damage = world.edge.status().await.unwrap().damage;
+        assert!(damage.len() == 1 && damage[0].starts_with("accepted.json "), "{damage:?}");
+
+        world.damage("table.json");
+        world.restart().await;
+        world.serves(&former).await;
+        assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(201));
+        let damage = world.edge.status().await.unwrap().damage;
+        assert!(damage.len() == 1 && damage[0].starts_with("table.json "), "{damage:?}");
+
+        let repaired = table(1, 3, &[("shop", world.first, &[other])]);
+        world.edge.load(&repaired).await.unwrap();
+        assert!(world.edge.status().await.unwrap().damage.is_empty());
+        world.restart().await;
+        world.serves(&repaired).await;
+        assert!(world.edge.status().await.unwrap().damage.is_empty());
+    })
+    .await;
+}

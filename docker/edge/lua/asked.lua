@@ -1,0 +1,164 @@
+-- What single apps ask of the edge: limits, times, stickiness, the choice by requests under way. Their requests alone
+-- meet this file; see the marks in nginx.conf.
+
+local answers = require "answers"
+local balance = require "balance"
+local balancer = require "ngx.balancer"
+local routes = require "routes"
+
+local shared = ngx.shared.asked
+local exit, now, var = ngx.exit, ngx.now, ngx.var
+-- In seconds, as in proxying.conf.
+local CONNECT_WITHIN, SEND_WITHIN = 2, 60
+
+local under_way = {}   -- "ip:port" -> requests of this worker, for the choice by connections
+
+local M = {}
+
+local function open_key(instance, worker)
+  return "open:" .. instance .. ":" .. worker
+end
+
+-- A worker that died leaves counts behind; who takes its place begins anew.
+function M.start()
+  local ours = ":" .. ngx.worker.id()
+  for _, key in ipairs(shared:get_keys(0)) do
+    if key:sub(1, 5) == "open:" and key:sub(-#ours) == ours then shared:delete(key) end
+  end
+end
+
+-- The length must be known before the first byte is passed on: a body that turns out too large has been streamed.
+local function check_body(limit)
+  local length = tonumber(var.http_content_length)
+  if length and length > limit then
+    answers.body_too_large(limit)
+    return exit(ngx.HTTP_OK)
+  end
+  if not length and var.http_transfer_encoding then
+    answers.give(411, "LENGTH_REQUIRED", "The length is missing", "the app takes requests that say how long they are")
+    return exit(ngx.HTTP_OK)
+  end
+end
+
+-- Counts by the second, over all workers: twice the rate may come around the turn of a second, never more.
+local function check_rate(instance, rate)
+  local count = shared:incr("rate:" .. instance .. ":" .. math.floor(now()), 1, 0, 2)
+  if count and count > rate then
+    answers.give(429, "RATE_LIMITED", "Too many requests", ("the app takes %d requests per second"):format(rate), 1)
+    return exit(ngx.HTTP_OK)
+  end
+end
+
+local function check_connections(instance, limit)
+  local mine = open_key(instance, ngx.worker.id())
+  shared:incr(mine, 1, 0)
+  var.asked_open = mine
+  local open = 0
+  for worker = 0, ngx.worker.count() - 1 do open = open + (shared:get(open_key(instance, worker)) or 0) end
+  if open > limit then
+    answers.give(503, "CONNECTIONS_LIMITED", "The app is busy", ("the app takes %d requests at once"):format(limit), 1)
+    return exit(ngx.HTTP_OK)
+  end
+end
+
+-- The access phase: whether a request may go on to a replica.
+function M.admit()
+  local route = routes.of_request()
+  if not route or route.count == 0 then
+    if route then answers.no_replica() else answers.no_app() end
+    return exit(ngx.HTTP_OK)
+  end
+  local options = route.options
+  if not options then return end
+  if options.max_body_bytes then check_body(options.max_body_bytes) end
+  if options.requests_per_second then check_rate(route.instance, options.requests_per_second) end
+  if options.connections then check_connections(route.instance, options.connections) end
+end
+
+local function cookie_of(route)
+  return "avishkar-" .. route.label
+end
+
+-- The replica that a visitor met last, if it is still there and nobody found it failing.
+local function met_last(route)
+  local slot = tonumber(var["cookie_" .. cookie_of(route)])
+  if not slot then return end
+  local time = now()
+  for _, peer in ipairs(route.peers) do
+    if peer.slot == slot and balance.is_open(peer.name, time) then return peer end
+  end
+end
+
+local function least_busy(route)
+  local time, best, least = now(), nil, math.huge
+  -- From another replica each time, so that among equals the load goes round.
+  local start = balance.next_peer(route)
+  local offset = 0
+  for index, peer in ipairs(route.peers) do if peer == start then offset = index - 1 end end
+  for step = 0, route.count - 1 do
+    local peer = route.peers[(offset + step) % route.count + 1]
+    local busy = ((under_way[peer.name] or 0) + 1) / peer.weight
+    if busy < least and balance.is_open(peer.name, time) then best, least = peer, busy end
+  end
+  return best or start
+end
+
+local function leave(name)
+  if not name or name == "" then return end
+  local left = (under_way[name] or 1) - 1
+  under_way[name] = left > 0 and left or nil
+end
+
+function M.pick()
+  local route = routes.of_request()
+  if not route or route.count == 0 then return exit(ngx.ERROR) end
+  local options, peer = route.options or {}, nil
+  if balancer.get_last_failure() and route.count > 1 then
+    peer = balance.another_peer(route)
+  else
+    if route.count > 1 then balancer.set_more_tries(route.count < 3 and route.count - 1 or 2) end
+    peer = options.sticky and met_last(route)
+      or options.balance == "least_connections" and least_busy(route)
+      or balance.next_peer(route)
+  end
+  if options.timeout_seconds then
+    balancer.set_timeouts(CONNECT_WITHIN, math.min(SEND_WITHIN, options.timeout_seconds), options.timeout_seconds)
+  end
+  leave(var.asked_at)
+  var.asked_at = peer.name
+  under_way[peer.name] = (under_way[peer.name] or 0) + 1
+  return balance.choose(peer)
+end
+
+-- The header filter: tells a visitor which replica it met.
+function M.remember()
+  local route, at = routes.of_request(), var.asked_at
+  if not route or not route.options or not route.options.sticky or at == "" then return end
+  local slot
+  for _, peer in ipairs(route.peers) do if peer.name == at then slot = peer.slot end end
+  local cookie = cookie_of(route)
+  if not slot or tonumber(var["cookie_" .. cookie]) == slot then return end
+  local ours = ("%s=%d; Path=/; HttpOnly; SameSite=Lax"):format(cookie, slot)
+  local theirs = ngx.header["Set-Cookie"]
+  if type(theirs) == "table" then
+    theirs[#theirs + 1] = ours
+    ngx.header["Set-Cookie"] = theirs
+  else
+    ngx.header["Set-Cookie"] = theirs and { theirs, ours } or ours
+  end
+end
+
+-- The log phase: the request is over, however it ended.
+function M.ended()
+  leave(var.asked_at)
+  local open = var.asked_open
+  if open ~= "" then shared:incr(open, -1, 0) end
+end
+
+-- Where the balancer found nobody, or whom it chose failed.
+function M.failed()
+  if var.asked_at == "" then return balance.nobody() end
+  balance.unreachable()
+end
+
+return M
