@@ -12,14 +12,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::agent::{
-    ANNOUNCE, Announce, BUILD, BuildQuery, Built, CONTAINERS, ENSURE, Ensure, LOGS, LogQuery,
-    PROBE, PULL, Pull, REMOVE, Remove, SAMPLES,
+    ANNOUNCE, Announce, BUILD, BuildQuery, Built, COLLECT, CONTAINERS, DISK, ENSURE, Ensure, LOGS,
+    LogQuery, PINS, PROBE, PULL, Pins, Pull, REMOVE, Remove, SAMPLES,
 };
 use common::digest::ImageRef;
 use common::name::ContainerName;
 use common::port::Nodes;
 use common::port::container::{Container, ContainerSpec};
 use common::port::containers::{Follow, LineStream};
+use common::port::disk::{Collected, Collection, Disk, Pin};
 use common::port::nodes::{Agent, Build, Error, Issuer, Probe, Removal, Sample, SampleStream};
 use futures::StreamExt as _;
 use reqwest::{Body, Certificate, Client, Identity, RequestBuilder, Response};
@@ -35,6 +36,10 @@ const LOOK_WITHIN: Duration = Duration::from_secs(10);
 /// Starting may pull an image first; stopping waits 10 s for the app.
 const CHANGE_WITHIN: Duration = Duration::from_mins(3);
 const PULL_WITHIN: Duration = Duration::from_mins(11);
+/// The engine sums up what its images take.
+const MEASURE_WITHIN: Duration = Duration::from_mins(1);
+/// Images are removed one after the other.
+const COLLECT_WITHIN: Duration = Duration::from_mins(10);
 /// A build, a push, and the builds before it.
 const BUILD_WITHIN: Duration = Duration::from_mins(25);
 /// Agents close connections that were idle for 5 s.
@@ -167,6 +172,19 @@ impl Nodes for AgentClient {
 
     async fn announce(&self, agent: &Agent, issuer: Issuer) -> Result<(), Error> {
         let order = self.order(agent, ANNOUNCE, &Announce { issuer });
+        open(agent, order.timeout(LOOK_WITHIN)).await.map(drop)
+    }
+    async fn disk(&self, agent: &Agent) -> Result<Disk, Error> {
+        answer(agent, self.get(agent, DISK).timeout(MEASURE_WITHIN)).await
+    }
+
+    async fn collect(&self, agent: &Agent, collection: &Collection) -> Result<Collected, Error> {
+        let order = self.order(agent, COLLECT, collection);
+        answer(agent, order.timeout(COLLECT_WITHIN)).await
+    }
+
+    async fn pin(&self, agent: &Agent, issuer: Issuer, pins: &[Pin]) -> Result<(), Error> {
+        let order = self.order(agent, PINS, &Pins { issuer, pins: pins.to_vec() });
         open(agent, order.timeout(LOOK_WITHIN)).await.map(drop)
     }
 }

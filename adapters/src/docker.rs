@@ -17,10 +17,10 @@ mod logs;
 mod networks;
 mod parts;
 mod remains;
+mod stored;
 mod subnets;
 mod survey;
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -35,6 +35,7 @@ use common::name::ContainerName;
 use common::port::Containers;
 use common::port::container::{Container, ContainerSpec};
 use common::port::containers::{Error, Event, Follow, LineStream};
+use common::port::disk::{Removed, StoredImage};
 use futures::stream::BoxStream;
 use tokio::sync::RwLock;
 
@@ -149,12 +150,12 @@ impl Containers for DockerContainers {
         self.engine()?.image_is_present(image).await
     }
 
-    async fn remove_unused_images(
-        &self,
-        needed: &BTreeSet<ImageRef>,
-        newest: usize,
-    ) -> Result<usize, Error> {
-        self.engine()?.clean_images(needed, newest).await
+    async fn stored_images(&self) -> Result<Vec<StoredImage>, Error> {
+        self.engine()?.list_stored().await
+    }
+
+    async fn remove_image(&self, id: &Digest) -> Result<Removed, Error> {
+        self.engine()?.remove_stored(id).await
     }
 
     async fn logs(

@@ -12,6 +12,7 @@ use crate::digest::ImageRef;
 use crate::id::Epoch;
 use crate::name::{PartName, ShareName};
 use crate::port::container::ContainerSpec;
+use crate::port::disk::Pin;
 use crate::port::nodes::{Issuer, Removal};
 use crate::port::part::{PartImage, PartRemoval, PartSpec};
 use crate::port::share;
@@ -42,6 +43,11 @@ pub const REGISTRY: &str = "/v1/registry";
 pub const SHARES: &str = "/v1/shares";
 /// All blobs; below it `/<digest>`.
 pub const BLOBS: &str = "/v1/blobs";
+/// What is on the disk.
+pub const DISK: &str = "/v1/disk";
+/// With a [`Collection`](crate::port::disk::Collection).
+pub const COLLECT: &str = "/v1/disk/collect";
+pub const PINS: &str = "/v1/disk/pins";
 
 /// The code of the problem that a stale epoch is answered with.
 pub const STALE_EPOCH: &str = "STALE_EPOCH";
@@ -84,6 +90,13 @@ pub struct BuildQuery {
     pub repository: String,
     pub service: ServiceName,
     pub epoch: Epoch,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pins {
+    pub issuer: Issuer,
+    pub pins: Vec<Pin>,
 }
 
 /// What was built and pushed.

@@ -8,6 +8,7 @@ pub mod bus;
 pub mod clock;
 pub mod container;
 pub mod containers;
+pub mod disk;
 pub mod edge;
 pub mod entropy;
 pub mod host;

@@ -14,11 +14,13 @@ use common::name::ContainerName;
 use common::port::container::{Container, ContainerSpec, ContainerState};
 use common::port::containers::{self, Follow, LineStream};
 use common::port::nodes::{Issuer, Probe, Removal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::cleaning;
 use crate::config::Config;
+use crate::disk::{Holds, Pins};
 use crate::domain::specification;
 use crate::ledger::{Change, Conflict, Ledger, Noted};
 use crate::locks::Locks;
@@ -44,6 +46,11 @@ pub(crate) struct Agent {
     pub(crate) wall: Wall,
     pub(crate) eyes: Eyes,
     pub(crate) samples: watch::Sender<Latest>,
+    /// Images that must not go now.
+    pub(crate) holds: Holds,
+    pub(crate) pins: Pins,
+    /// Held while images are removed.
+    pub(crate) collecting: Mutex<()>,
     /// Ends the streams that callers read, so that the process can stop.
     pub(crate) closing: CancellationToken,
     locks: Locks<ContainerName>,
@@ -56,10 +63,14 @@ impl Agent {
         let ledger = Arc::new(Ledger::open(&config.data_folder)?);
         let wall = Wall::new(Arc::clone(&ports.firewall), config.firewall.clone());
         let eyes = Eyes::new(config.ip, config.proc_folder.clone()).map_err(io::Error::other)?;
+        let pins = Pins::open(&config.data_folder);
         Ok(Agent {
             ports,
             config,
             ledger,
+            holds: Holds::default(),
+            pins,
+            collecting: Mutex::default(),
             replicas: Replicas::default(),
             wake: Wake::new(),
             wall,
@@ -118,8 +129,23 @@ impl Agent {
         }
     }
 
-    /// The image is usually there, so it is fetched only when the engine misses it.
+    /// Where the disk is full, what nobody refers to goes first. The image itself stays meanwhile.
     pub(crate) async fn make_run(
+        &self,
+        spec: &ContainerSpec,
+        epoch: Epoch,
+    ) -> Result<Container, containers::Error> {
+        let _hold = self.holds.hold(spec.image.digest()).await;
+        match self.fetch_and_start(spec, epoch).await {
+            Err(containers::Error::Full(_)) if cleaning::make_room(self).await => {
+                self.fetch_and_start(spec, epoch).await
+            }
+            made => made,
+        }
+    }
+
+    /// The image is usually there, so it is fetched only when the engine misses it.
+    async fn fetch_and_start(
         &self,
         spec: &ContainerSpec,
         epoch: Epoch,
@@ -174,13 +200,28 @@ impl Agent {
         let _turn = self.builds.acquire().await;
         self.wall.must_stand().await.map_err(Error::Build)?;
         let containers = &self.ports.containers;
-        containers.build(repository, context).await.map_err(Error::Build)?;
-        containers.push(repository).await.map_err(Error::Build)
+        match containers.build(repository, context.clone()).await {
+            Err(containers::Error::Full(_)) if cleaning::make_room(self).await => {
+                containers.build(repository, context).await.map(drop)
+            }
+            built => built.map(drop),
+        }
+        .map_err(Error::Build)?;
+        let image = containers.push(repository).await.map_err(Error::Build)?;
+        self.holds.touch(image.digest());
+        Ok(image)
     }
 
     pub(crate) async fn pull(&self, issuer: Issuer, image: &ImageRef) -> Result<(), Error> {
         self.announce(issuer).await?;
-        self.ports.containers.pull(image).await.map_err(Error::Engine)
+        let _hold = self.holds.hold(image.digest()).await;
+        match self.ports.containers.pull(image).await {
+            Err(containers::Error::Full(_)) if cleaning::make_room(self).await => {
+                self.ports.containers.pull(image).await
+            }
+            pulled => pulled,
+        }
+        .map_err(Error::Engine)
     }
 
     /// Takes note of who leads.

@@ -1,23 +1,24 @@
-//! Cares for the disk: when it fills up, images of apps that nothing here needs are removed.
+//! Cares for the disk on its own: when it is short, images go that nobody refers to, until it no longer is.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
-use common::digest::ImageRef;
-use common::port::part::PartImage;
+use common::port::disk::{Collected, Collection, Mode};
 
-use crate::agent::Agent;
-use crate::meter::disk_percent;
+use crate::agent::{Agent, Error};
+use crate::disk;
+use crate::domain::collection::Goal;
 
 const EVERY: Duration = Duration::from_mins(1);
+/// Where the disk says that it is full although it does not look so, this much more is to be free.
+const ROOM: u64 = 512 * 1024 * 1024;
 
 /// Runs until the process stops.
 pub(crate) async fn run(agent: &Agent, lifecycle: &Lifecycle) {
     while !lifecycle.is_stopping() {
-        let used = disk_percent(&agent.config.disk).unwrap_or_default();
-        if used > agent.config.clean_above_percent {
-            clean(agent, used).await;
+        let space = disk::space(&agent.config.disk);
+        if let Some(goal) = space.and_then(|space| agent.config.thresholds().goal(space)) {
+            tell(&clean(agent, goal).await);
         }
         tokio::select! {
             biased;
@@ -27,24 +28,47 @@ pub(crate) async fn run(agent: &Agent, lifecycle: &Lifecycle) {
     }
 }
 
-async fn clean(agent: &Agent, used: f64) {
-    let ledger = agent.ledger.read();
-    let apps = ledger.containers().specs().map(|spec| spec.image.clone());
-    let parts = ledger.parts().specs().filter_map(|spec| match &spec.image {
-        PartImage::Named(image) => Some(image.clone()),
-        PartImage::Built(code) => Some(code.image()),
-        PartImage::Id(_) => None,
-    });
-    let needed: BTreeSet<ImageRef> = apps.chain(parts).collect();
-    match agent.ports.containers.remove_unused_images(&needed, agent.config.keep_newest).await {
-        Ok(0) => tracing::warn!(disk.percent = used, "the disk fills up, and no image can go"),
-        Ok(removed) => tracing::info!(disk.percent = used, removed, "images were removed"),
-        Err(err) => {
-            tracing::warn!(
-                error = &err as &dyn std::error::Error,
-                disk.percent = used,
-                "the disk fills up, and images cannot be removed"
-            );
+/// Makes room for what did not fit; says whether anything went.
+pub(crate) async fn make_room(agent: &Agent) -> bool {
+    let Some(space) = disk::space(&agent.config.disk) else { return false };
+    let more = Goal::Free(space.free_bytes.saturating_add(ROOM));
+    let goal = agent.config.thresholds().relieved(space).max(more);
+    let collected = clean(agent, goal).await;
+    tell(&collected);
+    collected.is_ok_and(|collected| collected.items.iter().any(|item| item.stays.is_none()))
+}
+
+async fn clean(agent: &Agent, goal: Goal) -> Result<Collected, Error> {
+    let until_free_bytes = match goal {
+        Goal::Everything => None,
+        Goal::Free(bytes) => Some(bytes),
+    };
+    disk::collect(agent, Collection { until_free_bytes, mode: Mode::Remove }).await
+}
+
+fn tell(collected: &Result<Collected, Error>) {
+    match collected {
+        Ok(collected) => {
+            let gone = collected.items.iter().filter(|item| item.stays.is_none()).count();
+            let (free, total) = (collected.after.free_bytes, collected.after.total_bytes);
+            if gone == 0 {
+                tracing::warn!(
+                    disk.free = free,
+                    disk.total = total,
+                    "the disk is short, and no image can go"
+                );
+            } else {
+                tracing::info!(
+                    disk.free = free,
+                    disk.total = total,
+                    removed = gone,
+                    "the disk was short: images were removed"
+                );
+            }
         }
+        Err(err) => tracing::warn!(
+            error = err as &dyn std::error::Error,
+            "the disk is short, and images cannot be removed"
+        ),
     }
 }

@@ -8,6 +8,7 @@ use chassis::config::Problem;
 use common::name::NodeName;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::collection::Thresholds;
 use crate::ports::{Network, Rules};
 
 /// The service's own sections as they are written.
@@ -110,9 +111,11 @@ pub struct RawMeter {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawImages {
-    /// Above this use of the disk, images of apps that no container needs are removed.
+    /// Above this use of the disk, images that nobody refers to are removed.
     pub clean_above_percent: f64,
-    /// How many of the newest are kept even then.
+    /// Until so much of it is in use.
+    pub clean_until_percent: f64,
+    /// How many of the newest images of an app are kept as long as it is deployed.
     pub keep_newest: usize,
 }
 
@@ -142,8 +145,19 @@ pub struct Config {
     pub cgroup_folder: PathBuf,
     pub proc_folder: PathBuf,
     pub disk: PathBuf,
+    /// In percent: when the disk is short, and when it no longer is.
     pub clean_above_percent: f64,
+    pub clean_until_percent: f64,
     pub keep_newest: usize,
+}
+
+impl Config {
+    pub(crate) fn thresholds(&self) -> Thresholds {
+        Thresholds {
+            above_percent: self.clean_above_percent,
+            until_percent: self.clean_until_percent,
+        }
+    }
 }
 
 impl Raw {
@@ -172,6 +186,10 @@ impl Raw {
         if !(1.0..=100.0).contains(&images.clean_above_percent) {
             problems.push(Problem::new("images.clean_above_percent", "must be from 1 to 100"));
         }
+        if !(1.0..=images.clean_above_percent).contains(&images.clean_until_percent) {
+            let rule = "must be from 1 to images.clean_above_percent";
+            problems.push(Problem::new("images.clean_until_percent", rule));
+        }
         let (Some(node_name), Some(ip), true) = (name, ip, problems.is_empty()) else {
             return Err(problems);
         };
@@ -194,6 +212,7 @@ impl Raw {
             proc_folder: meter.proc_folder.into(),
             disk: meter.disk.into(),
             clean_above_percent: images.clean_above_percent,
+            clean_until_percent: images.clean_until_percent,
             keep_newest: images.keep_newest,
         })
     }
@@ -282,7 +301,8 @@ mod tests {
                 "firewall.deny",
                 "registry.relay",
                 "shares.root",
-                "images.clean_above_percent"
+                "images.clean_above_percent",
+                "images.clean_until_percent"
             ]
         );
     }

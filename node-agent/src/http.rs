@@ -1,6 +1,7 @@
 //! The routes of the mutual-TLS listener, and who may call which.
 
 mod blobs;
+mod disk;
 mod orders;
 mod parts;
 mod questions;
@@ -32,6 +33,8 @@ const DELETE: Method = Method::DELETE;
 const KEEPERS_OF_BLOBS: Access = Access::Services(&[AppManager, DeploymentManager]);
 const DEPLOYER: Access = Access::Services(&[DeploymentManager]);
 const KEEPER: Access = Access::Services(&[LifecycleManager]);
+const READERS_OF_DISKS: Access = Access::Services(&[AppManager, NodeManager]);
+const PINNER: Access = Access::Services(&[NodeManager]);
 const LEADERS: Access = Access::Services(&[DeploymentManager, NodeManager, LifecycleManager]);
 const LISTERS: Access = Access::Services(&[DeploymentManager, NodeManager, AppManager]);
 const READERS_OF_SAMPLES: Access =
@@ -59,6 +62,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(POST, agent::PUSH_IMAGE, KEEPER, &[4], || to(parts::push_image)),
     Endpoint::new(POST, agent::REGISTRY, KEEPER, &[4], || to(parts::registry)),
     Endpoint::new(POST, agent::SHARES, KEEPER, &[4], || to(parts::share)),
+    Endpoint::new(GET, agent::DISK, READERS_OF_DISKS, &[36], || to(disk::show)),
+    Endpoint::new(POST, agent::COLLECT, READERS_OF_DISKS, &[36], || to(disk::collect)),
+    Endpoint::new(POST, agent::PINS, PINNER, &[36], || to(disk::pin)),
     Endpoint::new(GET, agent::BLOBS, KEEPERS_OF_BLOBS, &[27, 28], || to(blobs::list)),
     Endpoint::new(PUT, "/v1/blobs/{digest}", KEEPERS_OF_BLOBS, &[27, 28], || to(blobs::put)),
     Endpoint::new(GET, "/v1/blobs/{digest}", KEEPERS_OF_BLOBS, &[27, 28], || to(blobs::get)),

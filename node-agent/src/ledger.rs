@@ -15,6 +15,7 @@ use common::port::part::PartSpec;
 pub(crate) use book::{Entry, Noted};
 pub(crate) use entries::{Conflict, Entries};
 use file::LedgerFile;
+pub(crate) use file::write_file;
 
 /// Why the ledger did not take something.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,8 @@
 //! Reading order: [`service`] is the whole; `agent` does what callers ask, by the rules of `domain`,
 //! and writes it to the `ledger` first; `keeper` makes the ledger so, for ever; `look` and `meter`
 //! say how the containers are. `parts` does the same for what the platform itself consists of, and `relay` brings its
-//! registry to every machine. `http` and `local` are its two doors: for other processes, and for this one.
+//! registry to every machine. `disk` says what the platform has on the disk, and removes what nobody refers to;
+//! `cleaning` does so on its own. `http` and `local` are its two doors: for other processes, and for this one.
 
 pub mod config;
 pub mod ports;
@@ -15,6 +16,7 @@ pub mod service;
 mod agent;
 mod bundles;
 mod cleaning;
+mod disk;
 mod domain;
 mod health;
 mod http;

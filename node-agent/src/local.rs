@@ -15,11 +15,13 @@ use common::failure::{Failure, FailureCode};
 use common::name::ContainerName;
 use common::port::container::{Container, ContainerSpec};
 use common::port::containers::{Follow, LineStream};
+use common::port::disk::{Collected, Collection, Disk, Pin};
 use common::port::nodes::{self, Build, Error, Issuer, Probe, Removal, SampleStream};
 use common::port::{Cause, Nodes};
 use futures::{StreamExt as _, stream};
 
 use crate::agent::{self, Agent};
+use crate::disk;
 use crate::ledger::Conflict;
 
 /// How long reading an archive from the disk may take.
@@ -152,5 +154,23 @@ impl Nodes for LocalNodes {
 
     async fn announce(&self, agent: &nodes::Agent, issuer: Issuer) -> Result<(), Error> {
         self.agent(agent)?.announce(issuer).await.map_err(|err| self.refused(&err))
+    }
+
+    async fn disk(&self, agent: &nodes::Agent) -> Result<Disk, Error> {
+        disk::look(self.agent(agent)?).await.map_err(|err| self.refused(&err))
+    }
+
+    async fn collect(
+        &self,
+        agent: &nodes::Agent,
+        collection: &Collection,
+    ) -> Result<Collected, Error> {
+        let collected = disk::collect(self.agent(agent)?, *collection).await;
+        collected.map_err(|err| self.refused(&err))
+    }
+
+    async fn pin(&self, agent: &nodes::Agent, issuer: Issuer, pins: &[Pin]) -> Result<(), Error> {
+        let pinned = disk::pin(self.agent(agent)?, issuer, pins.to_vec()).await;
+        pinned.map_err(|err| self.refused(&err))
     }
 }

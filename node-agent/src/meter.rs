@@ -8,5 +8,4 @@ mod machine;
 mod sampler;
 
 pub(crate) use latest::Latest;
-pub(crate) use machine::disk_percent;
 pub(crate) use sampler::run;

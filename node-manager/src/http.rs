@@ -42,6 +42,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     .of_document(1),
     Endpoint::new(GET, "/api/v1/nodes", ANYONE, &[36], || to(nodes::list)),
     Endpoint::new(GET, "/api/v1/nodes", READERS, &[36], || to(nodes::list)),
+    Endpoint::new(GET, "/api/v1/nodes/{node}/disk", ANYONE, &[36], || to(nodes::disk)),
+    Endpoint::new(GET, "/api/v1/nodes/{node}/disk", READERS, &[36], || to(nodes::disk)),
     Endpoint::new(GET, "/api/v1/nodes/{node}/samples", ANYONE, &[36], || to(nodes::samples)),
     Endpoint::new(GET, "/api/v1/nodes/{node}/samples", READERS, &[36], || to(nodes::samples)),
 ];

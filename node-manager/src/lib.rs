@@ -1,7 +1,8 @@
 //! The node manager: watches, scores and leases. The one authority on which nodes live, and on
 //! which of them should take a container.
 //!
-//! It never touches a container, and never speaks to a node but to hear its samples. What it
+//! It never touches a container, and speaks to a node only to hear its samples, to see what is on its disk, and to
+//! say which images are kept. What it
 //! decided is in the store; what it measured is forgotten at its end, but for the hourly log.
 //!
 //! Reading order: [`service`] is the whole; [`commands`] record what is asked, [`reconcile`] makes
@@ -11,6 +12,7 @@ pub mod config;
 pub mod service;
 
 mod commands;
+mod disks;
 mod domain;
 mod enrolment;
 mod heartbeats;

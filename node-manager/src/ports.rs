@@ -9,7 +9,7 @@ use common::port::{Bus, Clock, Entropy, Nodes, Store};
 pub struct Ports {
     pub bus: Arc<dyn Bus>,
     pub store: Arc<dyn Store>,
-    /// Only for their samples.
+    /// For their samples and their disks.
     pub nodes: Arc<dyn Nodes>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,

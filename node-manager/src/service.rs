@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::ports::Ports;
 use crate::reconcile::{Leases, Placements, Verdicts};
 use crate::shared::Shared;
-use crate::{enrolment, http, listen, sampling};
+use crate::{disks, enrolment, http, listen, sampling};
 
 /// How often requests that are older than the platform remembers are forgotten, and how many at once.
 const COLLECT_EVERY: Duration = Duration::from_mins(10);
@@ -73,6 +73,7 @@ impl Leader for Service {
             () = until_stop => {}
             () = listen::listen(shared) => {}
             () = enrolment::follow(shared) => {}
+            () = disks::follow(shared) => {}
             () = sampling::keep_house(shared, lifecycle) => {}
             () = operations::keep_collecting(store, clock, service, COLLECT_EVERY, COLLECT) => {}
         }

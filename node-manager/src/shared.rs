@@ -13,6 +13,7 @@ use common::service::ServiceName;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::config::Config;
+use crate::disks::Disks;
 use crate::domain::liveness::Thresholds;
 use crate::domain::load::Alert;
 use crate::heartbeats::Heartbeats;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) heartbeats: Heartbeats,
     pub(crate) sample_log: SampleLog,
+    pub(crate) disks: Disks,
     pub(crate) placement_wake: Wake<RequestId>,
     pub(crate) verdict_wake: Wake<NodeName>,
     pub(crate) lease_wake: Wake<NodeName>,
@@ -57,6 +59,7 @@ impl Shared {
             metrics: Metrics::new(),
             heartbeats: Heartbeats::new(thresholds),
             sample_log,
+            disks: Disks::default(),
             placement_wake: Wake::new(),
             verdict_wake: Wake::new(),
             lease_wake: Wake::new(),

@@ -28,12 +28,24 @@ const EVENTS: usize = 256;
 #[derive(Debug, Clone, Default)]
 pub struct MemoryRegistry {
     images: Arc<Mutex<BTreeSet<ImageRef>>>,
+    /// Those among all that ever were that the platform built.
+    built: Arc<Mutex<BTreeSet<ImageRef>>>,
 }
 
 impl MemoryRegistry {
     /// From now on the image can be pulled.
     pub fn offer(&self, image: &ImageRef) {
         self.images.lock().unwrap_or_else(PoisonError::into_inner).insert(image.clone());
+    }
+
+    /// From now on an image that the platform built can be pulled.
+    pub fn offer_built(&self, image: &ImageRef) {
+        self.built.lock().unwrap_or_else(PoisonError::into_inner).insert(image.clone());
+        self.offer(image);
+    }
+
+    pub(crate) fn is_built(&self, image: &ImageRef) -> bool {
+        self.built.lock().unwrap_or_else(PoisonError::into_inner).contains(image)
     }
 
     /// From now on the image cannot be pulled.
@@ -77,6 +89,23 @@ impl MemoryContainers {
     /// Makes an image present without a pull.
     pub fn place_image(&self, image: &ImageRef) {
         self.engine().images.insert(image.clone());
+    }
+
+    /// The disk has room for so many images from now on.
+    pub fn set_room(&self, images: usize) {
+        self.engine().room = Some(images);
+    }
+
+    /// The engine answers so many calls from now on, and then refuses; all of them, if nothing is said.
+    pub fn answer_only(&self, calls: Option<u32>) {
+        self.engine().calls_left = calls;
+    }
+
+    /// An image of the platform's takes so much of the disk.
+    pub fn set_image_bytes(&self, image: &ImageRef, bytes: u64) {
+        for own in self.engine().own_images.iter_mut().filter(|own| own.image == *image) {
+            own.bytes = bytes;
+        }
     }
 
     /// How the engine behaves from now on. Coming back tells readers of events to list again.

@@ -24,6 +24,7 @@ use common::id::Epoch;
 use common::name::{ContainerName, NodeName};
 use common::port::Clock;
 use common::port::container::Container;
+use common::port::disk::{Disk, Pin};
 use common::port::nodes::{Agent, NodeUse, Probe};
 use common::service::ServiceName;
 
@@ -154,6 +155,16 @@ impl MemoryNodes {
     /// The containers that are really on a node, reachable or not, sorted by name.
     pub fn containers(&self, node: &NodeName) -> Vec<Container> {
         self.engine(node).containers()
+    }
+
+    /// What a node says of its disk from now on; before this, it says nothing.
+    pub fn set_disk(&self, node: &NodeName, disk: Disk) {
+        self.with(node, |node| node.disk = Some(disk));
+    }
+
+    /// The images that a node was last told to keep.
+    pub fn pins(&self, node: &NodeName) -> Vec<Pin> {
+        self.with(node, |node| node.pins.clone())
     }
 
     /// The highest epoch of a service that a node has heard.

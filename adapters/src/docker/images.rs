@@ -1,14 +1,12 @@
 //! Images: built by the classic builder, pushed and pulled by digest.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::error::Error as _;
 
 use bollard::body_full;
-use bollard::models::{BuildInfo, ImageSummary, PushImageInfo};
+use bollard::models::{BuildInfo, PushImageInfo};
 use bollard::query_parameters::{
-    BuildImageOptionsBuilder, CreateImageOptionsBuilder, ListImagesOptionsBuilder,
-    PushImageOptionsBuilder, RemoveImageOptions,
+    BuildImageOptionsBuilder, CreateImageOptionsBuilder, PushImageOptionsBuilder,
 };
 use bytes::Bytes;
 use common::digest::{Digest, ImageRef};
@@ -19,7 +17,7 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
 use super::body::IMAGE;
 use super::failure::{attempt, classify, is_missing, said, within};
-use super::{Engine, LONG, QUICK, START, build_env};
+use super::{Engine, LONG, QUICK, build_env};
 
 /// What the builder's containers may use: the engine takes one byte less than 2 GiB at most.
 const BUILD_MEMORY: i32 = i32::MAX;
@@ -52,11 +50,17 @@ impl Engine {
         repository: &str,
         context: Bytes,
     ) -> Result<Digest, Error> {
-        self.build_as(&format!("{}:{TAG}", self.local_name(repository)), context).await
+        let name = format!("{}:{TAG}", self.local_name(repository));
+        self.build_as(&name, repository, context).await
     }
 
-    /// Builds an image that is called `name`; returns its id.
-    pub(super) async fn build_as(&self, name: &str, context: Bytes) -> Result<Digest, Error> {
+    /// Builds an image of a repository that is called `name`; returns its id.
+    pub(super) async fn build_as(
+        &self,
+        name: &str,
+        repository: &str,
+        context: Bytes,
+    ) -> Result<Digest, Error> {
         let network = self.networks.for_builds().await?;
         let options = BuildImageOptionsBuilder::new()
             .dockerfile("Dockerfile")
@@ -66,7 +70,7 @@ impl Engine {
             .forcerm(true)
             .memory(BUILD_MEMORY)
             .memswap(BUILD_MEMORY)
-            .labels(&HashMap::from([(label::PLATFORM, IMAGE)]))
+            .labels(&HashMap::from([(label::PLATFORM, IMAGE), (label::REPOSITORY, repository)]))
             .build();
         let machine = &self.settings.build_env;
         let context =
@@ -148,52 +152,6 @@ impl Engine {
     }
 }
 
-impl Engine {
-    /// Images that were built by the platform carry its label, wherever they were built, and so do the
-    /// stages that were left behind, which hold most of what a build fetched.
-    pub(super) async fn clean_images(
-        &self,
-        needed: &BTreeSet<ImageRef>,
-        newest: usize,
-    ) -> Result<usize, Error> {
-        let mut removed = 0;
-        for kind in [IMAGE, label::STAGE] {
-            removed += self.clean_kind(kind, needed, newest).await?;
-        }
-        Ok(removed)
-    }
-
-    /// The engine itself refuses to remove one that a container uses.
-    async fn clean_kind(
-        &self,
-        kind: &str,
-        needed: &BTreeSet<ImageRef>,
-        newest: usize,
-    ) -> Result<usize, Error> {
-        let filters = HashMap::from([("label", vec![format!("{}={kind}", label::PLATFORM)])]);
-        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-        let mut images = within(QUICK, self.docker.list_images(Some(options))).await?;
-        images.sort_by_key(|image| Reverse(image.created));
-        let mut removed = 0;
-        for image in images.iter().skip(newest).filter(|image| !is_needed(image, needed)) {
-            let removal = self.docker.remove_image(&image.id, None::<RemoveImageOptions>, None);
-            match attempt(START, removal).await? {
-                Ok(_) => removed += 1,
-                Err(err) if said(&err).is_some() => {}
-                Err(err) => return Err(classify(err)),
-            }
-        }
-        Ok(removed)
-    }
-}
-
-fn is_needed(image: &ImageSummary, needed: &BTreeSet<ImageRef>) -> bool {
-    let named = |name: &String| needed.iter().any(|needed| needed.to_string() == *name);
-    let by_id = needed.iter().any(|needed| needed.digest().as_str() == image.id);
-    let built = |tag: &String| needed.iter().any(|needed| tag_of(needed) == *tag);
-    by_id || image.repo_digests.iter().any(named) || image.repo_tags.iter().any(built)
-}
-
 /// What an image is called here that was built of what has this digest.
 pub(super) fn tag_of(image: &ImageRef) -> String {
     format!("{}:{}", image.repository(), image.digest().hex())
@@ -233,21 +191,6 @@ fn digest_of_push(status: &str) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_needed_is_known_by_all_its_names() {
-        let image = |tag: String, id: &str| ImageSummary {
-            repo_tags: vec![tag],
-            id: id.to_owned(),
-            ..ImageSummary::default()
-        };
-        let code = ImageRef::new("avishkar-code", Digest::of(b"code")).unwrap();
-        let other = ImageRef::new("avishkar-code", Digest::of(b"other")).unwrap();
-        let needed = BTreeSet::from([code.clone()]);
-        assert!(is_needed(&image(tag_of(&code), "sha256:00"), &needed));
-        assert!(!is_needed(&image(tag_of(&other), "sha256:00"), &needed));
-        assert!(is_needed(&image(tag_of(&other), code.digest().as_str()), &needed));
-    }
 
     #[test]
     fn the_digest_of_a_push_is_read_from_its_words() {

@@ -74,6 +74,7 @@ fn config(data: &Path) -> Config {
         proc_folder: "/proc".into(),
         disk: data.to_owned(),
         clean_above_percent: 100.0,
+        clean_until_percent: 100.0,
         keep_newest: 1,
     }
 }

@@ -24,6 +24,7 @@ use common::name::{ContainerName, InstanceName};
 use common::port::Containers;
 use common::port::container::{ContainerSpec, ContainerState, Limits};
 use common::port::containers::Follow;
+use common::port::disk::{Kind, StoredImage};
 use futures::{FutureExt as _, StreamExt as _};
 use testkit::contract::containers::World;
 
@@ -130,6 +131,13 @@ impl Engine {
     pub(crate) async fn network_of(&self, name: &ContainerName) -> String {
         let found = self.docker.inspect_container(name.as_str(), None::<InspectContainerOptions>);
         found.await.unwrap().host_config.unwrap().network_mode.unwrap()
+    }
+
+    /// What builds on this engine left behind besides their images.
+    pub(crate) async fn stages(&self) -> Vec<StoredImage> {
+        let mut stored = self.containers.stored_images().await.unwrap();
+        stored.retain(|image| image.kind == Kind::Stage);
+        stored
     }
 
     pub(crate) async fn exit_of(&self, name: &ContainerName) -> ContainerState {

@@ -26,6 +26,8 @@ pub mod label {
     pub const SPEC: &str = "avishkar.spec";
     /// The whole image reference, repository and digest.
     pub const IMAGE: &str = "avishkar.image";
+    /// What an image was built as, without a registry, on images that the platform built.
+    pub const REPOSITORY: &str = "avishkar.repository";
     /// The port of the node that leads to the container.
     pub const HOST_PORT: &str = "avishkar.host-port";
     /// The folder of the platform on one machine that made it, so that several can tell theirs apart; what an

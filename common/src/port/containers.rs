@@ -1,6 +1,5 @@
 //! A machine's own container engine, as the node agent sees it.
 
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
@@ -9,6 +8,7 @@ use futures_core::stream::BoxStream;
 
 use super::Cause;
 use super::container::{Container, ContainerSpec};
+use super::disk::{Removed, StoredImage};
 use crate::digest::{Digest, ImageRef};
 use crate::failure::{Failure, FailureCode};
 use crate::id::Epoch;
@@ -110,13 +110,13 @@ pub trait Containers: Debug + Send + Sync {
     /// Whether an image is present.
     async fn has_image(&self, image: &ImageRef) -> Result<bool, Error>;
 
-    /// Removes images of apps that are neither `needed`, nor used by a container, nor among the
-    /// `newest`; says how many were removed. Images that the platform did not build stay.
-    async fn remove_unused_images(
-        &self,
-        needed: &BTreeSet<ImageRef>,
-        newest: usize,
-    ) -> Result<usize, Error>;
+    /// The images that the platform built, wherever it did, and the stages that builds left behind, the oldest first.
+    /// Others are not told of.
+    async fn stored_images(&self) -> Result<Vec<StoredImage>, Error>;
+
+    /// Removes one of [`Containers::stored_images`] by its id, unless a container was made of it or something is being
+    /// built. One that is not there is gone; one that the platform did not build stays.
+    async fn remove_image(&self, id: &Digest) -> Result<Removed, Error>;
 
     /// The last `tail` lines of output, then, if `follow`, what comes.
     async fn logs(

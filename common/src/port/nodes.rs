@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::Cause;
 use super::container::{Container, ContainerSpec};
 use super::containers::{Follow, LineStream};
+use super::disk::{Collected, Collection, Disk, Pin};
 use crate::digest::ImageRef;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureCode};
 use crate::id::{Epoch, Generation};
 use crate::name::{ContainerName, NodeName};
 use crate::service::ServiceName;
@@ -184,4 +185,25 @@ pub trait Nodes: Debug + Send + Sync {
 
     /// Says that this issuer leads from now on.
     async fn announce(&self, agent: &Agent, issuer: Issuer) -> Result<(), Error>;
+
+    /// What is on the node's disk, and who refers to it. Agents of before this could be asked do not say.
+    async fn disk(&self, agent: &Agent) -> Result<Disk, Error> {
+        Err(says_nothing_of_its_disk(agent))
+    }
+
+    /// Removes images that nobody refers to, or says what it would remove.
+    async fn collect(&self, agent: &Agent, _collection: &Collection) -> Result<Collected, Error> {
+        Err(says_nothing_of_its_disk(agent))
+    }
+
+    /// Says which images are kept from now on, all of them.
+    async fn pin(&self, agent: &Agent, _issuer: Issuer, _pins: &[Pin]) -> Result<(), Error> {
+        Err(says_nothing_of_its_disk(agent))
+    }
+}
+
+fn says_nothing_of_its_disk(agent: &Agent) -> Error {
+    let message = "the agent says nothing of its disk: it is of an earlier version";
+    let failure = Failure::new(FailureCode::NodeUnavailable, message);
+    Error::Failed { node: agent.node.clone(), failure }
 }

@@ -42,11 +42,15 @@ impl LedgerFile {
     }
 
     pub(super) async fn write(&self, entries: &Entries) -> io::Result<()> {
-        let bytes = serde_json::to_vec(entries)?;
-        let path = self.path.clone();
-        let written = blocking::run(DEADLINE, move |_| replace(&path, &bytes)).await;
-        written.map_err(io::Error::other)?
+        write_file(&self.path, serde_json::to_vec(entries)?).await
     }
+}
+
+/// Replaces a file of the agent's, or makes it. Returns once it is on the disk.
+pub(crate) async fn write_file(path: &Path, bytes: Vec<u8>) -> io::Result<()> {
+    let path = path.to_owned();
+    let written = blocking::run(DEADLINE, move |_| replace(&path, &bytes)).await;
+    written.map_err(io::Error::other)?
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -78,6 +78,7 @@ impl Machine {
             proc_folder: data.clone(),
             disk: data,
             clean_above_percent: 100.0,
+            clean_until_percent: 100.0,
             keep_newest: 0,
         }
     }

@@ -1,7 +1,8 @@
 //! Who may call what: everything that is not allowed here is refused.
 
-use common::agent::{Announce, Ensure, Pull, Remove};
+use common::agent::{Announce, Ensure, Pins, Pull, Remove};
 use common::id::Generation;
+use common::port::disk::{Collection, Mode};
 use common::port::nodes::Removal;
 use common::service::ServiceName::{
     self, AppManager, DeploymentManager, LifecycleManager, LoadBalancer, NodeAgent, NodeManager,
@@ -33,20 +34,32 @@ async fn call(world: &World, caller: ServiceName, what: &str) -> u16 {
         "list" => world.get(caller, "/v1/containers").await.status,
         "probe" => world.get(caller, PROBE).await.status,
         "logs" => world.get(caller, LOGS).await.status,
+        "disk" => world.get(caller, "/v1/disk").await.status,
+        "collect" => {
+            let plan = Collection { until_free_bytes: None, mode: Mode::Plan };
+            world.post(caller, "/v1/disk/collect", &plan).await.status
+        }
+        "pins" => {
+            let pins = Pins { issuer, pins: Vec::new() };
+            world.post(caller, "/v1/disk/pins", &pins).await.status
+        }
         _ => world.open(caller, "/v1/samples").await.status().as_u16(),
     }
 }
 
 #[tokio::test]
 async fn each_caller_gets_what_it_needs_and_no_more() {
-    let all = ["ensure", "pull", "announce", "build", "list", "probe", "logs", "samples", "remove"];
+    let all = [
+        "ensure", "pull", "announce", "build", "list", "probe", "logs", "samples", "remove",
+        "disk", "collect", "pins",
+    ];
     with_agent(async |world| {
         for (caller, allowed) in [
-            (DeploymentManager, &all[..]),
-            (NodeManager, &["announce", "list", "samples"]),
+            (DeploymentManager, &all[..9]),
+            (NodeManager, &["announce", "list", "samples", "disk", "collect", "pins"]),
             (LoadBalancer, &["samples"]),
             (LifecycleManager, &["announce"]),
-            (AppManager, &["list", "logs", "samples"]),
+            (AppManager, &["list", "logs", "samples", "disk", "collect"]),
             (NodeAgent, &[]),
         ] {
             for what in all {

@@ -131,6 +131,7 @@ fn config(data: &TempDir) -> Config {
         proc_folder: data.path().to_owned(),
         disk: data.path().to_owned(),
         clean_above_percent: 100.0,
+        clean_until_percent: 100.0,
         keep_newest: 0,
     }
 }

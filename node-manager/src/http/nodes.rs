@@ -1,10 +1,11 @@
-//! `/api/v1/nodes`: the nodes as they are, and as they were.
+//! `/api/v1/nodes`: the nodes as they are and were, and what is on their disks.
 
 use std::net::{IpAddr, SocketAddr};
 
 use actix_web::web::{Data, Json, Path, Query};
 use chassis::http::Refusal;
 use common::name::NodeName;
+use common::port::disk::Disk;
 use common::port::nodes::{ContainerUse, NodeUse};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,20 @@ pub(super) async fn list(shared: Data<Shared>) -> Json<Vec<Node>> {
         }
     });
     Json(nodes.collect())
+}
+
+pub(super) async fn disk(
+    shared: Data<Shared>,
+    node: Path<NodeName>,
+) -> Result<Json<Disk>, Refusal> {
+    if shared.members().find(&node).is_none() {
+        return Err(node_unknown(&node));
+    }
+    let unsaid = || {
+        let detail = "the node has not said yet what is on its disk";
+        Refusal::unavailable("NODE_UNAVAILABLE", detail)
+    };
+    shared.disks.of(&node).map(Json).ok_or_else(unsaid)
 }
 
 #[derive(Debug, Deserialize)]

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use testkit::nodes::Reach;
 use tokio::time::sleep;
 
+use crate::disks::disk;
 use crate::world::{World, name, run, until};
 
 struct Answer {
@@ -128,6 +129,29 @@ async fn the_health_of_all_nodes_has_document_001s_keys() {
             node("node-3", 0.0, 0.0, 0.0, "dead"),
         ]);
         assert_eq!(health, expected);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_on_a_nodes_disk_is_shown_as_the_node_last_said() {
+    let world = World::with_nodes(2);
+    world.nodes.set_disk(&name("node-1"), disk(100));
+    let service = world.service();
+    with_live_nodes(&world, &service, async {
+        let shown = "/api/v1/nodes/node-1/disk";
+        until(async || get(&service, shown).await.status == StatusCode::OK).await;
+        let said = get(&service, shown).await.json();
+        assert_eq!(said, serde_json::to_value(disk(100)).unwrap());
+        world.nodes.set_disk(&name("node-1"), disk(200));
+        until(async || get(&service, shown).await.json()["space"]["free_bytes"] == 200).await;
+        for (uri, status, code) in [
+            ("/api/v1/nodes/node-2/disk", 503, "NODE_UNAVAILABLE"),
+            ("/api/v1/nodes/node-9/disk", 404, "NODE_UNKNOWN"),
+        ] {
+            let refused = get(&service, uri).await;
+            assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (status, &json!(code)));
+        }
     })
     .await;
 }

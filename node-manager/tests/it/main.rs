@@ -7,6 +7,7 @@
 )]
 
 mod crash;
+mod disks;
 mod http;
 mod leases;
 mod liveness;

@@ -1,6 +1,5 @@
 //! The port of the simulated engine.
 
-use std::collections::BTreeSet;
 use std::future;
 
 use async_trait::async_trait;
@@ -11,6 +10,7 @@ use common::name::ContainerName;
 use common::port::Containers;
 use common::port::container::{Container, ContainerSpec, ContainerState};
 use common::port::containers::{Error, Event, Follow, LineStream};
+use common::port::disk::{Removed, StoredImage};
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use tokio::sync::broadcast::error::RecvError;
@@ -24,7 +24,7 @@ const REGISTRY: &str = "registry.example.org:5000";
 impl MemoryContainers {
     /// Every call goes through here.
     async fn answer(&self) -> Result<(), Error> {
-        let health = self.engine().health;
+        let health = self.engine().health_of_call();
         match health {
             Health::Answers | Health::Full => Ok(()),
             Health::Down => Err(Error::Unavailable("connection refused".into())),
@@ -80,7 +80,7 @@ impl Containers for MemoryContainers {
     async fn build(&self, repository: &str, context: Bytes) -> Result<Digest, Error> {
         self.answer().await?;
         let mut engine = self.engine();
-        if engine.health == Health::Full {
+        if engine.is_full() {
             return Err(Error::Full("no space left on device".into()));
         }
         let digest = Digest::of(&context);
@@ -95,10 +95,8 @@ impl Containers for MemoryContainers {
         let digest = engine.built.get(repository).cloned().ok_or_else(refused)?;
         let image = ImageRef::new(&format!("{REGISTRY}/{repository}"), digest)
             .map_err(|err| Error::Refused(err.to_string()))?;
-        engine.images.insert(image.clone());
-        engine.own_images.retain(|own| *own != image);
-        engine.own_images.push(image.clone());
-        self.registry.offer(&image);
+        engine.own(&image, self.clock.now());
+        self.registry.offer_built(&image);
         Ok(image)
     }
 
@@ -112,8 +110,11 @@ impl Containers for MemoryContainers {
             let source = "manifest unknown".into();
             return Err(Error::ImageUnavailable { image: image.to_string(), source });
         }
-        if engine.health == Health::Full {
+        if engine.is_full() {
             return Err(Error::Full("no space left on device".into()));
+        }
+        if self.registry.is_built(image) {
+            engine.own(image, self.clock.now());
         }
         engine.images.insert(image.clone());
         Ok(())
@@ -124,23 +125,14 @@ impl Containers for MemoryContainers {
         Ok(self.engine().images.contains(image))
     }
 
-    async fn remove_unused_images(
-        &self,
-        needed: &BTreeSet<ImageRef>,
-        newest: usize,
-    ) -> Result<usize, Error> {
+    async fn stored_images(&self) -> Result<Vec<StoredImage>, Error> {
         self.answer().await?;
-        let mut engine = self.engine();
-        let used: BTreeSet<ImageRef> =
-            engine.containers.values().map(|kept| kept.container.image.clone()).collect();
-        let built: Vec<ImageRef> = engine.own_images.iter().rev().skip(newest).cloned().collect();
-        let unused = built.iter().filter(|image| !needed.contains(image) && !used.contains(image));
-        let mut removed = 0;
-        for image in unused {
-            engine.own_images.retain(|own| own != image);
-            removed += usize::from(engine.images.remove(image));
-        }
-        Ok(removed)
+        Ok(self.engine().stored_images())
+    }
+
+    async fn remove_image(&self, id: &Digest) -> Result<Removed, Error> {
+        self.answer().await?;
+        Ok(self.engine().remove_image(id))
     }
 
     async fn logs(

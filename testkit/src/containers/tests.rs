@@ -9,6 +9,7 @@ use common::digest::Digest;
 use common::name::InstanceName;
 use common::port::Containers;
 use common::port::containers::Error;
+use common::port::disk::Removed;
 use futures::StreamExt as _;
 
 use super::*;
@@ -99,19 +100,28 @@ async fn a_full_disk_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn only_images_that_nothing_needs_are_removed() {
+async fn what_the_platform_did_not_build_is_not_told_of_and_stays() {
     let world = simulated();
-    let mut images = Vec::new();
-    for app in ["needed", "unused", "newest"] {
-        world.containers.build(app, Bytes::from_static(app.as_bytes())).await.unwrap();
-        images.push(world.containers.push(app).await.unwrap());
-    }
-    let removed = world.containers.remove_unused_images(&[images[0].clone()].into(), 1).await;
-    assert_eq!(removed.unwrap(), 1);
-    let mut kept = Vec::new();
-    for image in &images {
-        kept.push(world.containers.has_image(image).await.unwrap());
-    }
-    assert_eq!(kept, [true, false, true]);
-    assert!(world.containers.has_image(&world.image).await.unwrap(), "it was not built here");
+    world.containers.build("shop", Bytes::from_static(b"shop")).await.unwrap();
+    let built = world.containers.push("shop").await.unwrap();
+    let stored = world.containers.stored_images().await.unwrap();
+    let ids: Vec<&Digest> = stored.iter().map(|image| &image.id).collect();
+    assert_eq!(ids, [built.digest()]);
+    let foreign = world.containers.remove_image(world.image.digest()).await;
+    assert!(matches!(foreign, Ok(Removed::Stays(_))), "{foreign:?}");
+    assert!(world.containers.has_image(&world.image).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_disk_with_room_for_few_takes_more_once_one_went() {
+    let world = simulated();
+    world.containers.set_room(2);
+    world.containers.build("shop", Bytes::from_static(b"shop")).await.unwrap();
+    let built = world.containers.push("shop").await.unwrap();
+    let refused = world.containers.build("other", Bytes::new()).await;
+    assert!(matches!(refused, Err(Error::Full(_))), "{refused:?}");
+    world.containers.remove_image(built.digest()).await.unwrap();
+    world.containers.pull(&built).await.unwrap();
+    let stored = world.containers.stored_images().await.unwrap();
+    assert_eq!(stored.len(), 1, "it carries its label wherever it is");
 }

@@ -11,6 +11,7 @@ use common::name::{ContainerName, InstanceName};
 use common::port::Containers;
 use common::port::container::{Container, ContainerSpec, ContainerState, Limits};
 use common::port::containers::{Error, Event, Follow};
+use common::port::disk::{Kind, Removed, StoredImage};
 use futures::StreamExt as _;
 
 /// How long anything that must happen may take.
@@ -56,6 +57,7 @@ pub async fn holds(world: &dyn World) {
     what_was_removed_is_gone(world).await;
     output_can_be_read(world).await;
     an_image_is_built_pushed_and_run(world).await;
+    what_was_built_is_known_and_goes_unless_it_is_used(world).await;
 }
 
 fn spec(world: &dyn World) -> ContainerSpec {
@@ -265,4 +267,34 @@ async fn an_image_is_built_pushed_and_run(world: &dyn World) {
     let spec = ContainerSpec { image, ..spec(world) };
     assert!(runs(&ensure(world, &spec).await));
     remove(world, &spec.name()).await;
+}
+
+async fn stored(world: &dyn World, image: &ImageRef) -> Option<StoredImage> {
+    let stored = world.containers().stored_images().await.expect("images can be listed");
+    assert!(stored.is_sorted_by_key(|image| image.created), "the oldest is the first");
+    stored.into_iter().find(|stored| stored.names.contains(image) || stored.id == *image.digest())
+}
+
+async fn what_was_built_is_known_and_goes_unless_it_is_used(world: &dyn World) {
+    let containers = world.containers();
+    let repository = format!("contract/{}", world.fresh_instance());
+    containers.build(&repository, world.build_context()).await.expect("the image can be built");
+    let image = containers.push(&repository).await.expect("the image can be pushed");
+    let found = stored(world, &image).await.expect("what was built is known");
+    assert_eq!((found.kind, found.repository.as_deref()), (Kind::Image, Some(repository.as_str())));
+    assert!(found.own_bytes <= found.bytes && found.containers.is_empty(), "{found:?}");
+    let spec = ContainerSpec { image: image.clone(), ..spec(world) };
+    let container = ensure(world, &spec).await;
+    let used = stored(world, &image).await.expect("what is used is known");
+    assert_eq!(used.containers, [container.name.to_string()]);
+    let removed = containers.remove_image(&used.id).await;
+    assert!(matches!(removed, Ok(Removed::Stays(_))), "{removed:?}");
+    assert!(matches!(containers.has_image(&image).await, Ok(true)));
+    remove(world, &spec.name()).await;
+    for _ in 0..2 {
+        let removed = containers.remove_image(&used.id).await;
+        assert!(matches!(removed, Ok(Removed::Gone)), "{removed:?}");
+    }
+    assert_eq!(stored(world, &image).await, None);
+    assert!(matches!(containers.has_image(&image).await, Ok(false)));
 }

@@ -8,6 +8,7 @@ use common::name::{ContainerName, NodeName};
 use common::port::Containers as _;
 use common::port::container::{Container, ContainerSpec};
 use common::port::containers;
+use common::port::disk::{Disk, Pin};
 use common::port::nodes::{Agent, Error, Issuer, NodeUse, Removal};
 use common::service::ServiceName;
 
@@ -32,6 +33,9 @@ pub(super) struct Node {
     pub(super) failures: VecDeque<Failure>,
     pub(super) measured: NodeUse,
     pub(super) uses: BTreeMap<ContainerName, (f64, f64)>,
+    /// None of an agent that says nothing of it.
+    pub(super) disk: Option<Disk>,
+    pub(super) pins: Vec<Pin>,
 }
 
 impl Node {
@@ -55,6 +59,8 @@ impl Node {
             failures: VecDeque::new(),
             measured,
             uses: BTreeMap::new(),
+            disk: None,
+            pins: Vec::new(),
         }
     }
 

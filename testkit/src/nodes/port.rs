@@ -8,6 +8,7 @@ use common::digest::ImageRef;
 use common::name::{ContainerName, NodeName};
 use common::port::container::{Container, ContainerSpec, ContainerState};
 use common::port::containers::{self, Follow, LineStream};
+use common::port::disk::{Collected, Collection, Disk, Item, Mode, Outcome, Pin};
 use common::port::nodes::{Agent, Build, Error, Issuer, Probe, Removal, SampleStream};
 use common::port::{Containers as _, Nodes};
 
@@ -174,4 +175,59 @@ impl Nodes for MemoryNodes {
         self.reach(agent, call).await?;
         self.with(&agent.node, |node| node.admit(issuer))
     }
+    async fn disk(&self, agent: &Agent) -> Result<Disk, Error> {
+        self.with_disk(agent, |_, disk| Ok(disk.clone())).await
+    }
+
+    /// All that may go goes, or would.
+    async fn collect(&self, agent: &Agent, collection: &Collection) -> Result<Collected, Error> {
+        self.with_disk(agent, |_, disk| Ok(collected(disk, *collection))).await
+    }
+
+    async fn pin(&self, agent: &Agent, issuer: Issuer, pins: &[Pin]) -> Result<(), Error> {
+        self.with_disk(agent, |node, _| {
+            node.admit(issuer)?;
+            node.pins = pins.to_vec();
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl MemoryNodes {
+    /// What concerns the disk is no call that tests count.
+    async fn with_disk<T>(
+        &self,
+        agent: &Agent,
+        look: impl FnOnce(&mut super::Node, &mut Disk) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let node = &agent.node;
+        if self.with(node, |node| node.reach) == Reach::Hung {
+            tokio::time::sleep(DEADLINE).await;
+        }
+        self.with(node, |found| {
+            let disk = found.disk.clone().filter(|_| found.reach == Reach::Up);
+            let mut disk = disk.ok_or_else(|| unreachable(node, "it says nothing of its disk"))?;
+            let seen = look(found, &mut disk);
+            found.disk = Some(disk);
+            seen
+        })
+    }
+}
+
+fn collected(disk: &mut Disk, collection: Collection) -> Collected {
+    let before = disk.space;
+    let outcome = |item: &Item| Outcome {
+        kind: item.kind,
+        digest: item.digest.clone(),
+        names: item.names.clone(),
+        own_bytes: item.own_bytes,
+        stays: None,
+    };
+    let items = disk.collectable().map(outcome).collect();
+    if collection.mode == Mode::Remove {
+        disk.space.free_bytes += disk.collectable_bytes();
+        disk.images.retain(|item| !item.is_collectable());
+    }
+    Collected { mode: collection.mode, before, after: disk.space, items }
 }

@@ -12,7 +12,8 @@ use super::super::{Engine, QUICK, START};
 impl Engine {
     /// The engine gives the name last, so that it stands for the whole image or for none.
     pub(super) async fn build_code(&self, code: &Code, context: Bytes) -> Result<(), Error> {
-        let built = self.build_as(&tag_of(&code.image()), context).await.map(drop);
+        let image = code.image();
+        let built = self.build_as(&tag_of(&image), image.repository(), context).await.map(drop);
         if let Err(Error::BuildFailed { output }) = &built
             && let Some(layer) = last_layer(output)
         {

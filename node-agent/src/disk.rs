@@ -1,0 +1,170 @@
+//! The disk of this machine: what the platform has on it, who refers to it, and the removal of what nobody does.
+//!
+//! Owns that an image goes only while nobody starts it, and after one more look at who refers to it. Which may go is
+//! decided in `domain::collection`; what the platform did not make is never seen here.
+
+mod holds;
+mod pins;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use common::digest::Digest;
+use common::port::disk::{
+    Bundle, Collected, Collection, Disk, Item, Mode, Outcome, Pin, Reference, Removed, Space,
+};
+use common::port::nodes::Issuer;
+use common::port::part::PartImage;
+use common::port::{Blobs, blobs, containers};
+
+use crate::agent::{Agent, Error};
+use crate::domain::collection::{Claims, Goal, items, plan};
+
+pub(crate) use holds::Holds;
+pub(crate) use pins::Pins;
+
+/// How large the disk of a folder is, or of the one in which it would be, and how much of it is free for everybody.
+pub(crate) fn space(folder: &Path) -> Option<Space> {
+    let disk = folder.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok())?;
+    let used = disk.f_blocks.saturating_sub(disk.f_bfree);
+    // What is kept for the system is neither used nor free.
+    let total_bytes = (used + disk.f_bavail).saturating_mul(disk.f_frsize);
+    Some(Space { total_bytes, free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize) })
+}
+
+/// Everything there is, and who refers to it.
+pub(crate) async fn look(agent: &Agent) -> Result<Disk, Error> {
+    let images = look_at_images(agent).await?;
+    let at = agent.ports.clock.now();
+    let bundles = bundles(agent.ports.blobs.as_ref()).await;
+    Ok(Disk { at, space: measure(agent)?, images, bundles })
+}
+
+async fn look_at_images(agent: &Agent) -> Result<Vec<Item>, Error> {
+    let stored = agent.ports.containers.stored_images().await.map_err(Error::Engine)?;
+    // Whatever was told since stands in the ledger by now.
+    Ok(items(stored, &claims(agent)))
+}
+
+fn measure(agent: &Agent) -> Result<Space, Error> {
+    let unknown = || containers::Error::Unavailable("the disk cannot be measured".into());
+    space(&agent.config.disk).ok_or_else(unknown).map_err(Error::Engine)
+}
+
+/// What cannot be read is left out: whose it is finds it missing, and says so.
+async fn bundles(blobs: &dyn Blobs) -> Vec<Bundle> {
+    let mut bundles = Vec::new();
+    for digest in blobs.list().await.unwrap_or_else(|err| left_out(&err)) {
+        match blobs.get(&digest).await {
+            Ok((bytes, _)) => bundles.push(Bundle { digest, bytes }),
+            Err(err) => drop(left_out(&err)),
+        }
+    }
+    bundles
+}
+
+fn left_out(err: &blobs::Error) -> Vec<Digest> {
+    tracing::debug!(error = err as &dyn std::error::Error, "a blob cannot be looked at");
+    Vec::new()
+}
+
+/// Who refers to images on this machine.
+fn claims(agent: &Agent) -> Claims {
+    let ledger = agent.ledger.read();
+    let pins = agent.pins.now();
+    let wanted = ledger
+        .containers()
+        .specs()
+        .map(|spec| (spec.image.clone(), Reference::Wanted { container: spec.name() }));
+    let pinned = pins.iter().flat_map(|pins| pins.iter());
+    let pinned = pinned.map(|pin| (pin.image.clone(), Reference::Pinned { by: pin.by.clone() }));
+    let mut claims = Claims {
+        named: wanted.chain(pinned).collect(),
+        by_id: Vec::new(),
+        recent: agent.holds.recent(),
+        newest: agent.config.keep_newest,
+        pinned: pins.is_some(),
+        now: agent.ports.clock.now(),
+    };
+    for spec in ledger.parts().specs() {
+        let reference = Reference::Part { part: spec.name.clone() };
+        match &spec.image {
+            PartImage::Named(image) => claims.named.push((image.clone(), reference)),
+            PartImage::Built(code) => claims.named.push((code.image(), reference)),
+            PartImage::Id(id) => claims.by_id.push((id.clone(), reference)),
+        }
+    }
+    claims
+}
+
+/// Takes note of all images that are kept.
+pub(crate) async fn pin(agent: &Agent, issuer: Issuer, pins: Vec<Pin>) -> Result<(), Error> {
+    agent.announce(issuer).await?;
+    agent.pins.replace(pins).await.map_err(Error::Ledger)
+}
+
+/// Removes what may go, the oldest first, until so much is free; or says what would go. May be repeated, and ended at
+/// any time: what is gone is gone, and the rest is as it was.
+pub(crate) async fn collect(agent: &Agent, collection: Collection) -> Result<Collected, Error> {
+    let goal = collection.until_free_bytes.map_or(Goal::Everything, Goal::Free);
+    let before = measure(agent)?;
+    let outcomes = match collection.mode {
+        Mode::Plan => {
+            let images = look_at_images(agent).await?;
+            plan(&images, before.free_bytes, goal)
+                .into_iter()
+                .map(|item| outcome(item, None))
+                .collect()
+        }
+        Mode::Remove => remove(agent, goal, || measure(agent)).await?,
+    };
+    let after = measure(agent)?;
+    Ok(Collected { mode: collection.mode, before, after, items: outcomes })
+}
+
+/// The disk itself says when it is enough: what an image frees is known only once it is gone.
+async fn remove(
+    agent: &Agent,
+    goal: Goal,
+    measure: impl Fn() -> Result<Space, Error>,
+) -> Result<Vec<Outcome>, Error> {
+    let _one_at_a_time = agent.collecting.lock().await;
+    let mut outcomes = Vec::new();
+    for item in look_at_images(agent).await?.iter().filter(|item| item.is_collectable()) {
+        if goal.is_reached(measure()?.free_bytes) {
+            break;
+        }
+        outcomes.push(outcome(item, remove_one(agent, item).await?));
+    }
+    Ok(outcomes)
+}
+
+/// Says why it stays after all.
+async fn remove_one(agent: &Agent, item: &Item) -> Result<Option<String>, Error> {
+    let names = item.names.iter().map(|name| name.digest().clone());
+    let digests: BTreeSet<Digest> = names.chain([item.digest.clone()]).collect();
+    // Whoever starts it from now on waits until it is gone, and fetches it again.
+    let Some(_claim) = agent.holds.claim(&digests) else {
+        return Ok(Some("it is being started".to_owned()));
+    };
+    if let Some(reference) = claims(agent).of(&item.digest, &item.names).first() {
+        return Ok(Some(reference.to_string()));
+    }
+    match agent.ports.containers.remove_image(&item.digest).await.map_err(Error::Engine)? {
+        Removed::Gone => Ok(None),
+        Removed::Stays(why) => Ok(Some(why)),
+    }
+}
+
+fn outcome(item: &Item, stays: Option<String>) -> Outcome {
+    Outcome {
+        kind: item.kind,
+        digest: item.digest.clone(),
+        names: item.names.clone(),
+        own_bytes: item.own_bytes,
+        stays,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! What is on the nodes' disks, as they last said; and telling them which images are kept.
+//!
+//! An image that a deployment refers to is kept on every node that has it. Nodes remove the others on their own when
+//! their disk is short: nothing is removed here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chassis::records;
+use common::name::{LegacyName, NodeName};
+use common::port::disk::{Disk, Pin};
+use common::port::nodes::{self, Agent};
+use common::record::node::Node;
+use common::record::path;
+use futures::future::join_all;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::records as ours;
+use crate::shared::Shared;
+
+const EVERY: Duration = Duration::from_secs(30);
+/// A node that takes longer is asked again in its turn.
+const ASK_WITHIN: Duration = Duration::from_secs(20);
+/// A node that was told what is kept may have lost it since.
+const TELL_AGAIN_AFTER: Duration = Duration::from_mins(10);
+
+/// What the nodes said. Forgotten when the service ends.
+#[derive(Debug, Default)]
+pub(crate) struct Disks(Mutex<BTreeMap<NodeName, Disk>>);
+
+impl Disks {
+    pub(crate) fn of(&self, node: &NodeName) -> Option<Disk> {
+        self.lock().get(node).cloned()
+    }
+
+    fn keep_only(&self, nodes: &[Node]) {
+        self.lock().retain(|name, _| nodes.iter().any(|node| node.name == *name));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeName, Disk>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks and tells; never ends.
+pub(crate) async fn follow(shared: &Shared) {
+    let mut told = Told::default();
+    loop {
+        let nodes = shared.members().all();
+        shared.disks.keep_only(&nodes);
+        let asked = join_all(nodes.iter().map(|node| ask(shared, node))).await;
+        let heard: Vec<Agent> = asked.into_iter().flatten().collect();
+        // Who says nothing of its disk takes no word on it.
+        if !heard.is_empty() {
+            match pins(shared).await {
+                Ok(pins) => told.tell(shared, heard, &pins).await,
+                Err(err) => tracing::warn!(
+                    error = &err as &dyn std::error::Error,
+                    "what images are kept cannot be read; the nodes keep what they were told"
+                ),
+            }
+        }
+        sleep(EVERY).await;
+    }
+}
+
+/// The agent, if it answered.
+async fn ask(shared: &Shared, node: &Node) -> Option<Agent> {
+    let agent = Agent { node: node.name.clone(), address: node.agent };
+    match timeout(ASK_WITHIN, shared.ports.nodes.disk(&agent)).await {
+        Ok(Ok(disk)) => {
+            shared.disks.lock().insert(node.name.clone(), disk);
+            Some(agent)
+        }
+        Ok(Err(err)) => {
+            tracing::debug!(error = &err as &dyn std::error::Error, node = %agent.node, "a node says nothing of its disk");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Every image that a deployment refers to. One record that cannot be read makes it unknown, not smaller.
+async fn pins(shared: &Shared) -> Result<Vec<Pin>, records::Error> {
+    let store = shared.ports.store.as_ref();
+    let mut pins = BTreeSet::new();
+    for (_, name) in records::sharded(store, &path::folder("deployments")).await? {
+        let Ok(name) = name.parse::<LegacyName>() else { continue };
+        let Some(stored) = ours::deployment(shared, &name).await? else { continue };
+        let by = format!("kept for {name}");
+        pins.extend(
+            stored.record.images().map(|image| Pin { image: image.clone(), by: by.clone() }),
+        );
+    }
+    Ok(pins.into_iter().collect())
+}
+
+/// What nodes were told, and when.
+#[derive(Debug, Default)]
+struct Told(BTreeMap<NodeName, (Instant, Vec<Pin>)>);
+
+impl Told {
+    async fn tell(&mut self, shared: &Shared, agents: Vec<Agent>, pins: &[Pin]) {
+        let due = agents.into_iter().filter(|agent| self.is_due(&agent.node, pins));
+        let telling = due.map(|agent| async move {
+            let said = shared.ports.nodes.pin(&agent, shared.seat.issuer(), pins).await;
+            (agent.node, said)
+        });
+        for (node, said) in join_all(telling).await {
+            match said {
+                Ok(()) => drop(self.0.insert(node, (Instant::now(), pins.to_vec()))),
+                Err(err) => not_told(&node, &err),
+            }
+        }
+    }
+
+    fn is_due(&self, node: &NodeName, pins: &[Pin]) -> bool {
+        let told = self.0.get(node);
+        told.is_none_or(|(at, told)| told != pins || at.elapsed() >= TELL_AGAIN_AFTER)
+    }
+}
+
+fn not_told(node: &NodeName, err: &nodes::Error) {
+    tracing::warn!(error = err as &dyn std::error::Error, %node, "a node was not told what images are kept");
+}
