@@ -4,3 +4,4 @@ pub(crate) mod lease;
 pub(crate) mod liveness;
 pub(crate) mod load;
 pub(crate) mod placement;
+pub(crate) mod room;

@@ -9,7 +9,9 @@ use common::failure::{Failure, FailureCode};
 use common::id::RequestId;
 use common::message::{NodeAnswer, NodeChoice};
 use common::record::deployment::{Deployment, Place, Slot, SlotState};
+use common::record::operation::{Operation, Outcome};
 use common::record::path;
+use common::service::ServiceName;
 use jiff::Timestamp;
 
 use super::{Error, conflict, decided};
@@ -17,6 +19,9 @@ use crate::domain::change::{Change, note};
 use crate::domain::{need, placement};
 use crate::records as stored;
 use crate::shared::Shared;
+
+/// The kind of the node manager's operation.
+const GIVE_BEST_NODE: &str = "give-best-node";
 
 pub(super) async fn accept(
     shared: &Shared,
@@ -42,7 +47,10 @@ async fn offer(
     let mut after = before.record;
     let change = match &answer.node {
         Ok(choice) => Change::Placed { slot: request.id, place: place(choice) },
-        Err(code) => Change::Unfit { slot: request.id, failure: Failure::new(*code, why(*code)) },
+        Err(code) => {
+            let failure = Failure::new(*code, why(shared, request.id, *code).await?);
+            Change::Unfit { slot: request.id, failure }
+        }
     };
     let now = shared.ports.clock.now();
     note(&mut after, &[change], &shared.config.patience, now);
@@ -81,12 +89,32 @@ fn place(choice: &NodeChoice) -> Place {
     Place { node: choice.name.clone(), ip: choice.ip, host_port: choice.port }
 }
 
-fn why(code: FailureCode) -> &'static str {
-    if code == FailureCode::NoNodeFits {
+async fn why(
+    shared: &Shared,
+    request: RequestId,
+    code: FailureCode,
+) -> Result<String, records::Error> {
+    let why = if code == FailureCode::NoNodeFits {
         "no live node has room for one more replica"
     } else if code == FailureCode::PortsExhausted {
         "the chosen node has no free port"
+    } else if code == FailureCode::InsufficientStorage {
+        return told(shared, request).await;
     } else {
         "the node manager has no place for it"
-    }
+    };
+    Ok(why.to_owned())
+}
+
+/// In the node manager's own words: how much is missing, and where, is in the outcome of the request only.
+async fn told(shared: &Shared, request: RequestId) -> Result<String, records::Error> {
+    let path = path::operation(request, ServiceName::NodeManager, GIVE_BEST_NODE);
+    let store = shared.ports.store.as_ref();
+    let operation = records::load::<Operation>(store, &path).await?;
+    Ok(match operation.and_then(|operation| operation.record.outcome) {
+        Some(Outcome::Failed { failure, .. }) => failure.message,
+        Some(Outcome::Succeeded { .. } | Outcome::Superseded) | None => {
+            "no live node has room for it on its disk".to_owned()
+        }
+    })
 }

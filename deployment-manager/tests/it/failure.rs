@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 
 use common::failure::{Failure, FailureCode};
+use common::id::RequestId;
 use common::port::nodes::Probe;
 use common::record::operation::Outcome;
+use common::record::path;
+use common::service::ServiceName;
 use common::topic::Topic;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::nodes::Reach;
 use testkit::routes::Health;
+use uuid::Uuid;
 
 use crate::node_manager::Placement;
 use crate::world::{World, image, node, until};
@@ -106,6 +110,31 @@ async fn no_node_has_room() {
     let text =
         "App shop not deployed. Error - NO_NODE_FITS: no live node has room for one more replica";
     assert_eq!(told, text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_disk_has_room_and_the_node_managers_words_say_how_much_is_missing() {
+    let world = World::new();
+    world.set_placement(Placement::FullDisks);
+    let text = "App shop not deployed. Error - INSUFFICIENT_STORAGE: ";
+    let silent = failing(&world).await;
+    assert_eq!(silent, format!("{text}no live node has room for it on its disk"));
+
+    let world = World::new();
+    world.set_placement(Placement::FullDisks);
+    let request = RequestId(Uuid::from_u128(1));
+    let again = (1..9).map(|n| request.derive(&format!("slot-1-generation-1-attempt-{n}")));
+    for asked in again.chain([request]) {
+        let path = path::operation(asked, ServiceName::NodeManager, "give-best-node");
+        let failure = json!({ "code": "INSUFFICIENT_STORAGE", "message": "9 MiB are needed" });
+        let outcome = json!({ "is": "FAILED", "failure": failure });
+        let record = json!({
+            "schema": 1, "fingerprint": "", "accepted_at": "2026-01-01T00:00:00Z", "outcome": outcome,
+        });
+        world.write(&path, &record);
+    }
+    assert_eq!(failing(&world).await, format!("{text}9 MiB are needed"));
+    assert_eq!(world.bus.messages(Topic::LifecycleManager), [], "no machine is asked for");
 }
 
 #[tokio::test(start_paused = true)]

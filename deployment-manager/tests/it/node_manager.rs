@@ -21,6 +21,8 @@ pub(crate) enum Placement {
     Spread,
     /// Nothing fits.
     Full,
+    /// No disk has room for the image.
+    FullDisks,
     /// It does not answer.
     Silent,
 }
@@ -84,6 +86,7 @@ impl NodeManager {
                 Ok(choice(&live[usize::from(state.given) % live.len()], 20000 + state.given))
             }
             Placement::Spread | Placement::Full => Err(FailureCode::NoNodeFits),
+            Placement::FullDisks => Err(FailureCode::InsufficientStorage),
         };
         let answer = NodeAnswer { instance, node };
         state.answers.insert(asked.request_id, answer.clone());

@@ -11,6 +11,7 @@ use common::port::nodes::NodeUse;
 use common::record::node::Verdict;
 
 use super::load;
+use super::room::Room;
 use crate::config::Strategy;
 
 /// A node as it is now.
@@ -25,6 +26,8 @@ pub(crate) struct Candidate {
     pub(crate) underway: Promised,
     /// How many replicas of the same instance it has or is about to get.
     pub(crate) replicas: u32,
+    /// None where the node says nothing of its disk: then it is not asked for.
+    pub(crate) room: Option<Room>,
     /// The port that would be leased; none if all are taken.
     pub(crate) port: Option<u16>,
 }
@@ -56,6 +59,7 @@ pub(crate) enum Misfit {
     Draining,
     Memory,
     Cpu,
+    Disk,
     Ports,
 }
 
@@ -64,7 +68,12 @@ impl Misfit {
     fn passes(self) -> bool {
         match self {
             Misfit::Unheard | Misfit::Suspect => true,
-            Misfit::Dead | Misfit::Draining | Misfit::Memory | Misfit::Cpu | Misfit::Ports => false,
+            Misfit::Dead
+            | Misfit::Draining
+            | Misfit::Memory
+            | Misfit::Cpu
+            | Misfit::Disk
+            | Misfit::Ports => false,
         }
     }
 
@@ -76,6 +85,7 @@ impl Misfit {
             Misfit::Draining => "being emptied",
             Misfit::Memory => "without enough memory left to promise",
             Misfit::Cpu => "without enough processor left to promise",
+            Misfit::Disk => "without enough room on the disk",
             Misfit::Ports => "without a free port",
         }
     }
@@ -97,6 +107,8 @@ pub(crate) fn unknown_instance() -> Failure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unplaced {
     misfits: BTreeMap<Misfit, usize>,
+    /// Of those without room on the disk, the one that lacks the least.
+    closest: Option<(NodeName, Room)>,
 }
 
 impl Unplaced {
@@ -107,9 +119,16 @@ impl Unplaced {
 
     /// What the asker is told.
     pub(crate) fn failure(&self) -> Failure {
-        let only_ports = self.misfits.contains_key(&Misfit::Ports)
-            && !self.misfits.keys().any(|misfit| matches!(misfit, Misfit::Memory | Misfit::Cpu));
-        let code = if only_ports { FailureCode::PortsExhausted } else { FailureCode::NoNodeFits };
+        let has = |misfit| self.misfits.contains_key(&misfit);
+        let code = if has(Misfit::Memory) || has(Misfit::Cpu) {
+            FailureCode::NoNodeFits
+        } else if has(Misfit::Disk) {
+            FailureCode::InsufficientStorage
+        } else if has(Misfit::Ports) {
+            FailureCode::PortsExhausted
+        } else {
+            FailureCode::NoNodeFits
+        };
         Failure::new(code, self.to_string())
     }
 }
@@ -124,7 +143,10 @@ impl fmt::Display for Unplaced {
             let separator = if number == 0 { "" } else { ", " };
             write!(f, "{separator}{count} {}", misfit.as_str())?;
         }
-        Ok(())
+        match &self.closest {
+            Some((node, room)) => write!(f, "; {node} comes closest: {room}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -146,9 +168,16 @@ pub(crate) fn choose(
 ) -> Result<Chosen, Unplaced> {
     let mut misfits: BTreeMap<Misfit, usize> = BTreeMap::new();
     let mut best: Option<(Rank<'_>, u16)> = None;
+    let mut closest: Option<(u64, &NodeName, Room)> = None;
     for candidate in candidates {
         match fits(candidate, needs) {
-            Err(misfit) => *misfits.entry(misfit).or_default() += 1,
+            Err(misfit) => {
+                *misfits.entry(misfit).or_default() += 1;
+                if let Some(room) = candidate.room.filter(|_| misfit == Misfit::Disk) {
+                    let found = (room.lacking_bytes(), &candidate.name, room);
+                    closest = Some(closest.map_or(found, |closest| closest.min(found)));
+                }
+            }
             Ok((used, port)) => {
                 let replicas = match strategy {
                     Strategy::Spread => candidate.replicas,
@@ -164,7 +193,10 @@ pub(crate) fn choose(
     }
     match best {
         Some((rank, port)) => Ok(Chosen { node: rank.name.clone(), port }),
-        None => Err(Unplaced { misfits }),
+        None => {
+            let closest = closest.map(|(_, node, room)| (node.clone(), room));
+            Err(Unplaced { misfits, closest })
+        }
     }
 }
 
@@ -187,6 +219,9 @@ fn fits<'a>(candidate: &'a Candidate, needs: &Limits) -> Result<(&'a NodeUse, u1
     }
     if promised.cpu_millis > used.cpu_millis_total.saturating_mul(CPU_OVERCOMMIT) {
         return Err(Misfit::Cpu);
+    }
+    if candidate.room.is_some_and(|room| room.lacking_bytes() > 0) {
+        return Err(Misfit::Disk);
     }
     Ok((used, candidate.port.ok_or(Misfit::Ports)?))
 }

@@ -6,11 +6,13 @@ use chassis::records;
 use common::id::RequestId;
 use common::name::{LegacyName, NodeName};
 use common::port::container::Limits;
+use common::port::disk::Disk;
 use common::record::deployment::{Deployment, SlotState};
 use common::record::node::Node;
 
 use crate::domain::lease::next_port;
 use crate::domain::placement::{Candidate, Promised};
+use crate::domain::room::{self, Room};
 use crate::records as ours;
 use crate::shared::Shared;
 
@@ -26,9 +28,18 @@ pub(crate) async fn candidates(
     let placed = deployment.as_ref().map(Placed::of).unwrap_or_default();
     let mut limits = BTreeMap::new();
     let nodes = shared.members().all();
+    let disks: BTreeMap<NodeName, Disk> = nodes
+        .iter()
+        .filter_map(|node| Some((node.name.clone(), shared.disks.of(&node.name)?)))
+        .collect();
+    let image = deployment.as_ref().and_then(|deployment| deployment.image.as_ref());
+    let app = deployment.as_ref().map(|deployment| &deployment.app);
+    let bytes = app.map_or(0, |app| room::size(disks.values(), app, image));
     let mut candidates = Vec::with_capacity(nodes.len());
     for node in nodes.iter() {
-        candidates.push(candidate(shared, node, instance, &placed, &mut limits).await?);
+        let room = disks.get(&node.name).map(|disk| Room::on(disk, image, bytes));
+        let found = candidate(shared, node, instance, &placed, &mut limits).await?;
+        candidates.push(Candidate { room, ..found });
     }
     Ok(candidates)
 }
@@ -100,6 +111,7 @@ async fn candidate(
         used: sample.map(|sample| sample.node),
         underway,
         replicas: u32::try_from(requests.len()).unwrap_or(u32::MAX),
+        room: None,
         port: next_port(shared.config.first_port, shared.config.last_port, &taken),
     })
 }

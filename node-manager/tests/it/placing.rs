@@ -13,6 +13,7 @@ use common::topic::Topic;
 use serde_json::{Value, json};
 use testkit::nodes::Reach;
 
+use crate::disks::disk;
 use crate::world::{World, id, instance, name, until};
 
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -158,6 +159,38 @@ async fn what_was_promised_a_moment_ago_is_not_promised_again() {
         panic!("the request has failed");
     };
     assert!(failure.message.contains("1 without enough memory"), "{}", failure.message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fits_on_no_disk_is_refused_and_told_what_a_collection_would_free() {
+    let world = World::with_nodes(1);
+    world.nodes.set_disk(&name("node-1"), disk(100));
+    let image = ImageRef::new("apps/shop", Digest::of(b"id")).unwrap();
+    let deployed = |image: Option<&ImageRef>| {
+        let record = json!({
+            "schema": 1, "instance": "shop", "app": "shop", "release": 1, "generation": 1,
+            "goal": "running", "state": "placing", "request": id(0), "image": image, "slots": [],
+            "deadline": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        });
+        world.write(&path::deployment(&instance("shop")), &record);
+    };
+    deployed(None);
+    world
+        .during(async {
+            world.until_verdict(&name("node-1"), Verdict::Live).await;
+            world.ask(1, "shop").await;
+            assert_eq!(world.answer(1).await.node, Err(FailureCode::InsufficientStorage));
+            // Where the image is already, nothing more is needed.
+            deployed(Some(&image));
+            world.ask(2, "shop").await;
+            assert!(world.answer(2).await.node.is_ok());
+        })
+        .await;
+    let Some(Outcome::Failed { failure, .. }) = operation(&world, 1).outcome else {
+        panic!("the request has failed");
+    };
+    let told = "257 MiB are needed, 0 MiB are free there, and a collection would free 0 MiB";
+    assert!(failure.message.contains(told), "{}", failure.message);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,3 +1,5 @@
+use common::port::disk::{Disk, Space};
+use jiff::Timestamp;
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
@@ -23,6 +25,7 @@ fn candidate(name: &str) -> Candidate {
         used: Some(used()),
         underway: Promised::default(),
         replicas: 0,
+        room: None,
         port: Some(20_000),
     }
 }
@@ -95,6 +98,30 @@ fn a_lack_of_ports_alone_is_told_as_such() {
     assert_eq!(unplaced.failure().code, FailureCode::PortsExhausted);
     let none = choose(&[], &needs(), Strategy::Spread).unwrap_err();
     assert_eq!(none.failure().to_string(), "NO_NODE_FITS: the platform has no nodes");
+}
+
+fn with_free(name: &str, free_mib: u64) -> Candidate {
+    let space = Space { total_bytes: u64::MAX, free_bytes: free_mib * 1024 * 1024 };
+    let disk = Disk { at: Timestamp::UNIX_EPOCH, space, images: Vec::new(), bundles: Vec::new() };
+    Candidate { room: Some(Room::on(&disk, None, 100 * 1024 * 1024)), ..candidate(name) }
+}
+
+#[test]
+fn a_disk_without_room_is_left_out_and_the_closest_is_told() {
+    let nodes = [with_free("a", 10), with_free("b", 355), with_free("c", 20)];
+    let unplaced = choose(&nodes, &needs(), Strategy::Spread).unwrap_err();
+    let expected = "INSUFFICIENT_STORAGE: no node takes the container: 3 without enough room on the disk; \
+                    b comes closest: 356 MiB are needed, 355 MiB are free there, and a collection would free 0 MiB";
+    assert_eq!(unplaced.failure().to_string(), expected);
+    assert!(!unplaced.passes(), "nobody waits for it");
+    let nodes = [with_free("a", 10), with_free("b", 356), candidate("c")];
+    assert_eq!(chosen(&nodes, Strategy::Spread).as_deref(), Ok("b"));
+    let busy = Candidate {
+        used: Some(NodeUse { cpu_millis_promised: 15_001, ..used() }),
+        ..candidate("c")
+    };
+    let unplaced = choose(&[with_free("a", 10), busy], &needs(), Strategy::Spread).unwrap_err();
+    assert_eq!(unplaced.failure().code, FailureCode::NoNodeFits, "another machine would help");
 }
 
 #[test]
