@@ -205,7 +205,9 @@ impl Checker {
             }
         }
         if let Some(kind) = path.strip_prefix("/avishkar/lifecycle/alarms/") {
-            if record.get("holds").and_then(Value::as_bool) == Some(true) {
+            // What was asked for at once holds requests only: a machine that is seen to be dead is helped.
+            let is_seen = record.get("is_seen").and_then(Value::as_bool) != Some(false);
+            if is_seen && record.get("holds").and_then(Value::as_bool) == Some(true) {
                 self.keeping.holds.entry(kind.to_owned()).or_insert(now);
             } else {
                 self.settle_doubts(now);
