@@ -230,8 +230,8 @@ async fn an_image_that_was_collected_is_fetched_again_when_it_is_to_run() {
 async fn a_disk_that_is_full_is_relieved_and_what_did_not_fit_fits() {
     let machine = Machine::new();
     let agent = machine.agent();
-    let former = machine.built("former", "release 1").await;
-    let kept = machine.built("kept", "release 1").await;
+    let former = machine.built("former", "of a former app").await;
+    let kept = machine.built("kept", "of an app that is kept").await;
     let wanted = machine.built("shop", "release 1").await;
     machine.engine.remove_image(wanted.digest()).await.unwrap();
     pin(&agent, PINNER, pinned(&kept)).await.unwrap();
