@@ -9,6 +9,7 @@ use jiff::Timestamp;
 /// The newest generation is in service from now on. A release is kept once, where it was last.
 pub(super) fn enter(deployment: &mut Deployment, image: &ImageRef, now: Timestamp) {
     let number = deployment.release;
+    keep_unrecorded(deployment, now);
     if deployment.origin.way == Way::RolledBack {
         let left = deployment.releases.iter_mut().filter(|kept| kept.number > number);
         for kept in left.filter(|kept| kept.rolled_back_at.is_none()) {
@@ -26,6 +27,26 @@ pub(super) fn enter(deployment: &mut Deployment, image: &ImageRef, now: Timestam
         since: now,
         rolled_back_at: None,
     });
+}
+
+/// A record from before releases were kept says only what is served: that may be gone back to as well. What it was
+/// built of, by whom and when it came into service is not known any more.
+fn keep_unrecorded(deployment: &mut Deployment, now: Timestamp) {
+    if !deployment.releases.is_empty() {
+        return;
+    }
+    let served = deployment.serving.as_ref().filter(|served| served.release != deployment.release);
+    let kept = served.map(|served| Kept {
+        number: served.release,
+        image: served.image.clone(),
+        bundle: None,
+        generation: served.generation,
+        request: deployment.request,
+        by: None,
+        since: now,
+        rolled_back_at: None,
+    });
+    deployment.releases.extend(kept);
 }
 
 /// Forgets those that were in service longest ago; the last one may be there still.
@@ -109,6 +130,23 @@ mod tests {
         let before = world.deployment.unwrap();
         assert_eq!(again.releases.len(), 1);
         assert_eq!(again.releases[0].image, before.releases[0].image);
+    }
+
+    #[test]
+    fn what_was_served_before_releases_were_kept_is_kept_with_the_next_one() {
+        let mut world = world();
+        deployed(&mut world, 1, Way::Deployed);
+        let record = world.deployment.as_mut().unwrap();
+        record.releases.clear();
+        let served = record.serving.clone().unwrap();
+        deployed(&mut world, 2, Way::Deployed);
+        assert_eq!(kept(&world), [(1, false), (2, false)]);
+        let before = &world.deployment.as_ref().unwrap().releases[0];
+        assert_eq!((before.generation, &before.image), (served.generation, &served.image));
+        // The same release again is kept once.
+        world.deployment.as_mut().unwrap().releases.clear();
+        deployed(&mut world, 2, Way::Deployed);
+        assert_eq!(kept(&world), [(2, false)]);
     }
 
     #[test]
