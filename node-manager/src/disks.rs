@@ -1,4 +1,4 @@
-//! What is on the nodes' disks, as they last said; and telling them which images are kept.
+//! What is on the nodes' disks, as those that answer last said; and telling them which images are kept.
 //!
 //! An image that a deployment refers to is kept on every node that has it. Nodes remove the others on their own when
 //! their disk is short: nothing is removed here.
@@ -32,6 +32,15 @@ pub(crate) struct Disks(Mutex<BTreeMap<NodeName, Disk>>);
 impl Disks {
     pub(crate) fn of(&self, node: &NodeName) -> Option<Disk> {
         self.lock().get(node).cloned()
+    }
+
+    /// What was said before may not be so any more.
+    fn note(&self, node: &NodeName, said: Option<Disk>) {
+        let mut disks = self.lock();
+        match said {
+            Some(disk) => drop(disks.insert(node.clone(), disk)),
+            None => drop(disks.remove(node)),
+        }
     }
 
     fn keep_only(&self, nodes: &[Node]) {
@@ -68,17 +77,17 @@ pub(crate) async fn follow(shared: &Shared) {
 /// The agent, if it answered.
 async fn ask(shared: &Shared, node: &Node) -> Option<Agent> {
     let agent = Agent { node: node.name.clone(), address: node.agent };
-    match timeout(ASK_WITHIN, shared.ports.nodes.disk(&agent)).await {
-        Ok(Ok(disk)) => {
-            shared.disks.lock().insert(node.name.clone(), disk);
-            Some(agent)
-        }
+    let said = match timeout(ASK_WITHIN, shared.ports.nodes.disk(&agent)).await {
+        Ok(Ok(disk)) => Some(disk),
         Ok(Err(err)) => {
             tracing::debug!(error = &err as &dyn std::error::Error, node = %agent.node, "a node says nothing of its disk");
             None
         }
         Err(_) => None,
-    }
+    };
+    let has_said = said.is_some();
+    shared.disks.note(&agent.node, said);
+    has_said.then_some(agent)
 }
 
 /// Every image that a deployment refers to. One record that cannot be read makes it unknown, not smaller.

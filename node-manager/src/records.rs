@@ -1,11 +1,12 @@
 //! This service's own record, the placement; and reading what this service decides from.
 
 use chassis::records::{self, Stored};
+use common::digest::ImageRef;
 use common::id::{ReleaseNumber, RequestId};
 use common::name::{LegacyName, NodeName};
 use common::port::container::Limits;
 use common::port::store::Path;
-use common::record::deployment::{Deployment, Slot};
+use common::record::deployment::{Deployment, Revision, Slot};
 use common::record::instance::Instance;
 use common::record::node::PortLease;
 use common::record::owed::Owed;
@@ -102,10 +103,18 @@ pub(crate) async fn limits(
     Ok(release.map(|release| release.record.limits))
 }
 
-/// A replica of what is served runs that, whatever else is on its way or has failed.
 fn release_of(deployment: &Deployment, request: Option<RequestId>) -> ReleaseNumber {
+    served(deployment, request).map_or(deployment.release, |served| served.release)
+}
+
+/// The image that the container of this request runs, once that is known.
+pub(crate) fn image_of(deployment: &Deployment, request: Option<RequestId>) -> Option<&ImageRef> {
+    served(deployment, request).map(|served| &served.image).or(deployment.image.as_ref())
+}
+
+/// A replica of what is served runs that, whatever else is on its way or has failed.
+fn served(deployment: &Deployment, request: Option<RequestId>) -> Option<&Revision> {
     let asked = |slot: &&Slot| Some(slot.placement_request) == request;
     let generation = deployment.slots.iter().find(asked).map(|slot| slot.generation);
-    let served = deployment.serving.as_ref().filter(|served| Some(served.generation) == generation);
-    served.map_or(deployment.release, |served| served.release)
+    deployment.serving.as_ref().filter(|served| Some(served.generation) == generation)
 }

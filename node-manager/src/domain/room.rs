@@ -20,7 +20,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Of an image that takes `bytes`; nothing is needed where it is already.
+    /// Of an image that adds `bytes`; nothing is needed where it is already.
     pub(crate) fn on(disk: &Disk, image: Option<&ImageRef>, bytes: u64) -> Self {
         let is_there = image.is_some_and(|image| find(disk, image).is_some());
         Room {
@@ -56,12 +56,20 @@ pub(crate) fn size<'a>(
     image: Option<&ImageRef>,
 ) -> u64 {
     let known = image.and_then(|image| disks.clone().find_map(|disk| find(disk, image)));
-    let of_app = || {
-        let repository = format!("apps/{app}");
-        let images = disks.flat_map(|disk| &disk.images);
-        images.filter(|item| is_of(item, &repository)).max_by_key(|item| (item.created, item.bytes))
-    };
+    let of_app = || newest(disks.flat_map(|disk| &disk.images), app);
     known.or_else(of_app).map_or(0, |item| item.bytes)
+}
+
+/// What an image of `bytes` adds to a disk: where one of its app stays, most layers are there, and it adds as much as
+/// the newest of those did.
+pub(crate) fn added(disk: &Disk, app: &AppName, bytes: u64) -> u64 {
+    let staying = disk.images.iter().filter(|item| !item.is_collectable());
+    newest(staying, app).map_or(bytes, |item| item.own_bytes.min(bytes))
+}
+
+fn newest<'a>(images: impl Iterator<Item = &'a Item>, app: &AppName) -> Option<&'a Item> {
+    let repository = format!("apps/{app}");
+    images.filter(|item| is_of(item, &repository)).max_by_key(|item| (item.created, item.bytes))
 }
 
 fn find<'a>(disk: &'a Disk, image: &ImageRef) -> Option<&'a Item> {
@@ -116,6 +124,20 @@ mod tests {
         assert_eq!(size_of(Some(&image(9)), &shop), 300);
         assert_eq!(size_of(None, &shop), 300);
         assert_eq!(size_of(None, &"hop".parse().unwrap()), 0, "nobody knows it");
+    }
+
+    #[test]
+    fn where_an_image_of_the_app_stays_the_next_adds_only_what_is_its_own() {
+        let shop = "shop".parse().unwrap();
+        let added_mib = |releases: &[i64], app: &AppName, mib: u64| {
+            let disk = disk(0, releases);
+            added(&disk, app, mib * MIB) / MIB
+        };
+        assert_eq!(added_mib(&[], &shop, 200), 200);
+        assert_eq!(added_mib(&[2], &shop, 200), 10);
+        assert_eq!(added_mib(&[2], &shop, 5), 5, "never more than all of it");
+        assert_eq!(added_mib(&[1], &shop, 200), 200, "a collection may take that one");
+        assert_eq!(added_mib(&[2], &"hop".parse().unwrap(), 200), 200, "another app's");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) async fn deploy_node(
         None => Some(Limits::default()),
     };
     let candidates =
-        observe::candidates(&shared, instance).await.map_err(|err| of_records(&err))?;
+        observe::candidates(&shared, instance, None).await.map_err(|err| of_records(&err))?;
     let app_name = instance.map(ToString::to_string).unwrap_or_default();
     let nobody = |error| DeployNode {
         node_id: String::new(),

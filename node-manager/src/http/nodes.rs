@@ -66,7 +66,7 @@ pub(super) async fn disk(
         return Err(node_unknown(&node));
     }
     let unsaid = || {
-        let detail = "the node has not said yet what is on its disk";
+        let detail = "the node does not say what is on its disk";
         Refusal::unavailable("NODE_UNAVAILABLE", detail)
     };
     shared.disks.of(&node).map(Json).ok_or_else(unsaid)

@@ -16,10 +16,12 @@ use crate::domain::room::{self, Room};
 use crate::records as ours;
 use crate::shared::Shared;
 
-/// All nodes as candidates for one more container of the instance, if it has a name yet.
+/// All nodes as candidates for one more container of the instance, if it has a name yet: the one that was asked for by
+/// `request`, else one of its newest generation.
 pub(crate) async fn candidates(
     shared: &Shared,
     instance: Option<&LegacyName>,
+    request: Option<RequestId>,
 ) -> Result<Vec<Candidate>, records::Error> {
     let deployment = match instance {
         Some(instance) => ours::deployment(shared, instance).await?.map(|stored| stored.record),
@@ -32,12 +34,15 @@ pub(crate) async fn candidates(
         .iter()
         .filter_map(|node| Some((node.name.clone(), shared.disks.of(&node.name)?)))
         .collect();
-    let image = deployment.as_ref().and_then(|deployment| deployment.image.as_ref());
+    let image = deployment.as_ref().and_then(|deployment| ours::image_of(deployment, request));
     let app = deployment.as_ref().map(|deployment| &deployment.app);
     let bytes = app.map_or(0, |app| room::size(disks.values(), app, image));
     let mut candidates = Vec::with_capacity(nodes.len());
     for node in nodes.iter() {
-        let room = disks.get(&node.name).map(|disk| Room::on(disk, image, bytes));
+        let room = disks.get(&node.name).map(|disk| {
+            let added = app.map_or(bytes, |app| room::added(disk, app, bytes));
+            Room::on(disk, image, added)
+        });
         let found = candidate(shared, node, instance, &placed, &mut limits).await?;
         candidates.push(Candidate { room, ..found });
     }

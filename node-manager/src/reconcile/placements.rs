@@ -89,7 +89,8 @@ impl Placements<'_> {
             self.refuse(&asked, unknown_instance()).await?;
             return Ok(Outcome::Again(Duration::ZERO));
         };
-        let candidates = observe::candidates(self.0, Some(instance)).await?;
+        let request = asked.record.request;
+        let candidates = observe::candidates(self.0, Some(instance), Some(request)).await?;
         match choose(&candidates, &needs, self.0.config.placement) {
             Ok(chosen) => self.place(&asked, &chosen).await?,
             Err(unplaced) if unplaced.passes() && self.may_wait(&asked.record) => {

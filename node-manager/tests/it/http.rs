@@ -152,6 +152,11 @@ async fn what_is_on_a_nodes_disk_is_shown_as_the_node_last_said() {
             let refused = get(&service, uri).await;
             assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (status, &json!(code)));
         }
+        // What was on it may have gone since: nobody is told of it any more, nor judged by it.
+        world.nodes.set_reach(&name("node-1"), Reach::Partitioned).await;
+        let is_unsaid =
+            async || get(&service, shown).await.status == StatusCode::SERVICE_UNAVAILABLE;
+        until(is_unsaid).await;
     })
     .await;
 }

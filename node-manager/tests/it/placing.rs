@@ -194,6 +194,36 @@ async fn what_fits_on_no_disk_is_refused_and_told_what_a_collection_would_free()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replica_of_what_is_served_needs_no_room_for_what_is_on_its_way() {
+    let world = World::with_nodes(1);
+    world.nodes.set_disk(&name("node-1"), disk(100));
+    let image = ImageRef::new("apps/shop", Digest::of(b"id")).unwrap();
+    let slot = |number: u32, generation: u32| {
+        json!({
+            "number": number, "generation": generation, "placement_request": id(number.into()),
+            "state": "asked", "since": "2026-01-01T00:00:00Z",
+        })
+    };
+    let record = json!({
+        "schema": 1, "instance": "shop", "app": "shop", "release": 1, "generation": 2,
+        "goal": "running", "state": "placing", "request": id(0),
+        "serving": { "generation": 1, "release": 1, "image": image },
+        "slots": [slot(1, 1), slot(2, 2)],
+        "deadline": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+    });
+    world.write(&path::deployment(&instance("shop")), &record);
+    world
+        .during(async {
+            world.until_verdict(&name("node-1"), Verdict::Live).await;
+            world.ask(2, "shop").await;
+            assert_eq!(world.answer(2).await.node, Err(FailureCode::InsufficientStorage));
+            world.ask(1, "shop").await;
+            assert!(world.answer(1).await.node.is_ok());
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_comes_before_any_sample_waits_for_them() {
     let world = World::with_nodes(1);
     world.nodes.set_reach(&name("node-1"), Reach::Partitioned).await;
