@@ -81,6 +81,9 @@ pub(crate) enum Error {
         #[source]
         source: settings::Error,
     },
+    /// The app's own bounds, not the platform's.
+    #[error(transparent)]
+    ReplicasOutOfBounds(settings::Error),
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
     #[error("the bytes that arrived are not the ones that were sent")]

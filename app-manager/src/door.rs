@@ -183,6 +183,7 @@ fn refused(err: Error) -> Refused {
         | Error::PasswordUnfit
         | Error::TokenWrong
         | Error::Setting { .. }
+        | Error::ReplicasOutOfBounds(_)
         | Error::Bundle(_)
         | Error::DigestMismatch
         | Error::Password(_)

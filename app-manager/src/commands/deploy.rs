@@ -15,6 +15,7 @@ use super::accept::{Accepted, Ask, Change, accept, owed};
 use super::{Error, release};
 use crate::context::Context;
 use crate::domain::access::{Action, Ownership, Person};
+use crate::domain::scaling::check_replicas;
 use crate::records::requests::Kind;
 use crate::records::{apps, instances};
 
@@ -77,6 +78,9 @@ pub(crate) async fn deploy(
         }
         if wish.app_json.is_some() {
             instance.app_json.clone_from(&wish.app_json);
+        }
+        if let Some(bounds) = &release.release.scaling {
+            check_replicas(wish.replicas, bounds).map_err(Error::ReplicasOutOfBounds)?;
         }
         let (by, replicas) = (&person.name, wish.replicas);
         let wanted = Start { release: number, replicas, by, way: Way::Deployed };

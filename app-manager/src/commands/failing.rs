@@ -13,6 +13,7 @@ pub(super) fn failure(err: &Error) -> Option<Failure> {
         Error::InstanceUnknown | Error::NameTaken | Error::NameUnfit => {
             FailureCode::UnknownInstance
         }
+        Error::ReplicasOutOfBounds(_) => FailureCode::ReplicasOutOfBounds,
         Error::Schedule(schedule::Error::EndBeforeStart { .. }) => {
             FailureCode::ScheduleEndBeforeStart
         }

@@ -144,6 +144,11 @@ fn problem(err: &Error) -> Problem {
         Error::TokenWrong => say(401, "ONE_TIME_TOKEN_WRONG", "The one-time token is not valid")
             .hint("it stands in the file one-time-token of the app manager's data folder"),
         Error::Setting { field, source } => setting(source, "FIELD_INVALID").field(field),
+        Error::ReplicasOutOfBounds(_) => {
+            say(422, "REPLICAS_OUT_OF_BOUNDS", "The app's bounds do not allow that many replicas")
+                .field("replicas")
+                .hint("ask for a number within scaling.min and scaling.max of its avishkar.toml")
+        }
         Error::Bundle(source) => bundle_problem(source),
         Error::DigestMismatch => truncated("the bytes that arrived do not have the digest sent"),
         Error::Busy => say(503, "BUSY", "Too much is asked at once").hint("try again in a moment"),
@@ -270,7 +275,7 @@ fn bundle_problem(err: &bundle::Error) -> Problem {
                 manifest::Why::Setting(setting_error) => setting(setting_error, "MANIFEST_INVALID"),
             };
             Problem { detail, ..problem }.hint(
-                "its keys: name, port, health, env, memory, cpus, replicas, scaling, read_only",
+                "its keys: name, port, health, env, memory, cpus, replicas, scaling, edge, read_only",
             )
         }
         bundle::Error::AppJson(source) if source.is_unknown_field() => {

@@ -91,6 +91,38 @@ async fn an_app_that_says_no_bounds_has_none_and_others_see_nothing() {
 }
 
 #[tokio::test]
+async fn a_deploy_that_says_a_number_outside_of_the_bounds_is_refused_and_nothing_is_recorded() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            let manifest = "replicas = 2\n[scaling]\nmin = 2\nmax = 3\n";
+            assert_eq!(api.upload("shop", &dev(), app(manifest)).await.status, 201);
+            let path = "/api/v1/apps/shop/deployments";
+            for replicas in [1, 4] {
+                let refused = api.post(path, &dev(), json!({ "replicas": replicas })).await;
+                assert_eq!(refused.told(), (422, "REPLICAS_OUT_OF_BOUNDS"));
+                let said = format!("replicas is {replicas}, and scaling allows from 2 to 3");
+                assert_eq!(
+                    (&refused.body["field"], &refused.body["detail"]),
+                    (&json!("replicas"), &json!(said))
+                );
+            }
+            let shown = api.get("/api/v1/instances/shop", &dev()).await;
+            assert_eq!(shown.told(), (404, "UNKNOWN_INSTANCE"));
+            let taken = api.post(path, &dev(), json!({ "replicas": 3 })).await;
+            assert_eq!(taken.status, 202);
+            // The bounds are those of the release that is asked for.
+            assert_eq!(api.upload("shop", &dev(), app("port = 9000")).await.status, 201);
+            let body = json!({ "release": 1, "replicas": 4 });
+            let older = api.post(path, &dev(), body).await;
+            assert_eq!(older.told(), (422, "REPLICAS_OUT_OF_BOUNDS"));
+            let newest = api.post(path, &dev(), json!({ "replicas": 4 })).await;
+            assert_eq!(newest.status, 202);
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn bad_bounds_are_refused_with_their_place_and_their_reason() {
     let world = World::new();
     world
