@@ -13,6 +13,7 @@ use common::topic::Topic;
 
 use super::{ATTEMPTS, Error};
 use crate::domain::balance::course::Draft;
+use crate::domain::balance::known::Way;
 use crate::reconcile::balance;
 use crate::shared::Shared;
 
@@ -35,7 +36,9 @@ async fn try_run(shared: &Shared, instance: &LegacyName, draft: &Draft) -> Resul
     let store = &*shared.ports.store;
     store.sync().await?;
     let Some(found) = balance::read(shared, instance).await? else { return Ok(()) };
-    let is_still_so = found.known.wanted == draft.from && found.standing_is_free();
+    let is_still_so = found.known.wanted == draft.from
+        && found.known.way != Way::Moving
+        && found.standing_is_free();
     if !is_still_so {
         return Ok(());
     }
