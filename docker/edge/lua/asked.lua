@@ -6,10 +6,12 @@ local balance = require "balance"
 local balancer = require "ngx.balancer"
 local routes = require "routes"
 
-local shared = ngx.shared.asked
+local shared, rates = ngx.shared.asked, ngx.shared.rates
 local exit, now, var = ngx.exit, ngx.now, ngx.var
 -- In seconds, as in proxying.conf.
 local CONNECT_WITHIN, SEND_WITHIN = 2, 60
+-- As in nginx.conf: nginx itself compares lengths before it knows of @asked.
+local MOST_BYTES = 1073741824
 
 local under_way = {}   -- "ip:port" -> requests of this worker, for the choice by connections
 
@@ -28,13 +30,14 @@ function M.start()
 end
 
 -- The length must be known before the first byte is passed on: a body that turns out too large has been streamed.
-local function check_body(limit)
+local function check_body(own)
+  local limit = own or MOST_BYTES
   local length = tonumber(var.http_content_length)
   if length and length > limit then
     answers.body_too_large(limit)
     return exit(ngx.HTTP_OK)
   end
-  if not length and var.http_transfer_encoding then
+  if own and not length and var.http_transfer_encoding then
     answers.give(411, "LENGTH_REQUIRED", "The length is missing", "the app takes requests that say how long they are")
     return exit(ngx.HTTP_OK)
   end
@@ -42,7 +45,7 @@ end
 
 -- Counts by the second, over all workers: twice the rate may come around the turn of a second, never more.
 local function check_rate(instance, rate)
-  local count = shared:incr("rate:" .. instance .. ":" .. math.floor(now()), 1, 0, 2)
+  local count = rates:incr("rate:" .. instance .. ":" .. math.floor(now()), 1, 0, 2)
   if count and count > rate then
     answers.give(429, "RATE_LIMITED", "Too many requests", ("the app takes %d requests per second"):format(rate), 1)
     return exit(ngx.HTTP_OK)
@@ -61,6 +64,11 @@ local function check_connections(instance, limit)
   end
 end
 
+-- The platform's own question (control.lua) is nobody's visit: a busy app is not one that is down.
+local function is_probe()
+  return var.http_user_agent == "avishkar-edge" and var.remote_addr == var.server_addr
+end
+
 -- The access phase: whether a request may go on to a replica.
 function M.admit()
   local route = routes.of_request()
@@ -68,9 +76,9 @@ function M.admit()
     if route then answers.no_replica() else answers.no_app() end
     return exit(ngx.HTTP_OK)
   end
-  local options = route.options
-  if not options then return end
-  if options.max_body_bytes then check_body(options.max_body_bytes) end
+  local options = route.options or {}
+  check_body(options.max_body_bytes)
+  if is_probe() then return end
   if options.requests_per_second then check_rate(route.instance, options.requests_per_second) end
   if options.connections then check_connections(route.instance, options.connections) end
 end
@@ -90,17 +98,21 @@ local function met_last(route)
 end
 
 local function least_busy(route)
-  local time, best, least = now(), nil, math.huge
+  local time, turn, passed_over = now(), route.turn, {}
   -- From another replica each time, so that among equals the load goes round.
-  local start = balance.next_peer(route)
-  local offset = 0
-  for index, peer in ipairs(route.peers) do if peer == start then offset = index - 1 end end
-  for step = 0, route.count - 1 do
-    local peer = route.peers[(offset + step) % route.count + 1]
-    local busy = ((under_way[peer.name] or 0) + 1) / peer.weight
-    if busy < least and balance.is_open(peer.name, time) then best, least = peer, busy end
+  route.turn = turn + 1
+  for _ = 1, route.count do
+    local best, least = nil, math.huge
+    for step = 0, route.count - 1 do
+      local peer = route.peers[(turn + step) % route.count + 1]
+      local busy = ((under_way[peer.name] or 0) + 1) / peer.weight
+      if busy < least and not passed_over[peer] then best, least = peer, busy end
+    end
+    -- Asked of the chosen one alone: a yes may be the trial of a replica that failed.
+    if balance.is_open(best.name, time) then return best end
+    passed_over[best] = true
   end
-  return best or start
+  return route.peers[turn % route.count + 1]   -- all failed: any may have come back
 end
 
 local function leave(name)
@@ -152,7 +164,8 @@ end
 function M.ended()
   leave(var.asked_at)
   local open = var.asked_open
-  if open ~= "" then shared:incr(open, -1, 0) end
+  -- Below zero: its count was lost while the request was under way.
+  if open ~= "" and (shared:incr(open, -1, 0) or 0) < 0 then shared:set(open, 0) end
 end
 
 -- Where the balancer found nobody, or whom it chose failed.

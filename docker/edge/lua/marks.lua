@@ -1,5 +1,6 @@
 -- Owns the files by which nginx sees that a request belongs to an app that asks for more than a way in: one for each
--- front port and host name of such an app (nginx.conf looks for them, asked.lua serves what asks).
+-- front port and host name of such an app (nginx.conf looks for them, asked.lua serves what asks). With its "h-" the
+-- longest host name, of 253 characters, is just as long as the name of a file may be.
 
 local FOLDER = "/tmp/edge/asked/"
 local shared = ngx.shared.edge
@@ -18,8 +19,8 @@ local function marks_of(table)
   for _, route in ipairs(table.routes) do
     if asks(route.options) then
       if type(route.front_port) == "number" then marks["port-" .. route.front_port] = true end
-      if type(route.host) == "string" then marks["host-" .. route.host] = true end
-      for _, name in ipairs(route.options.hosts or {}) do marks["host-" .. name] = true end
+      if type(route.host) == "string" then marks["h-" .. route.host] = true end
+      for _, name in ipairs(route.options.hosts or {}) do marks["h-" .. name] = true end
     end
   end
   return marks

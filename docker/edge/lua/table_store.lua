@@ -11,6 +11,8 @@ local WANTED = "/var/lib/avishkar/edge/table.json"
 local ACCEPTED = "/var/lib/avishkar/edge/accepted.json"
 local BEFORE = ACCEPTED .. ".1"
 local ENOENT = 2   -- on Linux
+-- Half of the dictionary (nginx.conf): a larger one might not fit, and would cost the one that is there.
+local MOST_BYTES = 8 * 1024 * 1024
 local shared = ngx.shared.edge
 
 local M = {}
@@ -52,7 +54,7 @@ end
 local NUMBERS = { "max_body_bytes", "requests_per_second", "connections", "timeout_seconds" }
 
 local function problem_of_options(options, names)
-  if options == nil or options == cjson.null then return end
+  if options == nil then return end
   if type(options) ~= "table" then return "options are not an object" end
   for _, key in ipairs(NUMBERS) do
     if options[key] ~= nil and not (is_count(options[key]) and options[key] >= 1) then
@@ -88,6 +90,7 @@ local function problem_of_route(route, ports, hosts, names)
     local problem = problem_of_upstream(upstream)
     if problem then return problem end
   end
+  if route.options == cjson.null then route.options = nil end   -- so that nobody after this need know of null
   return problem_of_options(route.options, names)
 end
 
@@ -185,6 +188,11 @@ function M.load(epoch, generation)
     if blob == M.blob() then return end
     return refuse(409, "GENERATION_CONFLICT", "another table was accepted under this epoch and generation")
   end
+  -- What cannot be served is not written down: it would be all there is after a restart.
+  if #blob > MOST_BYTES then return refuse(422, "TABLE_INVALID", "the table does not fit: it is over 8 MiB") end
+  local marked
+  marked, mistake = marks.add(table)
+  if not marked then return refuse(503, "TABLE_NOT_KEPT", "its marks cannot be made: " .. mistake) end
   local kept
   kept, mistake = keep(blob)
   if not kept then return refuse(503, "TABLE_NOT_KEPT", "the table cannot be written down: " .. mistake) end
@@ -194,37 +202,51 @@ function M.load(epoch, generation)
   shared:delete("damage")   -- the files are whole again
 end
 
--- What of the files could not be read at the start, in words: a list.
+-- What of the files could not be read or served at the start, in words: a list.
 function M.damage()
   local damage = {}
   for words in (shared:get("damage") or ""):gmatch("[^\n]+") do damage[#damage + 1] = words end
   return damage
 end
 
--- A damaged table of our own is set aside, for people to look at: it must not take the place of one that is whole.
-local function note_damage(path, mistake)
-  if path ~= WANTED then os.rename(path, path .. ".damaged") end
-  local words = ("%s cannot be read: %s"):format(path:match("[^/]+$"), mistake)
+local function note_damage(path, what, mistake)
+  local words = ("%s cannot be %s: %s"):format(path:match("[^/]+$"), what, mistake)
   ngx.log(ngx.ERR, "edge: ", words)
   shared:set("damage", (shared:get("damage") or "") .. words .. "\n")
 end
 
--- At start: the newest of what was accepted last, accepted before that, and wanted; what was accepted wins a tie.
-function M.restore()
-  local best, best_blob
-  for _, path in ipairs { ACCEPTED, BEFORE, WANTED } do
+-- What was accepted last, accepted before that, and wanted, as far as it is whole: the newest first, and of one age in
+-- this order. A damaged table of our own is set aside, for people to look at: it must not take the place of a whole one.
+local function whole_tables()
+  local found = {}
+  for place, path in ipairs { ACCEPTED, BEFORE, WANTED } do
     local blob, mistake, number = read(path)
     local table
     if blob then table, mistake = M.parse(blob) end
-    if not table and number ~= ENOENT then note_damage(path, mistake) end
-    if table and (not best or compare(table.epoch, table.generation, best.epoch, best.generation) > 0) then
-      best, best_blob = table, blob
+    if table then
+      found[#found + 1] = { place = place, path = path, table = table, blob = blob }
+    elseif number ~= ENOENT then
+      if path ~= WANTED then os.rename(path, path .. ".damaged") end
+      note_damage(path, "read", mistake)
     end
   end
-  if not best then return end
-  -- nginx runs this again when it is reloaded; the dictionary is still there then.
-  if compare(best.epoch, best.generation, M.current()) <= 0 then return end
-  publish(best, best_blob)
+  table.sort(found, function(one, other)
+    local age = compare(one.table.epoch, one.table.generation, other.table.epoch, other.table.generation)
+    if age ~= 0 then return age > 0 end
+    return one.place < other.place
+  end)
+  return found
+end
+
+-- At start: the newest of them that can be served.
+function M.restore()
+  for _, one in ipairs(whole_tables()) do
+    -- nginx runs this again when it is reloaded; the dictionary is still there then.
+    if compare(one.table.epoch, one.table.generation, M.current()) <= 0 then return end
+    local published, mistake = publish(one.table, one.blob)
+    if published then return end
+    note_damage(one.path, "served", mistake)
+  end
 end
 
 return M

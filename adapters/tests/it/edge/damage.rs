@@ -11,12 +11,15 @@ use super::{PATIENCE, World, with_edge};
 
 impl World {
     fn damage(&self, name: &str) {
+        self.rewrite(name, |text| text.get(..text.len() / 2).unwrap().to_owned());
+    }
+
+    fn rewrite(&self, name: &str, change: impl FnOnce(&str) -> String) {
         let path = self.folder.path().join("table").join(name);
         let text = std::fs::read_to_string(&path).unwrap();
         // It is the edge's own file: another takes its place.
-        let half = text.get(..text.len() / 2).unwrap();
         let beside = path.with_extension("damaged");
-        std::fs::write(&beside, half).unwrap();
+        std::fs::write(&beside, change(&text)).unwrap();
         std::fs::rename(beside, path).unwrap();
     }
 
@@ -69,6 +72,51 @@ async fn of_damaged_tables_the_newest_whole_one_is_served_and_the_damage_is_told
         world.restart().await;
         world.serves(&repaired).await;
         assert!(world.edge.status().await.unwrap().damage.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_whole_but_does_not_fit_leaves_its_place_to_the_one_before() {
+    with_edge(async |world| {
+        let (one, other) = (world.apps.start(201).await, world.apps.start(202).await);
+        let former = table(1, 1, &[("shop", world.first, &[one])]);
+        let newest = table(1, 2, &[("shop", world.first, &[other])]);
+        world.edge.load(&former).await.unwrap();
+        world.edge.load(&newest).await.unwrap();
+
+        // More than the whole memory for tables.
+        let room = " ".repeat(17 * 1024 * 1024);
+        world.rewrite("accepted.json", |text| format!("{text}{room}"));
+        world.rewrite("table.json", |text| format!("{text}{room}"));
+        world.restart().await;
+        world.serves(&former).await;
+        assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(201));
+        let damage = world.edge.status().await.unwrap().damage;
+        assert_eq!(damage.len(), 2, "{damage:?}");
+        assert!(damage.iter().all(|words| words.contains(" cannot be served: ")), "{damage:?}");
+
+        world.edge.load(&newest).await.unwrap();
+        assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(202));
+        assert!(world.edge.status().await.unwrap().damage.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_that_are_null_are_none() {
+    with_edge(async |world| {
+        let app = world.apps.start(201).await;
+        let shop = table(1, 1, &[("shop", world.first, &[app])]);
+        world.edge.load(&shop).await.unwrap();
+        world.rewrite("accepted.json", |text| {
+            let text = text.replacen(r#""instance""#, r#""options":null,"instance""#, 1);
+            assert!(text.contains("null"), "{text}");
+            text
+        });
+        world.restart().await;
+        world.serves(&shop).await;
+        assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(201));
     })
     .await;
 }

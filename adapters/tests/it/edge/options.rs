@@ -67,6 +67,31 @@ async fn an_app_answers_for_its_host_names_and_for_its_label() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_app_with_the_longest_host_name_may_ask_for_more_and_stops_no_other() {
+    with_edge(async |world| {
+        let (app, other) = (named("app").await, named("other").await);
+        let label = "a".repeat(63);
+        let name = format!("{label}.{label}.{label}.{}", "b".repeat(61));
+        assert_eq!(name.len(), 253);
+        let hosts = vec![name.parse().unwrap()];
+        let options = EdgeOptions { hosts, sticky: true, ..EdgeOptions::default() };
+        let mut table = asking(world, &[app], options);
+        world.edge.load(&table).await.unwrap();
+        let lines = format!("GET / HTTP/1.1\r\nHost: {name}\r\n");
+        wait_for(async || {
+            let answer = ask_with(world.host_port, &lines, "").await;
+            status(&answer) == "200" && answer.contains("Set-Cookie: avishkar-asks=")
+        })
+        .await;
+        table.routes[1].upstreams[0].port = other.port();
+        table.generation = table.generation.next();
+        world.edge.load(&table).await.unwrap();
+        assert!(ask(world.first + 1).await.ends_with("other"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_over_the_limit_of_its_app_reaches_no_replica() {
     with_edge(async |world| {
         let app = named("app").await;
@@ -84,6 +109,25 @@ async fn a_body_over_the_limit_of_its_app_reaches_no_replica() {
         let answer = ask_with(world.first, chunked, "1\r\nx\r\n0\r\n\r\n").await;
         assert!(answer.contains(r#""code":"LENGTH_REQUIRED""#), "{answer}");
         assert_eq!(status(&post(world.first + 1, 11).await), "200");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_asks_for_something_else_takes_no_body_over_that_of_the_edge() {
+    with_edge(async |world| {
+        let app = named("app").await;
+        let options = EdgeOptions { sticky: true, ..EdgeOptions::default() };
+        world.edge.load(&asking(world, &[app], options)).await.unwrap();
+        // From here on the option counts.
+        sleep(Duration::from_millis(1100)).await;
+        let too_large = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741825\r\n";
+        let answer = ask_with(world.first, too_large, "").await;
+        assert_eq!(status(&answer), "413", "{answer}");
+        assert!(answer.contains(r#""code":"BODY_TOO_LARGE""#), "{answer}");
+        let chunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n";
+        let answer = ask_with(world.first, chunked, "1\r\nx\r\n0\r\n\r\n").await;
+        assert_ne!(status(&answer), "411", "{answer}");
     })
     .await;
 }
@@ -146,6 +190,63 @@ async fn requests_that_fail_give_their_places_back_too() {
             let answer = ask(world.first).await;
             assert!(answer.contains(r#""code":"NO_HEALTHY_REPLICA""#), "{answer}");
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_whose_chunks_are_too_large_give_their_places_back_too() {
+    with_edge(async |world| {
+        let app = named("app").await;
+        let options = EdgeOptions { connections: Some(1), ..EdgeOptions::default() };
+        world.edge.load(&asking(world, &[app], options)).await.unwrap();
+        sleep(Duration::from_millis(1100)).await;
+        let chunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n";
+        for _ in 0..2 {
+            // nginx lingers for the rest of a body before it gives a place back.
+            wait_for(async || {
+                status(&ask_with(world.first, chunked, "80000000\r\n").await) == "413"
+            })
+            .await;
+        }
+        wait_for(async || status(&ask(world.first).await) == "200").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_question_of_the_platform_itself_is_no_visit() {
+    with_edge(async |world| {
+        let permits = Arc::new(Semaphore::new(0));
+        let of_app = Arc::clone(&permits);
+        let app = start(move |mut visit| {
+            let permits = Arc::clone(&of_app);
+            async move {
+                // Visitors wait; the platform names itself.
+                if visit.header("user-agent").is_none() {
+                    permits.acquire().await.unwrap().forget();
+                }
+                visit.answer(200, "").await;
+            }
+        })
+        .await;
+        let options = EdgeOptions { connections: Some(1), ..EdgeOptions::default() };
+        let mut table = asking(world, &[app], options);
+        table.routes[1].options =
+            EdgeOptions { requests_per_second: Some(1), ..EdgeOptions::default() };
+        world.edge.load(&table).await.unwrap();
+        sleep(Duration::from_millis(1100)).await;
+        let story = async {
+            world.wait_for_under_way(app, 1).await;
+            let answer = ask(world.first).await;
+            assert!(answer.contains(r#""code":"CONNECTIONS_LIMITED""#), "{answer}");
+            for port in [world.first, world.first + 1].repeat(5) {
+                assert_eq!(world.edge.probe(port, "/").await.unwrap(), Some(200));
+            }
+            permits.add_permits(1);
+        };
+        let (visitor, ()) = futures::join!(ask(world.first), story);
+        assert_eq!(status(&visitor), "200");
     })
     .await;
 }
@@ -227,7 +328,7 @@ async fn a_busy_replica_is_passed_over_where_the_fewest_requests_count() {
         let mut held = Vec::new();
         for _ in 0..12 {
             let mut asked = Box::pin(ask(world.first));
-            if timeout(Duration::from_millis(200), &mut asked).await.is_err() {
+            if timeout(Duration::from_secs(2), &mut asked).await.is_err() {
                 held.push(asked);
             }
         }
