@@ -1,6 +1,7 @@
 //! What was seen of a service's instances, taken into its record.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use common::name::{NodeName, PartName};
 use common::port::part::Part;
@@ -9,6 +10,9 @@ use jiff::Timestamp;
 
 use super::sighting::{Sighting, is_ready};
 use crate::records::{Instance, Rollout};
+
+/// A machine that missed a look or two was not away.
+const CUT_OFF: Duration = Duration::from_secs(6);
 
 /// What is seen of every machine.
 pub(crate) type Sightings = BTreeMap<NodeName, Sighting>;
@@ -51,7 +55,7 @@ pub(crate) fn note(
 /// Nobody can become ready on a machine that is away: that time does not count.
 fn tell_time(instance: &mut Instance, found: &Sighting, now: Timestamp) {
     match found {
-        Sighting::Silent { .. } => {
+        Sighting::Silent { lasting } if *lasting >= CUT_OFF => {
             instance.is_cut_off |= instance.state == InstanceState::Starting;
         }
         Sighting::Answers { .. } if instance.is_cut_off => {
@@ -59,7 +63,7 @@ fn tell_time(instance: &mut Instance, found: &Sighting, now: Timestamp) {
             instance.since = now;
             instance.there_since = None;
         }
-        Sighting::Unknown | Sighting::Answers { .. } => {}
+        Sighting::Unknown | Sighting::Silent { .. } | Sighting::Answers { .. } => {}
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::name::{NodeName, PartName};
+use common::record::machine::MachineState;
 use jiff::SignedDuration;
 use tokio::time::sleep;
 
@@ -183,6 +184,24 @@ async fn an_agent_that_does_not_come_up_with_its_new_certificate_ends_the_renewa
             world.machines.mend_agent(&first).await;
             let all = || NODES.map(name).iter().all(|node| world.enrolment.asked().contains(node));
             until(async || all()).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_with_another_host_key_ends_the_renewal_until_a_person_has_looked() {
+    let world = World::new();
+    let first = name("node-1");
+    world
+        .during(async {
+            world.until_calm().await;
+            sleep(A_LOOK).await;
+            world.enrolment.comes_to(Outcome::KeyChanged);
+            a_year_passes(&world);
+            world.until_state("node-1", MachineState::Quarantined).await;
+            sleep(Duration::from_mins(30)).await;
+            let asked = world.enrolment.asked();
+            assert!(asked.iter().all(|node| *node == first), "no other was touched: {asked:?}");
         })
         .await;
 }

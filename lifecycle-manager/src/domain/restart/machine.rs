@@ -77,7 +77,8 @@ pub(crate) fn missing<'a>(seen: &Sighting, before: &'a Before) -> Vec<&'a PartNa
 fn goes_on(facts: &Facts<'_>) -> bool {
     match facts.seen {
         Sighting::Unknown => return false,
-        Sighting::Silent { .. } => return true,
+        // One that had parts did answer: silent now, it did stop.
+        Sighting::Silent { .. } => return facts.before.is_empty(),
         Sighting::Answers { .. } if facts.before.is_empty() => return true,
         Sighting::Answers { .. } => {}
     }
@@ -164,6 +165,7 @@ mod tests {
         assert_eq!(step(Some(both(-90)), 2, 120), Step::AskBackend);
         assert_eq!(step(Some(both(-90)), 1, 600), Step::Wait, "nobody asks twice");
         assert_eq!(step(None, 1, 600), Step::Wait, "it is on its way");
+        assert_eq!(step(None, 2, 600), Step::Wait, "it answered before, so it did stop");
     }
 
     /// What a successor does about a machine without parts.

@@ -12,7 +12,7 @@ use crate::records::{Instance, Refusal, Rollout, Version};
 pub(crate) fn take(mut rollout: Rollout, step: &Step, scene: &Scene<'_>) -> Rollout {
     let now = scene.now;
     match step {
-        Step::Follow => follow(&mut rollout, scene.wish),
+        Step::Follow => follow(&mut rollout, scene.wish, now),
         Step::Adopt { node, generation } => {
             let version = target(scene.wish, &rollout);
             rollout.generation = rollout.generation.max(*generation);
@@ -67,8 +67,9 @@ pub(crate) fn take(mut rollout: Rollout, step: &Step, scene: &Scene<'_>) -> Roll
     rollout
 }
 
-/// Who stands on a wished machine takes its place; who stands in for one goes on to. What failed is tried at once.
-fn follow(rollout: &mut Rollout, wish: &PlacedService) {
+/// Who stands on a wished machine takes its place; who stands in for one goes on to. What failed is tried at once, and what
+/// is starting has its time anew.
+fn follow(rollout: &mut Rollout, wish: &PlacedService, now: Timestamp) {
     rollout.wish = wish.generation;
     let mut open = wish.nodes.clone();
     for instance in &mut rollout.instances {
@@ -78,6 +79,10 @@ fn follow(rollout: &mut Rollout, wish: &PlacedService) {
         }
         instance.attempts = 0;
         instance.attempted_at = None;
+        if instance.state == InstanceState::Starting {
+            instance.since = now;
+            instance.there_since = None;
+        }
     }
     for instance in &mut rollout.instances {
         if instance.place == instance.node || instance.state == InstanceState::Stopping {

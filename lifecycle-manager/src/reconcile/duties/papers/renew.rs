@@ -137,7 +137,8 @@ impl Duties<'_> {
         Ok(records::put(papers_path(node), &papers, version))
     }
 
-    /// Nothing was touched there: it holds up nobody.
+    /// Whatever changed its host key may have changed all of them: the attempt stands, and nobody else has a turn before a
+    /// person has looked.
     async fn quarantine(&self, node: &NodeName, reason: String) -> Result<(), Error> {
         let at = path::machine(node);
         let Some(Stored { mut record, version }) = load::<MachineRecord>(self.0, &at).await? else {
@@ -146,13 +147,7 @@ impl Duties<'_> {
         record.state = MachineState::Quarantined;
         record.reason = reason;
         record.since = self.0.ports.clock.now();
-        let mut changes = vec![records::put(at, &record, Some(version))];
-        let (mut papers, version) = read(self.0, node).await?;
-        if let Some(paper) = &mut papers.agent {
-            paper.attempt = None;
-        }
-        changes.push(records::put(papers_path(node), &papers, version));
-        commit(self.0, changes).await?;
+        commit(self.0, vec![records::put(at, &record, Some(version))]).await?;
         Ok(fleet::refresh(self.0).await?)
     }
 }
