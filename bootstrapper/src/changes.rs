@@ -165,10 +165,15 @@ fn relocated(before: Option<&LocalPlace>, now: Option<&LocalPlace>) -> Vec<Diffe
         [
             ("local.image", text(|place| place.image.clone())),
             ("local.range", text(|place| place.range.clone())),
-            ("local.resolvers", text(|place| joined(&place.resolvers))),
+            ("local.resolvers", text(resolvers)),
         ]
     };
     differing(settings(before), settings(now))
+}
+
+/// Those that nobody named are the computer's, and no part of what was said.
+fn resolvers(place: &LocalPlace) -> String {
+    if place.are_resolvers_named { joined(&place.resolvers) } else { nothing() }
 }
 
 fn moved(before: Option<&AzurePlace>, now: Option<&AzurePlace>) -> Vec<Differs> {

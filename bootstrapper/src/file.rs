@@ -139,7 +139,8 @@ fn most_of(entry: &Entry<'_>, machines: &Machines) -> Option<u16> {
 /// The same for lifecycle managers, which have the engine's socket elsewhere.
 fn place(local: &LocalBackend) -> LocalPlace {
     let LocalBackend { image, range, resolvers, .. } = local.clone();
-    LocalPlace { image, range, resolvers }
+    let are_resolvers_named = !resolvers.is_empty();
+    LocalPlace { image, range, resolvers, are_resolvers_named }
 }
 
 /// The same of Azure. Lifecycle managers sign in from inside.

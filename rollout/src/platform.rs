@@ -60,6 +60,9 @@ pub struct LocalPlace {
     pub range: String,
     /// The name servers that containers on them ask.
     pub resolvers: Vec<IpAddr>,
+    /// Whether somebody named them. Else they are those of the computer that applied.
+    #[serde(default)]
+    pub are_resolvers_named: bool,
 }
 
 /// Where machines are made in Azure, in Azure's words. Who asks is not in it.

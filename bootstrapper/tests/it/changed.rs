@@ -111,6 +111,7 @@ async fn what_a_platform_that_keeps_itself_would_have_to_become_is_told_and_not_
             |file| {
                 let local = file.platform.local.as_mut().unwrap();
                 local.resolvers = vec!["192.0.2.53".parse().unwrap()];
+                local.are_resolvers_named = true;
             },
             "local.resolvers is nothing, and is to be 192.0.2.53",
         ),
