@@ -23,6 +23,8 @@ const NEW_LEADER_WITHIN: Duration = Duration::from_secs(30);
 const WHOLE_WITHIN: Duration = Duration::from_mins(3);
 /// Visitors of an app with two replicas may miss this much of the time in which a machine dies.
 const LONGEST_GAP: Duration = Duration::from_secs(2);
+/// An edge that is killed again and again has to wait before it is started anew, as everything that ends often.
+const EDGE_IS_BACK_WITHIN: Duration = Duration::from_secs(75);
 /// What a leader sleeps through: its session, its successor's election, and what that one did since.
 const PAUSED_FOR: Duration = Duration::from_secs(30);
 
@@ -132,7 +134,8 @@ async fn parts_that_are_killed_are_started_again_and_hardly_a_visitor_notices() 
             wait::until("visitors are answered", SOON, enough).await.unwrap();
             let (first_failure, tally) = (crowd.first_failure(), crowd.finish().await);
             assert!(part == "edge" || tally.failed == 0, "{part}: {first_failure:?}");
-            assert!(tally.longest_gap <= LONGEST_GAP, "{part}: {tally:?}");
+            let most = if part == "edge" { EDGE_IS_BACK_WITHIN } else { LONGEST_GAP };
+            assert!(tally.longest_gap <= most, "{part}: {tally:?}");
         }
     }
     let user = fleet.admin(SOON).await.unwrap();

@@ -50,6 +50,11 @@ const RARE: &[&str] = &[
     "PartsRemove x Late",
     "PartsRestart x Refused",
     "PartsRestart x RequestLost",
+    "Enrol x CrashBefore",
+    "WebhooksTell x CrashBefore",
+    "WebhooksTell x CrashAfter",
+    "PartsRegistry x CrashBefore",
+    "PartsRegistry x CrashAfter",
 ];
 
 #[test]
