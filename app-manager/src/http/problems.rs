@@ -144,11 +144,7 @@ fn problem(err: &Error) -> Problem {
         Error::TokenWrong => say(401, "ONE_TIME_TOKEN_WRONG", "The one-time token is not valid")
             .hint("it stands in the file one-time-token of the app manager's data folder"),
         Error::Setting { field, source } => setting(source, "FIELD_INVALID").field(field),
-        Error::ReplicasOutOfBounds(_) => {
-            say(422, "REPLICAS_OUT_OF_BOUNDS", "The app's bounds do not allow that many replicas")
-                .field("replicas")
-                .hint("ask for a number within scaling.min and scaling.max of its avishkar.toml")
-        }
+        Error::ReplicasOutOfBounds(_) => out_of_bounds(err),
         Error::Bundle(source) => bundle_problem(source),
         Error::DigestMismatch => truncated("the bytes that arrived do not have the digest sent"),
         Error::Busy => say(503, "BUSY", "Too much is asked at once").hint("try again in a moment"),
@@ -166,6 +162,13 @@ fn problem(err: &Error) -> Problem {
         | Error::Token(_)
         | Error::Blocking(blocking::Error::BrokeOff) => Refusal::internal().0,
     }
+}
+
+fn out_of_bounds(err: &Error) -> Problem {
+    let title = "The app's bounds do not allow that many replicas";
+    Problem::new(422, "REPLICAS_OUT_OF_BOUNDS", title, err.to_string())
+        .field("replicas")
+        .hint("ask for a number within scaling.min and scaling.max of its avishkar.toml")
 }
 
 /// Why nothing was gone back to.
