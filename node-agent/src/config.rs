@@ -240,6 +240,35 @@ where
 }
 
 #[cfg(test)]
+impl Config {
+    /// Of a node with everything in one folder, on a disk that is never short, without a firewall and without blobs.
+    pub(crate) fn in_one_folder(folder: PathBuf) -> Self {
+        Config {
+            node: "node-1".parse().unwrap(),
+            ip: [127, 0, 0, 1].into(),
+            data_folder: folder.clone(),
+            socket: folder.clone(),
+            subnets: String::new(),
+            build_env_folder: "/nowhere".into(),
+            registry: None,
+            relay: None,
+            machines_socket: "/nowhere".into(),
+            shares_folder: "/nowhere".into(),
+            shares_root: "/".into(),
+            blob_bytes: 0,
+            build_context_bytes: 0,
+            firewall: None,
+            cgroup_folder: folder.clone(),
+            proc_folder: folder.clone(),
+            disk: folder,
+            clean_above_percent: 100.0,
+            clean_until_percent: 100.0,
+            keep_newest: 0,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use chassis::config::{Sources, read};
     use chassis::{http, telemetry};

@@ -58,29 +58,8 @@ impl Machine {
     }
 
     fn config(&self) -> Config {
-        let data = self.data.path().to_owned();
-        Config {
-            node: "node-1".parse().unwrap(),
-            ip: [127, 0, 0, 1].into(),
-            data_folder: data.clone(),
-            socket: data.clone(),
-            subnets: String::new(),
-            build_env_folder: "/nowhere".into(),
-            registry: None,
-            relay: None,
-            machines_socket: "/nowhere".into(),
-            shares_folder: "/nowhere".into(),
-            shares_root: "/".into(),
-            blob_bytes: 8 << 20,
-            build_context_bytes: 0,
-            firewall: None,
-            cgroup_folder: data.clone(),
-            proc_folder: data.clone(),
-            disk: data,
-            clean_above_percent: 100.0,
-            clean_until_percent: 100.0,
-            keep_newest: 0,
-        }
+        let folder = self.data.path().to_owned();
+        Config { blob_bytes: 8 << 20, ..Config::in_one_folder(folder) }
     }
 
     fn spec(&self) -> PartSpec {
