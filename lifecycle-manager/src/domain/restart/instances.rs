@@ -1,6 +1,6 @@
-//! Which instances of a service a restart is about, and how far each is. What programs say is believed as far as it can be seen from here: one
-//! that looks bad is restarted, one whose machine is away is being replaced already, and one that looks well is touched
-//! only where nothing else explains what was said.
+//! Which instances of a service a restart is about, and how far each is. What programs say is believed as far as it can be
+//! seen from here: one that looks bad is restarted, one whose machine is away is being replaced already, and one that looks
+//! well is touched only where nothing else explains what was said.
 
 use std::collections::BTreeMap;
 
