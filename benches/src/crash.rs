@@ -84,10 +84,6 @@ async fn beside_another(engines: &mut BTreeMap<String, Engine>) -> anyhow::Resul
     let (killed, tally) = crowd::during(FRONT_DOOR.into(), &host, CLIENTS, killing).await;
     killed?;
     let failed = f64::from(u32::try_from(tally.failed).unwrap_or(u32::MAX));
-    let mut note = format!("of {} requests", tally.answered + tally.failed);
-    if let Some(reason) = tally.first_failure {
-        note.push_str(&format!("; the first: {reason}"));
-    }
     let figure = Figure::of_value("failed_in_a_crash_beside_another", failed, FAILED);
-    Ok(Figure { floor: Some(0.0), ..figure }.with_note(note))
+    Ok(Figure { floor: Some(0.0), ..figure }.with_note(tally.told()))
 }

@@ -1,4 +1,4 @@
-//! Clients that ask one endpoint without pause, each on a connection it keeps.
+//! Clients that ask one endpoint without pause, each on a connection it keeps or on a new one each time.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +23,17 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     pub(crate) first_failure: Option<String>,
     pub(crate) lasted: Duration,
+    /// What the answers took, in microseconds, in no order.
+    took: Vec<u32>,
+}
+
+/// How many clients there are of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Clients {
+    /// They keep their connections.
+    pub(crate) kept: usize,
+    /// They open a connection for each request, and say that they do.
+    pub(crate) short: usize,
 }
 
 impl Tally {
@@ -32,9 +43,30 @@ impl Tally {
         self.answered as f64 / self.lasted.as_secs_f64()
     }
 
+    /// The time within which 99 of 100 answers came, in microseconds.
+    pub(crate) fn p99(&self) -> f64 {
+        let mut took = self.took.clone();
+        let at = took.len() * 99 / 100;
+        if at >= took.len() {
+            return f64::NAN;
+        }
+        f64::from(*took.select_nth_unstable(at).1)
+    }
+
+    /// Whether anybody was answered, and how many were not, of how many, and why.
+    pub(crate) fn told(&self) -> String {
+        let all = self.answered + self.failed;
+        let mut told = format!("of {all} requests in {:.1} s", self.lasted.as_secs_f64());
+        if let Some(reason) = &self.first_failure {
+            told.push_str(&format!("; the first: {reason}"));
+        }
+        told
+    }
+
     fn add(&mut self, other: Tally) {
         self.answered += other.answered;
         self.failed += other.failed;
+        self.took.extend(other.took);
         self.first_failure = self.first_failure.take().or(other.first_failure);
     }
 
@@ -44,17 +76,30 @@ impl Tally {
     }
 }
 
-/// Has `clients` clients ask until `over` is; returns what it said, and the sum.
+/// Has `clients` clients ask on connections they keep until `over` is; returns what it said, and the sum.
 pub(crate) async fn during<T>(
     at: SocketAddr,
     host: &str,
     clients: usize,
     over: impl Future<Output = T>,
 ) -> (T, Tally) {
+    of_both(at, host, Clients { kept: clients, short: 0 }, over).await
+}
+
+/// As `during`, with clients of both kinds.
+pub(crate) async fn of_both<T>(
+    at: SocketAddr,
+    host: &str,
+    clients: Clients,
+    over: impl Future<Output = T>,
+) -> (T, Tally) {
     let stop = Arc::new(AtomicBool::new(false));
     let mut crowd = JoinSet::new();
-    for _ in 0..clients {
+    for _ in 0..clients.kept {
         crowd.spawn(client(at, http::get(host), Arc::clone(&stop)));
+    }
+    for _ in 0..clients.short {
+        crowd.spawn(client(at, http::get_once(host), Arc::clone(&stop)));
     }
     let began = Instant::now();
     let said = over.await;
@@ -81,8 +126,13 @@ async fn client(at: SocketAddr, request: Vec<u8>, stop: Arc<AtomicBool>) -> Tall
     let mut tally = Tally::default();
     let mut kept = None;
     while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
         match exchange(at, &request, &mut kept).await {
-            Ok(()) => tally.answered += 1,
+            Ok(()) => {
+                tally.answered += 1;
+                let took = began.elapsed().as_micros();
+                tally.took.push(u32::try_from(took).unwrap_or(u32::MAX));
+            }
             Err(reason) => {
                 kept = None;
                 tally.failure(reason);
@@ -135,6 +185,13 @@ mod tests {
             stream.read_exact(&mut asked).await.unwrap();
             stream.write_all(answer).await.unwrap();
         }
+    }
+
+    #[test]
+    fn of_a_hundred_answers_one_may_be_later() {
+        let tally = Tally { took: (1..=200).rev().collect(), ..Tally::default() };
+        assert!((tally.p99() - 199.0).abs() < f64::EPSILON, "{}", tally.p99());
+        assert!(Tally::default().p99().is_nan());
     }
 
     #[tokio::test]

@@ -76,7 +76,11 @@ impl Engine {
 
     /// Kills a container's process at once.
     pub(crate) async fn kill(&mut self, name: &str) -> anyhow::Result<()> {
-        self.ask("POST", &format!("/containers/{name}/kill?signal=KILL"), &Value::Null).await
+        self.signal(name, "KILL").await
+    }
+
+    pub(crate) async fn signal(&mut self, name: &str, signal: &str) -> anyhow::Result<()> {
+        self.ask("POST", &format!("/containers/{name}/kill?signal={signal}"), &Value::Null).await
     }
 
     pub(crate) async fn remove(&mut self, name: &str) -> anyhow::Result<()> {

@@ -111,6 +111,11 @@ pub(crate) fn get(host: &str) -> Vec<u8> {
     format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()
 }
 
+/// A plain request for `/` after which the connection ends.
+pub(crate) fn get_once(host: &str) -> Vec<u8> {
+    format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").into_bytes()
+}
+
 /// Asks every millisecond, each time on a new connection, until the answer is 200; tells when that was.
 pub(crate) async fn first_200(
     at: SocketAddr,

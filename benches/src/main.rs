@@ -6,24 +6,30 @@
 #![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
 mod bus;
+mod changes;
 mod command_line;
 mod crash;
 mod crowd;
 mod deploy;
 mod durable;
+mod edge_death;
 mod engine;
 mod figure;
 mod fleet;
 mod http;
 mod idle;
 mod kernel;
+mod overload;
 mod registrations;
+mod releases;
+mod reloaded;
 mod report;
 mod routes;
 mod servers;
 mod single;
 mod stage;
 mod store;
+mod switch;
 mod throughput;
 
 use std::process::ExitCode;
@@ -34,6 +40,7 @@ use clap::{Parser, ValueEnum};
 use e2e::cluster;
 
 use crate::figure::Figure;
+use crate::report::Form;
 use crate::stage::Stage;
 
 /// Measures the running cluster; without arguments, everything.
@@ -50,6 +57,9 @@ struct Arguments {
     /// How often everything of `fleet` is tried.
     #[arg(long, default_value_t = 10)]
     trials: usize,
+    /// Prints the figures as a table of Markdown.
+    #[arg(long)]
+    markdown: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -64,6 +74,18 @@ enum Measurement {
     Throughput,
     /// Failed requests while routes come and go.
     Registrations,
+    /// Failed requests while the upstream of a route changes again and again, beside reloads.
+    Changes,
+    /// How long a change takes until it is served, over a reload, with 1, 100 and 500 apps.
+    Switch,
+    /// Requests per second with as many apps as the pool has front ports, over those with one.
+    Crowded,
+    /// Failed requests while an app gets releases, goes back and is scaled.
+    Releases,
+    /// How long nobody is answered when the edge is killed.
+    Edge,
+    /// From too much load to the first answer of one more replica.
+    Overload,
     /// Durable records per second, embedded beside Kafka.
     Bus,
     /// Durable writes per second, embedded beside ZooKeeper.
@@ -81,39 +103,47 @@ impl Measurement {
         Measurement::Crash,
         Measurement::Throughput,
         Measurement::Registrations,
+        Measurement::Changes,
+        Measurement::Switch,
+        Measurement::Crowded,
+        Measurement::Releases,
+        Measurement::Edge,
+        Measurement::Overload,
         Measurement::Bus,
         Measurement::Store,
     ];
 
     /// Whether it needs more of the cluster than one server.
     fn needs_platform(self) -> bool {
-        match self {
-            Measurement::Idle
-            | Measurement::Deploy
-            | Measurement::Crash
-            | Measurement::Throughput
-            | Measurement::Registrations => true,
-            Measurement::Bus | Measurement::Store | Measurement::Single | Measurement::Fleet => {
-                false
-            }
-        }
+        let alone = [Measurement::Bus, Measurement::Store, Measurement::Single, Measurement::Fleet];
+        !alone.contains(&self)
     }
 
     async fn take(self, arguments: &Arguments) -> anyhow::Result<Vec<Figure>> {
         match self {
-            Measurement::Bus => Ok(vec![bus::measure(&arguments.kafka).await?]),
-            Measurement::Store => Ok(vec![store::measure(&arguments.zookeeper).await?]),
+            Measurement::Bus => one(bus::measure(&arguments.kafka).await),
+            Measurement::Store => one(store::measure(&arguments.zookeeper).await),
             Measurement::Single => single::measure().await,
             Measurement::Fleet => fleet::measure(arguments.trials).await,
             Measurement::Idle => idle::measure().await,
-            Measurement::Deploy => Ok(vec![deploy::measure().await?]),
+            Measurement::Deploy => one(deploy::measure().await),
             Measurement::Crash => crash::measure().await,
+            Measurement::Releases => one(releases::measure().await),
+            Measurement::Overload => one(overload::measure().await),
             Measurement::Throughput => throughput::measure(&Stage::set_up().await?).await,
+            Measurement::Crowded => one(throughput::crowded(&Stage::set_up().await?).await),
             Measurement::Registrations => {
-                Ok(vec![registrations::measure(&Stage::set_up().await?).await?])
+                one(registrations::measure(&Stage::set_up().await?).await)
             }
+            Measurement::Changes => one(changes::measure(&Stage::set_up().await?).await),
+            Measurement::Switch => switch::measure(&Stage::set_up().await?).await,
+            Measurement::Edge => one(edge_death::measure(&Stage::set_up().await?).await),
         }
     }
+}
+
+fn one(taken: anyhow::Result<Figure>) -> anyhow::Result<Vec<Figure>> {
+    taken.map(|figure| vec![figure])
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -147,7 +177,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             }
         }
     }
-    report::publish(&figures)?;
+    let form = if arguments.markdown { Form::Markdown } else { Form::Table };
+    report::publish(&figures, form)?;
     outcome
 }
 
@@ -168,7 +199,13 @@ async fn take(measurement: Measurement, arguments: &Arguments) -> anyhow::Result
         | Measurement::Deploy
         | Measurement::Crash
         | Measurement::Throughput
-        | Measurement::Registrations => stage::clear().await,
+        | Measurement::Registrations
+        | Measurement::Changes
+        | Measurement::Switch
+        | Measurement::Crowded
+        | Measurement::Releases
+        | Measurement::Edge
+        | Measurement::Overload => stage::clear().await,
     };
     let taken = taken?;
     cleared?;

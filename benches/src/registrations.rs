@@ -25,15 +25,7 @@ pub(crate) async fn measure(stage: &Stage) -> anyhow::Result<Figure> {
         floor: Some(0.0),
         ..Figure::of_value("failed_in_registrations", f64::from(failed), GOAL)
     };
-    let mut note = format!(
-        "of {} requests in {:.1} s",
-        tally.answered + tally.failed,
-        tally.lasted.as_secs_f64()
-    );
-    if let Some(reason) = tally.first_failure {
-        note.push_str(&format!("; the first: {reason}"));
-    }
-    Ok(figure.with_note(note))
+    Ok(figure.with_note(tally.told()))
 }
 
 async fn change(stage: &Stage) -> anyhow::Result<()> {

@@ -7,8 +7,16 @@ use anyhow::Context as _;
 
 use crate::figure::Figure;
 
+/// How figures are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Table,
+    /// As `docs/performance.md` has them.
+    Markdown,
+}
+
 /// Prints the table and replaces the file. No figures leave the file as it is.
-pub(crate) fn publish(figures: &[Figure]) -> anyhow::Result<()> {
+pub(crate) fn publish(figures: &[Figure], form: Form) -> anyhow::Result<()> {
     if figures.is_empty() {
         return Ok(());
     }
@@ -21,7 +29,10 @@ pub(crate) fn publish(figures: &[Figure]) -> anyhow::Result<()> {
     fs::write(&part, serde_json::to_vec_pretty(figures)?)?;
     fs::rename(&part, &file)?;
     let mut out = io::stdout().lock();
-    writeln!(out, "{}\nwritten to {}", table(figures), file.display())?;
+    match form {
+        Form::Table => writeln!(out, "{}\nwritten to {}", table(figures), file.display())?,
+        Form::Markdown => writeln!(out, "{}", markdown(figures))?,
+    }
     Ok(())
 }
 
@@ -60,6 +71,32 @@ fn table(figures: &[Figure]) -> String {
     lines.join("\n")
 }
 
+fn markdown(figures: &[Figure]) -> String {
+    let mut lines = vec![
+        "| figure | value | floor | ratio (least to greatest) | goal | met | of |".to_owned(),
+        "|---|---|---|---|---|---|---|".to_owned(),
+    ];
+    for figure in figures {
+        let ratio = match (figure.ratio, figure.spread) {
+            (Some(ratio), Some((least, greatest))) => {
+                format!("{ratio:.2} ({least:.2} to {greatest:.2})")
+            }
+            (Some(ratio), None) => format!("{ratio:.2}"),
+            (None, _) => String::new(),
+        };
+        lines.push(format!(
+            "| `{}` | {} | {} | {ratio} | {} | {} | {} |",
+            figure.name,
+            shown(figure.value),
+            figure.floor.map(shown).unwrap_or_default(),
+            figure.goal,
+            if figure.met { "yes" } else { "no" },
+            figure.note.replace('|', "/")
+        ));
+    }
+    lines.join("\n")
+}
+
 fn shown(number: f64) -> String {
     if number.abs() >= 1000.0 { format!("{number:.0}") } else { format!("{number:.2}") }
 }
@@ -80,5 +117,9 @@ mod tests {
         assert_eq!(lines.len(), 4, "{table}");
         assert!(lines[1].contains("1.250 (1.250..1.250)") && lines[1].ends_with("yes"), "{table}");
         assert!(lines[2].ends_with("no") && lines[3].ends_with("of 9000"), "{table}");
+        let document = markdown(&figures);
+        let rows: Vec<&str> = document.lines().collect();
+        let first = "| `deploy` | 400.00 | 320.00 | 1.25 (1.25 to 1.25) | 1.3 | yes |  |";
+        assert_eq!((rows.len(), rows[2]), (4, first), "{document}");
     }
 }

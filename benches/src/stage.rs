@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use e2e::cluster::{self, NODES};
 use e2e::docker::container_of;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tempfile::TempDir;
 
 use crate::command_line::avishkar;
@@ -12,11 +13,16 @@ use crate::servers::{self, Server, address_of};
 
 /// The app that is deployed again and again.
 pub(crate) const APP: &str = "bench";
+/// The app that is given more load than it can take.
+pub(crate) const BURNER: &str = "burner";
 /// Names of routes begin like this.
 pub(crate) const ROUTES: &str = "bench-";
 /// The backend's ports on its node, outside of what the platform gives out: one for each route.
 const FIRST_PORT: u16 = 30100;
 const LAST_PORT: u16 = 30130;
+
+/// Removals under way at once: each waits for what is under way at the edge.
+const AT_ONCE: usize = 32;
 
 /// A backend on a node, and a route to it.
 #[derive(Debug)]
@@ -52,19 +58,17 @@ impl Stage {
 
 /// Takes down what this program put up, now or in a run that was killed. Everything is tried, the first failure is told.
 pub(crate) async fn clear() -> anyhow::Result<()> {
-    let outcomes = [stop_app().await, remove_routes().await, servers::remove_all().await];
+    let outcomes = [stop_apps().await, remove_routes().await, servers::remove_all().await];
     outcomes.into_iter().collect()
 }
 
-async fn stop_app() -> anyhow::Result<()> {
+async fn stop_apps() -> anyhow::Result<()> {
     let apps = avishkar(&["apps"]).await?;
-    let standing = apps
-        .as_array()
-        .into_iter()
-        .flatten()
-        .any(|app| app["name"] == APP && app["state"] != "stopped");
-    if standing {
-        avishkar(&["stop", APP]).await?;
+    for ours in [APP, BURNER] {
+        let mut apps = apps.as_array().into_iter().flatten();
+        if apps.any(|app| app["name"] == ours && app["state"] != "stopped") {
+            avishkar(&["stop", ours]).await?;
+        }
     }
     for node in NODES {
         let filter = format!("name=^/?{}", servers::PREFIX);
@@ -77,8 +81,7 @@ async fn stop_app() -> anyhow::Result<()> {
 }
 
 async fn remove_routes() -> anyhow::Result<()> {
-    for name in routes::named(ROUTES).await? {
-        routes::deregister(&name).await?;
-    }
-    Ok(())
+    let gone = stream::iter(routes::named(ROUTES).await?)
+        .map(|name| async move { routes::deregister(&name).await });
+    gone.buffer_unordered(AT_ONCE).try_for_each(|()| async { Ok(()) }).await
 }

@@ -1,4 +1,5 @@
-//! Requests a second through the edge, over a hand-tuned NGINX and over document 001's configuration.
+//! Requests a second through the edge, over a hand-tuned NGINX and over document 001's configuration; and what is left
+//! of them with as many apps as there are front ports.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,12 +12,14 @@ use crate::figure::{Figure, Goal, median};
 use crate::report::progress;
 use crate::servers::{Server, pids, workers_of_the_edge};
 use crate::stage::Stage;
-use crate::{crowd, kernel};
+use crate::{crowd, kernel, switch};
 
 const CLIENTS: usize = 32;
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(3);
 const WARM_UP: Duration = Duration::from_secs(1);
+/// All but a few of the front ports.
+const CROWD: u16 = 990;
 const TUNED: SocketAddr = local(18080);
 const DOCUMENT_001: SocketAddr = local(18081);
 
@@ -33,6 +36,8 @@ struct Proxy {
     rates: Vec<f64>,
     /// Processor time a request, in microseconds.
     costs: Vec<f64>,
+    /// The time within which 99 of 100 answers came, in microseconds.
+    p99s: Vec<f64>,
 }
 
 /// Rounds in turns, in both directions, so that none always comes after the same neighbour.
@@ -42,17 +47,42 @@ pub(crate) async fn measure(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
     let document_001 = beside(stage, "document-001", document_001, DOCUMENT_001).await?;
     let edge = proxy("edge", stage.front, pids(&container_of("edge").await?).await?);
     let mut proxies = [edge, tuned, document_001];
-    for proxy in &mut proxies {
+    rounds(&mut proxies).await?;
+    let [edge, tuned, document_001] = &proxies;
+    Ok(vec![
+        edge.over(tuned, "edge_rps_over_tuned_nginx", Goal::AtLeast(0.95)),
+        edge.late(tuned),
+        edge.over(document_001, "edge_rps_over_document_001", Goal::AtLeast(3.0)),
+    ])
+}
+
+/// What is left of the edge's ratio to a hand-tuned NGINX when the pool of front ports is all but given out.
+pub(crate) async fn crowded(stage: &Stage) -> anyhow::Result<Figure> {
+    let tuned = beside(stage, "tuned", include_str!("../conf/tuned.conf"), TUNED).await?;
+    let edge = proxy("edge", stage.front, pids(&container_of("edge").await?).await?);
+    let mut proxies = [edge, tuned];
+    rounds(&mut proxies).await?;
+    let alone = proxies[0].ratios(&proxies[1]);
+    switch::beside(stage, 1..CROWD).await?;
+    rounds(&mut proxies).await?;
+    let crowded = proxies[0].ratios(&proxies[1]);
+    let pairs: Vec<(f64, f64)> = crowded.into_iter().zip(alone).collect();
+    let note = format!("{CROWD} apps, then one; each a ratio to the tuned NGINX of its time");
+    Ok(Figure::of_pairs("edge_rps_crowded", &pairs, Goal::AtLeast(0.97)).with_note(note))
+}
+
+/// Rounds in turns, in both directions; what was before is forgotten.
+async fn rounds(proxies: &mut [Proxy]) -> anyhow::Result<()> {
+    for proxy in proxies.iter_mut() {
         proxy.round(WARM_UP).await?;
-    }
-    for proxy in &mut proxies {
         proxy.rates.clear();
         proxy.costs.clear();
+        proxy.p99s.clear();
     }
     for round in 0..ROUNDS {
         kernel::settled().await?;
         if round % 2 == 0 {
-            for proxy in &mut proxies {
+            for proxy in proxies.iter_mut() {
                 proxy.round(ROUND).await?;
             }
         } else {
@@ -61,11 +91,7 @@ pub(crate) async fn measure(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
             }
         }
     }
-    let [edge, tuned, document_001] = &proxies;
-    Ok(vec![
-        edge.over(tuned, "edge_rps_over_tuned_nginx", Goal::AtLeast(0.95)),
-        edge.over(document_001, "edge_rps_over_document_001", Goal::AtLeast(3.0)),
-    ])
+    Ok(())
 }
 
 async fn beside(
@@ -83,7 +109,7 @@ async fn beside(
 }
 
 fn proxy(name: &'static str, at: SocketAddr, pids: Vec<u32>) -> Proxy {
-    Proxy { name, at, pids, rates: Vec::new(), costs: Vec::new() }
+    Proxy { name, at, pids, rates: Vec::new(), costs: Vec::new(), p99s: Vec::new() }
 }
 
 impl Proxy {
@@ -102,7 +128,19 @@ impl Proxy {
         let requests = tally.rate() * tally.lasted.as_secs_f64();
         self.costs.push(used.as_secs_f64() * 1e6 / requests);
         self.rates.push(tally.rate());
+        self.p99s.push(tally.p99());
         Ok(())
+    }
+
+    fn ratios(&self, floor: &Proxy) -> Vec<f64> {
+        self.rates.iter().zip(&floor.rates).map(|(rate, floor)| rate / floor).collect()
+    }
+
+    fn late(&self, floor: &Proxy) -> Figure {
+        let pairs: Vec<(f64, f64)> =
+            self.p99s.iter().copied().zip(floor.p99s.iter().copied()).collect();
+        let note = format!("of {CLIENTS} connections, in microseconds");
+        Figure::of_pairs("edge_p99_over_tuned_nginx", &pairs, Goal::AtMost(1.1)).with_note(note)
     }
 
     fn over(&self, floor: &Proxy, name: &str, goal: Goal) -> Figure {
