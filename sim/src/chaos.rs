@@ -1,6 +1,7 @@
 //! The larger faults of a run: each begins at a moment of its own, and is over after a while.
 
 mod blow;
+mod stray;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use testkit::nodes::Reach;
 
 pub(crate) use self::blow::Scope;
 use self::blow::{Blow, fit};
+pub(crate) use self::stray::{lose_who_keeps_a_bundle, sets_out};
 use crate::dice::Dice;
 use crate::fault::{Bait, Port, Trap, Victim};
 use crate::services::{SERVICES, stand_by, start};

@@ -16,7 +16,7 @@ use testkit::{ManualClock, MemoryBlobs, MemoryBus, MemoryEdge, MemoryNodes, Memo
 
 use crate::blast;
 use crate::call::Fault;
-use crate::chaos::{Scope, heal, strike};
+use crate::chaos::{Scope, heal, lose_who_keeps_a_bundle, strike};
 use crate::checker::{self, Demand, Violation};
 use crate::coverage::Coverage;
 use crate::dice::Dice;
@@ -282,6 +282,7 @@ async fn direct(plan: &Plan, world: &Arc<World>, tally: &Arc<Tally>, mut dice: D
             world.faults().rates = Rates::drawn(&mut dice);
             ill(world, &mut dice);
             strike(world, &mut dice, (blows, scope), within);
+            lose_who_keeps_a_bundle(world, plan.seed, within);
             script.play(Arc::clone(world), Arc::clone(tally)).await;
             if dice.happens(2500) && !spared {
                 lose_a_node(world, &mut dice).await;

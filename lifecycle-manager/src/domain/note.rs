@@ -8,8 +8,9 @@ use common::port::part::Part;
 use common::record::platform::InstanceState;
 use jiff::Timestamp;
 
+use super::restart::machine::ran_since;
 use super::sighting::{Sighting, is_ready};
-use crate::records::{Instance, Rollout};
+use crate::records::{Instance, Rollout, Run};
 
 /// A machine that missed a look or two was not away.
 const CUT_OFF: Duration = Duration::from_secs(6);
@@ -34,6 +35,7 @@ pub(crate) fn note(
     for instance in &mut rollout.instances {
         let found = sighting(&instance.node);
         tell_time(instance, found, now);
+        tell_run(instance, found.part(part), now);
         let its_own = found.part(part).filter(|part| part.generation >= instance.generation);
         instance.there_since = instance.there_since.or_else(|| its_own.map(|_| now));
         let state = match found {
@@ -64,6 +66,14 @@ fn tell_time(instance: &mut Instance, found: &Sighting, now: Timestamp) {
             instance.there_since = None;
         }
         Sighting::Unknown | Sighting::Silent { .. } | Sighting::Answers { .. } => {}
+    }
+}
+
+/// Somebody has started it anew.
+fn tell_run(instance: &mut Instance, part: Option<&Part>, now: Timestamp) {
+    let Some(since) = part.and_then(ran_since) else { return };
+    if instance.run.is_none_or(|run| run.since != since) {
+        instance.run = Some(Run { since, seen: now });
     }
 }
 

@@ -299,7 +299,7 @@ impl Round<'_> {
         if !self.is_due(instance) || (is_sent && instance.state == InstanceState::Starting) {
             return None;
         }
-        Some(if is_sent { Step::Restart { node } } else { Step::Ensure { node } })
+        if is_sent { self.restart(instance) } else { Some(Step::Ensure { node }) }
     }
 
     /// How long it has been waited for, and how long it may be. What is built on its machine counts from when it is there.
@@ -314,15 +314,20 @@ impl Round<'_> {
 
     fn wake_up(&self, instance: &Instance) -> Option<Step> {
         let is_late = self.lasts(instance) >= self.scene.rules.restart_after;
-        // Whoever restarted it: it is starting.
-        let part = self.seen(&instance.node).part(self.scene.part);
-        let ran = part.and_then(ran_since).map(|since| elapsed(since, self.scene.now));
-        let is_young = ran.is_some_and(|ran| ran < self.scene.rules.restart_after);
-        let is_asked = self.scene.asked.is_some_and(|asked| {
-            asked.node == instance.node && asked.ran_since == part.and_then(ran_since)
-        });
-        let may = !is_young && !is_asked && !self.scene.brakes.services && self.is_due(instance);
-        (is_late && may).then(|| Step::Restart { node: instance.node.clone() })
+        let may = !self.scene.brakes.services && self.is_due(instance);
+        if is_late && may { self.restart(instance) } else { None }
+    }
+
+    /// Unless somebody has just done so, or was asked to and is about to.
+    fn restart(&self, instance: &Instance) -> Option<Step> {
+        let node = &instance.node;
+        let ran_for = instance.run.map(|run| elapsed(run.seen, self.scene.now));
+        if ran_for.is_some_and(|ran_for| ran_for < self.scene.rules.restart_after) {
+            return None;
+        }
+        let ran = self.seen(node).part(self.scene.part).and_then(ran_since);
+        let is_asked = self.scene.asked.is_some_and(|asked| asked.is_due(node, ran));
+        (!is_asked).then(|| Step::Restart { node: node.clone() })
     }
 
     /// Those that run another version than they should, on machines that answer. Who is to leave needs no other.

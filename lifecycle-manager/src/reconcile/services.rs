@@ -7,7 +7,7 @@ use chassis::records::{self, Stored};
 use common::failure::{Failure, FailureCode};
 use common::name::{NodeName, PartName};
 use common::port::part::{PartFolders, PartRemoval};
-use common::port::store::Version as StoredVersion;
+use common::port::store::{Op, Version as StoredVersion};
 use common::record::machine::MachineState;
 use common::record::path;
 use common::record::platform::{
@@ -27,8 +27,8 @@ use crate::domain::target::Target;
 use crate::draft::Order;
 use crate::fleet;
 use crate::records::{
-    Error, Instance, InstanceRestart, Restart, Rollout, Stage, Work, load, restart_path,
-    rollout_path, save,
+    Error, Instance, InstanceRestart, Restart, Rollout, Stage, Work, commit, load, restart_path,
+    rollout_path, save, written,
 };
 use crate::shared::Shared;
 
@@ -71,10 +71,14 @@ impl Reconcile for Services<'_> {
             Some(Stored { record, version }) => (record, Some(version)),
             None => (Rollout::new(*service), None),
         };
+        let restart = load::<Restart>(self.0, &restart_path(&Target::Service(*service))).await?;
+        let asked = restart.as_ref().and_then(|stored| instance_of(&stored.record));
         let seen = self.0.sight.all(self.0.config.window);
         let part = part_of(*service);
-        let (rollout, effects) = self.planned(&wish, &part, &seen, before.clone()).await?;
-        let at = self.saved(&before, &rollout, at).await?;
+        let (rollout, effects) = self.planned(&wish, &part, (&seen, asked), before.clone()).await?;
+        let restarts = effects.iter().any(|(effect, _)| *effect == Effect::Restart);
+        let only_if = restarts.then(|| unchanged(*service, restart.as_ref()));
+        let at = self.saved((&before, &rollout), at, only_if).await?;
         self.tell(&rollout, &seen).await?;
         self.count(&rollout, &seen);
         let asked = effects.iter().map(|(effect, node)| self.ask(&rollout, &part, *effect, node));
@@ -94,17 +98,17 @@ impl Services<'_> {
         &self,
         wish: &PlacedService,
         part: &PartName,
-        seen: &Sightings,
+        (seen, asked): (&Sightings, Option<&InstanceRestart>),
         rollout: Rollout,
     ) -> Result<(Rollout, Vec<(Effect, NodeName)>), Error> {
-        let (spare, asked) = (self.spare(seen).await?, self.asked(wish.service).await?);
+        let spare = self.spare(seen).await?;
         let shares_folders = wish.service == ServiceName::LoadBalancer;
         let scene = Scene {
             wish,
             part,
             seen,
             spare: &spare,
-            asked: asked.as_ref(),
+            asked,
             bound: if shares_folders { Bound::ToItsMachine } else { Bound::Anywhere },
             brakes: self.0.brakes(),
             rules: &self.0.config.rollout,
@@ -122,16 +126,6 @@ impl Services<'_> {
             rollout = take(rollout, &step, &scene);
         }
         Ok((rollout, effects))
-    }
-
-    /// The instance of a service that is being restarted because somebody asked for it.
-    async fn asked(&self, service: ServiceName) -> Result<Option<InstanceRestart>, Error> {
-        let path = restart_path(&Target::Service(service));
-        let restart = load::<Restart>(self.0, &path).await?.map(|stored| stored.record);
-        Ok(match restart.map(|restart| restart.stage) {
-            Some(Stage::Underway { work: Work::Instances { now, .. }, .. }) => now,
-            Some(Stage::Underway { .. } | Stage::Idle) | None => None,
-        })
     }
 
     /// The machines that could take an instance, those with the fewest parts first.
@@ -178,14 +172,18 @@ impl Services<'_> {
 
     async fn saved(
         &self,
-        before: &Rollout,
-        after: &Rollout,
+        (before, after): (&Rollout, &Rollout),
         at: Option<StoredVersion>,
+        only_if: Option<Op>,
     ) -> Result<Option<StoredVersion>, Error> {
         if before == after && at.is_some() {
             return Ok(at);
         }
-        save(self.0, &rollout_path(after.service), after, at).await.map(Some)
+        let mut changes = vec![records::put(rollout_path(after.service), after, at)];
+        changes.extend(only_if);
+        let done = commit(self.0, changes).await?;
+        let version = done.first().and_then(written).ok_or(records::Error::Changed)?;
+        Ok(Some(version))
     }
 
     /// How the service is, for the platform initializer and everybody else. Of what was left behind nobody knows anything.
@@ -308,10 +306,31 @@ impl Services<'_> {
                 }
             }
         }
-        self.saved(&before, &rollout, at).await?;
+        self.saved((&before, &rollout), at, None).await?;
         let at_rest =
             rollout.instances.iter().all(|instance| instance.state == InstanceState::Ready);
         Ok(Outcome::Again(if at_rest && asked == 0 { LATER } else { SOON }))
+    }
+}
+
+/// The instance of a service that is being restarted because somebody asked for it.
+fn instance_of(restart: &Restart) -> Option<&InstanceRestart> {
+    match &restart.stage {
+        Stage::Underway { work: Work::Instances { now, .. }, .. } => now.as_ref(),
+        Stage::Underway { work: Work::Machine { .. } | Work::Deployment { .. }, .. }
+        | Stage::Idle => None,
+    }
+}
+
+/// Nobody has begun to restart an instance since, as somebody asked for it: of two that decide about the same one at the
+/// same moment, this one or [`Restarts`](super::Restarts), one decides anew. What nobody ever asked for is made, to be
+/// compared with.
+fn unchanged(service: ServiceName, restart: Option<&Stored<Restart>>) -> Op {
+    let target = Target::Service(service);
+    let path = restart_path(&target);
+    match restart {
+        Some(stored) => Op::Check { path, version: stored.version },
+        None => records::put(path, &Restart::new(target), None),
     }
 }
 

@@ -119,6 +119,13 @@ pub(crate) struct InstanceRestart {
     pub(crate) attempted_at: Option<Timestamp>,
 }
 
+impl InstanceRestart {
+    /// Whether it is about this instance, which does not run anew yet; one that does not run was stopped so as to.
+    pub(crate) fn is_due(&self, node: &NodeName, ran_since: Option<Timestamp>) -> bool {
+        self.node == *node && (ran_since.is_none() || ran_since == self.ran_since)
+    }
+}
+
 impl Restart {
     pub(crate) fn new(target: Target) -> Self {
         Restart {

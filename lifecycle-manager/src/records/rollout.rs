@@ -60,6 +60,9 @@ pub(crate) struct Instance {
     /// Whether its machine fell silent while it was starting: its time begins anew when the machine answers.
     #[serde(default)]
     pub(crate) is_cut_off: bool,
+    /// Its present run; none before it was seen to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) run: Option<Run>,
     /// How often it was made or restarted since it was last calm, and when.
     #[serde(default)]
     pub(crate) attempts: u32,
@@ -67,6 +70,15 @@ pub(crate) struct Instance {
     pub(crate) attempted_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<Failure>,
+}
+
+/// One run of an instance, from a start to the next, whoever started it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// By its machine's clock: only to be told from other runs.
+    pub(crate) since: Timestamp,
+    /// Since when it was seen, by the clock of who looks.
+    pub(crate) seen: Timestamp,
 }
 
 impl Rollout {

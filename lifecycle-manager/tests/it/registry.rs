@@ -93,6 +93,28 @@ async fn one_that_comes_back_before_the_new_one_is_filled_is_the_registry_again(
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_stood_in_goes_at_once_though_a_machine_is_away_and_nothing_is_filled() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            for node in ["node-2", "node-3", "node-4"] {
+                world.parts.set_healthy(&name(node), &registry(), false);
+            }
+            world.enrolment.comes_to(Outcome::DoesNotHelp);
+            world.set_reach("node-1", Reach::Dead).await;
+            until(async || told(&world, "node-3") == "192.0.2.2:5000").await;
+            world.machines.set_reach(&name("node-4"), Reach::Hung).await;
+            world.set_reach("node-1", Reach::Up).await;
+            until(async || told(&world, "node-3") == "192.0.2.1:5000").await;
+            sleep(Duration::from_secs(10)).await;
+            assert!(!is_filled(&world));
+            assert!(!stands_on(&world, &name("node-2")));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_whose_machine_comes_back_with_another_host_key_is_made_elsewhere() {
     let world = World::new();
     world

@@ -104,3 +104,26 @@ async fn what_was_asked_for_at_once_is_held_also_by_a_leader_that_comes_long_aft
         .await;
     assert!(world.restarts().is_empty(), "{:?}", world.restarts());
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_ill_is_restarted_once_also_where_somebody_asks_as_that_is_decided() {
+    for tenths in 0..40 {
+        let world = World::new();
+        world
+            .during(async {
+                world.with_service().await;
+                // So long nobody knows of the other one's order what became of it.
+                world.parts.set_delay(&name("node-3"), Duration::from_millis(400));
+                world.parts.set_healthy(&name("node-3"), &placed(), false);
+                sleep(Duration::from_secs(12) + Duration::from_millis(100) * tenths).await;
+                world.say(1, RESTART);
+                until(async || !world.restarts().is_empty()).await;
+                sleep(Duration::from_secs(2)).await;
+                world.parts.set_healthy(&name("node-3"), &placed(), true);
+                world.answer(1).await;
+                sleep(Duration::from_mins(1)).await;
+            })
+            .await;
+        assert_eq!(world.restarts().len(), 1, "after {tenths} tenths of a second");
+    }
+}

@@ -13,6 +13,7 @@ use testkit::nodes::Reach;
 use super::blow::{Blow, OfMachine, OfProcess, OfService, SERVICES, drawn};
 use super::{Spot, lie, power, process};
 use crate::call::CallKind;
+use crate::chaos::sets_out;
 use crate::dice::Dice;
 use crate::fault::{Port, Trap, Victim};
 use crate::life::Life;
@@ -27,8 +28,6 @@ const PAUSE: Duration = Duration::from_secs(30);
 const LAG: Duration = Duration::from_millis(1500);
 /// So much longer a machine has no power than other things last.
 const WITHOUT_POWER: Duration = Duration::from_secs(20);
-/// How often it is looked whether an order has set out.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// A request for a restart is acted upon after this.
 const GATHERED: Duration = Duration::from_millis(1700);
 
@@ -170,19 +169,8 @@ async fn end_while_on_its_way(
     kind: CallKind,
     pause: Sleep,
 ) {
-    world.faults().stray = Some(kind);
-    let set_out = async {
-        while world.faults().stray.is_some() {
-            world.stage.sleep(LOOK_EVERY).await;
-        }
-    };
-    tokio::select! {
-        biased;
-        () = set_out => {}
-        () = pause => {
-            world.faults().stray = None;
-            return;
-        }
+    if !sets_out(world, kind, pause).await {
+        return;
     }
     if let Some(life) = leader(world, service) {
         life.session.expire();

@@ -20,7 +20,6 @@ const RARE: &[&str] = &[
     "EdgeLoad x Late",
     "RoutesSet x CrashAfter",
     "RoutesRemove x CrashAfter",
-    "BlobsPut x Late",
     "BlobsPut x CrashBefore",
     "BlobsPut x CrashAfter",
     "PartsImages x Slow",

@@ -141,6 +141,7 @@ fn instance(node: &NodeName) -> Instance {
         since: day(-9),
         there_since: None,
         is_cut_off: false,
+        run: None,
         attempts: 0,
         attempted_at: None,
         failure: None,

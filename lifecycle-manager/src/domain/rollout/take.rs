@@ -115,6 +115,7 @@ impl Made<'_> {
             since: now,
             there_since: None,
             is_cut_off: false,
+            run: None,
             attempts: 1,
             attempted_at: Some(now),
             failure: None,

@@ -56,13 +56,11 @@ impl Duties<'_> {
             return self.make_registry(place, version, &part, &seen).await;
         };
         self.tell_agents(&place, &seen).await?;
-        if place.filled {
-            self.remove_others(&place, &part, &seen).await?;
+        if !is_ready(found) {
+            return Ok(Outcome::Again(LATER));
         }
-        if is_ready(found) {
-            return self.fill(place, version, &seen).await;
-        }
-        Ok(Outcome::Again(LATER))
+        self.remove_others(&place, &part, &seen).await?;
+        self.fill(place, version, &seen).await
     }
 
     /// From now on it is there; what is known of filling another one says nothing of it.
@@ -164,8 +162,8 @@ impl Duties<'_> {
         Ok(())
     }
 
-    /// What came back after the registry was made and filled elsewhere goes, but for its data: it may have images
-    /// that no node has any more.
+    /// What came back after the registry was made and filled elsewhere goes, and what stood in for one that came back before,
+    /// but for the data: they may have images that no node has any more.
     async fn remove_others(
         &self,
         place: &RegistryPlace,

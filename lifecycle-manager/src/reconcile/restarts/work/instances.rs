@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use chassis::reconcile::Outcome;
+use chassis::records;
 use common::failure::{Failure, FailureCode};
 use common::name::{NodeName, PartName};
 use common::port::part::Part;
+use common::port::store::Op;
 use common::record::machine::MachineState;
 use common::record::platform::InstanceState;
 use common::service::ServiceName;
@@ -25,7 +27,9 @@ use crate::fleet;
 use crate::reconcile::restarts::{Known, Restarts};
 use crate::reconcile::services::part_of;
 use crate::reconcile::{SOON, refusal};
-use crate::records::{Error, InstanceRestart, Rollout, Stage, Work, load, rollout_path};
+use crate::records::{
+    Error, InstanceRestart, Rollout, Stage, Work, commit, load, restart_path, rollout_path,
+};
 
 /// How far the instances of a service are, as [`Work::Instances`] has it.
 #[derive(Debug, Clone)]
@@ -42,6 +46,17 @@ pub(super) struct Underway {
     pub(super) known: Known,
     pub(super) since: Timestamp,
     pub(super) round: Round,
+}
+
+impl Underway {
+    /// The record with how far it is.
+    fn written(self) -> Known {
+        let Underway { mut known, since, round } = self;
+        let Round { left, now, done, well_too, before } = round;
+        let work = Work::Instances { left, now, done, well_too, before };
+        known.restart.stage = Stage::Underway { since, work };
+        known
+    }
 }
 
 impl Restarts<'_> {
@@ -90,15 +105,20 @@ impl Restarts<'_> {
         let own = fleet::own_node(self.0).filter(|_| service == ServiceName::LifecycleManager);
         let now = self.0.ports.clock.now();
         let pause = self.0.config.restart.waits.first;
-        let is_fresh = |one: &Part| ran_since(one).is_some_and(|ran| elapsed(ran, now) < pause);
         let mut looks = Vec::new();
         for (node, sighting) in self.0.sight.all(self.0.config.window) {
             let found = sighting.part(&part);
             let is_wanted = wanted.contains(&node);
             let record = rollout.as_ref().and_then(|one| one.instance(&node));
             let state = record.map(|one| one.state);
-            let tried = record.and_then(|one| one.attempted_at);
-            let is_tried = tried.is_some_and(|at| elapsed(at, now) < pause);
+            let is_fresh = |one: &Part| {
+                ran_since(one).is_some_and(|ran| match record.map(|record| record.run) {
+                    // Its machine's clock may differ from this one.
+                    Some(Some(run)) if run.since == ran => elapsed(run.seen, now) < pause,
+                    Some(Some(_) | None) => true,
+                    None => elapsed(ran, now) < pause,
+                })
+            };
             let look = match (sighting.answers(), found, state) {
                 (true, Some(_), None) if !is_wanted => Look::OnItsWay,
                 (true, Some(_), Some(InstanceState::Starting | InstanceState::Stopping)) => {
@@ -107,8 +127,6 @@ impl Restarts<'_> {
                 // Somebody has just started it.
                 (true, Some(one), _) if is_fresh(one) => Look::OnItsWay,
                 (true, Some(one), _) if is_ready(one) => Look::Ready,
-                // Somebody is about to.
-                (true, Some(_), _) if is_tried => Look::OnItsWay,
                 (true, Some(_), _) => Look::Bad,
                 (true, None, _) if is_wanted => Look::OnItsWay,
                 (false, ..) if is_wanted => Look::Away,
@@ -147,7 +165,7 @@ impl Restarts<'_> {
         };
         let part = part_of(service);
         let Some(current) = underway.round.now.clone() else {
-            return self.next_instance(underway, &part).await;
+            return self.next_instance(underway, service).await;
         };
         match progress(&current, &self.fresh(&current.node, &part).await?) {
             Progress::Wait => return Ok(Outcome::Again(SOON)),
@@ -163,36 +181,58 @@ impl Restarts<'_> {
     async fn next_instance(
         &self,
         mut underway: Underway,
-        part: &PartName,
+        service: ServiceName,
     ) -> Result<Outcome, Error> {
         if underway.round.left.is_empty() {
             return self.conclude(underway.known, Ok(())).await;
         }
         let round = &mut underway.round;
         let node = round.left.remove(0);
-        let fresh = self.fresh(&node, part).await?;
-        let mut pause = Duration::ZERO;
+        let fresh = self.fresh(&node, &part_of(service)).await?;
         match turn(&node, &fresh, &round.before, round.well_too) {
             Turn::Later => {
                 round.left.push(node);
-                pause = SOON;
+                self.turned(underway).await?;
+                Ok(Outcome::Again(SOON))
             }
-            Turn::Passed => {}
+            Turn::Passed => {
+                self.turned(underway).await?;
+                Ok(Outcome::Again(Duration::ZERO))
+            }
             Turn::Begins { ran_since } => {
-                round.now =
-                    Some(InstanceRestart { node, ran_since, attempts: 0, attempted_at: None });
+                let now = InstanceRestart { node, ran_since, attempts: 0, attempted_at: None };
+                self.turn_begins(underway, service, now).await
             }
         }
-        self.turned(underway).await?;
-        Ok(Outcome::Again(pause))
     }
 
     async fn turned(&self, underway: Underway) -> Result<Known, Error> {
-        let Underway { mut known, since, round } = underway;
-        let Round { left, now, done, well_too, before } = round;
-        let work = Work::Instances { left, now, done, well_too, before };
-        known.restart.stage = Stage::Underway { since, work };
-        self.saved(known).await
+        self.saved(underway.written()).await
+    }
+
+    /// Only if whoever looks after the service has not just decided to restart this one: each of the two writes down what it
+    /// decides only if the other's record is as it was read, so that of two that meet one sees what the other one does.
+    async fn turn_begins(
+        &self,
+        mut underway: Underway,
+        service: ServiceName,
+        now: InstanceRestart,
+    ) -> Result<Outcome, Error> {
+        let path = rollout_path(service);
+        let rollout = load::<Rollout>(self.0, &path).await?;
+        let tried = rollout.as_ref().and_then(|stored| stored.record.instance(&now.node));
+        let tried = tried.and_then(|instance| instance.attempted_at);
+        let pause = self.0.config.restart.waits.first;
+        if tried.is_some_and(|at| elapsed(at, self.0.ports.clock.now()) < pause) {
+            return Ok(Outcome::Again(SOON));
+        }
+        underway.round.now = Some(now);
+        let Known { restart, version } = underway.written();
+        let mut changes =
+            vec![records::put(restart_path(&restart.target), &restart, Some(version))];
+        changes.extend(rollout.map(|stored| Op::Check { path, version: stored.version }));
+        commit(self.0, changes).await?;
+        Ok(Outcome::Again(Duration::ZERO))
     }
 
     /// Asks for the restart, and again with growing pauses: what ended before may end again.
