@@ -18,7 +18,7 @@ use crate::machines::{find, tell_of_packages, to_nodes};
 use crate::ports::Ports;
 use crate::recovery::Novelty;
 use crate::report::{Event, Report};
-use crate::shares::tell_of_shares;
+use crate::shares::{give_lifecycle_managers, tell_of_shares};
 use crate::state::{Book, Endpoints, Phase, State};
 use crate::trouble::{Trouble, whole};
 use crate::work::Work;
@@ -152,6 +152,7 @@ async fn making(work: &Work<'_>, first: &First, manner: &Manner) -> Result<State
         let mut troubles = to_nodes(work, &platform, &silent, trust, host_keys).await;
         troubles.extend(tell_of_packages(work, &platform, &silent, trust, host_keys).await);
         troubles.extend(tell_of_shares(work, &platform, &silent, &vault, host_keys).await);
+        troubles.extend(give_lifecycle_managers(work, &platform, &silent, &vault, host_keys).await);
         return finish(work, &platform, &vault, kept_by, troubles).await;
     }
     described.keep(&first.seed).await.map_err(failed)?;

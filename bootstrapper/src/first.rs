@@ -275,6 +275,7 @@ impl Vault {
             platform,
             azure: self.azure.clone(),
             shares: self.shares.clone(),
+            given: 0,
         }
     }
 }

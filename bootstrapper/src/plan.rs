@@ -65,6 +65,7 @@ pub async fn plan(
     ports: &Ports,
     description: &Description,
     book: &dyn Book,
+    novelty: Novelty,
 ) -> Result<Plan, Vec<Trouble>> {
     let one = |trouble: Trouble| vec![trouble];
     let work = Work::begin(ports, description, book, &Silence).map_err(one)?;
@@ -78,7 +79,8 @@ pub async fn plan(
     if let Some(first) = &first {
         first.is_ours(&platform.name).await.map_err(one)?;
     }
-    let Known { trust, kept, refused: unknown } = known(&work, &platform, first.as_ref()).await?;
+    let Known { trust, kept, refused: unknown } =
+        known(&work, &platform, first.as_ref(), novelty).await?;
     let all = platform.machines.iter();
     let planned =
         join_all(all.map(|machine| of_machine(&work, &platform, machine, trust.as_ref())));
@@ -126,6 +128,7 @@ async fn known(
     work: &Work<'_>,
     platform: &Platform,
     first: Option<&First>,
+    novelty: Novelty,
 ) -> Result<Known, Vec<Trouble>> {
     let one = |trouble: Trouble| vec![trouble];
     if let Some(first) = first
@@ -137,7 +140,7 @@ async fn known(
     if first.is_none() && !is_first_absent(work, platform).await.map_err(one)? {
         return Ok(Known::default());
     }
-    Ok(match search(work, platform, HostKeys::PinnedOnly, Novelty::Unsaid).await? {
+    Ok(match search(work, platform, HostKeys::PinnedOnly, novelty).await? {
         Sought::Nothing => Known::default(),
         Sought::Kept(kept) => {
             let trust = trust_of(work, &kept).map_err(one)?;

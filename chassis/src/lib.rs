@@ -5,6 +5,7 @@
 //! [`service::Service`]; [`process::Process`] gives it listeners, signals and loops.
 
 pub mod blocking;
+pub mod brake;
 pub mod config;
 pub mod consumer;
 pub mod epoch;

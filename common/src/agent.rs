@@ -41,6 +41,8 @@ pub const IMAGES: &str = "/v1/images";
 pub const PUSH_IMAGE: &str = "/v1/images/push";
 pub const REGISTRY: &str = "/v1/registry";
 pub const SHARES: &str = "/v1/shares";
+/// With a [`BuildCode`].
+pub const BUILD_CODE: &str = "/v1/parts/build";
 /// All blobs; below it `/<digest>`.
 pub const BLOBS: &str = "/v1/blobs";
 /// What is on the disk.
@@ -156,6 +158,13 @@ pub struct ShareIs {
     pub issuer: Issuer,
     pub name: ShareName,
     pub access: share::Access,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildCode {
+    pub issuer: Issuer,
+    pub code: share::Code,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -75,6 +75,17 @@ impl Fleet {
         anyhow::bail!("no machine has a part {part}")
     }
 
+    /// All machines that have a part.
+    pub async fn machines_with(&self, part: &str) -> anyhow::Result<Vec<Machine>> {
+        let mut found = Vec::new();
+        for machine in &self.machines {
+            if machine.part(part).await?.is_some() {
+                found.push(machine.clone());
+            }
+        }
+        Ok(found)
+    }
+
     /// The admin that `make fleet` made, at an app manager that answers.
     pub async fn admin(&self, within: Duration) -> anyhow::Result<User> {
         let password = password().context("there is no folder of this user's state")?;
@@ -235,6 +246,19 @@ impl Machine {
             self.exec(&inspect).await?.lines().map(str::to_owned).collect();
         starts.sort();
         Ok(starts)
+    }
+
+    /// What a file says that is mounted into a part.
+    pub async fn file_of(&self, name: &str, path: &str) -> anyhow::Result<String> {
+        let part = self.part(name).await?;
+        let part = part.with_context(|| format!("there is no {name} on {}", self.name))?;
+        let format = format!(
+            "{{{{range .Mounts}}}}{{{{if eq .Destination \"{path}\"}}}}{{{{.Source}}}}{{{{end}}}}{{{{end}}}}"
+        );
+        let source = self.exec(&["docker", "inspect", "-f", &format, &part]).await?;
+        let source = source.trim();
+        ensure!(!source.is_empty(), "{name} on {} has no {path}", self.name);
+        self.exec(&["cat", source]).await
     }
 
     /// Does this to a part, with its own engine: `kill`, `pause`, `unpause`.

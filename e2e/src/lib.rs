@@ -21,4 +21,5 @@ pub mod refusal;
 pub mod single;
 pub mod truth;
 pub mod twin;
+pub mod voice;
 pub mod wait;

@@ -13,7 +13,7 @@ use common::port::Entropy;
 use common::port::host::{Access, Credential};
 use common::port::machines::Shape;
 use rollout::Code;
-use rollout::machine::{Goal, NoJournal, Ports, ensure};
+use rollout::machine::{Goal, Journal, Ports, ensure};
 use rollout::parts::Secrets;
 use rollout::platform::{Component, PlannedMachine, Platform};
 use rollout::seed::Seed;
@@ -38,10 +38,15 @@ pub struct RolloutEnrolment {
 
 #[async_trait]
 impl Enrolment for RolloutEnrolment {
-    /// What is found on the way is found again after a crash: nothing of it has to be written down before the end.
-    async fn enrol(&self, platform: &Platform, name: &NodeName) -> Result<Enrolled, NotEnrolled> {
+    /// What is found on the way is found again after a crash; only the pinned host key must not be lost.
+    async fn enrol(
+        &self,
+        platform: &Platform,
+        name: &NodeName,
+        journal: &dyn Journal,
+    ) -> Result<Enrolled, NotEnrolled> {
         let goal = self.goal(platform, name).map_err(|err| told(&err))?;
-        let machine = self.ensure(platform, &goal).await.map_err(|err| told(&err))?;
+        let machine = self.ensure(platform, &goal, journal).await.map_err(|err| told(&err))?;
         if platform.seed().is_some_and(|seed| seed.name == *name) {
             self.restore(&machine).await;
         }
@@ -71,14 +76,15 @@ impl RolloutEnrolment {
         &self,
         platform: &Platform,
         goal: &Goal,
+        journal: &dyn Journal,
     ) -> Result<PlannedMachine, rollout::Failure> {
         let images = NodesImages::of(platform, &goal.machine.name, &self.ports);
         let ports = Ports { images: Arc::new(images), ..self.ports.clone() };
-        match ensure(&ports, goal, &NoJournal).await {
+        match ensure(&ports, goal, journal).await {
             // A node without the registry's image is better than none.
             Err(err) if err.code == Code::ImageUnavailable && goal.images.len() > 1 => {
                 let goal = Goal { images: vec![goal.program.clone()], ..goal.clone() };
-                ensure(&ports, &goal, &NoJournal).await
+                ensure(&ports, &goal, journal).await
             }
             ended => ended,
         }
@@ -168,6 +174,7 @@ mod tests {
             platform: "{}".to_owned(),
             azure: None,
             shares: BTreeMap::new(),
+            given: 0,
         };
         let entropy = Arc::new(SeededEntropy::new(1));
         RolloutEnrolment { ports, key: "/key".into(), secrets: Some(secrets), entropy }

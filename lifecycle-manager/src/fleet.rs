@@ -7,7 +7,7 @@ use chassis::records::{self, Stored, readable};
 use common::name::NodeName;
 use common::port::nodes::Agent;
 use common::port::store::Op;
-use common::record::machine::MachineRecord;
+use common::record::machine::{MachineGoal, MachineRecord};
 use common::record::node::Node;
 use common::record::path;
 use futures::future::try_join_all;
@@ -50,7 +50,8 @@ pub(crate) async fn refresh(shared: &Shared) -> Result<(), records::Error> {
 pub(crate) fn node_of(machine: &MachineRecord) -> Option<Node> {
     let ip = machine.address?;
     let agent = SocketAddr::new(ip, AGENT_PORT);
-    Some(Node { schema: 1, name: machine.name.clone(), ip, agent, os: "Linux".to_owned() })
+    let (name, leaves) = (machine.name.clone(), machine.goal == MachineGoal::Absent);
+    Some(Node { schema: 1, name, ip, agent, os: "Linux".to_owned(), leaves })
 }
 
 /// The platform as it is described, with everything that is known of its machines by now, and with those that were added
@@ -139,7 +140,9 @@ pub(crate) async fn node_change(
     let stored: Option<Stored<Node>> = load(shared, &path).await?;
     match stored {
         // Somebody may know its system better.
-        Some(stored) if stored.record.ip == node.ip && stored.record.agent == node.agent => {
+        Some(Stored { record, .. })
+            if (record.ip, record.agent, record.leaves) == (node.ip, node.agent, node.leaves) =>
+        {
             Ok(None)
         }
         stored => Ok(Some(records::put(path, &node, stored.map(|stored| stored.version)))),

@@ -53,6 +53,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
         to(document_000::initialize_environment)
     })
     .of_document(0),
+    Endpoint::new(POST, "/Upload", ANYONE, &[4, 11], || to(document_000::upload)).of_document(0),
+    Endpoint::new(POST, "/Containerize", ANYONE, &[4, 11], || to(document_000::containerize))
+        .of_document(0),
     Endpoint::new(POST, "/Deploy", ANYONE, &[11], || to(document_000::deploy)).of_document(0),
     Endpoint::new(POST, "/restart", ANYONE, &[12], || to(document_000::restart)).of_document(0),
     Endpoint::new(POST, "/provision", ANYONE, &[10], || to(document_000::provision)).of_document(0),

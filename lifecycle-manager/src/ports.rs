@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::future::pending;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use common::name::NodeName;
 use common::port::host::{Gate, HostKey};
 use common::port::machines::Shape;
 use common::port::{Authority, Bus, Clock, Entropy, Machines, Nodes, Parts, Store};
+use rollout::machine::Journal;
 use rollout::parts::Secrets;
 use rollout::platform::Platform;
 
@@ -24,6 +26,7 @@ pub struct Ports {
     pub parts: Arc<dyn Parts>,
     pub backends: Backends,
     pub enrolment: Arc<dyn Enrolment>,
+    pub credentials: Arc<dyn Credentials>,
     /// None where no platform is described: then nothing is made.
     pub vault: Option<Vault>,
     pub clock: Arc<dyn Clock>,
@@ -51,9 +54,31 @@ impl Backends {
 /// may be repeated.
 #[async_trait]
 pub trait Enrolment: Debug + Send + Sync {
-    /// `platform` is the description with everything that is known of its machines by now.
-    async fn enrol(&self, platform: &Platform, machine: &NodeName)
-    -> Result<Enrolled, NotEnrolled>;
+    /// `platform` is the description with everything that is known of its machines by now; `journal` hears what is done.
+    async fn enrol(
+        &self,
+        platform: &Platform,
+        machine: &NodeName,
+        journal: &dyn Journal,
+    ) -> Result<Enrolled, NotEnrolled>;
+}
+
+/// What opens shares and the places that machines come from: it may be given anew while the process runs.
+#[async_trait]
+pub trait Credentials: Debug + Send + Sync {
+    /// Completes once there are others than those that this process began with: it ends then, and begins with them.
+    async fn changed(&self);
+}
+
+/// Where nobody gives any.
+#[derive(Debug, Clone, Copy)]
+pub struct NeverChanged;
+
+#[async_trait]
+impl Credentials for NeverChanged {
+    async fn changed(&self) {
+        pending::<()>().await;
+    }
 }
 
 /// What became known of a machine on the way.

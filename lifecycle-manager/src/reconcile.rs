@@ -28,7 +28,11 @@ const SOON: Duration = Duration::from_millis(500);
 const LATER: Duration = Duration::from_secs(5);
 
 /// What an agent's refusal means: an end of this leadership, or a failure to be kept.
-async fn refusal(shared: &Shared, node: &NodeName, err: nodes::Error) -> Result<Failure, Error> {
+pub(crate) async fn refusal(
+    shared: &Shared,
+    node: &NodeName,
+    err: nodes::Error,
+) -> Result<Failure, Error> {
     match err {
         nodes::Error::StaleEpoch { seen, .. } => match shared.refused(node, seen).await {
             Refused::Deposed => Err(Error::Deposed),

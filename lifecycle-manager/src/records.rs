@@ -10,6 +10,7 @@ mod repair;
 mod restart;
 mod rollout;
 mod said;
+mod uploads;
 
 use chassis::records::{self, Stored};
 use common::name::{LegacyName, NodeName};
@@ -31,8 +32,9 @@ pub(crate) use provision::{MOST_WAITING as MOST_WANTED, Making, Provision, Wante
 pub(crate) use registry::{Filling, RegistryPlace};
 pub(crate) use repair::Repair;
 pub(crate) use restart::{Asked, By, InstanceRestart, MOST_WAITING, Restart, Stage, Work};
-pub(crate) use rollout::{Instance, Refusal, Rollout, Version};
+pub(crate) use rollout::{Instance, Refusal, Rollout, Run, Version};
 pub(crate) use said::Said;
+pub(crate) use uploads::{Upload, Uploads};
 
 fn below(folder: &Path, name: &str) -> Path {
     folder.join(name).expect("names make paths")
@@ -60,6 +62,10 @@ pub(crate) fn base_path(node: &NodeName) -> Path {
 
 pub(crate) fn papers_path(node: &NodeName) -> Path {
     path::folder(&format!("lifecycle/papers/{node}"))
+}
+
+pub(crate) fn uploads_path(node: &NodeName) -> Path {
+    path::folder(&format!("lifecycle/uploads/{node}"))
 }
 
 pub(crate) fn alarm_path(subject: Subject) -> Path {

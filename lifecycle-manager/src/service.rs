@@ -1,5 +1,6 @@
 //! The lifecycle manager as a whole: its routes, and its loops as one tree of futures.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,6 +132,17 @@ impl service::Service for Service {
     }
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), service::Error> {
-        Ok(run_until_lost(self, &self.shared.seat, &lifecycle).await?)
+        let until_given = async {
+            self.shared.ports.credentials.changed().await;
+            tracing::info!("other credentials were given; the process ends, to begin with them");
+            // Gives the lead away, and is started again by whoever keeps it.
+            lifecycle.stop();
+            pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            led = run_until_lost(self, &self.shared.seat, &lifecycle) => Ok(led?),
+            () = until_given => Ok(()),
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chassis::brake;
 use chassis::config::Problem;
 use chassis::http;
 use common::record::leader::Advertised;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::backoff::Waits;
 use crate::domain::board::Rules;
 use crate::domain::budget::Limit;
-use crate::domain::{brake, verdict};
+use crate::domain::verdict;
 
 /// The service's own sections as they are written.
 #[derive(Debug, Clone, Serialize, Deserialize)]

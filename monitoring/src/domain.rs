@@ -4,7 +4,6 @@ use std::time::Duration;
 
 pub(crate) mod backoff;
 pub(crate) mod board;
-pub(crate) mod brake;
 pub(crate) mod budget;
 pub(crate) mod finding;
 #[cfg(test)]

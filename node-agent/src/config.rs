@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chassis::config::Problem;
 use common::name::NodeName;
@@ -66,6 +67,8 @@ pub struct RawRegistry {
 pub struct RawParts {
     /// Where the engine's socket is that makes machines, if this machine has one.
     pub machines_socket: String,
+    /// So long one may answer nothing before it is ended and started again.
+    pub restart_after_seconds: u64,
 }
 
 /// `[shares]`: where the code of parts comes from that are built on this machine.
@@ -133,6 +136,8 @@ pub struct Config {
     /// Where this machine's way to the platform's registry begins; none where there is none.
     pub relay: Option<SocketAddr>,
     pub machines_socket: PathBuf,
+    /// So long a part may answer nothing.
+    pub restart_after: Duration,
     /// The folder of what is known of shares.
     pub shares_folder: PathBuf,
     /// The root of shares that are folders.
@@ -172,6 +177,9 @@ impl Raw {
         let relay = registry.relay.trim();
         let relay =
             if relay.is_empty() { None } else { read("registry.relay", relay, &mut problems) };
+        if !(10..=3600).contains(&parts.restart_after_seconds) {
+            problems.push(Problem::new("parts.restart_after_seconds", "must be from 10 to 3600"));
+        }
         if !(1..=4096).contains(&docker.build_context_megabytes) {
             problems.push(Problem::new("docker.build_context_megabytes", "must be from 1 to 4096"));
         }
@@ -203,6 +211,7 @@ impl Raw {
             registry: Some(registry.address).filter(|address| !address.is_empty()),
             relay,
             machines_socket: parts.machines_socket.into(),
+            restart_after: Duration::from_secs(parts.restart_after_seconds),
             shares_folder: shares.folder.into(),
             shares_root: shares.root.into(),
             blob_bytes: blobs.largest_megabytes * 1024 * 1024,
@@ -253,6 +262,7 @@ impl Config {
             registry: None,
             relay: None,
             machines_socket: "/nowhere".into(),
+            restart_after: Duration::from_mins(1),
             shares_folder: "/nowhere".into(),
             shares_root: "/".into(),
             blob_bytes: 0,
@@ -318,6 +328,7 @@ mod tests {
             set("images.clean_above_percent", "0"),
             set("registry.relay", "5000"),
             set("shares.root", ""),
+            set("parts.restart_after_seconds", "9"),
         ];
         let sources = Sources { overrides, ..Sources::default() };
         let problems = resolve(&sources).unwrap_err();
@@ -329,6 +340,7 @@ mod tests {
                 "node.ip",
                 "firewall.deny",
                 "registry.relay",
+                "parts.restart_after_seconds",
                 "shares.root",
                 "images.clean_above_percent",
                 "images.clean_until_percent"

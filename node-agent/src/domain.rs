@@ -5,5 +5,6 @@ pub(crate) mod keep;
 pub(crate) mod listeners;
 pub(crate) mod part_specification;
 pub(crate) mod restart;
+pub(crate) mod silence;
 pub(crate) mod specification;
 pub(crate) mod usage;

@@ -55,6 +55,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(POST, agent::ENSURE_PART, KEEPER, &[7, 11, 16], || to(parts::ensure)),
     Endpoint::new(POST, agent::REMOVE_PART, KEEPER, &[7, 11, 16], || to(parts::remove)),
     Endpoint::new(POST, agent::RESTART_PART, KEEPER, &[7, 11, 16], || to(parts::restart)),
+    Endpoint::new(POST, agent::BUILD_CODE, KEEPER, &[4, 11], || to(parts::build)),
     Endpoint::new(GET, agent::PARTS, KEEPER, &[7, 11, 16], || to(parts::list)),
     Endpoint::new(GET, "/v1/parts/{name}/logs", KEEPER, &[7, 11, 16], || to(parts::logs)),
     Endpoint::new(GET, agent::IMAGES, KEEPER, &[4], || to(parts::images)),

@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common::name::{ContainerName, PartName};
 use common::port::container::ContainerSpec;
+use common::port::nodes::Issuer;
 use common::port::part::PartSpec;
 
+use crate::metrics::Metrics;
 pub(crate) use book::{Entry, Noted};
 pub(crate) use entries::{Conflict, Entries};
 use file::LedgerFile;
@@ -46,6 +48,8 @@ pub(crate) struct Ledger {
     file: LedgerFile,
     entries: Mutex<Arc<Entries>>,
     writing: tokio::sync::Mutex<()>,
+    /// Here, as every order is refused here or nowhere.
+    pub(crate) metrics: Metrics,
 }
 
 impl Ledger {
@@ -53,7 +57,8 @@ impl Ledger {
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let file = LedgerFile::new(folder)?;
         let entries = Mutex::new(Arc::new(file.read()?));
-        Ok(Ledger { file, entries, writing: tokio::sync::Mutex::default() })
+        let metrics = Metrics::new();
+        Ok(Ledger { file, entries, writing: tokio::sync::Mutex::default(), metrics })
     }
 
     /// What stands in it.
@@ -76,12 +81,20 @@ impl Ledger {
     ) -> Result<T, Error> {
         let _writing = self.writing.lock().await;
         let mut entries = Entries::clone(&self.read());
-        let (result, changed) = change(&mut entries)?;
+        let (result, changed) = change(&mut entries).inspect_err(|conflict| self.note(conflict))?;
         if changed == Change::Made {
             self.file.write(&entries).await.map_err(Error::Write)?;
             *self.lock() = Arc::new(entries);
         }
         Ok(result)
+    }
+
+    fn note(&self, conflict: &Conflict) {
+        if let Conflict::StaleEpoch { issuer, seen } = conflict {
+            let Issuer { service, epoch } = *issuer;
+            tracing::warn!(%service, %epoch, %seen, "an order of a leader that another one followed is refused");
+            self.metrics.refused(*issuer);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<Entries>> {

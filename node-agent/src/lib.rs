@@ -26,6 +26,7 @@ mod local;
 mod locks;
 mod look;
 mod meter;
+mod metrics;
 mod parts;
 mod relay;
 mod replicas;

@@ -42,7 +42,7 @@ impl LocalNodes {
 
     fn refused(&self, err: &agent::Error) -> Error {
         let node = self.0.config.node.clone();
-        if let agent::Error::Conflict(Conflict::StaleEpoch { seen }) = err {
+        if let agent::Error::Conflict(Conflict::StaleEpoch { seen, .. }) = err {
             return Error::StaleEpoch { node, seen: *seen };
         }
         let failure = err.to_failure();

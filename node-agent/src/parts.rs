@@ -22,7 +22,7 @@ use common::port::containers;
 use common::port::host::ChunkStream;
 use common::port::nodes::Issuer;
 use common::port::part::{Part, PartImage, PartRemoval, PartSpec};
-use common::port::share::Access;
+use common::port::share::{Access, Code};
 use common::port::{PartContainers, Shares};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -222,6 +222,12 @@ impl Parts {
         Ok(self.ledger.change(told).await?)
     }
 
+    /// Makes the image of code present, for parts that may be told to run it.
+    pub(crate) async fn build(&self, issuer: Issuer, code: &Code) -> Result<(), Error> {
+        self.hear(issuer).await?;
+        self.builder.ensure(code).await.map_err(Error::Code)
+    }
+
     /// Takes note of what a share is and what opens it.
     pub(crate) async fn share_is(
         &self,
@@ -246,7 +252,11 @@ impl Parts {
 
     /// Keeps parts running and looks at them, until the process stops.
     pub(crate) async fn run(self: &Arc<Self>, config: &Config, lifecycle: &Lifecycle) {
-        futures::join!(keeper::run(self, lifecycle), health::watch(self, config, lifecycle));
+        futures::join!(
+            keeper::run(self, lifecycle),
+            health::watch(self, config, lifecycle),
+            health::end_silent(self, config, lifecycle),
+        );
     }
 }
 

@@ -12,6 +12,7 @@ use chassis::service::{Error, Service};
 use common::id::Epoch;
 use common::port::Nodes;
 use common::service::ServiceName;
+use prometheus::Registry;
 
 use crate::agent::Agent;
 use crate::bundles::Bundles;
@@ -72,6 +73,10 @@ impl Service for NodeAgent {
 
     fn internal_callers(&self) -> Vec<ServiceName> {
         callers(http::ENDPOINTS)
+    }
+
+    fn metrics(&self) -> Registry {
+        self.agent.ledger.metrics.registry.clone()
     }
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error> {

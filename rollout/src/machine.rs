@@ -4,6 +4,7 @@
 
 mod agent;
 mod apply;
+mod credentials;
 mod ensure;
 mod goal;
 mod look;
@@ -18,6 +19,7 @@ mod within;
 
 pub use agent::{AGENT, REGISTRY};
 pub use apply::{LONGEST_COPY, apply};
+pub use credentials::{credentials, give_credentials};
 pub use ensure::{Journal, NoJournal, ensure, remove};
 pub use goal::{Goal, agent_names};
 pub use observe::{

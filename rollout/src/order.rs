@@ -19,7 +19,7 @@ use crate::parts::{self, BasePart, Secrets, ServicePapers, Site};
 use crate::platform::Platform;
 
 pub use apply::{Pushed, apply_part};
-pub use ensure::ensure_part;
+pub use ensure::{ensure_code, ensure_part};
 pub use plan::plan_parts;
 pub use step::{PartAction, PartStep};
 

@@ -13,12 +13,14 @@ mod zookeeper;
 pub use base::{BasePart, base_parts};
 pub use edge::edge;
 pub use kafka::kafka;
-pub use papers::{Secrets, ServicePapers, names};
+pub use papers::{Credentials, Secrets, ServicePapers, names};
 pub use registry::registry;
 pub use service::{
-    AUTHORITY, AZURE_PRINCIPAL, JWT, Listeners, PLATFORM, SHARES, SSH_KEY, listeners, service,
+    AUTHORITY, AZURE_PRINCIPAL, CREDENTIALS_FILE, GIVEN, JWT, Listeners, PLATFORM, SHARES, SSH_KEY,
+    listeners, service,
 };
 pub use site::{
-    Incomplete, KAFKA as KAFKA_PORT, REGISTRY as REGISTRY_PORT, Site, ZOOKEEPER as ZOOKEEPER_PORT,
+    Incomplete, KAFKA as KAFKA_PORT, OWNER, REGISTRY as REGISTRY_PORT, Site,
+    ZOOKEEPER as ZOOKEEPER_PORT,
 };
 pub use zookeeper::zookeeper;

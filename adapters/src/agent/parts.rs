@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::agent::{
-    Built, ENSURE_PART, EnsurePart, IMAGES, PARTS, PUSH_IMAGE, PushImage, REGISTRY, REMOVE_PART,
-    RESTART_PART, RegistryAt, RemovePart, RestartPart, SHARES, ShareIs, TailQuery,
+    BUILD_CODE, BuildCode, Built, ENSURE_PART, EnsurePart, IMAGES, PARTS, PUSH_IMAGE, PushImage,
+    REGISTRY, REMOVE_PART, RESTART_PART, RegistryAt, RemovePart, RestartPart, SHARES, ShareIs,
+    TailQuery,
 };
 use common::digest::{Digest, ImageRef};
 use common::name::{PartName, ShareName};
@@ -120,5 +121,15 @@ impl Parts for AgentClient {
     ) -> Result<(), Error> {
         let body = ShareIs { issuer, name: name.clone(), access: access.clone() };
         open(agent, self.order(agent, SHARES, &body).timeout(LOOK_WITHIN)).await.map(drop)
+    }
+
+    async fn build_code(
+        &self,
+        agent: &Agent,
+        issuer: Issuer,
+        code: &share::Code,
+    ) -> Result<(), Error> {
+        let body = BuildCode { issuer, code: code.clone() };
+        open(agent, self.order(agent, BUILD_CODE, &body).timeout(MAKE_WITHIN)).await.map(drop)
     }
 }

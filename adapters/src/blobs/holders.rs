@@ -73,7 +73,14 @@ mod tests {
             let name: NodeName = format!("node-{number}").parse().unwrap();
             let ip = [192, 0, 2, number].into();
             let agent = (ip, 7443).into();
-            let node = Node { schema: 1, name: name.clone(), ip, agent, os: "linux".to_owned() };
+            let node = Node {
+                schema: 1,
+                name: name.clone(),
+                ip,
+                agent,
+                os: "linux".to_owned(),
+                leaves: false,
+            };
             store.seed(&path::node(&name), encode(&node));
             if let Some(verdict) = verdict {
                 let (reason, since) = (String::new(), Timestamp::UNIX_EPOCH);

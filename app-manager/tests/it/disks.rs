@@ -33,7 +33,14 @@ fn world() -> (World, NodeName) {
     let agent = world.nodes.add("node-1");
     let name = agent.node.clone();
     let (ip, address) = (agent.address.ip(), agent.address);
-    let node = Node { schema: 1, name: name.clone(), ip, agent: address, os: String::new() };
+    let node = Node {
+        schema: 1,
+        name: name.clone(),
+        ip,
+        agent: address,
+        os: String::new(),
+        leaves: false,
+    };
     world.write(&path::node(&name), &node);
     let pinned = Reference::Pinned { by: "kept for shop".to_owned() };
     let images = vec![item("one", Vec::new()), item("two", vec![pinned])];

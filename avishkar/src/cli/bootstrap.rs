@@ -7,7 +7,13 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bootstrap {
     /// Say every step that `apply` would take, by machine. Nothing is touched.
-    Plan(Described),
+    Plan {
+        #[command(flatten)]
+        described: Described,
+        /// Say what `apply --new-platform` would do.
+        #[arg(long)]
+        new_platform: bool,
+    },
     /// Make what the file describes, as far as it is not there. May be broken off and begun again.
     Apply {
         #[command(flatten)]

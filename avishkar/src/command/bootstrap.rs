@@ -21,14 +21,17 @@ use told::Told;
 
 pub(crate) async fn run(args: Bootstrap, output: Output) -> anyhow::Result<()> {
     match args {
-        Bootstrap::Plan(described) => plan(&described, output).await,
-        Bootstrap::Apply { act, new_platform } => {
-            let novelty = if new_platform { Novelty::Said } else { Novelty::Unsaid };
-            apply(&act, novelty, output).await
+        Bootstrap::Plan { described, new_platform } => {
+            plan(&described, novelty(new_platform), output).await
         }
+        Bootstrap::Apply { act, new_platform } => apply(&act, novelty(new_platform), output).await,
         Bootstrap::Destroy { act, yes } => destroy(&act, yes.as_deref(), output).await,
         Bootstrap::Digest { folder } => digest::tell(&folder, output).await,
     }
+}
+
+fn novelty(new_platform: bool) -> Novelty {
+    if new_platform { Novelty::Said } else { Novelty::Unsaid }
 }
 
 /// The file, and the ways to what it speaks of.
@@ -51,10 +54,10 @@ fn failed(what: &'static str) -> impl FnOnce(Vec<Trouble>) -> Failure {
     move |troubles| Failure::Bootstrap { what, troubles }
 }
 
-async fn plan(described: &Described, output: Output) -> anyhow::Result<()> {
+async fn plan(described: &Described, novelty: Novelty, output: Output) -> anyhow::Result<()> {
     let (description, ports) = opened(described)?;
     let book = FileBook::to_read(&description.state_file);
-    let plan = bootstrapper::plan(&ports, &description, &book).await;
+    let plan = bootstrapper::plan(&ports, &description, &book, novelty).await;
     let plan = plan.map_err(failed("the platform cannot be planned"))?;
     output.answer(&plan, &in_words(&plan))?;
     let troubles = plan.troubles();

@@ -18,7 +18,8 @@ use deployment_manager::config::{Raw, RawBuild, RawDeployment};
 use deployment_manager::{Config, DeploymentManager, Ports};
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, Within, blobs, bus, nodes, store, take};
+use super::sections::{Resolved, Sections};
+use super::{Frame, Wiring, Within, blobs, bus, nodes, store};
 
 /// `config/deployment-manager.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,19 +56,13 @@ impl Wiring for File {
     type Meant = Meant;
 
     fn resolve(self) -> Result<(Frame, Meant), Vec<Problem>> {
-        let mut problems = Vec::new();
-        let http = take(self.http.resolve(), &mut problems);
-        let kafka = take(self.kafka.resolve(Self::SERVICE), &mut problems);
-        let zookeeper = take(self.zookeeper.resolve(), &mut problems);
         let own = Raw { deployment: self.deployment, build: self.build };
-        let config = http.as_ref().and_then(|http| take(own.resolve(http), &mut problems));
-        match (http, kafka, zookeeper, config) {
-            (Some(http), Some(kafka), Some(zookeeper), Some(config)) if problems.is_empty() => {
-                let meant = Meant { kafka, zookeeper, storage: self.storage, config };
-                Ok((Frame { http, telemetry: self.telemetry }, meant))
-            }
-            _ => Err(problems),
-        }
+        let File { http, telemetry, kafka, zookeeper, .. } = self;
+        let sections = Sections { http, telemetry, kafka, zookeeper };
+        let resolved = sections.resolve(Self::SERVICE, Vec::new(), |http| own.resolve(http))?;
+        let Resolved { frame, kafka, zookeeper, own: config } = resolved;
+        let meant = Meant { kafka, zookeeper, storage: self.storage, config };
+        Ok((frame, meant))
     }
 
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Service>> {

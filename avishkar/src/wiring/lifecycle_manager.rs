@@ -1,5 +1,6 @@
 //! The lifecycle manager on a bus, a store, the nodes' agents, and the backends of the machines that are described.
 
+mod credentials;
 mod machines;
 
 use std::collections::BTreeMap;
@@ -22,12 +23,15 @@ use common::port::machines::Shape;
 use common::port::{Authorities as _, Authority, Hosts, Nodes, Parts};
 use common::service::ServiceName;
 use lifecycle_manager::config::{Raw, RawLifecycle, RawProvision, RawRestarts, RawRollout};
+use lifecycle_manager::ports::NeverChanged;
 use lifecycle_manager::{Backends, Config, Ports, RolloutEnrolment, Service, Vault};
 use rollout::machine::{Ports as WaysIn, Trust};
 use rollout::parts::Secrets;
 use rollout::platform::Platform;
 use serde::{Deserialize, Serialize};
 
+use self::credentials::{GivenFile, given};
+use super::sections::{Resolved, Sections};
 use super::{Frame, ThisMachine, Wiring, Within, bus, nodes, store, take};
 
 /// `config/lifecycle-manager.toml`.
@@ -56,6 +60,8 @@ struct RawPlatform {
     machines_socket: PathBuf,
     azure_principal: PathBuf,
     shares: PathBuf,
+    given: PathBuf,
+    credentials: PathBuf,
 }
 
 #[derive(Clone)]
@@ -75,23 +81,18 @@ impl Wiring for File {
 
     fn resolve(self) -> Result<(Frame, Meant), Vec<Problem>> {
         let mut problems = Vec::new();
-        let http = take(self.http.resolve(), &mut problems);
-        let kafka = take(self.kafka.resolve(Self::SERVICE), &mut problems);
-        let zookeeper = take(self.zookeeper.resolve(), &mut problems);
         let described = take(described(&self.platform.description), &mut problems);
         let (description, platform) = described.flatten().unzip();
         let File { lifecycle, restarts, rollout, provision, .. } = self;
         let own = Raw { lifecycle, restarts, rollout, provision };
-        let config =
-            http.as_ref().and_then(|http| take(own.resolve(http, platform), &mut problems));
-        match (http, kafka, zookeeper, config) {
-            (Some(http), Some(kafka), Some(zookeeper), Some(config)) if problems.is_empty() => {
-                let platform = self.platform;
-                let meant = Meant { kafka, zookeeper, platform, description, config };
-                Ok((Frame { http, telemetry: self.telemetry }, meant))
-            }
-            _ => Err(problems),
-        }
+        let File { http, telemetry, kafka, zookeeper, .. } = self;
+        let sections = Sections { http, telemetry, kafka, zookeeper };
+        let resolved =
+            sections.resolve(Self::SERVICE, problems, |http| own.resolve(http, platform))?;
+        let Resolved { frame, kafka, zookeeper, own: config } = resolved;
+        let platform = self.platform;
+        let meant = Meant { kafka, zookeeper, platform, description, config };
+        Ok((frame, meant))
     }
 
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Running>> {
@@ -105,7 +106,12 @@ impl Wiring for File {
             authority: Arc::clone(&vault.authority),
             parts: Arc::clone(&agents) as Arc<dyn Parts>,
         });
-        let by_kind = machines::backends(&meant.platform, meant.config.platform.as_ref(), &hosts);
+        let secrets = vault.as_ref().map(|vault| &vault.secrets);
+        let begun = secrets.map(|secrets| secrets.given).unwrap_or_default();
+        let principal = secrets.and_then(|secrets| secrets.azure.as_deref());
+        let platform = meant.config.platform.as_ref();
+        let by_kind = machines::backends(&meant.platform, platform, &hosts, principal);
+        let credentials = GivenFile::new(meant.platform.credentials.clone(), begun);
         let backends = by_kind
             .iter()
             .fold(Backends::default(), |all, (&kind, backend)| all.with(kind, Arc::clone(backend)));
@@ -128,6 +134,7 @@ impl Wiring for File {
             parts: agents,
             backends,
             enrolment: Arc::new(enrolment),
+            credentials: Arc::new(credentials),
             vault,
             clock,
             entropy,
@@ -154,6 +161,7 @@ impl Meant {
             parts: machine.clone(),
             backends: Backends::default().with(Shape::Given.kind(), machine.clone()),
             enrolment: machine,
+            credentials: Arc::new(NeverChanged),
             vault: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
@@ -188,6 +196,17 @@ impl Meant {
                 Err(err) if err.kind() == ErrorKind::NotFound => BTreeMap::new(),
                 Err(err) => return Err(err).context("what shares are cannot be read"),
             },
+            given: match fs::read_to_string(&self.platform.given) {
+                Ok(text) => {
+                    text.trim().parse().context("which credentials were given is damaged")?
+                }
+                Err(err) if err.kind() == ErrorKind::NotFound => 0,
+                Err(err) => return Err(err).context("which credentials were given cannot be read"),
+            },
+        };
+        let secrets = match given(&self.platform.credentials) {
+            Some(given) => secrets.with(given),
+            None => secrets,
         };
         Ok(Some(Vault { authority, secrets }))
     }

@@ -22,7 +22,8 @@ use monitoring::config::{Raw, RawAlerts, RawProbes, RawRestarts, RawWebhook, Sec
 use monitoring::{Config, Ports, Service};
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, Within, bus, nodes, store, take};
+use super::sections::{Resolved, Sections};
+use super::{Frame, Wiring, Within, bus, nodes, store};
 
 /// A secret is not longer.
 const LARGEST_SECRET: u64 = 4096;
@@ -55,20 +56,15 @@ impl Wiring for File {
 
     fn resolve(self) -> Result<(Frame, Meant), Vec<Problem>> {
         let mut problems = Vec::new();
-        let http = take(self.http.resolve(), &mut problems);
-        let kafka = take(self.kafka.resolve(Self::SERVICE), &mut problems);
-        let zookeeper = take(self.zookeeper.resolve(), &mut problems);
         let webhooks = self.alerts.webhooks.clone();
         problems.extend(wrong_urls(&webhooks));
         let own = Raw { probes: self.probes, restarts: self.restarts, alerts: self.alerts };
-        let config = http.as_ref().and_then(|http| take(own.resolve(http), &mut problems));
-        match (http, kafka, zookeeper, config) {
-            (Some(http), Some(kafka), Some(zookeeper), Some(config)) if problems.is_empty() => {
-                let meant = Meant { kafka, zookeeper, webhooks, config };
-                Ok((Frame { http, telemetry: self.telemetry }, meant))
-            }
-            _ => Err(problems),
-        }
+        let File { http, telemetry, kafka, zookeeper, .. } = self;
+        let sections = Sections { http, telemetry, kafka, zookeeper };
+        let resolved = sections.resolve(Self::SERVICE, problems, |http| own.resolve(http))?;
+        let Resolved { frame, kafka, zookeeper, own: config } = resolved;
+        let meant = Meant { kafka, zookeeper, webhooks, config };
+        Ok((frame, meant))
     }
 
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Running>> {

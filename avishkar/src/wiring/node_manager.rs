@@ -14,7 +14,8 @@ use node_manager::config::{Raw, RawNode, RawNodeManager};
 use node_manager::{Config, Ports, Service};
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, Within, bus, nodes, store, take};
+use super::sections::{Resolved, Sections};
+use super::{Frame, Wiring, Within, bus, nodes, store};
 
 /// `config/node-manager.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,18 +42,12 @@ impl Wiring for File {
     type Meant = Meant;
 
     fn resolve(self) -> Result<(Frame, Meant), Vec<Problem>> {
-        let mut problems = Vec::new();
-        let http = take(self.http.resolve(), &mut problems);
-        let kafka = take(self.kafka.resolve(Self::SERVICE), &mut problems);
-        let zookeeper = take(self.zookeeper.resolve(), &mut problems);
         let own = Raw { node_manager: self.node_manager, node: self.node };
-        let config = http.as_ref().and_then(|http| take(own.resolve(http), &mut problems));
-        match (http, kafka, zookeeper, config) {
-            (Some(http), Some(kafka), Some(zookeeper), Some(config)) if problems.is_empty() => {
-                Ok((Frame { http, telemetry: self.telemetry }, Meant { kafka, zookeeper, config }))
-            }
-            _ => Err(problems),
-        }
+        let File { http, telemetry, kafka, zookeeper, .. } = self;
+        let sections = Sections { http, telemetry, kafka, zookeeper };
+        let resolved = sections.resolve(Self::SERVICE, Vec::new(), |http| own.resolve(http))?;
+        let Resolved { frame, kafka, zookeeper, own: config } = resolved;
+        Ok((frame, Meant { kafka, zookeeper, config }))
     }
 
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Running>> {

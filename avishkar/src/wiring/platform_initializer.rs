@@ -19,7 +19,8 @@ use platform_initializer::config::{Documents, Raw, RawMachines, RawPlatform};
 use platform_initializer::{Config, Ports, Service};
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, Within, bus, nodes, store, take};
+use super::sections::{Resolved, Sections};
+use super::{Frame, Wiring, Within, bus, nodes, store};
 
 /// Document 001's files are not longer.
 const LARGEST_DOCUMENT: u64 = 1024 * 1024;
@@ -51,9 +52,6 @@ impl Wiring for File {
 
     fn resolve(self) -> Result<(Frame, Meant), Vec<Problem>> {
         let mut problems = Vec::new();
-        let http = take(self.http.resolve(), &mut problems);
-        let kafka = take(self.kafka.resolve(Self::SERVICE), &mut problems);
-        let zookeeper = take(self.zookeeper.resolve(), &mut problems);
         let documents = Documents {
             services: document(
                 "platform.services_file",
@@ -64,15 +62,13 @@ impl Wiring for File {
         };
         let (platform, machines) = (self.platform, self.machines);
         let own = Raw { platform, machines, dependencies: self.dependencies };
-        let config =
-            http.as_ref().and_then(|http| take(own.resolve(http, &documents), &mut problems));
-        match (http, kafka, zookeeper, config) {
-            (Some(http), Some(kafka), Some(zookeeper), Some(config)) if problems.is_empty() => {
-                let meant = Meant { kafka, zookeeper, config };
-                Ok((Frame { http, telemetry: self.telemetry }, meant))
-            }
-            _ => Err(problems),
-        }
+        let File { http, telemetry, kafka, zookeeper, .. } = self;
+        let sections = Sections { http, telemetry, kafka, zookeeper };
+        let resolved =
+            sections.resolve(Self::SERVICE, problems, |http| own.resolve(http, &documents))?;
+        let Resolved { frame, kafka, zookeeper, own: config } = resolved;
+        let meant = Meant { kafka, zookeeper, config };
+        Ok((frame, meant))
     }
 
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Running>> {

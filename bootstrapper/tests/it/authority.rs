@@ -178,7 +178,9 @@ async fn a_first_machine_that_keeps_another_platforms_authority_is_left_to_it() 
     other.description.platform.machines = known.book.load().unwrap().unwrap().machines;
     let cases = [
         other.apply().await.unwrap_err(),
-        plan(&other.ports, &other.description, other.book.as_ref()).await.unwrap_err(),
+        plan(&other.ports, &other.description, other.book.as_ref(), Novelty::Unsaid)
+            .await
+            .unwrap_err(),
         other.destroy().await.unwrap_err(),
     ];
     for troubles in cases {
@@ -237,8 +239,13 @@ async fn a_machine_that_nobody_pinned_or_that_is_off_may_have_it_as_well() {
     computer.manner.host_keys = HostKeys::PinnedOnly;
     let troubles = computer.apply().await.unwrap_err();
     assert_eq!(told(&troubles), ["HOST_KEY_UNKNOWN node-4", "AUTHORITY_UNKNOWN node-1"]);
-    let planned = plan(&computer.ports, &computer.description, computer.book.as_ref()).await;
+    let planned =
+        plan(&computer.ports, &computer.description, computer.book.as_ref(), Novelty::Unsaid).await;
     assert_eq!(told(&planned.unwrap().refused), ["AUTHORITY_UNKNOWN node-1"]);
+    // As `apply` would, it believes who says that there never was one.
+    let Computer { ports, description, book, .. } = &computer;
+    let new = plan(ports, description, book.as_ref(), Novelty::Said).await.unwrap();
+    assert!(new.refused.is_empty() && !new.is_done(), "{new:?}");
     let (world, _) = bereft().await;
     world.hosts.with(GIVEN, |system| drop(system.files.remove(TRUSTED)));
     for name in ["node-2", "node-3"] {
@@ -265,7 +272,7 @@ async fn a_file_that_begins_with_another_machine_moves_no_authority() {
 async fn a_plan_says_where_it_is_brought_back_from_and_touches_nothing() {
     let (world, owner) = bereft().await;
     let of = async |computer: &Computer| {
-        plan(&computer.ports, &computer.description, computer.book.as_ref()).await
+        plan(&computer.ports, &computer.description, computer.book.as_ref(), Novelty::Unsaid).await
     };
     let planned = of(&owner).await.unwrap();
     assert_eq!(

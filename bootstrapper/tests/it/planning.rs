@@ -1,12 +1,15 @@
 //! What `apply` would do, without doing it.
 
-use bootstrapper::plan;
+use bootstrapper::{Novelty, plan};
 use expect_test::{expect, expect_file};
 
 use crate::world::{Computer, GIVEN, World};
 
 async fn planned(computer: &Computer) -> String {
-    let plan = plan(&computer.ports, &computer.description, computer.book.as_ref()).await.unwrap();
+    let plan =
+        plan(&computer.ports, &computer.description, computer.book.as_ref(), Novelty::Unsaid)
+            .await
+            .unwrap();
     let mut text = String::new();
     for machine in plan.machines {
         text.push_str(&format!("{} ({})\n", machine.machine, machine.kind));
@@ -37,7 +40,10 @@ async fn of_a_platform_that_stands_nothing_is_left() {
     let world = World::new();
     let computer = world.computer(1);
     computer.apply().await.unwrap();
-    let plan = plan(&computer.ports, &computer.description, computer.book.as_ref()).await.unwrap();
+    let plan =
+        plan(&computer.ports, &computer.description, computer.book.as_ref(), Novelty::Unsaid)
+            .await
+            .unwrap();
     assert!(plan.is_done(), "{plan:?}");
 }
 

@@ -124,7 +124,11 @@ impl Seat {
             Ok(done) => Ok(done.into_iter().skip(1).collect()),
             Err(store::Error::Conflict { index }) => match index.checked_sub(1) {
                 Some(index) => Err(store::Error::Conflict { index }.into()),
-                None => Err(self.depose()),
+                None => {
+                    let issuer = self.issuer();
+                    tracing::warn!(service = %issuer.service, epoch = %issuer.epoch, "a write was refused: another instance leads");
+                    Err(self.depose())
+                }
             },
             Err(err) => Err(err.into()),
         }

@@ -95,4 +95,17 @@ pub trait Parts: Debug + Send + Sync {
         let failure = Failure::new(FailureCode::ShareUnknown, message);
         Err(Error::Failed { node: agent.node.clone(), failure })
     }
+
+    /// Has the image of code be there: fetched whole and built where it is missing. Runs nothing. Agents of before this could
+    /// be asked build only what they run.
+    async fn build_code(
+        &self,
+        agent: &Agent,
+        _issuer: Issuer,
+        code: &share::Code,
+    ) -> Result<(), Error> {
+        let message = format!("the agent builds {code} only for a part");
+        let failure = Failure::new(FailureCode::ImageUnavailable, message);
+        Err(Error::Failed { node: agent.node.clone(), failure })
+    }
 }

@@ -2,6 +2,7 @@
 //! `alive/<node>`, and the leases of host ports, `ports/<node>/<port>`. All written by the node manager.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Not;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,9 @@ pub struct Node {
     /// Where its agent listens.
     pub agent: SocketAddr,
     pub os: String,
+    /// It is to be emptied: its machine is taken away then.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub leaves: bool,
 }
 
 /// The node manager's verdict.

@@ -1,17 +1,22 @@
 //! The fleet: services, leaders and machines die in turn, and apps go on answering through an edge elsewhere.
 
+mod hung;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::time::Duration;
 
 use anyhow::ensure;
 use common::port::bus::Delivery;
+use common::service::ServiceName;
 use common::topic::Topic;
 use e2e::bus::new_request;
 use e2e::fleet::{Fleet, Machine, SERVICES};
 use e2e::load::{Crowd, Tally};
 use e2e::platform::{User, sample};
+use e2e::voice::Voice;
 use e2e::wait;
+use futures::join;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
@@ -198,6 +203,8 @@ async fn a_leader_that_was_paused_does_nothing_again_that_its_successor_did() {
     let bus = fleet.bus().await.unwrap();
     let before = fleet.starts_of("monitoring").await.unwrap();
     let paused = fleet.leader("lifecycle-manager").await.unwrap().clone();
+    let voice = Voice::of(&paused, ServiceName::LifecycleManager).await.unwrap();
+    let epoch = voice.heard_by(&paused).await.unwrap();
     let from = bus.end(&Topic::FirstTopic.into()).await.unwrap();
     let give_up = Instant::now() + WHOLE_WITHIN;
     let request = loop {
@@ -219,7 +226,13 @@ async fn a_leader_that_was_paused_does_nothing_again_that_its_successor_did() {
     })
     .await
     .unwrap();
-    let answer = bus.answer(request, from, WHOLE_WITHIN).await.unwrap();
+    // It comes back while its successor is at work, and before its agent starts it anew.
+    let comes_back = async {
+        sleep_until(awake_at).await;
+        paused.hurt("unpause", "lifecycle-manager").await.unwrap();
+    };
+    let ((), answer) = join!(comes_back, bus.answer(request, from, WHOLE_WITHIN));
+    let answer = answer.unwrap();
     assert!(answer.starts_with("done restart service$monitoring"), "{answer}");
     let after = fleet.starts().await.unwrap();
     let anew = fleet.starts_of("monitoring").await.unwrap();
@@ -228,14 +241,18 @@ async fn a_leader_that_was_paused_does_nothing_again_that_its_successor_did() {
         assert_ne!(Some(starts), before.get(machine), "{machine} has the monitoring of before");
     }
 
-    sleep_until(awake_at).await;
-    paused.hurt("unpause", "lifecycle-manager").await.unwrap();
     wait::until("who was paused stands by", SOON, async || {
         paused.stands_by("lifecycle-manager").await
     })
     .await
     .unwrap();
     fleet.ready(WHOLE_WITHIN).await.unwrap();
+    // Whatever it said as a leader, and may still be on its way.
+    for machine in &fleet.machines {
+        let seen = voice.heard_by(machine).await.unwrap();
+        assert!(seen > epoch, "{} was not told of the successor", machine.name);
+        voice.is_refused_by(machine, epoch).await.unwrap();
+    }
     let without_the_paused = |mut starts: BTreeMap<String, Vec<String>>| {
         for list in starts.values_mut() {
             list.retain(|start| !start.contains("lifecycle-manager"));

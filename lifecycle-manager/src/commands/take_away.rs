@@ -91,6 +91,8 @@ async fn once(shared: &Shared, name: &NodeName) -> Result<Answer, Error> {
     let departures = Departures { schema: 1, last, at: machine.since };
     changes.push(records::put(path::folder(DEPARTURES), &departures, read_at));
     changes.push(records::put(path::machine(name), &machine, Some(version)));
+    // From now on its apps are made elsewhere.
+    changes.extend(fleet::node_change(shared, &machine).await?);
     commit(shared, changes).await?;
     shared.machines.wake(name.clone());
     Ok(Answer::Going)

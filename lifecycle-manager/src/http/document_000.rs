@@ -1,5 +1,7 @@
 //! Document 000's paths, with its inputs. Its callers wait for the end, and are told of failures by the status.
 
+mod code;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -21,6 +23,8 @@ use crate::domain::target::{Family, Target};
 use crate::fleet;
 use crate::records::{Asked, By, Repair, Wanted, load, repair_path};
 use crate::shared::Shared;
+
+pub(super) use code::{containerize, upload};
 
 /// How long a caller waits; what takes longer is answered 202.
 const SERVICE_WITHIN: Duration = Duration::from_mins(2);

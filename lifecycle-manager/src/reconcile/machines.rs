@@ -1,5 +1,7 @@
 //! Each machine a node whose agent answers. What is done is written down before it is done.
 
+mod pinning;
+
 use async_trait::async_trait;
 use chassis::reconcile::{Outcome, Reconcile};
 use chassis::records::{self, Stored};
@@ -22,9 +24,10 @@ use crate::fleet;
 use crate::ports::{Enrolled, NotEnrolled};
 use crate::records::{
     Error, Repair, Restart, Stage, base_path, budget_path, commit, load, papers_path, repair_path,
-    restart_path, save,
+    restart_path, save, uploads_path,
 };
 use crate::shared::{Duty, Shared};
+use pinning::Pinning;
 
 /// The reconciler of machines.
 #[derive(Debug)]
@@ -187,12 +190,12 @@ impl Machines<'_> {
         }
         let name = known.machine.record.name.clone();
         let Some(_visit) = self.0.visits.begin(&name) else { return Ok(()) };
-        let known = self.begin(known, remedy, turn).await?;
+        let mut known = self.begin(known, remedy, turn).await?;
         self.0.metrics.repaired(remedy);
         tracing::warn!(machine = %name, attempt = known.repair.attempts, "{}", remedy.words());
         match remedy {
             Remedy::Wait => Ok(()),
-            Remedy::Enrol => match self.enrol(&name).await? {
+            Remedy::Enrol => match self.enrol(&name, &mut known).await? {
                 Ok(enrolled) => self.enrolled(known, enrolled).await,
                 Err(NotEnrolled::HostKeyChanged(failure)) => {
                     let reason = failure.message.clone();
@@ -213,12 +216,19 @@ impl Machines<'_> {
         }
     }
 
-    async fn enrol(&self, name: &NodeName) -> Result<Result<Enrolled, NotEnrolled>, Error> {
+    async fn enrol(
+        &self,
+        name: &NodeName,
+        known: &mut Known,
+    ) -> Result<Result<Enrolled, NotEnrolled>, Error> {
         let Some(platform) = fleet::platform(self.0).await? else {
             let failure = Failure::new(FailureCode::Internal, "no platform is described here");
             return Ok(Err(NotEnrolled::Failed(failure)));
         };
-        Ok(self.0.ports.enrolment.enrol(&platform, name).await)
+        let pinning = Pinning::new(self.0, known.machine.clone());
+        let enrolled = self.0.ports.enrolment.enrol(&platform, name, &pinning).await;
+        known.machine = pinning.ended();
+        Ok(enrolled)
     }
 
     async fn begin(&self, known: Known, remedy: Remedy, turn: Option<Op>) -> Result<Known, Error> {
@@ -325,7 +335,7 @@ impl Machines<'_> {
         }
         let mut changes = vec![Op::Delete { path: path::machine(&name), version }];
         changes.extend(repair_at.map(|version| Op::Delete { path: repair_path(&name), version }));
-        for path in [base_path(&name), papers_path(&name)] {
+        for path in [base_path(&name), papers_path(&name), uploads_path(&name)] {
             let entry = self.0.ports.store.get(&path).await?;
             changes.extend(entry.map(|entry| Op::Delete { path, version: entry.version }));
         }

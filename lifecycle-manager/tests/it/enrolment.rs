@@ -10,7 +10,7 @@ use common::port::host::ChunkStream;
 use common::port::images::Error;
 use lifecycle_manager::RolloutEnrolment;
 use lifecycle_manager::ports::{Enrolment as _, NotEnrolled};
-use rollout::machine::Ports;
+use rollout::machine::{NoJournal, Ports};
 use rollout::platform::Platform;
 use testkit::{ManualClock, MemoryHosts, SeededEntropy};
 
@@ -60,7 +60,7 @@ async fn a_machine_is_signed_in_to_where_nobody_here_has_a_way_to_what_it_comes_
     let hosts = MemoryHosts::new();
     let platform = let_in(&hosts, "node-4");
     // There is not even an engine on it; what counts is that somebody came to see.
-    let enrolled = enrolment(&hosts).enrol(&platform, &name("node-4")).await;
+    let enrolled = enrolment(&hosts).enrol(&platform, &name("node-4"), &NoJournal).await;
     assert!(matches!(enrolled, Err(NotEnrolled::Failed(_))), "{enrolled:?}");
     assert!(!hosts.told("192.0.2.4").is_empty());
 }
@@ -70,7 +70,7 @@ async fn a_machine_with_another_key_than_the_pinned_one_is_told_without_a_backen
     let hosts = MemoryHosts::new();
     let platform = let_in(&hosts, "node-4");
     hosts.change_host_key("192.0.2.4");
-    let enrolled = enrolment(&hosts).enrol(&platform, &name("node-4")).await;
+    let enrolled = enrolment(&hosts).enrol(&platform, &name("node-4"), &NoJournal).await;
     assert!(matches!(enrolled, Err(NotEnrolled::HostKeyChanged(_))), "{enrolled:?}");
     assert!(hosts.told("192.0.2.4").is_empty());
 }

@@ -8,9 +8,10 @@ use common::id::Epoch;
 use common::port::nodes::Issuer;
 use common::record::machine::MachineState;
 use common::service::ServiceName;
+use futures::join;
 use testkit::nodes::Reach;
 use testkit::parts::PartCall;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::world::{NODES, World, name, run, until};
 
@@ -21,7 +22,8 @@ fn epochs(world: &World) -> Vec<Epoch> {
         | PartCall::Restart { issuer, .. }
         | PartCall::Push { issuer, .. }
         | PartCall::Registry { issuer, .. }
-        | PartCall::Share { issuer, .. } => Some(issuer),
+        | PartCall::Share { issuer, .. }
+        | PartCall::Build { issuer, .. } => Some(issuer),
         PartCall::List { .. }
         | PartCall::Logs { .. }
         | PartCall::Images { .. }
@@ -64,6 +66,24 @@ async fn who_stands_by_does_nothing_and_takes_over_when_the_leader_is_gone() {
             Some(Epoch(2))
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_given_other_credentials_gives_the_lead_away_and_ends() {
+    let world = World::new();
+    let leader = world.service();
+    let lifecycle = Lifecycle::new();
+    let giving = async {
+        world.until_calm().await;
+        world.credentials.give();
+    };
+    let (ended, ()) = join!(leader.run(lifecycle.clone()), giving);
+    assert!(ended.is_ok() && lifecycle.is_stopping(), "{ended:?}");
+    // It begins anew, and nobody's session has to end first.
+    let before = Instant::now();
+    let seen = |node| world.nodes.seen_epoch(&name(node), ServiceName::LifecycleManager);
+    world.during(until(async || NODES.map(seen) == [Some(Epoch(2)); 4])).await;
+    assert!(before.elapsed() < Duration::from_secs(4), "{:?}", before.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,7 +40,7 @@ use testkit::{ManualClock, MemoryBus, MemoryNodes, MemoryParts, MemoryStore, See
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-pub(crate) use fakes::{FleetMachines, Notary, Outcome, ScriptedEnrolment};
+pub(crate) use fakes::{FleetMachines, GivenOnce, Notary, Outcome, ScriptedEnrolment};
 
 const PATIENCE: Duration = Duration::from_mins(30);
 pub(crate) const NODES: [&str; 4] = ["node-1", "node-2", "node-3", "node-4"];
@@ -54,6 +54,7 @@ pub(crate) struct World {
     pub(crate) parts: MemoryParts,
     pub(crate) machines: FleetMachines,
     pub(crate) enrolment: ScriptedEnrolment,
+    pub(crate) credentials: GivenOnce,
     pub(crate) document_000_paths: bool,
     pub(crate) max_machines: usize,
 }
@@ -77,6 +78,7 @@ impl World {
             bus: MemoryBus::new(clock.clone()).with_topics(),
             store: MemoryStore::new(),
             enrolment: ScriptedEnrolment::new(machines.clone()),
+            credentials: GivenOnce::default(),
             clock,
             nodes,
             parts,
@@ -99,6 +101,7 @@ impl World {
             parts: Arc::new(self.parts.clone()),
             backends: Backends::default().with("local", Arc::new(self.machines.clone())),
             enrolment: Arc::new(self.enrolment.clone()),
+            credentials: Arc::new(self.credentials.clone()),
             vault: Some(vault(self.clock.clone())),
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(port.into())),
@@ -376,6 +379,7 @@ pub(crate) fn vault(clock: Arc<ManualClock>) -> Vault {
             platform: "{}".to_owned(),
             azure: None,
             shares: [("code".parse().unwrap(), mounted())].into(),
+            given: 0,
         },
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::brake::{self, Brake, Count};
 use common::id::RequestId;
 
 use super::Moment;
 use super::backoff::{Restarts, Waits};
-use super::brake::{self, Brake, Count};
 use super::budget::Budget;
 use super::finding::{Complaint, Finding};
 use super::target::{Kind, Target};
@@ -100,7 +100,7 @@ impl Board {
         let brake = |kind: Kind| {
             let fleet = targets.get(&Target::Fleet { of: kind });
             let held = fleet.is_some_and(|fleet| fleet.incident.is_some());
-            (kind, if held { Brake::holding() } else { Brake::default() })
+            (kind, Brake::resumed(held))
         };
         let brakes = Kind::ALL.map(brake).into();
         Board { rules, targets, brakes, budget }

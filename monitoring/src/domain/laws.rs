@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chassis::brake;
 use common::id::RequestId;
 use common::port::probes::Ill;
 use proptest::prelude::*;
@@ -11,7 +12,6 @@ use uuid::Uuid;
 use super::Moment;
 use super::backoff::Waits;
 use super::board::{Board, Round, Rules};
-use super::brake;
 use super::budget::{Budget, Limit};
 use super::finding::{Complaint, Finding};
 use super::plan::{Done, Step};

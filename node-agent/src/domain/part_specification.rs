@@ -10,6 +10,7 @@ use super::specification::{is_plain_path, is_variable};
 const LEAST_MEMORY: u64 = 6 * 1024 * 1024;
 const FILES_BYTES: usize = 1024 * 1024;
 const MOST_MOUNTS: usize = 64;
+const MOST_SAID: usize = 64;
 /// Callers wait for it.
 const LONGEST_STOP: u32 = 120;
 
@@ -46,6 +47,9 @@ pub(crate) fn problem(spec: &PartSpec) -> Option<(&'static str, &'static str)> {
     let health = spec.health.as_ref();
     let is_path =
         |path: &String| path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic());
+    if health.is_some_and(|health| health.says.len() > MOST_SAID) {
+        return Some(("health", "what is said is at most 64 bytes long"));
+    }
     if health.is_some_and(|health| health.port == 0 || !health.path.iter().all(is_path)) {
         return Some(("health", "a port from 1 to 65535; a path begins with / and has no spaces"));
     }
@@ -72,7 +76,7 @@ mod tests {
             user: 10_001,
             memory_bytes: 64 << 20,
             processes: 100,
-            health: Some(PartHealth { port: 9092, path: None }),
+            health: Some(PartHealth::listens(9092)),
             stop_seconds: 30,
         }
     }
@@ -89,7 +93,9 @@ mod tests {
     #[test]
     fn each_field_has_its_rule() {
         assert_eq!(problem(&spec()), None);
-        let health = |port, path: &str| Some(PartHealth { port, path: Some(path.to_owned()) });
+        let health = |port, path: &str| {
+            Some(PartHealth { path: Some(path.to_owned()), ..PartHealth::listens(port) })
+        };
         for (field, wrong) in [
             ("memory_bytes", PartSpec { memory_bytes: 1, ..spec() }),
             ("processes", PartSpec { processes: 0, ..spec() }),

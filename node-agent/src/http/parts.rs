@@ -4,7 +4,8 @@ use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpResponse, Responder};
 use chassis::http::Caller;
 use common::agent::{
-    Built, EnsurePart, PushImage, RegistryAt, RemovePart, RestartPart, ShareIs, TailQuery,
+    BuildCode, Built, EnsurePart, PushImage, RegistryAt, RemovePart, RestartPart, ShareIs,
+    TailQuery,
 };
 use common::digest::Digest;
 use common::name::PartName;
@@ -92,5 +93,15 @@ pub(super) async fn share(
 ) -> Result<impl Responder, AgentRefusal> {
     speaks_for_itself(caller, body.issuer)?;
     parts.share_is(body.issuer, &body.name, &body.access).await?;
+    Ok(HttpResponse::NoContent())
+}
+
+pub(super) async fn build(
+    parts: Data<Parts>,
+    caller: Caller,
+    Json(body): Json<BuildCode>,
+) -> Result<impl Responder, AgentRefusal> {
+    speaks_for_itself(caller, body.issuer)?;
+    parts.build(body.issuer, &body.code).await?;
     Ok(HttpResponse::NoContent())
 }

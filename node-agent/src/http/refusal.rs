@@ -42,7 +42,7 @@ impl From<Error> for AgentRefusal {
             Error::Specification { field, rule } => AgentRefusal::new(
                 Problem::new(422, "FIELD_INVALID", "The request is not taken", rule).field(field),
             ),
-            Error::Conflict(Conflict::StaleEpoch { seen }) => {
+            Error::Conflict(Conflict::StaleEpoch { seen, .. }) => {
                 let problem = Problem::new(
                     409,
                     STALE_EPOCH,

@@ -18,7 +18,7 @@ use super::book::{Book, Entry, Noted};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Conflict {
     #[error("a newer leader has spoken: epoch {seen}")]
-    StaleEpoch { seen: Epoch },
+    StaleEpoch { issuer: Issuer, seen: Epoch },
     #[error("generation {told} of this name was told before")]
     NewerGeneration { told: Generation },
     #[error("the same epoch and generation were told before with another content")]
@@ -93,7 +93,7 @@ impl Entries {
     /// Takes note of who speaks; refuses who is not the latest leader of its service.
     pub(crate) fn hear(&mut self, issuer: Issuer) -> Result<Change, Conflict> {
         match self.epochs.get(&issuer.service) {
-            Some(seen) if *seen > issuer.epoch => Err(Conflict::StaleEpoch { seen: *seen }),
+            Some(seen) if *seen > issuer.epoch => Err(Conflict::StaleEpoch { issuer, seen: *seen }),
             Some(seen) if *seen == issuer.epoch => Ok(Change::None),
             Some(_) | None => {
                 self.epochs.insert(issuer.service, issuer.epoch);

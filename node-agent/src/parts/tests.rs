@@ -1,6 +1,7 @@
 //! Parts on a simulated engine, in paused time.
 
 mod code;
+mod silence;
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -26,6 +27,8 @@ struct Machine {
     share: MemoryShare,
     shares: MemoryShares,
     data: TempDir,
+    /// So long a part may answer nothing.
+    restart_after: Duration,
 }
 
 impl Machine {
@@ -36,7 +39,9 @@ impl Machine {
         let image = PartImage::Id(Digest::of(b"kafka"));
         engine.place_image(&image);
         let (share, shares) = (MemoryShare::new("memory"), MemoryShares::default());
-        Machine { engine, registry, image, share, shares, data: tempfile::tempdir().unwrap() }
+        let data = tempfile::tempdir().unwrap();
+        let restart_after = Duration::from_mins(1);
+        Machine { engine, registry, image, share, shares, data, restart_after }
     }
 
     fn parts(&self) -> Arc<Parts> {
@@ -59,7 +64,8 @@ impl Machine {
 
     fn config(&self) -> Config {
         let folder = self.data.path().to_owned();
-        Config { blob_bytes: 8 << 20, ..Config::in_one_folder(folder) }
+        let restart_after = self.restart_after;
+        Config { blob_bytes: 8 << 20, restart_after, ..Config::in_one_folder(folder) }
     }
 
     fn spec(&self) -> PartSpec {
@@ -222,6 +228,9 @@ async fn the_word_of_a_newer_leader_counts_over_a_restart_of_the_agent() {
             }
             assert!(machine.engine.parts().is_empty());
             assert_eq!(parts.ledger.read().registry(), Some(registry));
+            let counted = parts.ledger.metrics.registry.gather();
+            let refused = counted[0].get_metric()[0].get_counter().get_value();
+            assert!((refused - 5.0).abs() < f64::EPSILON, "{refused}");
         })
         .await;
 }
@@ -301,7 +310,7 @@ async fn health_is_what_a_look_from_the_machine_finds() {
     let machine = Machine::new();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let listening = PartSpec { health: Some(PartHealth { port, path: None }), ..machine.spec() };
+    let listening = PartSpec { health: Some(PartHealth::listens(port)), ..machine.spec() };
     machine
         .with_agent(async |parts| {
             let healthy = async || parts.list().await.unwrap()[0].healthy;

@@ -93,6 +93,9 @@ async fn refusals_say_why_by_a_code() {
         let answer = ensure(world, world.spec()).await;
         assert_eq!((answer.status, answer.code()), (409, "STALE_EPOCH"));
         assert_eq!(answer.body["seen"], 8);
+        let metrics = world.get(DeploymentManager, "/metrics").await.body;
+        let counted = "agent_stale_orders_refused_total{service=\"deployment-manager\"} 1\n";
+        assert!(metrics.as_str().unwrap().contains(counted), "{metrics}");
     })
     .await;
 }

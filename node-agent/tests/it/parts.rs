@@ -1,6 +1,8 @@
 //! Parts of the platform over the interface: who may say what, and what is refused.
 
-use common::agent::{EnsurePart, PushImage, RegistryAt, RemovePart, RestartPart, ShareIs};
+use common::agent::{
+    BuildCode, EnsurePart, PushImage, RegistryAt, RemovePart, RestartPart, ShareIs,
+};
 use common::digest::Digest;
 use common::id::Generation;
 use common::port::part::{PartFile, PartFolders, PartImage, PartRemoval, PartSpec};
@@ -67,6 +69,10 @@ async fn only_the_lifecycle_manager_says_what_the_platform_consists_of() {
                 let status = world.get(caller, path).await.status;
                 assert_eq!(status != 403, may, "{caller} {path}: {status}");
             }
+            let code = format!("share://code/x@{}", Digest::of(b"x")).parse().unwrap();
+            let build = BuildCode { issuer: issuer(caller), code };
+            let answer = world.post(caller, "/v1/parts/build", &build).await;
+            assert_eq!(answer.status != 403, may, "{caller}: {answer:?}");
             for answer in ask_all(world, caller, caller).await {
                 assert_eq!(answer.status < 300, may, "{caller}: {answer:?}");
             }

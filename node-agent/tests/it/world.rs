@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chassis::http;
@@ -122,6 +123,7 @@ fn config(data: &TempDir) -> Config {
         registry: None,
         relay: None,
         machines_socket: "/nowhere".into(),
+        restart_after: Duration::from_mins(1),
         shares_folder: "/nowhere".into(),
         shares_root: "/".into(),
         blob_bytes: BLOB_BYTES as u64,

@@ -32,15 +32,29 @@ pub(crate) struct Judgement {
     pub(crate) reason: String,
 }
 
+/// Whether a node is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Future {
+    Stays,
+    Leaves,
+}
+
 /// The verdict on a node; none as long as it was neither heard nor listened to for long enough.
 pub(crate) fn judge(
     thresholds: &Thresholds,
     heard: &Heard,
     before: Option<Verdict>,
+    future: Future,
 ) -> Option<Judgement> {
     let silence = heard.silent.unwrap_or(heard.listening);
     if heard.silent.is_some_and(|silent| silent < thresholds.suspect_after) {
-        return Some(heard_from(thresholds, heard, before));
+        return Some(match future {
+            Future::Stays => heard_from(thresholds, heard, before),
+            Future::Leaves => {
+                let reason = "it is being emptied".to_owned();
+                Judgement { verdict: Verdict::Draining, reason }
+            }
+        });
     }
     // Who has just begun to listen does not take its own deafness for others' silence.
     if heard.listening < thresholds.dead_after {
@@ -61,11 +75,7 @@ pub(crate) fn judge(
 /// The verdict on a node whose samples come.
 fn heard_from(thresholds: &Thresholds, heard: &Heard, before: Option<Verdict>) -> Judgement {
     let needed = match before {
-        None | Some(Verdict::Live) => Duration::ZERO,
-        Some(Verdict::Draining) => {
-            let reason = "it is being emptied".to_owned();
-            return Judgement { verdict: Verdict::Draining, reason };
-        }
+        None | Some(Verdict::Live | Verdict::Draining) => Duration::ZERO,
         Some(Verdict::Suspect | Verdict::Dead) => match heard.deaths {
             0 => thresholds.suspect_after,
             1 => thresholds.dead_after,
@@ -105,7 +115,7 @@ mod tests {
     }
 
     fn verdict(heard: Heard, before: Option<Verdict>) -> Option<Verdict> {
-        judge(&THRESHOLDS, &heard, before).map(|judgement| judgement.verdict)
+        judge(&THRESHOLDS, &heard, before, Future::Stays).map(|judgement| judgement.verdict)
     }
 
     #[test]
@@ -163,9 +173,16 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_emptied_stays_so_while_it_lives() {
-        assert_eq!(verdict(heard(100), Some(Verdict::Draining)), Some(Verdict::Draining));
-        assert_eq!(verdict(heard(3000), Some(Verdict::Draining)), Some(Verdict::Draining));
-        assert_eq!(verdict(heard(7000), Some(Verdict::Draining)), Some(Verdict::Dead));
+    fn a_node_that_is_emptied_is_so_while_it_lives_and_used_again_if_it_stays() {
+        let leaving = |heard: Heard, before| {
+            let judged = judge(&THRESHOLDS, &heard, before, Future::Leaves);
+            judged.map(|judgement| judgement.verdict)
+        };
+        for before in [None, Some(Verdict::Live), Some(Verdict::Suspect), Some(Verdict::Draining)] {
+            assert_eq!(leaving(heard(100), before), Some(Verdict::Draining), "{before:?}");
+        }
+        assert_eq!(leaving(heard(3000), Some(Verdict::Draining)), Some(Verdict::Draining));
+        assert_eq!(leaving(heard(7000), Some(Verdict::Draining)), Some(Verdict::Dead));
+        assert_eq!(verdict(heard(100), Some(Verdict::Draining)), Some(Verdict::Live));
     }
 }

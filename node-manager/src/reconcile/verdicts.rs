@@ -10,7 +10,7 @@ use common::name::NodeName;
 use common::record::node::{Alive, Verdict};
 use common::record::path;
 
-use crate::domain::liveness::{Judgement, judge};
+use crate::domain::liveness::{Future, Judgement, judge};
 use crate::domain::load;
 use crate::metrics::verdict_name;
 use crate::shared::Shared;
@@ -31,14 +31,13 @@ impl Reconcile for Verdicts<'_> {
     }
 
     async fn reconcile(&self, node: &NodeName) -> Result<Outcome, Error> {
-        if self.0.members().find(node).is_none() {
-            return Ok(Outcome::Settled);
-        }
+        let Some(member) = self.0.members().find(node) else { return Ok(Outcome::Settled) };
+        let future = if member.leaves { Future::Leaves } else { Future::Stays };
         self.look_at_load(node);
         let before = self.before(node).await?;
         let heard = self.0.heartbeats.heard(node);
         let verdict = before.as_ref().map(|before| before.record.verdict);
-        let judgement = judge(self.0.heartbeats.thresholds(), &heard, verdict);
+        let judgement = judge(self.0.heartbeats.thresholds(), &heard, verdict, future);
         if let Some(judgement) = judgement.filter(|new| Some(new.verdict) != verdict) {
             self.pronounce(node, judgement, before).await?;
         }

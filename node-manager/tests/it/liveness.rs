@@ -207,6 +207,11 @@ async fn where_the_store_says_which_nodes_there_are_they_come_and_go_with_their_
             assert_eq!(world.choice(1).await.name, second.name);
             world.write(&path::node(&first.name), &first);
             world.until_verdict(&first.name, Verdict::Live).await;
+            // Who takes its machine away says so, and nothing is placed there any more.
+            world.write(&path::node(&second.name), &Node { leaves: true, ..second.clone() });
+            world.until_verdict(&second.name, Verdict::Draining).await;
+            world.ask(2, "shop").await;
+            assert_eq!(world.choice(2).await.name, first.name);
         })
         .await;
 }

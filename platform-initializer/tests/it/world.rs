@@ -68,7 +68,10 @@ impl World {
         let ip = ip(&name).parse().unwrap();
         let agent = std::net::SocketAddr::new(ip, 9100);
         let os = "Debian 13".to_owned();
-        self.write(&path::node(&name), &Node { schema: 1, name: name.clone(), ip, agent, os });
+        self.write(
+            &path::node(&name),
+            &Node { schema: 1, name: name.clone(), ip, agent, os, leaves: false },
+        );
     }
 
     pub(crate) fn config(&self) -> Config {

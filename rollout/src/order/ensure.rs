@@ -4,6 +4,7 @@ use common::failure::FailureCode;
 use common::port::Parts;
 use common::port::nodes::{Agent, Error, Issuer};
 use common::port::part::{Part, PartImage, PartSpec};
+use common::port::share::Code;
 
 use crate::parts::Secrets;
 
@@ -24,6 +25,23 @@ pub async fn ensure_part(
     let Some(access) = secrets.shares.get(&code.share) else { return Err(refused) };
     parts.share_is(agent, issuer, &code.share, access).await?;
     parts.ensure_part(agent, issuer, spec).await
+}
+
+/// Has the image of code be on a node, in the same way.
+pub async fn ensure_code(
+    parts: &dyn Parts,
+    agent: &Agent,
+    issuer: Issuer,
+    code: &Code,
+    secrets: &Secrets,
+) -> Result<(), Error> {
+    let refused = match parts.build_code(agent, issuer, code).await {
+        Err(err) if is_unknown_share(&err) => err,
+        made => return made,
+    };
+    let Some(access) = secrets.shares.get(&code.share) else { return Err(refused) };
+    parts.share_is(agent, issuer, &code.share, access).await?;
+    parts.build_code(agent, issuer, code).await
 }
 
 fn is_unknown_share(err: &Error) -> bool {

@@ -49,6 +49,7 @@ pub(crate) fn vault() -> Vault {
         platform: "{}".to_owned(),
         azure: None,
         shares: BTreeMap::new(),
+        given: 0,
     };
     Vault { authority: Arc::new(Notary), secrets }
 }

@@ -9,6 +9,7 @@ use common::port::Machines;
 use common::port::host::Gate as Entry;
 use common::port::machines::{Ability, Error, Machine, MachineSpec, Power};
 use lifecycle_manager::ports::{Enrolled, Enrolment, NotEnrolled};
+use rollout::machine::Journal;
 use rollout::platform::Platform;
 use testkit::nodes::Reach;
 
@@ -134,7 +135,12 @@ fn failed(name: &NodeName, why: &str) -> NotEnrolled {
 
 #[async_trait]
 impl Enrolment for SimEnrolment {
-    async fn enrol(&self, platform: &Platform, name: &NodeName) -> Result<Enrolled, NotEnrolled> {
+    async fn enrol(
+        &self,
+        platform: &Platform,
+        name: &NodeName,
+        _: &dyn Journal,
+    ) -> Result<Enrolled, NotEnrolled> {
         let what = self.gate.world.essence(format_args!("enrol {name}"));
         let call = Call { kind: CallKind::Enrol, what, step: &|| None };
         let address = platform.address(name).ok_or_else(|| failed(name, "it has no address"))?;

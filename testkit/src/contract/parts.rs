@@ -6,6 +6,7 @@ use bytes::Bytes;
 use common::digest::{Digest, ImageRef};
 use common::failure::FailureCode;
 use common::id::{Epoch, Generation};
+use common::name::ShareName;
 use common::port::container::ContainerState;
 use common::port::nodes::{Agent, Error, Issuer};
 use common::port::part::{Part, PartFolders, PartImage, PartRemoval, PartSpec};
@@ -287,8 +288,10 @@ async fn who_speaks_before_anybody_leads_is_refused_once_somebody_does(world: &d
     let removal =
         PartRemoval { name: spec.name.clone(), generation: Generation(5), data: PartFolders::Keep };
     let registry = "192.0.2.7:5000".parse().expect("it is an address");
-    let share = "told".parse().expect("it is a name");
+    let share: ShareName = "told".parse().expect("it is a name");
+    let code_of = Code { share: share.clone(), folder: Folder::top(), digest: Digest::of(b"code") };
     let refusals = [
+        parts.build_code(agent, issuer(2), &code_of).await.err(),
         parts.share_is(agent, issuer(2), &share, &folder()).await.err(),
         parts.ensure_part(agent, issuer(0), &spec).await.err(),
         parts.remove_part(agent, issuer(2), &removal).await.err(),

@@ -99,6 +99,8 @@ fn run(system: &mut System, call: &Call<'_>, words: &[&str]) -> Output {
             system.folders.insert((*folder).to_owned());
             said("")
         }
+        ["chown", owner, "--", path] => give(system, path, owner),
+        ["mv", "-f", "-T", "--", from, to] => move_file(system, from, to),
         ["rm", "-f" | "-rf", paths @ ..] => {
             let gone = |path: &String| {
                 paths.iter().any(|gone| path == gone || path.starts_with(&format!("{gone}/")))
@@ -131,6 +133,22 @@ fn run(system: &mut System, call: &Call<'_>, words: &[&str]) -> Output {
         ["docker", rest @ ..] => docker(system, rest),
         _ => failed(127, &format!("env: {words:?}: No such file or directory")),
     }
+}
+
+fn give(system: &mut System, path: &str, owner: &str) -> Output {
+    let Some(file) = system.files.get_mut(path) else {
+        return failed(1, "chown: No such file or directory");
+    };
+    owner.clone_into(&mut file.owner);
+    said("")
+}
+
+fn move_file(system: &mut System, from: &str, to: &str) -> Output {
+    let Some(file) = system.files.remove(from) else {
+        return failed(1, "mv: No such file or directory");
+    };
+    system.files.insert(to.to_owned(), file);
+    said("")
 }
 
 fn docker(system: &mut System, words: &[&str]) -> Output {

@@ -7,6 +7,7 @@ use common::digest::Digest;
 use common::name::{NodeName, PartName, ShareName};
 use common::port::nodes::Issuer;
 use common::port::part::{PartImage, PartRemoval, PartSpec};
+use common::port::share::Code;
 
 /// One call. Printed as `ensure kafka on node-1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub enum PartCall {
     Push { node: NodeName, issuer: Issuer, image: PartImage, repository: String },
     Registry { node: NodeName, issuer: Issuer, registry: SocketAddr },
     Share { node: NodeName, issuer: Issuer, name: ShareName },
+    Build { node: NodeName, issuer: Issuer, code: Code },
 }
 
 impl fmt::Display for PartCall {
@@ -37,6 +39,7 @@ impl fmt::Display for PartCall {
             PartCall::Archive { node, image } => write!(f, "archive of {image} from {node}"),
             PartCall::Push { node, repository, .. } => write!(f, "push {repository} from {node}"),
             PartCall::Share { node, name, .. } => write!(f, "tell {node} of the share {name}"),
+            PartCall::Build { node, code, .. } => write!(f, "build {code} on {node}"),
             PartCall::Registry { node, registry, .. } => {
                 write!(f, "tell {node} of the registry at {registry}")
             }

@@ -233,4 +233,17 @@ impl Parts for MemoryParts {
         self.with(&agent.node, |node| node.shares.insert(name));
         self.answer(agent, Ok(()))
     }
+
+    async fn build_code(
+        &self,
+        agent: &Agent,
+        issuer: Issuer,
+        code: &share::Code,
+    ) -> Result<(), Error> {
+        let node = agent.node.clone();
+        let call = PartCall::Build { node: node.clone(), issuer, code: code.clone() };
+        self.order(agent, issuer, call).await?;
+        let built = self.with(&node, |node| node.build(&PartImage::Built(code.clone())));
+        self.answer(agent, built)
+    }
 }

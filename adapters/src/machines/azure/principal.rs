@@ -75,12 +75,16 @@ impl ServicePrincipal {
     /// From a file of mode 0600 with `appId`, `password` and `tenant`, as Azure's command line prints them.
     pub fn from_file(path: &Path) -> Result<Self, NoPrincipal> {
         let text = secret_file::read(path)?;
-        // What the parser says of it could quote the secret.
-        let printed: Printed = serde_json::from_str(&text).map_err(|_| {
+        Ok(Self::from_printed(&text).ok_or_else(|| {
             let why = "it is no JSON with appId, password and tenant".to_owned();
             host::Error::CredentialUnusable { path: path.to_owned(), why }
-        })?;
-        Ok(ServicePrincipal::new(printed.directory, printed.client, printed.secret))
+        })?)
+    }
+
+    /// The same from what is printed. What the parser says of it could quote the secret.
+    pub fn from_printed(text: &str) -> Option<Self> {
+        let Printed { client, secret, directory } = serde_json::from_str(text).ok()?;
+        Some(ServicePrincipal::new(directory, client, secret))
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) fn backends(
     raw: &RawPlatform,
     platform: Option<&Platform>,
     hosts: &Arc<dyn Hosts>,
+    principal: Option<&str>,
 ) -> Backends {
     let mut backends = Backends::new();
     let Some(platform) = platform else { return backends };
@@ -41,7 +42,7 @@ pub(super) fn backends(
         take(&mut backends, "local", local(raw, place, name));
     }
     if let Some(place) = &platform.azure {
-        take(&mut backends, "azure", azure(raw, place, name));
+        take(&mut backends, "azure", azure(principal, place, name));
     }
     backends
 }
@@ -89,8 +90,14 @@ fn local(raw: &RawPlatform, place: &LocalPlace, platform: &str) -> anyhow::Resul
 }
 
 /// From inside, one signs in by the address of the machines' own network.
-fn azure(raw: &RawPlatform, place: &AzurePlace, platform: &str) -> anyhow::Result<AzureMachines> {
-    let principal = ServicePrincipal::from_file(&raw.azure_principal)?;
+fn azure(
+    principal: Option<&str>,
+    place: &AzurePlace,
+    platform: &str,
+) -> anyhow::Result<AzureMachines> {
+    let principal = principal.and_then(ServicePrincipal::from_printed);
+    let principal =
+        principal.context("there is no service principal with appId, password and tenant")?;
     let range = |text: &str| text.parse().context("a range of the machines' network is none");
     let operators: Result<_, _> = place.operators.iter().map(|range| range.parse()).collect();
     let settings = AzureSettings {
@@ -140,8 +147,6 @@ impl Images for NoImages {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{Permissions, set_permissions, write};
-    use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
 
     use adapters::SshHosts;
@@ -168,22 +173,23 @@ mod tests {
         let platform: Platform = serde_json::from_str(PLATFORM).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let raw = RawPlatform {
-            azure_principal: folder.path().join("azure.json"),
             machines_socket: folder.path().join("machines.sock"),
             description: PathBuf::new(),
             authority: PathBuf::new(),
             token_secret: PathBuf::new(),
             ssh_key: PathBuf::new(),
             shares: PathBuf::new(),
+            azure_principal: PathBuf::new(),
+            given: PathBuf::new(),
+            credentials: PathBuf::new(),
         };
         let hosts: Arc<dyn Hosts> = Arc::new(SshHosts::new(Arc::new(SystemEntropy)));
-        let kinds = || {
-            let found = backends(&raw, Some(&platform), &hosts);
+        let kinds = |principal| {
+            let found = backends(&raw, Some(&platform), &hosts, principal);
             found.into_keys().collect::<Vec<_>>()
         };
-        assert!(kinds().is_empty(), "they are looked after over SSH");
-        write(&raw.azure_principal, r#"{"appId":"a","password":"b","tenant":"c"}"#).unwrap();
-        set_permissions(&raw.azure_principal, Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(kinds(), ["azure"]);
+        assert!(kinds(None).is_empty(), "they are looked after over SSH");
+        assert!(kinds(Some("{}")).is_empty());
+        assert_eq!(kinds(Some(r#"{"appId":"a","password":"b","tenant":"c"}"#)), ["azure"]);
     }
 }

@@ -24,6 +24,7 @@ use common::record::machine::{MachineGoal, MachineRecord, MachineState};
 use common::record::{self, path};
 use common::service::ServiceName;
 use lifecycle_manager::ports::{Enrolled, Enrolment, NotEnrolled};
+use rollout::machine::Journal;
 use rollout::platform::Platform;
 
 const ONLY: &str = "it is the machine that the whole platform runs on";
@@ -259,7 +260,12 @@ impl Machines for ThisMachine {
 
 #[async_trait]
 impl Enrolment for ThisMachine {
-    async fn enrol(&self, _: &Platform, name: &NodeName) -> Result<Enrolled, NotEnrolled> {
+    async fn enrol(
+        &self,
+        _: &Platform,
+        name: &NodeName,
+        _: &dyn Journal,
+    ) -> Result<Enrolled, NotEnrolled> {
         let message = format!("machine {name} is not made a node here: {ONLY}");
         Err(NotEnrolled::Failed(Failure::new(FailureCode::NodeUnavailable, message)))
     }

@@ -12,7 +12,7 @@ fn machine(name: &str, host: u8) -> Machine {
     let ip = IpAddr::from([192, 0, 2, host]);
     let name = name.parse().unwrap();
     let agent = SocketAddr::new(ip, 7443);
-    let node = Node { schema: 1, name, ip, agent, os: "linux".to_owned() };
+    let node = Node { schema: 1, name, ip, agent, os: "linux".to_owned(), leaves: false };
     Machine { node, next_port: 20002 }
 }
 

@@ -34,9 +34,15 @@ fn a_leader_that_was_followed_by_another_is_refused() {
     let mut entries = Entries::default();
     entries.hear(issuer(2)).unwrap();
     let seen = Epoch(2);
-    assert_eq!(entries.hear(issuer(1)), Err(Conflict::StaleEpoch { seen }));
-    assert_eq!(entries.note(issuer(1), &spec(9)), Err(Conflict::StaleEpoch { seen }));
-    assert_eq!(entries.forget(issuer(1), &removal(9)), Err(Conflict::StaleEpoch { seen }));
+    assert_eq!(entries.hear(issuer(1)), Err(Conflict::StaleEpoch { issuer: issuer(1), seen }));
+    assert_eq!(
+        entries.note(issuer(1), &spec(9)),
+        Err(Conflict::StaleEpoch { issuer: issuer(1), seen })
+    );
+    assert_eq!(
+        entries.forget(issuer(1), &removal(9)),
+        Err(Conflict::StaleEpoch { issuer: issuer(1), seen })
+    );
     let other = Issuer { service: ServiceName::NodeManager, epoch: Epoch(1) };
     assert_eq!(entries.hear(other), Ok(Change::Made), "epochs are of one service each");
 }
@@ -76,7 +82,10 @@ fn generations_of_a_store_that_was_replaced_count_no_more() {
     assert_eq!(entries.accept_restore(Epoch(4)), Change::Made);
     assert_eq!(entries.accept_restore(Epoch(4)), Change::None);
     let seen = Epoch(4);
-    assert_eq!(entries.note(issuer(1), &spec(1)), Err(Conflict::StaleEpoch { seen }));
+    assert_eq!(
+        entries.note(issuer(1), &spec(1)),
+        Err(Conflict::StaleEpoch { issuer: issuer(1), seen })
+    );
     let (noted, _) = entries.note(issuer(5), &spec(1)).unwrap();
     assert!(matches!(noted, Noted::New { before: Some(_) }));
     entries.note(issuer(5), &spec(2)).unwrap();

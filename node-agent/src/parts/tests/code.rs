@@ -43,6 +43,26 @@ async fn refused(machine: &Machine, parts: &Parts, spec: &PartSpec) -> Failure {
 }
 
 #[tokio::test(start_paused = true)]
+async fn code_may_be_built_before_anything_runs_it_and_only_on_the_word_of_who_leads() {
+    let machine = with_code();
+    machine
+        .with_agent(async |parts| {
+            let spec = built(&machine).await;
+            let code = code(&machine).await;
+            let newer = Issuer { epoch: Epoch(2), ..ISSUER };
+            for _ in 0..2 {
+                parts.build(newer, &code).await.unwrap();
+            }
+            assert!(matches!(parts.build(ISSUER, &code).await, Err(Error::Conflict(_))));
+            assert!(machine.engine.parts().is_empty(), "nothing runs by it");
+            machine.share.set_health(ShareHealth::Down);
+            parts.ensure(newer, &spec).await.unwrap();
+            assert_eq!((machine.engine.builds(), machine.runs()), (1, true));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn code_is_built_once_and_found_by_its_digest() {
     let machine = with_code();
     machine

@@ -9,6 +9,7 @@ use common::record::machine::{MachineRecord, MachineState};
 use common::record::path;
 use common::record::platform::InstanceState;
 use common::service::ServiceName;
+use rollout::machine::NoJournal;
 
 use super::super::Duties;
 use super::{Today, read};
@@ -99,7 +100,7 @@ impl Duties<'_> {
         // Whoever looks after the machine already gives it today's certificate, too.
         let Some(_visit) = self.0.visits.begin(node) else { return Ok(()) };
         commit(self.0, vec![self.attempted(today, node, None).await?]).await?;
-        let enrolled = self.0.ports.enrolment.enrol(today.platform, node).await;
+        let enrolled = self.0.ports.enrolment.enrol(today.platform, node, &NoJournal).await;
         watch::look(self.0, &agent).await;
         match enrolled {
             Ok(Enrolled { .. }) => {
