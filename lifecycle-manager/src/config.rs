@@ -62,6 +62,7 @@ pub struct RawRestarts {
 pub struct RawRollout {
     pub ready_within_seconds: u64,
     pub restart_after_seconds: u64,
+    pub keeper_restart_after_seconds: u64,
     pub move_after_seconds: u64,
     pub registry_after_seconds: u64,
     pub effect_within_seconds: u64,
@@ -163,7 +164,11 @@ impl Raw {
                 restarts: Limit { attempts: lifecycle.machine_restarts_per_hour, within: HOUR },
             },
             machine_within: seconds(restarts.machine_within_seconds),
-            base: base::Rules { restart_after: seconds(rollout.restart_after_seconds), waits },
+            base: base::Rules {
+                restart_after: seconds(rollout.restart_after_seconds),
+                keeper_restart_after: seconds(rollout.keeper_restart_after_seconds),
+                waits,
+            },
             restart: restart::Rules {
                 gather: Duration::from_millis(restarts.gather_ms),
                 waits,
@@ -192,7 +197,7 @@ impl Raw {
 
     fn problems(&self) -> Vec<Problem> {
         let Raw { lifecycle, restarts, rollout, provision } = self;
-        let ranges: [(&str, u64, u64, u64); 20] = [
+        let ranges: [(&str, u64, u64, u64); 21] = [
             ("lifecycle.look_every_ms", lifecycle.look_every_ms, 100, 60_000),
             ("lifecycle.answer_within_ms", lifecycle.answer_within_ms, 100, 30_000),
             ("lifecycle.window_seconds", lifecycle.window_seconds, 1, 600),
@@ -207,6 +212,7 @@ impl Raw {
             ("restarts.machine_within_seconds", restarts.machine_within_seconds, 5, 3600),
             ("rollout.ready_within_seconds", rollout.ready_within_seconds, 1, 3600),
             ("rollout.restart_after_seconds", rollout.restart_after_seconds, 1, 3600),
+            (KEEPERS, rollout.keeper_restart_after_seconds, 60, 3600),
             ("rollout.move_after_seconds", rollout.move_after_seconds, 1, 3600),
             ("rollout.registry_after_seconds", rollout.registry_after_seconds, 1, DAY),
             ("rollout.effect_within_seconds", rollout.effect_within_seconds, 1, 600),
@@ -244,6 +250,7 @@ impl Raw {
     }
 }
 
+const KEEPERS: &str = "rollout.keeper_restart_after_seconds";
 /// What an agent could not do at once is asked for again soon.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(5);
 

@@ -1,12 +1,16 @@
 //! Looking at a container's port: what listens, whether it can be reached, what it answers over HTTP.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use common::port::container::ContainerSpec;
 use common::port::nodes::Probe;
+use common::port::part::PartHealth;
 use reqwest::redirect::Policy;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::domain::listeners;
@@ -20,6 +24,15 @@ pub(crate) struct Eyes {
     /// Where the kernel shows processes.
     proc_folder: PathBuf,
     http: reqwest::Client,
+}
+
+/// What a part says, from the worst to the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Heard {
+    Nothing,
+    /// It answers, and is not ready.
+    Unwell,
+    Well,
 }
 
 impl Eyes {
@@ -76,16 +89,21 @@ impl Eyes {
         }
     }
 
-    /// Whether something answers there: over HTTP below 400, if a path is asked for.
-    pub(crate) async fn answers(&self, address: SocketAddr, path: Option<&str>) -> bool {
-        match path {
-            Some(path) => {
-                let answer = self.http.get(format!("http://{address}{path}")).send().await;
-                answer.is_ok_and(|answer| answer.status().as_u16() < 400)
-            }
+    /// How a part is that should be found there; none if it could not be asked.
+    pub(crate) async fn hear(&self, address: SocketAddr, health: &PartHealth) -> Option<Heard> {
+        match &health.path {
+            Some(path) => match self.http.get(format!("http://{address}{path}")).send().await {
+                Ok(answer) if answer.status().as_u16() < 400 => Some(Heard::Well),
+                Ok(_) => Some(Heard::Unwell),
+                Err(err) => silence(&err),
+            },
             None => {
-                let connected = TcpStream::connect(address);
-                matches!(tokio::time::timeout(DEADLINE, connected).await, Ok(Ok(_)))
+                let talked = talk(address, &health.says);
+                match tokio::time::timeout(DEADLINE, talked).await {
+                    Ok(Ok(())) => Some(Heard::Well),
+                    Ok(Err(err)) => silence(&err),
+                    Err(_) => Some(Heard::Nothing),
+                }
             }
         }
     }
@@ -97,6 +115,62 @@ impl Eyes {
             Ok(answer) => Probe::Unhealthy { status: Some(answer.status().as_u16()) },
             Err(err) if err.is_connect() => Probe::NotListening { listening: Vec::new() },
             Err(_) => Probe::Unhealthy { status: None },
+        }
+    }
+}
+
+/// What fails on this side is nobody's silence: here nothing can be opened, or there is no way.
+fn silence(err: &(dyn Error + 'static)) -> Option<Heard> {
+    let mut chain = std::iter::successors(Some(err), |err| (*err).source());
+    let theirs = chain.find_map(|err| err.downcast_ref::<io::Error>()).is_none_or(|err| {
+        matches!(
+            err.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe
+                | ErrorKind::UnexpectedEof
+                | ErrorKind::TimedOut
+        )
+    });
+    theirs.then_some(Heard::Nothing)
+}
+
+/// Connects; and where something is said, waits for the first byte of an answer.
+async fn talk(address: SocketAddr, says: &[u8]) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    if !says.is_empty() {
+        stream.write_all(says).await?;
+        stream.read_u8().await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eyes() -> Eyes {
+        Eyes::new(IpAddr::from([127, 0, 0, 1]), PathBuf::from("/proc")).unwrap()
+    }
+
+    fn ways_to_ask(port: u16) -> [PartHealth; 3] {
+        let listens = PartHealth::listens(port);
+        let says = PartHealth { says: b"ruok".to_vec(), ..listens.clone() };
+        let path = PartHealth { path: Some("/readyz".to_owned()), ..listens.clone() };
+        [listens, says, path]
+    }
+
+    #[tokio::test]
+    async fn a_closed_door_is_silence_and_what_fails_here_is_not() {
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = closed.local_addr().unwrap();
+        drop(closed);
+        // Nobody there is ever asked: the kernel of this machine has no way for it.
+        let broadcast = SocketAddr::from(([255, 255, 255, 255], 9));
+        for health in ways_to_ask(address.port()) {
+            assert_eq!(eyes().hear(address, &health).await, Some(Heard::Nothing), "{health:?}");
+            assert_eq!(eyes().hear(broadcast, &health).await, None, "{health:?}");
         }
     }
 }

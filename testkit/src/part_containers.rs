@@ -79,6 +79,11 @@ impl MemoryPartContainers {
         };
     }
 
+    /// The next time that this part is to be ended, it does not end.
+    pub fn fail_to_end_once(&self, name: &PartName) {
+        self.engine().unended.insert(name.clone());
+    }
+
     /// The part's process ends with this code.
     pub fn exit(&self, name: &PartName, code: i64) {
         let at = self.clock.now();

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bootstrapper::ports::Agents;
 use common::digest::ImageRef;
+use common::id::Epoch;
 use common::name::PartName;
 use common::port::nodes::{Agent, Error, Issuer};
 use common::port::part::{Part, PartImage, PartRemoval, PartSpec};
 use common::port::{Authority, Cause, Parts};
+use common::service::ServiceName;
 use testkit::MemoryParts;
 use testkit::hosts::machine_programs as engine;
 
@@ -17,6 +19,9 @@ use crate::world::World;
 
 /// Where an agent keeps what it was told.
 pub(crate) const LEDGER: &str = "/var/lib/avishkar/agent/ledger.json";
+/// Where a lifecycle manager is given what opens shares.
+pub(crate) const GIVEN: &str =
+    "/var/lib/avishkar/agent/parts/lifecycle-manager/volumes/lifecycle-manager/credentials.json";
 
 /// An agent answers where its container runs, and trusts whoever its machine's authority vouches for.
 #[derive(Debug, Clone)]
@@ -54,6 +59,21 @@ impl AgentsOnMachines {
         self.world.hosts.with(&agent.address.ip().to_string(), |system| {
             engine::put(system, LEDGER, &ledger.to_string());
         });
+    }
+
+    /// A lifecycle manager that was given something else begins anew with it; that its agent sees.
+    async fn take_what_is_given(&self, agent: &Agent) -> Result<(), Error> {
+        let given = self.world.hosts.with(&agent.address.ip().to_string(), |system| {
+            system.files.get(GIVEN).map(|file| file.bytes.to_vec())
+        });
+        let Some(given) = given else { return Ok(()) };
+        let before = self.world.taken.lock().unwrap().insert(agent.node.clone(), given.clone());
+        if before.is_none_or(|before| before != given) {
+            let leader = Issuer { service: ServiceName::LifecycleManager, epoch: Epoch(1) };
+            let manager = "lifecycle-manager".parse().unwrap();
+            self.world.parts.restart_part(agent, leader, &manager).await?;
+        }
+        Ok(())
     }
 
     /// What was loaded into the machine's engine.
@@ -100,7 +120,9 @@ impl Parts for AgentsOnMachines {
     }
 
     async fn parts(&self, agent: &Agent) -> Result<Vec<Part>, Error> {
-        self.of(agent)?.parts(agent).await
+        let parts = self.of(agent)?;
+        self.take_what_is_given(agent).await?;
+        parts.parts(agent).await
     }
 
     async fn part_logs(

@@ -2,13 +2,15 @@
 
 use bootstrapper::Trouble;
 use bootstrapper::description::Description;
-use bootstrapper::plan;
 use bootstrapper::state::{Book as _, Phase};
+use bootstrapper::{Novelty, plan};
 use common::port::machines::Shape;
 use common::port::{Machines as _, share};
+use rollout::parts::Credentials;
 use rollout::platform::Component;
 use testkit::hosts::machine_programs as engine;
 
+use crate::agents::GIVEN;
 use crate::applying::WHOLE;
 use crate::files::described;
 use crate::power::Cut;
@@ -42,6 +44,9 @@ const SHARES: &str = r#"
 kind = "folder"
 path = "/mnt/code"
 "#;
+
+/// The machines of lifecycle managers.
+const MANAGERS: [u8; 2] = [2, 3];
 
 fn with_more() -> Description {
     described(&format!("{FILE}{AZURE}{SHARES}")).unwrap()
@@ -230,7 +235,8 @@ async fn no_machine_is_looked_for_or_made_in_another_place_than_its_own() {
     for name in ["node-1", "node-2", "node-3"] {
         world.machines.delete(&name.parse().unwrap()).await.unwrap();
     }
-    let planned = plan(&again.ports, &again.description, again.book.as_ref()).await;
+    let planned =
+        plan(&again.ports, &again.description, again.book.as_ref(), Novelty::Unsaid).await;
     for troubles in [again.apply().await.unwrap_err(), planned.unwrap_err()] {
         let [trouble] = troubles.as_slice() else { panic!("{troubles:?}") };
         assert_eq!(trouble.cause, "azure.resource_group is rehearsal, and is to be other");
@@ -246,7 +252,8 @@ async fn a_plan_tells_it_as_well() {
     owner.apply().await.unwrap();
     world.lead(&[1, 2, 3, 4]).await;
     owner.description = with_a_fifth();
-    let planned = plan(&owner.ports, &owner.description, owner.book.as_ref()).await.unwrap();
+    let planned =
+        plan(&owner.ports, &owner.description, owner.book.as_ref(), Novelty::Unsaid).await.unwrap();
     assert!(planned.kept_by_lifecycle_manager && !planned.is_done());
     let [trouble] = planned.refused.as_slice() else { panic!("{planned:?}") };
     assert_eq!(trouble.machine.as_ref().unwrap().as_str(), "node-5");
@@ -272,6 +279,29 @@ async fn before_anybody_keeps_the_platform_a_machine_may_come_and_none_may_go() 
     assert_eq!(former[0].cause, "node-5 is in the file no more");
 }
 
+/// As agents have them for lifecycle managers.
+fn make_folders(world: &World) {
+    for number in MANAGERS {
+        world.hosts.with(&format!("192.0.2.1{number}"), |system| {
+            let folder = GIVEN.rsplit_once('/').unwrap().0;
+            system.folders.insert(folder.to_owned());
+        });
+    }
+}
+
+/// The first that is given what this file says does not come back with it.
+async fn given_in_vain(world: &World, file: Description) {
+    let (first, manager) = ("node-2".parse().unwrap(), "lifecycle-manager".parse().unwrap());
+    world.parts.set_healthy(&first, &manager, false);
+    let mut computer = world.computer(2);
+    computer.description = file;
+    let troubles = computer.apply().await.unwrap_err();
+    assert_eq!(troubles.len(), 1, "{troubles:?}");
+    let trouble = &troubles[0];
+    assert_eq!(trouble.machine.as_ref(), Some(&first), "{trouble}");
+    world.parts.set_healthy(&first, &manager, true);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_opens_a_share_may_always_change_and_nodes_are_told() {
     let share = "[shares.code]\nkind = \"s3\"\nbucket = \"code\"\nregion = \"eu-west-1\"\nkey_id = \"id\"\nsecret_file = \"node-3.password\"\n";
@@ -293,6 +323,15 @@ async fn what_opens_a_share_may_always_change_and_nodes_are_told() {
             })
         })
     };
+    // Lifecycle managers find it in a folder of their own, and nobody else can read it.
+    let given = |number: u8| {
+        world.hosts.with(&format!("192.0.2.1{number}"), |system| system.files.get(GIVEN).cloned())
+    };
+    let managers = || (1..=4).filter(|number| given(*number).is_some()).collect::<Vec<_>>();
+    assert!(managers().is_empty());
+    make_folders(&world);
+    given_in_vain(&world, with_secret_in("/ops/wrong.secret")).await;
+    assert_eq!(managers(), [2], "the other still goes by what it had");
     for told in [4, 0] {
         let mut again = world.computer(2);
         again.description = with_secret_in("/ops/second.secret");
@@ -302,8 +341,21 @@ async fn what_opens_a_share_may_always_change_and_nodes_are_told() {
         let told_of = said.iter().filter(|said| said.ends_with("what opens the share code"));
         assert_eq!(told_of.count(), told);
         assert!(!said.iter().any(|said| said.contains("second.secret")), "{said:?}");
+        assert_eq!(managers(), MANAGERS);
+        let to = said.iter().filter(|said| said.starts_with("give the lifecycle manager of "));
+        assert_eq!(to.count(), if told == 0 { 0 } else { MANAGERS.len() });
     }
-    assert_eq!(world.shown(), WHOLE);
+    for number in MANAGERS {
+        let file = given(number).unwrap();
+        assert_eq!((file.mode, file.owner.as_str()), (0o600, "10001:10001"));
+        let credentials: Credentials = serde_json::from_slice(&file.bytes).unwrap();
+        let secret = credentials.shares.values().next().unwrap().secret.clone();
+        assert_eq!(secret.as_deref(), Some("content of /ops/second.secret"));
+        assert!(credentials.given > 0);
+    }
+    let begun = world.shown().into_iter().filter(|node| node.contains("lifecycle-manager"));
+    let times = ["lifecycle-manager x3", "lifecycle-manager x2"];
+    assert!(begun.zip(times).all(|(node, times)| node.contains(times)), "{:?}", world.shown());
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) parts: MemoryParts,
     clock: Arc<ManualClock>,
     fate: Arc<Mutex<Fate>>,
+    /// What lifecycle managers go by of what they were given.
+    pub(crate) taken: Arc<Mutex<BTreeMap<NodeName, Vec<u8>>>>,
 }
 
 /// What becomes of machines that are deleted.
@@ -73,7 +75,7 @@ impl World {
             system.set_password("root", "right");
         });
         let machines = MemoryMachines::new(hosts.clone());
-        World { hosts, machines, parts, clock, fate: Arc::default() }
+        World { hosts, machines, parts, clock, fate: Arc::default(), taken: Arc::default() }
     }
 
     /// A lifecycle manager leads, and these nodes have heard of it.

@@ -101,6 +101,34 @@ pub struct PartHealth {
     pub port: u16,
     /// Must answer below 400 over HTTP; without it, listening is enough.
     pub path: Option<String>,
+    /// Said to one that is not asked over HTTP, which must then say something: a process that hangs still listens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub says: Vec<u8>,
+    /// Which of its kind it is, from 0: so that several that hang are not ended at once.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub turn: u16,
+    /// How long it may be silent from its start on, where that is longer than any other may; 0 where it is not.
+    #[serde(default, skip_serializing_if = "is_ordinary")]
+    pub start_seconds: u32,
+}
+
+impl PartHealth {
+    /// Of the first of its kind, for which listening is enough.
+    pub fn listens(port: u16) -> Self {
+        PartHealth { port, path: None, says: Vec::new(), turn: 0, start_seconds: 0 }
+    }
+}
+
+/// What was specified before there were turns is the same as ever.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "so it is called")]
+fn is_first(turn: &u16) -> bool {
+    *turn == 0
+}
+
+/// So is what was specified before a start had a time.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "so it is called")]
+fn is_ordinary(start_seconds: &u32) -> bool {
+    *start_seconds == 0
 }
 
 /// A part as a node has it.

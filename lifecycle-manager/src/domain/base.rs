@@ -11,15 +11,64 @@ use rollout::parts::BasePart;
 use super::waits::{Waits, elapsed};
 use crate::records::BaseHistory;
 
-/// How long one that was never ready since its start may take: a first start of Kafka on a small machine.
+/// How long one that was never ready since its start may take: a first start on a small machine.
 const START_WITHIN: Duration = Duration::from_mins(5);
+/// A member of an ensemble reads all that it has written first, and may wait for most of the others.
+const MEMBER_STARTS_WITHIN: Duration = Duration::from_mins(15);
+/// A start that was too long is given twice as long the next time, and so on.
+const MOST_DOUBLINGS: u32 = 3;
 
 /// When something is done.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     /// So long one that was ready may be ill before it is restarted.
     pub(crate) restart_after: Duration,
+    /// One that keeps what others rely on, and whose disk or collector may stall: what stalls all of them is none's fault.
+    /// Its own agent ends it earlier, if it is the first of its kind.
+    pub(crate) keeper_restart_after: Duration,
     pub(crate) waits: Waits,
+}
+
+impl Rules {
+    fn patience(&self, facts: &Facts<'_>, illness: Illness) -> Duration {
+        if !illness.was_ready {
+            return self.start_within(facts.part, facts.history, facts.now);
+        }
+        match facts.part {
+            BasePart::ZooKeeper | BasePart::Kafka | BasePart::Registry => self.keeper_restart_after,
+            BasePart::Edge | BasePart::LifecycleManager | BasePart::PlatformInitializer => {
+                self.restart_after
+            }
+        }
+    }
+
+    /// The longer, the more often it was restarted of late.
+    fn start_within(&self, part: BasePart, history: &BaseHistory, now: Timestamp) -> Duration {
+        let once = match part {
+            BasePart::ZooKeeper | BasePart::Kafka => MEMBER_STARTS_WITHIN,
+            BasePart::Registry
+            | BasePart::Edge
+            | BasePart::LifecycleManager
+            | BasePart::PlatformInitializer => START_WITHIN,
+        };
+        let doubled = once.saturating_mul(1 << history.attempts.min(MOST_DOUBLINGS));
+        let of_late = |last: Timestamp| elapsed(last, now) < doubled + self.waits.calm;
+        if history.last.is_some_and(of_late) { doubled } else { once }
+    }
+
+    /// The number of the next restart. To be waited for from its start on is no calm.
+    pub(crate) fn attempt(
+        &self,
+        part: BasePart,
+        history: &BaseHistory,
+        illness: Option<Illness>,
+        now: Timestamp,
+    ) -> u32 {
+        let came_up = illness.is_none_or(|illness| illness.was_ready);
+        let waited = if came_up { Duration::ZERO } else { self.start_within(part, history, now) };
+        let waits = Waits { calm: self.waits.calm + waited, ..self.waits };
+        waits.next(history.attempts, history.last, now)
+    }
 }
 
 /// For how long a running part has not been ready.
@@ -68,17 +117,23 @@ pub(crate) fn plan(facts: &Facts<'_>) -> Step {
     if facts.found.is_none() {
         return absent(facts);
     }
-    let Some(Illness { lasting, was_ready }) = facts.illness else { return Step::Rest };
-    let patience = if was_ready { facts.rules.restart_after } else { START_WITHIN };
+    let Some(illness) = facts.illness else { return Step::Rest };
+    let patience = facts.rules.patience(facts, illness);
     let BaseHistory { attempts, last, .. } = facts.history;
     let is_due = facts.rules.waits.left(*attempts, *last, facts.now).is_zero();
     let may = only_we_look_at(facts.part) && !facts.another_restarts && !facts.braked;
-    if lasting >= patience && is_due && may { Step::Restart } else { Step::Rest }
+    if illness.lasting >= patience && is_due && may { Step::Restart } else { Step::Rest }
 }
 
 /// Whether one that is not ready was restarted so short a time ago that it may yet become so.
 pub(crate) fn is_restarting(history: &BaseHistory, now: Timestamp) -> bool {
     history.last.is_some_and(|last| elapsed(last, now) < START_WITHIN)
+}
+
+/// Whether its agent, which may end it for its silence, has started it again as short a time ago.
+pub(crate) fn was_started_again(part: &Part, now: Timestamp) -> bool {
+    let ContainerState::Running { since } = part.state else { return false };
+    part.restarts > 0 && elapsed(since, now) < START_WITHIN
 }
 
 /// The registry's place is a matter of its own. A member of an ensemble that stood before has lost its data: with too few
@@ -99,7 +154,7 @@ fn absent(facts: &Facts<'_>) -> Step {
     }
 }
 
-/// Services are looked at by monitoring, which asks for their restarts.
+/// A lifecycle manager that hangs is ended by its agent, which needs no leader; so is a platform initializer.
 fn only_we_look_at(part: BasePart) -> bool {
     match part {
         BasePart::Registry | BasePart::ZooKeeper | BasePart::Kafka | BasePart::Edge => true,
@@ -121,6 +176,7 @@ mod tests {
 
     const RULES: Rules = Rules {
         restart_after: Duration::from_secs(15),
+        keeper_restart_after: Duration::from_secs(90),
         waits: Waits {
             first: Duration::from_secs(15),
             last: Duration::from_mins(15),
@@ -164,14 +220,40 @@ mod tests {
 
     #[test]
     fn what_hangs_is_restarted_once_it_has_had_its_time() {
-        for (seconds, was_ready, step) in [
-            (14, true, Step::Rest),
-            (15, true, Step::Restart),
-            (299, false, Step::Rest),
-            (300, false, Step::Restart),
+        for (part, seconds, was_ready) in [
+            (BasePart::Edge, 15, true),
+            (BasePart::Edge, 300, false),
+            (BasePart::Registry, 90, true),
+            (BasePart::Registry, 300, false),
+            (BasePart::Kafka, 90, true),
+            (BasePart::Kafka, 900, false),
+            (BasePart::ZooKeeper, 90, true),
+            (BasePart::ZooKeeper, 900, false),
         ] {
-            assert_eq!(ill(BasePart::Kafka, seconds, was_ready, |_| {}), step, "{seconds}");
+            let step = |seconds| ill(part, seconds, was_ready, |_| {});
+            assert_eq!(step(seconds - 1), Step::Rest, "{part} after {seconds}");
+            assert_eq!(step(seconds), Step::Restart, "{part} after {seconds}");
         }
+    }
+
+    #[test]
+    fn one_that_does_not_come_up_has_twice_as_long_each_time_until_it_was_calm() {
+        let (mut history, mut now) = (BaseHistory { stood: true, ..BaseHistory::default() }, now());
+        let mut starts = Vec::new();
+        for _ in 0..6 {
+            let within = RULES.start_within(BasePart::Kafka, &history, now);
+            starts.push(within.as_secs() / 60);
+            now += SignedDuration::try_from(within).unwrap();
+            let illness = Some(Illness { lasting: within, was_ready: false });
+            // It took some time to end, and to be seen.
+            now += SignedDuration::from_mins(2);
+            history.attempts = RULES.attempt(BasePart::Kafka, &history, illness, now);
+            history.last = Some(now);
+        }
+        assert_eq!(starts, [15, 30, 60, 120, 120, 120]);
+        now += SignedDuration::from_hours(9);
+        assert_eq!(RULES.start_within(BasePart::Kafka, &history, now), MEMBER_STARTS_WITHIN);
+        assert_eq!(RULES.attempt(BasePart::Kafka, &history, None, now), 1);
     }
 
     #[test]
@@ -194,7 +276,7 @@ mod tests {
         for (ago, step) in [(29, Step::Rest), (30, Step::Restart)] {
             let last = Some(now() - SignedDuration::from_secs(ago));
             let (found, history) = (found(), BaseHistory { last, ..TWICE });
-            let illness = Some(Illness { lasting: Duration::from_mins(1), was_ready: true });
+            let illness = Some(Illness { lasting: Duration::from_mins(2), was_ready: true });
             let facts = Facts {
                 part: BasePart::Kafka,
                 found: Some(&found),
@@ -218,6 +300,15 @@ mod tests {
             assert_eq!(is_restarting(&history, now()), is, "{ago}");
         }
         assert!(!is_restarting(&BaseHistory::default(), now()));
+    }
+
+    #[test]
+    fn one_that_its_agent_started_again_has_it_too() {
+        let since = now() - SignedDuration::from_secs(299);
+        let again = Part { state: ContainerState::Running { since }, restarts: 1, ..found() };
+        assert!(was_started_again(&again, now()));
+        assert!(!was_started_again(&again, now() + SignedDuration::from_secs(1)));
+        assert!(!was_started_again(&Part { restarts: 0, ..again }, now()));
     }
 
     #[test]

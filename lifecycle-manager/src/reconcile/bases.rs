@@ -20,7 +20,9 @@ use rollout::platform::Platform;
 use tokio::time::timeout;
 
 use super::{LATER, SOON, refusal};
-use crate::domain::base::{Facts, Others as HowOthersAre, Step, is_restarting, plan};
+use crate::domain::base::{
+    Facts, Others as HowOthersAre, Step, is_restarting, plan, was_started_again,
+};
 use crate::domain::note::Sightings;
 use crate::domain::sighting::{Sighting, is_ready};
 use crate::draft::{Order, draft};
@@ -166,12 +168,14 @@ impl Bases<'_> {
         known: Known,
         part: BasePart,
     ) -> Result<Outcome, Error> {
-        let (node, part) = (scene.node, part.name());
+        let (node, kind, part) = (scene.node, part, part.name());
         let Some(agent) = self.0.sight.agent(node) else { return Ok(Outcome::Again(LATER)) };
         let Known { mut base, version } = known;
-        let now = self.0.ports.clock.now();
+        let (rules, now) = (&self.0.config.base, self.0.ports.clock.now());
+        let found = scene.found(node, &part);
+        let illness = found.and_then(|found| self.0.illnesses.see(node, found));
         let history = base.parts.entry(part.clone()).or_default();
-        history.attempts = self.0.config.base.waits.next(history.attempts, history.last, now);
+        history.attempts = rules.attempt(kind, history, illness, now);
         history.last = Some(now);
         let attempt = history.attempts;
         let mut changes = vec![records::put(base_path(node), &base, version)];
@@ -217,12 +221,13 @@ impl Scene<'_> {
         if all { HowOthersAre::AllReady } else { HowOthersAre::NotAllReady }
     }
 
-    /// Whether one of those of the same kind was restarted and has still its time to become ready.
+    /// Whether one of those of the same kind was restarted, by whomever, and has still its time to become ready.
     fn another_restarts(&self, part: BasePart, now: Timestamp) -> bool {
         let name = part.name();
         self.twins(part).filter(|other| !self.is_ready(other, &name)).any(|other| {
             let history = self.others.get(other).and_then(|one| one.record.parts.get(&name));
             history.is_some_and(|history| is_restarting(history, now))
+                || self.found(other, &name).is_some_and(|found| was_started_again(found, now))
         })
     }
 }

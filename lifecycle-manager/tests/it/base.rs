@@ -52,6 +52,33 @@ async fn a_part_of_the_base_that_hangs_is_restarted_and_not_again_and_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stall_of_all_that_keep_something_restarts_none_of_them() {
+    let world = World::new();
+    let keepers = ["kafka", "zookeeper"].map(part);
+    let all = |healthy| {
+        for node in ["node-1", "node-2", "node-3"] {
+            for keeper in &keepers {
+                world.parts.set_healthy(&name(node), keeper, healthy);
+            }
+        }
+        world.parts.set_healthy(&name("node-1"), &part("registry"), healthy);
+    };
+    world
+        .during(async {
+            world.until_calm().await;
+            sleep(A_WHILE).await;
+            for _ in 0..3 {
+                all(false);
+                sleep(Duration::from_secs(20)).await;
+                all(true);
+                sleep(Duration::from_secs(20)).await;
+            }
+        })
+        .await;
+    assert!(world.restarts().is_empty(), "{:?}", world.restarts());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_registry_is_restarted_too_where_it_hangs() {
     let world = World::new();
     world

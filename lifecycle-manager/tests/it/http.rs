@@ -9,11 +9,15 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, call_service, init_service};
 use chassis::http::Caller;
 use chassis::service::Service as _;
+use common::digest::Digest;
+use common::failure::{Failure, FailureCode};
 use common::port::Clock as _;
+use common::port::share::Code;
 use common::record::machine::MachineState;
-use common::record::node::{Alive, Verdict};
+use common::record::node::{Alive, Node, Verdict};
 use common::record::path;
 use common::service::ServiceName;
+use futures::future::join_all;
 use lifecycle_manager::Service;
 use serde_json::{Value, json};
 use testkit::nodes::Reach;
@@ -231,6 +235,7 @@ async fn machines_are_taken_away_one_after_another_and_never_with_the_registry_o
         world.write(&path::alive(&extra), &alive(Verdict::Live));
         assert_eq!(remove("extra-1").await.0, StatusCode::ACCEPTED);
         assert_eq!(remove("extra-1").await.0, StatusCode::ACCEPTED, "it was said before");
+        assert!(world.read::<Node>(&path::node(&extra)).unwrap().leaves, "it is to be emptied");
         let registry = json!({ "schema": 1, "node": "node-1", "filled": true });
         world.write(&path::folder("lifecycle/registry"), &registry);
         let (status, body) = remove("extra-2").await;
@@ -291,6 +296,68 @@ async fn document_000s_callers_are_told_ok_or_why_not() {
         assert_eq!(app.json()["code"], "APP_UNKNOWN");
         let model = post("/deployModel", json!({ "name": "shop" })).await;
         assert_eq!(model.status, StatusCode::NOT_FOUND);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn document_000s_callers_bring_code_to_a_machine_and_are_told_ok_or_why_not() {
+    let world = World { document_000_paths: true, ..World::new() };
+    let service = world.service();
+    let code: Code = format!("share://code/x@{}", Digest::of(b"code")).parse().unwrap();
+    run(&service, async {
+        world.until_calm().await;
+        let post = async |uri: &str, body: Value| {
+            call(&service, None, Method::POST, uri, Some(body)).await
+        };
+        let upload = async |vm_ip: &str, source: String| {
+            let body = json!({ "vm_ip": vm_ip, "source": source, "destination": "monitoring" });
+            post("/Upload", body).await
+        };
+        let containerize = async |vm_ip: &str, service_name: &str| {
+            let body =
+                json!({ "service_name": service_name, "vm_ip": vm_ip, "path": "monitoring" });
+            post("/Containerize", body).await
+        };
+        assert_eq!(containerize("192.0.2.2", "monitoring").await.json()["code"], "NOT_FOUND");
+        let answer = upload("192.0.2.2", code.to_string()).await;
+        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "ok"));
+        assert_eq!(containerize("192.0.2.2", "monitoring").await.body, "ok");
+        let built = |node: &str| {
+            let calls = world.parts.calls();
+            let of_node = calls.iter().map(ToString::to_string);
+            of_node.filter(|call| *call == format!("build {code} on {node}")).count()
+        };
+        assert_eq!((built("node-2"), built("node-3")), (3, 0), "it was told of the share first");
+        let at_once = ["a", "b", "c"].map(|destination| {
+            let source = code.to_string();
+            let (vm_ip, wanted) = ("192.0.2.3", destination);
+            let body = json!({ "vm_ip": vm_ip, "source": source, "destination": wanted });
+            post("/Upload", body)
+        });
+        for answer in join_all(at_once).await {
+            assert_eq!(answer.body, "ok", "who writes at the same time takes nothing away");
+        }
+        for (answer, status, code) in [
+            (containerize("192.0.2.3", "monitoring").await, 404, "NOT_FOUND"),
+            (containerize("192.0.2.2", "Scheduler").await, 404, "SERVICE_UNKNOWN"),
+            (upload("192.0.2.99", code.to_string()).await, 404, "NODE_UNKNOWN"),
+            (upload("192.0.2.2", "code/x".to_owned()).await, 422, "FIELD_INVALID"),
+            (
+                upload("192.0.2.2", code.to_string().replace("code/", "other/")).await,
+                502,
+                "SHARE_UNKNOWN",
+            ),
+        ] {
+            assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (status, &json!(code)));
+        }
+        let failure = Failure::new(FailureCode::CodeMismatch, "it has another digest");
+        world.parts.fail_next(&name("node-2"), failure);
+        let refused = upload("192.0.2.2", code.to_string()).await;
+        assert_eq!(refused.json()["detail"], "it has another digest");
+        world.set_reach("node-2", Reach::Partitioned).await;
+        let away = containerize("192.0.2.2", "monitoring").await;
+        assert_eq!(away.json()["code"], "NODE_UNAVAILABLE");
     })
     .await;
 }

@@ -73,11 +73,12 @@ async fn another_host_key_is_a_quarantine_that_nothing_touches() {
     assert_eq!(world.state("node-4"), Some(MachineState::Quarantined));
 }
 
+fn key(letter: &str) -> HostKey {
+    format!("ssh-ed25519 SHA256:{}", letter.repeat(43)).parse().unwrap()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_is_made_anew_is_let_in_under_its_own_key_also_by_the_next_attempt() {
-    let key = |letter: &str| -> HostKey {
-        format!("ssh-ed25519 SHA256:{}", letter.repeat(43)).parse().unwrap()
-    };
     let world = World::new();
     let at = path::machine(&name("node-4"));
     let record = || world.read::<MachineRecord>(&at).unwrap();
@@ -96,6 +97,37 @@ async fn a_machine_that_is_made_anew_is_let_in_under_its_own_key_also_by_the_nex
     assert_eq!(record().state, MachineState::Ready, "{}", record().reason);
     assert_eq!(record().host_key, Some(key("b")));
     assert!(world.machines.restarted().is_empty(), "it never answered before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_changes_its_key_while_it_becomes_a_node_is_found_out() {
+    found_out(&World::new()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_told_by_what_the_machine_comes_from_is_held_to_as_well() {
+    let world = World::new();
+    world.enrolment.is_told_keys();
+    found_out(&world).await;
+}
+
+async fn found_out(world: &World) {
+    let at = path::machine(&name("node-4"));
+    let record = || world.read::<MachineRecord>(&at).unwrap();
+    world
+        .during(async {
+            world.until_calm().await;
+            world.enrolment.comes_to(Outcome::DoesNotHelp);
+            world.machines.vanish(&name("node-4"), key("b")).await;
+            until(async || !world.enrolment.asked().is_empty()).await;
+            // It never became a node, and is held to what it has shown all the same.
+            until(async || record().host_key == Some(key("b"))).await;
+            world.machines.show(&name("node-4"), key("c"));
+            world.until_state("node-4", MachineState::Quarantined).await;
+            sleep(Duration::from_mins(20)).await;
+        })
+        .await;
+    assert_eq!((record().host_key, world.enrolment.asked().len()), (Some(key("b")), 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,8 @@ use common::port::container::ContainerState;
 use common::port::part::Part;
 
 use crate::domain::restart::{Exit, History};
+use crate::domain::silence::Silence;
+use crate::look::Heard;
 
 /// One part as last seen.
 #[derive(Debug, Clone)]
@@ -18,6 +20,7 @@ pub(super) struct Stood {
     /// What the last look at this run of it found; none before the first.
     pub(super) healthy: Option<bool>,
     pub(super) history: History,
+    pub(super) silence: Silence,
 }
 
 impl Stood {
@@ -68,12 +71,30 @@ impl Standing {
         }
     }
 
-    /// Notes what a look at a part found, unless it is another run by now.
-    pub(super) fn looked(&self, looked_at: &Part, healthy: bool) {
+    /// Notes what a look at a part found, so long after the look before, unless it is another run by now.
+    pub(super) fn looked(&self, looked_at: &Part, heard: Heard, passed: Duration) {
         if let Some(stood) = self.lock().get_mut(&looked_at.name)
             && is_same_run(&stood.part, looked_at)
         {
-            stood.healthy = Some(healthy);
+            stood.healthy = Some(heard == Heard::Well);
+            match heard {
+                Heard::Nothing => stood.silence.goes_on(passed),
+                Heard::Unwell | Heard::Well => stood.silence.broken(passed),
+            }
+        }
+    }
+
+    /// Whether it is still this run of it.
+    pub(super) fn is_still(&self, run: &Part) -> bool {
+        self.lock().get(&run.name).is_some_and(|stood| is_same_run(&stood.part, run))
+    }
+
+    /// That run was ended for its silence. Somebody may have seen its end before this.
+    pub(super) fn silenced(&self, ended: &Part) {
+        let mut seen = self.lock();
+        let same = seen.get_mut(&ended.name);
+        if let Some(stood) = same.filter(|stood| stood.part.spec_hash == ended.spec_hash) {
+            stood.silence.ends();
         }
     }
 
@@ -91,11 +112,16 @@ fn merge(known: Option<Stood>, part: Part, now: Duration) -> Stood {
     let known = known.filter(|known| known.part.spec_hash == part.spec_hash);
     let same_run = known.as_ref().filter(|known| is_same_run(&known.part, &part));
     let healthy = same_run.and_then(|known| known.healthy);
-    let mut history = known.map(|known| known.history).unwrap_or_default();
+    let is_another_run = same_run.is_none();
+    let (mut history, mut silence) =
+        known.map(|known| (known.history, known.silence)).unwrap_or_default();
+    if is_another_run {
+        silence.begins_anew();
+    }
     if let Some(exit) = Exit::of(&part.state) {
         history.ended(exit, now);
     }
-    Stood { part, healthy, history }
+    Stood { part, healthy, history, silence }
 }
 
 #[cfg(test)]
@@ -104,6 +130,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::domain::silence::Patience;
 
     fn part(spec_hash: &str, state: ContainerState) -> Part {
         Part {
@@ -131,12 +158,37 @@ mod tests {
         let standing = Standing::default();
         let first = see(&standing, part("a", running(1)));
         assert_eq!(first.healthy, None);
-        standing.looked(&first, true);
+        let look = |part: &Part| standing.looked(part, Heard::Well, Duration::from_secs(1));
+        look(&first);
         assert_eq!(see(&standing, part("a", running(1))).healthy, Some(true));
         let second = see(&standing, part("a", running(2)));
         assert_eq!(second.healthy, None);
-        standing.looked(&first, true);
+        look(&first);
         assert_eq!(see(&standing, second).healthy, None, "the look was at the run before");
+    }
+
+    #[test]
+    fn a_run_is_ended_once_for_its_silence() {
+        let (standing, minute) = (Standing::default(), Duration::from_mins(1));
+        let patience = Patience { after: minute, start: minute, stop: minute, turn: 0 };
+        let first = see(&standing, part("a", running(1)));
+        standing.looked(&first, Heard::Well, Duration::ZERO);
+        for _ in 0..60 {
+            standing.looked(&first, Heard::Nothing, Duration::from_secs(1));
+        }
+        let is_due = || standing.running()[0].silence.is_too_long(patience);
+        assert!(is_due() && standing.is_still(&first));
+        let second = see(&standing, part("a", running(2)));
+        assert!(!standing.is_still(&first), "that run is over");
+        // Its end was seen before it was noted, and counts all the same.
+        standing.silenced(&first);
+        standing.looked(&second, Heard::Well, Duration::ZERO);
+        for wanted in [false, true] {
+            for _ in 0..60 {
+                standing.looked(&second, Heard::Nothing, Duration::from_secs(1));
+            }
+            assert_eq!(is_due(), wanted);
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::platform::Component;
 pub(super) const HOST_PORT: u16 = 8088;
 /// Ports of its pool that parts beside it may take later: ZooKeeper's between its servers.
 const RESERVED: &str = "2888";
+/// A request for a name that no app can have: whatever is answered, it is there.
+const ANYTHING: &[u8] = b"GET / HTTP/1.0\r\nHost: _\r\n\r\n";
 
 pub fn edge(site: &Site<'_>) -> Result<PartSpec, Incomplete> {
     site.number("edge", std::slice::from_ref(&site.platform.placement.edge))?;
@@ -20,7 +22,7 @@ pub fn edge(site: &Site<'_>) -> Result<PartSpec, Incomplete> {
         ]
         .into(),
         volumes: shared(),
-        health: Some(PartHealth { port: HOST_PORT, path: None }),
+        health: Some(PartHealth { says: ANYTHING.to_vec(), ..PartHealth::listens(HOST_PORT) }),
         ..site.part("edge", image, 512)
     })
 }

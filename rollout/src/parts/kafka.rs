@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 
 use common::port::part::{PartFile, PartHealth, PartSpec};
 
-use super::site::{Incomplete, KAFKA, Site, own};
+use super::site::{ENSEMBLE_STARTS, Incomplete, KAFKA, Site, own, turn};
 use super::zookeeper::lines;
 use crate::platform::Component;
 
 pub(super) const CONTROLLER: u16 = 9094;
 const CONFIG: &str = "/etc/avishkar/server.properties";
+
+/// A request of Kafka's protocol: which requests it takes. Of length 10: its key, version 0, a number, and nobody's name.
+const WHICH_VERSIONS: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
 
 /// A broker that is silent for so long is replaced as leader: well below the platform's own patience.
 const COMMON: &str = "\
@@ -55,10 +58,20 @@ pub fn kafka(site: &Site<'_>) -> Result<PartSpec, Incomplete> {
         environment: [("KAFKA_CONFIG".to_owned(), CONFIG.to_owned())].into(),
         files: vec![PartFile { path: CONFIG.to_owned(), content: config }],
         volumes: vec![own("kafka", "/data")],
-        health: Some(PartHealth { port: KAFKA, path: None }),
+        health: Some(health(number)),
         stop_seconds: 60,
         ..site.part("kafka", image, 1024)
     })
+}
+
+/// Once it has begun it answers so without the others, too; to begin it waits for most of them, and reads its log.
+fn health(number: usize) -> PartHealth {
+    PartHealth {
+        says: WHICH_VERSIONS.to_vec(),
+        turn: turn(number),
+        start_seconds: ENSEMBLE_STARTS,
+        ..PartHealth::listens(KAFKA)
+    }
 }
 
 /// As many copies of everything as there are brokers; of three, two must have what is acknowledged.

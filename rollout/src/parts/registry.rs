@@ -13,7 +13,7 @@ pub fn registry(site: &Site<'_>) -> Result<PartSpec, Incomplete> {
     Ok(PartSpec {
         environment: [("REGISTRY_HTTP_ADDR".to_owned(), at)].into(),
         volumes: vec![own("registry", "/var/lib/registry")],
-        health: Some(PartHealth { port: REGISTRY, path: None }),
+        health: Some(PartHealth { path: Some("/v2/".to_owned()), ..PartHealth::listens(REGISTRY) }),
         ..site.part("registry", image, 512)
     })
 }

@@ -10,7 +10,7 @@ use common::port::part::{PartImage, PartSpec, PartVolume, VolumeSource};
 use crate::platform::{Component, Platform};
 
 /// Whom the parts' processes belong to.
-const USER: u32 = 10001;
+pub const OWNER: u32 = 10001;
 const MIB: u64 = 1 << 20;
 /// ZooKeeper's port for clients, Kafka's, and the registry's, each on its node's own address.
 pub const ZOOKEEPER: u16 = 2181;
@@ -99,13 +99,21 @@ impl Site<'_> {
             environment: BTreeMap::new(),
             files: Vec::new(),
             volumes: Vec::new(),
-            user: USER,
+            user: OWNER,
             memory_bytes: memory_mib * MIB,
             processes: 256,
             health: None,
             stop_seconds: 20,
         }
     }
+}
+
+/// So long a ZooKeeper or a Kafka may be silent after its start: after a power cut it reads all it has written.
+pub(super) const ENSEMBLE_STARTS: u32 = 15 * 60;
+
+/// When one of its kind is ended that hangs: by its number, which begins with 1.
+pub(super) fn turn(number: usize) -> u16 {
+    u16::try_from(number.saturating_sub(1)).unwrap_or(u16::MAX)
 }
 
 pub(super) fn part_name(name: &str) -> PartName {

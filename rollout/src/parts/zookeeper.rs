@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use common::port::part::{PartFile, PartHealth, PartSpec};
 
-use super::site::{Incomplete, Site, ZOOKEEPER, own};
+use super::site::{ENSEMBLE_STARTS, Incomplete, Site, ZOOKEEPER, own, turn};
 use crate::platform::Component;
 
 /// Between the servers of an ensemble: for the leader's followers, and for electing one.
@@ -52,9 +52,19 @@ pub fn zookeeper(site: &Site<'_>) -> Result<PartSpec, Incomplete> {
         .into(),
         files: vec![PartFile { path: CONFIG.to_owned(), content: config }],
         volumes: vec![own("zookeeper", "/data")],
-        health: Some(PartHealth { port: ZOOKEEPER, path: None }),
+        health: Some(health(number)),
         ..site.part("zookeeper", image, 512)
     })
+}
+
+/// Whether it is there at all: it answers so without the others, too.
+fn health(number: usize) -> PartHealth {
+    PartHealth {
+        says: b"ruok".to_vec(),
+        turn: turn(number),
+        start_seconds: ENSEMBLE_STARTS,
+        ..PartHealth::listens(ZOOKEEPER)
+    }
 }
 
 pub(super) fn lines(text: &mut String, lines: &[String]) {

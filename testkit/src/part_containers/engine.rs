@@ -30,6 +30,8 @@ pub(super) struct Engine {
     pub(super) kept: BTreeMap<PartName, Kept>,
     pub(super) foreign_names: BTreeSet<PartName>,
     pub(super) refusals: BTreeMap<PartName, String>,
+    /// What does not end the next time.
+    pub(super) unended: BTreeSet<PartName>,
     pub(super) starts: BTreeMap<PartName, u32>,
 }
 

@@ -58,6 +58,9 @@ impl PartContainers for MemoryPartContainers {
     async fn end_part(&self, name: &PartName) -> Result<(), Error> {
         self.answer().await?;
         self.engine().find(name)?;
+        if self.engine().unended.remove(name) {
+            return Err(Error::Unavailable("it does not end in time".into()));
+        }
         let at = self.clock.now();
         let end = ContainerState::Exited { code: 143, out_of_memory: false, at };
         if self.engine().exit(name, end) {

@@ -2,6 +2,7 @@
 //! an authority.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,10 +14,12 @@ use common::port::host::{Gate, HostKey};
 use common::port::machines::{Ability, Error, Machine, MachineSpec, Power};
 use common::port::{Authority, Clock, Machines};
 use common::service::ServiceName;
-use lifecycle_manager::ports::{Enrolled, Enrolment, NotEnrolled};
-use rollout::platform::Platform;
+use lifecycle_manager::ports::{Credentials, Enrolled, Enrolment, NotEnrolled};
+use rollout::machine::{Action, Journal, Step};
+use rollout::platform::{PlannedMachine, Platform};
 use testkit::nodes::Reach;
 use testkit::{MemoryNodes, MemoryParts};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 /// Papers that say what they are for and, in each year, which year's they are.
@@ -95,6 +98,11 @@ impl FleetMachines {
     pub(crate) async fn vanish(&self, node: &NodeName, next: HostKey) {
         self.set_reach(node, Reach::Dead).await;
         self.keys().insert(node.clone(), Shown::Absent { next });
+    }
+
+    /// A machine shows another key from now on.
+    pub(crate) fn show(&self, node: &NodeName, key: HostKey) {
+        self.keys().insert(node.clone(), Shown::Key(key));
     }
 
     fn keys(&self) -> MutexGuard<'_, BTreeMap<NodeName, Shown>> {
@@ -238,6 +246,8 @@ pub(crate) struct ScriptedEnrolment {
     asked: Arc<Mutex<Vec<NodeName>>>,
     /// How long the agent is away meanwhile.
     lasting: Arc<Mutex<Duration>>,
+    /// Whether what machines come from tells their host keys.
+    told_keys: Arc<AtomicBool>,
 }
 
 impl ScriptedEnrolment {
@@ -247,7 +257,13 @@ impl ScriptedEnrolment {
             outcome: Arc::default(),
             asked: Arc::default(),
             lasting: Arc::default(),
+            told_keys: Arc::default(),
         }
+    }
+
+    /// What machines come from tells their host keys: none is shown by the machine itself, and pinned.
+    pub(crate) fn is_told_keys(&self) {
+        self.told_keys.store(true, Ordering::SeqCst);
     }
 
     /// How long the agent is away until the new one answers.
@@ -267,13 +283,30 @@ impl ScriptedEnrolment {
 
 #[async_trait]
 impl Enrolment for ScriptedEnrolment {
-    async fn enrol(&self, platform: &Platform, name: &NodeName) -> Result<Enrolled, NotEnrolled> {
+    async fn enrol(
+        &self,
+        platform: &Platform,
+        name: &NodeName,
+        journal: &dyn Journal,
+    ) -> Result<Enrolled, NotEnrolled> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
         let outcome = *self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         let (host_key, made) = self.machines.shown(name);
         let pinned = platform.machine(name).and_then(|machine| machine.host_key.clone());
         if made == Made::Before && pinned.is_some() && host_key.is_some() && pinned != host_key {
             return Err(key_changed());
+        }
+        if let (None, Some(key)) = (pinned, &host_key) {
+            let machine = platform.machine(name).expect("it is described").clone();
+            let machine = PlannedMachine { host_key: Some(key.clone()), ..machine };
+            let step =
+                Step { machine: name.clone(), action: Action::Pin(key.clone()), certain: true };
+            let written = if self.told_keys.load(Ordering::SeqCst) {
+                journal.found(&machine).await
+            } else {
+                journal.ends(&step, &machine).await
+            };
+            written.expect("the store takes it");
         }
         match outcome {
             Outcome::Helps => {
@@ -306,4 +339,21 @@ impl Enrolment for ScriptedEnrolment {
 fn key_changed() -> NotEnrolled {
     let message = "it has another host key than the pinned one";
     NotEnrolled::HostKeyChanged(Failure::new(FailureCode::NodeUnavailable, message))
+}
+
+/// Credentials that are given anew when a test says so.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GivenOnce(Arc<Notify>);
+
+impl GivenOnce {
+    pub(crate) fn give(&self) {
+        self.0.notify_one();
+    }
+}
+
+#[async_trait]
+impl Credentials for GivenOnce {
+    async fn changed(&self) {
+        self.0.notified().await;
+    }
 }
