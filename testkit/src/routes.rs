@@ -14,7 +14,7 @@ use common::id::Generation;
 use common::name::LegacyName;
 use common::port::Routes;
 use common::port::edge::Upstream;
-use common::port::routes::{Error, Routed, WantedRoute};
+use common::port::routes::{Error, RouteTraffic, Routed, WantedRoute};
 
 /// The address the front ports are announced under.
 pub const FRONT_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
@@ -33,6 +33,8 @@ struct Balancer {
     health: Health,
     /// What apps answer with through the front door, unless a test says otherwise: 200.
     answers: BTreeMap<LegacyName, Option<u16>>,
+    /// What was asked of them, where a test says so.
+    traffic: BTreeMap<LegacyName, RouteTraffic>,
     calls: Vec<Call>,
 }
 
@@ -75,6 +77,11 @@ impl MemoryRoutes {
     /// What the app behind this route answers with from now on; none: it does not answer.
     pub fn set_answer(&self, instance: &LegacyName, status: Option<u16>) {
         self.balancer().answers.insert(instance.clone(), status);
+    }
+
+    /// What is told from now on of what the app's replicas are asked; none at first.
+    pub fn set_traffic(&self, instance: &LegacyName, traffic: RouteTraffic) {
+        self.balancer().traffic.insert(instance.clone(), traffic);
     }
 
     /// The route of an instance as it was wanted last.
@@ -193,5 +200,15 @@ impl Routes for MemoryRoutes {
             return Ok(None);
         }
         balancer.answer(balancer.answers.get(instance).copied().unwrap_or(Some(200)))
+    }
+
+    async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, Error> {
+        let balancer = self.balancer();
+        balancer.admit()?;
+        if !balancer.routes.contains_key(instance) {
+            let failure = Failure::new(FailureCode::UnknownInstance, "there is no such route");
+            return Err(Error::Failed(failure));
+        }
+        balancer.answer(balancer.traffic.get(instance).cloned().unwrap_or_default())
     }
 }

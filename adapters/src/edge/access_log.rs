@@ -1,17 +1,17 @@
-//! Follows the edge's access log over its turns, and counts how often requests ended per replica.
+//! Follows the edge's access log over its turns, and has its lines counted.
 //!
 //! The edge renames the log to `access.log.1` when it is large and opens another; its workers go on
 //! writing to the old one for a moment. Both are followed by their inodes.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::tally::Tally;
 
 /// How much is read at once.
 const PIECE: usize = 256 * 1024;
@@ -26,7 +26,7 @@ pub(super) struct AccessLog {
     path: PathBuf,
     current: Option<Followed>,
     renamed: Option<Followed>,
-    ends: BTreeMap<SocketAddr, u64>,
+    tally: Tally,
 }
 
 /// Whether every line since the last call was seen.
@@ -49,17 +49,12 @@ struct Followed {
 
 impl AccessLog {
     pub(super) fn new(path: PathBuf) -> Self {
-        AccessLog { path, current: None, renamed: None, ends: BTreeMap::new() }
+        AccessLog { path, current: None, renamed: None, tally: Tally::default() }
     }
 
-    /// How often a request ended at each replica, as far as it was seen.
-    pub(super) fn ends(&self) -> &BTreeMap<SocketAddr, u64> {
-        &self.ends
-    }
-
-    /// Forgets the replicas that the edge does not name any more.
-    pub(super) fn forget_but(&mut self, known: &BTreeMap<SocketAddr, u64>) {
-        self.ends.retain(|address, _| known.contains_key(address));
+    /// What was counted, as far as it was seen.
+    pub(super) fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
     }
 
     /// Reads what was written since the last call. Blocks on files.
@@ -87,6 +82,7 @@ impl AccessLog {
         if self.renamed.as_ref().is_some_and(|log| log.grew_at.elapsed() > QUIET) {
             self.renamed = None;
         }
+        self.tally.is_begun = true;
         Ok(coverage)
     }
 
@@ -109,7 +105,7 @@ impl AccessLog {
     fn read(&mut self) -> io::Result<Coverage> {
         let mut coverage = Coverage::Whole;
         for log in [&mut self.renamed, &mut self.current].into_iter().flatten() {
-            if log.read(&mut self.ends)? == Coverage::Partial {
+            if log.read(&mut self.tally)? == Coverage::Partial {
                 coverage = Coverage::Partial;
             }
         }
@@ -129,7 +125,7 @@ impl Followed {
         Ok(Some(Followed { file, inode, position: 0, rest: Vec::new(), grew_at }))
     }
 
-    fn read(&mut self, ends: &mut BTreeMap<SocketAddr, u64>) -> io::Result<Coverage> {
+    fn read(&mut self, tally: &mut Tally) -> io::Result<Coverage> {
         let length = self.file.metadata()?.len();
         let mut coverage = Coverage::Whole;
         if length < self.position {
@@ -147,19 +143,17 @@ impl Followed {
             }
             self.position += count as u64;
             self.grew_at = Instant::now();
-            self.take(piece.get(..count).unwrap_or_default(), ends);
+            self.take(piece.get(..count).unwrap_or_default(), tally);
         }
     }
 
-    fn take(&mut self, piece: &[u8], ends: &mut BTreeMap<SocketAddr, u64>) {
+    fn take(&mut self, piece: &[u8], tally: &mut Tally) {
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
             if self.rest.len() + part.len() <= LONGEST_LINE {
                 self.rest.extend_from_slice(part);
             }
             if part.ends_with(b"\n") {
-                for address in addresses(&self.rest) {
-                    *ends.entry(address).or_default() += 1;
-                }
+                tally.add(&self.rest);
                 self.rest.clear();
             }
         }
@@ -172,14 +166,6 @@ fn inode_of(path: &Path) -> io::Result<Option<u64>> {
         Err(err) if err.kind() == ErrorKind::NotFound => Ok(None),
         Err(err) => Err(err),
     }
-}
-
-/// The replicas a request was tried at: everything from the seventh column on, in the order of the
-/// tries, between commas and colons; `-` where it was tried at none.
-fn addresses(line: &[u8]) -> impl Iterator<Item = SocketAddr> {
-    let line = std::str::from_utf8(line).unwrap_or_default();
-    let tried = line.trim_end().splitn(7, ' ').nth(6).unwrap_or_default();
-    tried.split([' ', ',']).filter_map(|word| word.parse().ok())
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::port::edge::Error;
+use common::port::edge::{Error, FrontPorts, Table, Traffic};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -23,17 +23,56 @@ use super::control::Control;
 const HANDED_OVER_AFTER: Duration = Duration::from_millis(150);
 /// How long the lowest difference is looked for after lines were missed.
 const MINUTE: Duration = Duration::from_mins(1);
+/// What was counted longer ago is not how it is now.
+const STALE_AFTER: Duration = Duration::from_secs(3);
 
 /// What was counted so far.
 #[derive(Debug)]
 pub(super) struct Counting {
     log: AccessLog,
     missing: Missing,
+    desk: Desk,
 }
 
 impl Counting {
-    pub(super) fn new(access_log: PathBuf) -> Self {
-        Counting { log: AccessLog::new(access_log), missing: Missing::default() }
+    pub(super) fn new(access_log: PathBuf, desk: Desk) -> Self {
+        Counting { log: AccessLog::new(access_log), missing: Missing::default(), desk }
+    }
+}
+
+/// What who counts, and who tells and asks the edge, leave for one another: nobody waits here for anybody.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Desk(Arc<StdMutex<Papers>>);
+
+#[derive(Debug, Default)]
+struct Papers {
+    /// The table that the edge serves, until it was heard of.
+    table: Option<Table>,
+    front_ports: Option<(u16, u16)>,
+    counted: Option<(Instant, Traffic)>,
+}
+
+impl Desk {
+    pub(super) fn edge_serves(&self, table: &Table) {
+        self.papers().table = Some(table.clone());
+    }
+
+    pub(super) fn edge_has(&self, ports: &FrontPorts) {
+        self.papers().front_ports = Some((ports.first, ports.last));
+    }
+
+    /// What was counted last.
+    pub(super) fn traffic(&self) -> Result<Traffic, Error> {
+        let papers = self.papers();
+        let counted = papers.counted.as_ref();
+        let fresh = counted.filter(|(at, _)| at.elapsed() <= STALE_AFTER);
+        let (_, traffic) =
+            fresh.ok_or_else(|| Error::Unavailable("its requests cannot be counted".into()))?;
+        Ok(traffic.clone())
+    }
+
+    fn papers(&self) -> MutexGuard<'_, Papers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -45,6 +84,15 @@ pub(super) async fn count(
     let counting = Arc::clone(counting).lock_owned().await;
     let reading = move || {
         let mut counting = counting;
+        let (table, front_ports) = {
+            let mut papers = counting.desk.papers();
+            (papers.table.take(), papers.front_ports)
+        };
+        let tally = counting.log.tally();
+        tally.has_front_ports(front_ports);
+        if let Some(table) = table {
+            tally.serves(&table, Instant::now());
+        }
         let coverage = counting.log.advance();
         (counting, coverage)
     };
@@ -57,8 +105,12 @@ pub(super) async fn count(
     tokio::time::sleep(HANDED_OVER_AFTER).await;
     let picks = control.picks().await?;
     let counting = &mut *counting;
-    counting.log.forget_but(&picks);
-    Ok(counting.missing.under_way(&picks, counting.log.ends(), Instant::now()))
+    let (now, tally) = (Instant::now(), counting.log.tally());
+    tally.forget(&picks, now);
+    let in_flight = counting.missing.under_way(&picks, &tally.ends, now);
+    let traffic = tally.traffic.with_in_flight(&in_flight);
+    counting.desk.papers().counted = Some((now, traffic));
+    Ok(in_flight)
 }
 
 /// How many ends of each replica's requests were never seen in the log.

@@ -1,5 +1,7 @@
 //! The load balancer, as the deployment manager sees it: blocking, one route at a time.
 
+mod traffic;
+
 use std::fmt::Debug;
 use std::net::SocketAddr;
 
@@ -12,6 +14,8 @@ use crate::failure::Failure;
 use crate::id::Generation;
 use crate::name::{HostLabel, LegacyName};
 use crate::problem;
+
+pub use traffic::{ReplicaShare, RouteTraffic, Share};
 
 /// Why a route was not set or removed.
 #[derive(Debug, thiserror::Error)]
@@ -94,4 +98,7 @@ pub trait Routes: Debug + Send + Sync {
 
     /// Asks the app through the front door: the status it answered with, if it did.
     async fn probe(&self, instance: &LegacyName, path: &str) -> Result<Option<u16>, Error>;
+
+    /// What each replica was asked lately, and how it went. Where that is not known, this fails.
+    async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, Error>;
 }

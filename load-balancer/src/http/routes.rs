@@ -1,4 +1,4 @@
-//! `/api/v1/routes`: set, remove, probe, list.
+//! `/api/v1/routes`: set, remove, probe, tell the traffic of, list.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, Query};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::error::Error;
-use crate::commands::{probe_route, remove_route, set_route};
+use crate::commands::{probe_route, remove_route, route_traffic, set_route};
 use crate::records::routes;
 use crate::shared::Shared;
 
@@ -50,6 +50,14 @@ pub(super) async fn probe(
 ) -> Result<HttpResponse, Error> {
     let status = probe_route::run(&shared, &instance, &probe.path).await?;
     Ok(HttpResponse::Ok().json(Probed { status }))
+}
+
+pub(super) async fn traffic(
+    shared: Data<Shared>,
+    instance: Path<LegacyName>,
+) -> Result<HttpResponse, Error> {
+    let traffic = route_traffic::run(&shared, &instance).await?;
+    Ok(HttpResponse::Ok().json(traffic))
 }
 
 pub(super) async fn list(shared: Data<Shared>) -> Result<HttpResponse, Error> {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use common::id::Generation;
 use common::name::LegacyName;
-use common::port::routes::{Error, Routed, WantedRoute};
+use common::port::routes::{Error, RouteTraffic, Routed, WantedRoute};
 use common::port::store::Op;
 use common::port::{Routes, Store as _};
 use common::record::route::{Route, RouteGoal};
@@ -64,5 +64,9 @@ impl Routes for StoredRoutes {
 
     async fn probe(&self, instance: &LegacyName, path: &str) -> Result<Option<u16>, Error> {
         self.memory.probe(instance, path).await
+    }
+
+    async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, Error> {
+        self.memory.traffic(instance).await
     }
 }

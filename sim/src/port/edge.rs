@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use common::port::Edge;
-use common::port::edge::{Error, Status, Table};
+use common::port::edge::{Error, Status, Table, Traffic};
 use testkit::MemoryEdge;
 
 use super::mischief;
@@ -61,6 +61,11 @@ impl Edge for SimEdge {
     async fn in_flight(&self) -> Result<BTreeMap<SocketAddr, u64>, Error> {
         let what = self.gate.world.essence(format_args!("requests under way"));
         self.gate.ask(CallKind::EdgeInFlight, what, lost, self.inner().in_flight()).await
+    }
+
+    /// Asked twice a second and answered from memory: as a step of the story it would be most of it.
+    async fn traffic(&self) -> Result<Traffic, Error> {
+        self.inner().traffic().await
     }
 
     async fn probe(&self, front_port: u16, path: &str) -> Result<Option<u16>, Error> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use common::id::Generation;
 use common::name::LegacyName;
 use common::port::Routes;
-use common::port::routes::{Error, Routed, WantedRoute};
+use common::port::routes::{Error, RouteTraffic, Routed, WantedRoute};
 use common::service::ServiceName;
 
 use super::mischief;
@@ -92,6 +92,15 @@ impl Routes for SimRoutes {
         let world = Arc::clone(&self.gate.world);
         let (instance, path) = (instance.clone(), path.to_owned());
         let ask = |routes: Arc<dyn Routes>| async move { routes.probe(&instance, &path).await };
+        let asked = async { with(&world, ask).await };
+        self.gate.ask(CallKind::RoutesProbe, what, lost, asked).await
+    }
+
+    async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, Error> {
+        let what = self.gate.world.essence(format_args!("traffic of {instance}"));
+        let world = Arc::clone(&self.gate.world);
+        let instance = instance.clone();
+        let ask = |routes: Arc<dyn Routes>| async move { routes.traffic(&instance).await };
         let asked = async { with(&world, ask).await };
         self.gate.ask(CallKind::RoutesProbe, what, lost, asked).await
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use common::id::{Epoch, Generation, SlotNumber};
 use common::name::LegacyName;
 use common::port::Edge;
-use common::port::edge::{EdgeOptions, Error, Table, TableRoute, Upstream, Weight};
+use common::port::edge::{EdgeOptions, Error, Table, TableRoute, Traffic, Upstream, Weight};
 
 /// Starts apps that the edge can reach.
 #[async_trait]
@@ -33,6 +33,7 @@ pub async fn holds(edge: &dyn Edge, apps: &dyn Apps) {
     world.a_front_port_leads_to_its_own_app_only().await;
     world.an_app_that_is_not_there_is_told().await;
     world.nothing_is_under_way_when_nobody_asks().await;
+    world.requests_are_counted_for_their_app().await;
 }
 
 /// A table of routes `(instance, front port, upstreams)`.
@@ -168,5 +169,57 @@ impl World<'_> {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
         panic!("a request that has ended is still counted");
+    }
+
+    async fn requests_are_counted_for_their_app(&self) {
+        let (good, bad) = (self.apps.start(200).await, self.apps.start(503).await);
+        let (first, second) = (self.first, self.second);
+        let both = [("contract-c", first, &[good][..]), ("contract-d", second, &[bad][..])];
+        self.load(&table(self.base + 2, 2, &both)).await;
+        for port in [first, first, second, first, second] {
+            self.probe(port).await;
+        }
+        let of = |traffic: &Traffic, instance: &str| {
+            let instance: LegacyName = instance.parse().expect("a test names instances well");
+            traffic.apps.get(&instance).cloned().unwrap_or_default()
+        };
+        let counted = |traffic: &Traffic| {
+            let [c, d] = ["contract-c", "contract-d"].map(|name| of(traffic, name).requests());
+            c + d >= 5
+        };
+        let traffic = self.traffic_until(counted).await;
+        let of = |instance: &str| of(&traffic, instance);
+        assert_eq!(of("contract-c").answers, [0, 3, 0, 0, 0]);
+        assert_eq!(of("contract-d").answers, [0, 0, 0, 0, 2]);
+        assert_eq!(of("contract-c").latency.count(), 3);
+        assert!(of("contract-c").received_bytes >= 3 * 20, "{traffic:?}");
+        assert!(of("contract-c").sent_bytes >= 3 * 20, "{traffic:?}");
+        let replica = |address| {
+            let replica = traffic.replicas.get(&address).expect("the replica is known");
+            (replica.instance.to_string(), replica.requests, replica.errors)
+        };
+        assert_eq!(replica(good), ("contract-c".to_owned(), 3, 0));
+        assert_eq!(replica(bad), ("contract-d".to_owned(), 2, 2));
+        self.load(&table(self.base + 2, 3, &[("contract-d", second, &[bad])])).await;
+        let is_gone = |traffic: &Traffic| !traffic.replicas.contains_key(&good);
+        let traffic = self.traffic_until(is_gone).await;
+        let left: Vec<_> = traffic.apps.keys().map(ToString::to_string).collect();
+        assert_eq!(left, ["contract-d"]);
+        assert_eq!(traffic.replicas.keys().collect::<Vec<_>>(), [&bad]);
+    }
+
+    /// What is told may lag behind.
+    async fn traffic_until(&self, is_told: impl Fn(&Traffic) -> bool) -> Traffic {
+        let mut told = self.edge.traffic().await;
+        for _ in 0..40 {
+            if told.as_ref().is_ok_and(&is_told) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            told = self.edge.traffic().await;
+        }
+        let told = told.expect("traffic");
+        assert!(is_told(&told), "{told:?}");
+        told
     }
 }

@@ -42,9 +42,9 @@ fn line(tried: &str) -> String {
     format!("{LINE}{tried}\n")
 }
 
-fn ended(log: &AccessLog, port: u16) -> u64 {
+fn ended(log: &mut AccessLog, port: u16) -> u64 {
     let address = ([192, 0, 2, 1], port).into();
-    log.ends().get(&address).copied().unwrap_or_default()
+    log.tally().ends.get(&address).copied().unwrap_or_default()
 }
 
 #[tokio::test]
@@ -58,8 +58,8 @@ async fn each_try_is_an_end() {
     folder.append("nonsense\n\n");
     let mut log = folder.log();
     assert_eq!(log.advance().unwrap(), Coverage::Whole);
-    assert_eq!((ended(&log, 20000), ended(&log, 20001), ended(&log, 20002)), (2, 2, 1));
-    assert_eq!(log.ends().len(), 3);
+    assert_eq!((ended(&mut log, 20000), ended(&mut log, 20001), ended(&mut log, 20002)), (2, 2, 1));
+    assert_eq!(log.tally().ends.len(), 3);
 }
 
 #[tokio::test]
@@ -70,10 +70,10 @@ async fn half_a_line_is_waited_for() {
     let text = line("192.0.2.1:20000");
     folder.append(&text[..text.len() - 3]);
     log.advance().unwrap();
-    assert_eq!(ended(&log, 20000), 0);
+    assert_eq!(ended(&mut log, 20000), 0);
     folder.append(&text[text.len() - 3..]);
     log.advance().unwrap();
-    assert_eq!(ended(&log, 20000), 1);
+    assert_eq!(ended(&mut log, 20000), 1);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn no_line_is_lost_or_counted_twice_when_the_log_turns() {
         // A worker that has not turned yet.
         append_to(&folder.renamed(), &line("192.0.2.1:20000"));
         assert_eq!(log.advance().unwrap(), Coverage::Whole);
-        assert_eq!(ended(&log, 20000), 1 + 3 * turn);
+        assert_eq!(ended(&mut log, 20000), 1 + 3 * turn);
     }
 }
 
@@ -124,7 +124,7 @@ async fn a_line_without_an_end_does_not_fill_the_memory() {
     folder.append("\n");
     folder.append(&line("192.0.2.1:20000"));
     log.advance().unwrap();
-    assert_eq!(ended(&log, 20000), 1);
+    assert_eq!(ended(&mut log, 20000), 1);
 }
 
 #[tokio::test]
@@ -134,6 +134,6 @@ async fn replicas_that_the_edge_forgot_are_forgotten() {
     folder.append(&line("192.0.2.1:20000"));
     folder.append(&line("192.0.2.1:20001"));
     log.advance().unwrap();
-    log.forget_but(&[(([192, 0, 2, 1], 20001).into(), 5)].into());
-    assert_eq!((ended(&log, 20000), ended(&log, 20001)), (0, 1));
+    log.tally().forget(&[(([192, 0, 2, 1], 20001).into(), 5)].into(), Instant::now());
+    assert_eq!((ended(&mut log, 20000), ended(&mut log, 20001)), (0, 1));
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use common::id::Generation;
 use common::name::LegacyName;
 use common::port::Routes;
-use common::port::routes::{Error, Routed, WantedRoute};
+use common::port::routes::{Error, RouteTraffic, Routed, WantedRoute};
 
 /// The routes of the load balancer that was made last. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -36,5 +36,9 @@ impl Routes for CurrentRoutes {
 
     async fn probe(&self, instance: &LegacyName, path: &str) -> Result<Option<u16>, Error> {
         self.now()?.probe(instance, path).await
+    }
+
+    async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, Error> {
+        self.now()?.traffic(instance).await
     }
 }
