@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use e2e::platform::User;
 use e2e::truth;
 use e2e::wait;
@@ -49,6 +50,15 @@ async fn serve(replicas: usize) {
     wait::until(&format!("{replicas} of {APP} serve"), WITHIN, there).await.unwrap();
 }
 
+/// What the load balancer shows of the app's requests of a class of status.
+async fn requests_shown(class: &str) -> anyhow::Result<u64> {
+    let metrics = reqwest::get("http://127.0.0.1:8050/metrics").await?.error_for_status()?;
+    let series = format!(r#"load_balancer_app_requests_total{{app="{APP}",status="{class}"}} "#);
+    let text = metrics.text().await?;
+    let shown = text.lines().find_map(|line| line.strip_prefix(&series));
+    Ok(shown.with_context(|| format!("there is no {series}"))?.parse()?)
+}
+
 #[tokio::test]
 async fn an_app_that_burns_is_given_a_second_replica_and_loses_it_again() {
     cluster_is_ready().await;
@@ -60,6 +70,12 @@ async fn an_app_that_burns_is_given_a_second_replica_and_loses_it_again() {
     serve(1).await;
     let burns = reqwest::get(format!("{url}/burn")).await.unwrap();
     assert_eq!(burns.status(), 200);
+    let counted = async || {
+        let answered = requests_shown("2xx").await?;
+        anyhow::ensure!(answered >= 1, "{answered} requests are shown");
+        Ok(())
+    };
+    wait::until("its requests are shown", WITHIN, counted).await.unwrap();
     serve(2).await;
     assert_eq!(reqwest::get(&url).await.unwrap().status(), 200);
     serve(1).await;
@@ -74,4 +90,9 @@ async fn an_app_that_burns_is_given_a_second_replica_and_loses_it_again() {
     // It was more than that, and is recorded rounded.
     assert!(busiest >= 80, "{why}");
     user.does(&["stop", APP]).await.unwrap();
+    let gone = async || {
+        anyhow::ensure!(requests_shown("2xx").await.is_err(), "its requests are still shown");
+        Ok(())
+    };
+    wait::until("its requests are not shown any more", WITHIN, gone).await.unwrap();
 }
