@@ -22,7 +22,7 @@ pub use agent::AgentClient;
 pub use authority::CertificateAuthorities;
 pub use blobs::{AgentBlobs, FileBlobs};
 pub use docker::DockerContainers;
-pub use edge::{EdgeSettings, NginxEdge};
+pub use edge::{EdgeSettings, FilesEdge, FilesSettings, NginxEdge};
 pub use embedded::{EmbeddedBus, EmbeddedStore};
 pub use images::{ArchivedImages, DockerImages};
 pub use kafka::{KafkaBus, KafkaSettings};

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapters::{AgentClient, HttpProbes};
 use async_trait::async_trait;
@@ -65,6 +66,7 @@ fn config(data: &Path) -> Config {
         registry: None,
         relay: None,
         machines_socket: "/nowhere".into(),
+        restart_after: Duration::from_mins(1),
         shares_folder: "/nowhere".into(),
         shares_root: "/".into(),
         blob_bytes: 8 << 20,

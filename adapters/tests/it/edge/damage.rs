@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{PATIENCE, World, with_edge};
 
 impl World {
-    fn damage(&self, name: &str) {
+    pub(super) fn damage(&self, name: &str) {
         self.rewrite(name, |text| text.get(..text.len() / 2).unwrap().to_owned());
     }
 
