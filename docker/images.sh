@@ -20,7 +20,7 @@ parents() {
     base) echo builder debian ;;
     registry) echo registry-base $pushed_images ;;
     machine) echo builder node-base ;;
-    kafka-zookeeper | registry-base | edge | firewall | node-base | platform-base | runtime-static | runtime-python | runtime-node) echo builder base ;;
+    kafka-zookeeper | registry-base | edge | address | stock-nginx | firewall | node-base | platform-base | runtime-static | runtime-python | runtime-node) echo builder base ;;
     builder-python) echo builder runtime-python ;;
     builder-node) echo builder runtime-node ;;
   esac
@@ -66,7 +66,7 @@ make_image() {
 }
 
 # Images of ours that are wanted, in the order in which they can be made.
-wanted='debian builder base kafka-zookeeper edge firewall node-base machine platform-base runtime-static runtime-python builder-python
+wanted='debian builder base kafka-zookeeper edge address stock-nginx firewall node-base machine platform-base runtime-static runtime-python builder-python
 runtime-node builder-node registry-base registry'
 
 # One file holds all images, so that the layers they share are in it once.
@@ -99,7 +99,7 @@ base() {
   for name in debian builder base; do build "$name"; done
   # Two lanes: fetching and compressing share two cores well, and cargo may want some of them.
   ( build kafka-zookeeper; build runtime-python; build builder-python ) & lane=$!
-  for name in edge firewall node-base machine platform-base registry-base runtime-static runtime-node builder-node; do build "$name"; done
+  for name in edge address stock-nginx firewall node-base machine platform-base registry-base runtime-static runtime-node builder-node; do build "$name"; done
   wait $lane
   build registry
   save_cache

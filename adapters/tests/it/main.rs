@@ -9,6 +9,8 @@ mod bus;
 mod code;
 mod containers;
 mod edge;
+mod edge_files;
+mod edge_pair;
 mod embedded;
 mod engine;
 mod enrolment;
