@@ -2,17 +2,20 @@
 //!
 //! Owns deadlines and how refusals are read; never decides whether to ask again.
 
+mod certificates;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::LegacyName;
-use common::port::routes::{Error, Probed, Problem, Routed, WantedRoute};
-use common::port::{Routes, Store};
+use common::port::routes::{Error, Probed, Problem, RouteTraffic, Routed, WantedRoute};
+use common::port::{Cause, Routes, Store};
 use common::service::ServiceName;
 use reqwest::{Certificate, Client, Identity, RequestBuilder};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -23,6 +26,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// A change waits for the edge (15 s) and for requests under way (10 s), both settings there.
 const CHANGE_WITHIN: Duration = Duration::from_mins(1);
 const PROBE_WITHIN: Duration = Duration::from_secs(10);
+/// It is answered from memory.
+const TRAFFIC_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -89,27 +94,37 @@ impl RoutesClient {
         path: &str,
         request: impl FnOnce(&Client, String) -> RequestBuilder,
     ) -> Result<T, Error> {
-        let unknown = |err| Error::Unavailable(Box::new(err));
-        let address = self.leader.address().await.map_err(unknown)?;
-        let client = self.client(address).map_err(|err| Error::Unavailable(err.into()))?;
-        let url = format!("https://{NAME}:{}/api/v1/routes{path}", address.port());
-        let answered = answer(request(&client, url)).await;
-        if let Err(Error::Unavailable(_)) = answered {
+        let answered = self.send(&format!("routes{path}"), request).await;
+        let (status, body) = answered.map_err(Error::Unavailable)?;
+        if (200..300).contains(&status) {
+            return serde_json::from_slice(&body).map_err(|err| Error::Unavailable(err.into()));
+        }
+        Err(refused(status, &body))
+    }
+
+    /// The status and the body of what the leader answers. Who answers with 5xx may not lead any more.
+    async fn send(
+        &self,
+        path: &str,
+        request: impl FnOnce(&Client, String) -> RequestBuilder,
+    ) -> Result<(u16, Bytes), Cause> {
+        let address = self.leader.address().await?;
+        let url = format!("https://{NAME}:{}/api/v1/{path}", address.port());
+        let answered = answer(request(&self.client(address)?, url)).await;
+        if answered.as_ref().map_or(true, |(status, _)| *status >= 300 && !is_decided(*status)) {
             self.leader.forget();
         }
-        answered
+        Ok(answered?)
     }
 }
 
-async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Error> {
-    let unavailable = |err: reqwest::Error| Error::Unavailable(err.into());
-    let response = request.send().await.map_err(unavailable)?;
-    let status = response.status();
-    let body = response.bytes().await.map_err(unavailable)?;
-    if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|err| Error::Unavailable(err.into()));
-    }
-    Err(refused(status.as_u16(), &body))
+fn is_decided(status: u16) -> bool {
+    (400..500).contains(&status)
+}
+
+async fn answer(request: RequestBuilder) -> Result<(u16, Bytes), reqwest::Error> {
+    let response = request.send().await?;
+    Ok((response.status().as_u16(), response.bytes().await?))
 }
 
 /// What the load balancer decided is told as such; anything else means that it is not there.
@@ -148,6 +163,11 @@ impl Routes for RoutesClient {
             |http: &Client, url| http.post(url).query(&[("path", path)]).timeout(PROBE_WITHIN);
         let probed: Probed = self.call(&format!("/{instance}/probe"), request).await?;
         Ok(probed.status)
+    }
+
+    async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, Error> {
+        let request = |http: &Client, url| http.get(url).timeout(TRAFFIC_WITHIN);
+        self.call(&format!("/{instance}/traffic"), request).await
     }
 }
 

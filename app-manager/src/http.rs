@@ -4,6 +4,7 @@
 //! be allowed: there is no way to add a route without a policy.
 
 mod apps;
+mod certificates;
 mod decisions;
 mod deployments;
 mod disk;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::port::{Blobs, Bus, Clock, Entropy, Nodes, Store};
+use common::port::{Blobs, Bus, Certificates, Clock, Entropy, Nodes, Store};
 
 /// The ports, as the binary connects them.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct Ports {
     pub blobs: Arc<dyn Blobs>,
     /// For the output of apps.
     pub nodes: Arc<dyn Nodes>,
+    /// Of host names: the load balancer keeps them.
+    pub certificates: Arc<dyn Certificates>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }

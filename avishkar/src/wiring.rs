@@ -12,6 +12,7 @@ pub(crate) mod node_agent;
 pub(crate) mod node_manager;
 pub(crate) mod nodes;
 pub(crate) mod platform_initializer;
+mod sections;
 pub(crate) mod store;
 mod within;
 
@@ -25,7 +26,7 @@ use common::service::ServiceName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use within::{CurrentRoutes, Damaged, ThisMachine, Within};
+pub(crate) use within::{CurrentCertificates, CurrentRoutes, Damaged, ThisMachine, Within};
 
 /// What every service's file says besides its own sections.
 #[derive(Debug, Clone)]

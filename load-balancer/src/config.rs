@@ -18,6 +18,15 @@ pub struct Raw {
     pub edge: RawEdge,
     pub scaling: RawScaling,
     pub exports: RawExports,
+    pub certificates: RawCertificates,
+}
+
+/// `[certificates]`: of host names.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawCertificates {
+    /// The file whose secret keys are sealed with.
+    pub seal_file: PathBuf,
 }
 
 /// `[edge]`: the front door.
@@ -74,6 +83,8 @@ pub struct Config {
     pub brake_after: u32,
     pub exports: Option<PathBuf>,
     pub first_host_port: u16,
+    /// What keys of certificates are sealed with.
+    pub seal_file: PathBuf,
     /// Whether `/registerApp` and `/deregisterApp` exist.
     pub document_001_gets: bool,
     /// How others find this instance.
@@ -95,7 +106,7 @@ impl Raw {
     /// All problems at once.
     pub fn resolve(self, http: &http::Config) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
-        let Raw { edge, scaling, exports } = self;
+        let Raw { edge, scaling, exports, certificates } = self;
         let advertised_ip = edge.advertised.parse::<IpAddr>();
         if advertised_ip.is_err() {
             problems.push(Problem::new("edge.advertised", "is not an IP address"));
@@ -133,6 +144,7 @@ impl Raw {
                 window_samples: scaling.window_samples,
                 brake_after: scaling.brake_after,
                 exports: (!exports.folder.is_empty()).then(|| exports.folder.into()),
+                seal_file: certificates.seal_file,
                 first_host_port: exports.first_host_port,
                 document_001_gets: http.document_001_gets,
                 advertised: http.advertised(),

@@ -1,5 +1,6 @@
 //! The route table of both listeners.
 
+mod certificates;
 mod document_001;
 mod error;
 mod routes;
@@ -9,12 +10,15 @@ use std::sync::Arc;
 use actix_web::http::Method;
 use actix_web::web::{Data, ServiceConfig, to};
 use chassis::http::{Access, Endpoint, Listener, mount};
+use common::problem::Problem;
 use common::service::ServiceName;
 
+use crate::commands;
 use crate::shared::Shared;
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 const ANYONE: Access = Access::Anyone;
 /// Who gives apps and services their front doors.
@@ -26,6 +30,9 @@ const ASKERS: Access = Access::Services(&[
     ServiceName::Monitoring,
     ServiceName::PlatformInitializer,
 ]);
+
+/// Who gives certificates: people do, by the app manager.
+const GIVERS: Access = Access::Services(&[ServiceName::AppManager]);
 
 /// Every route of the service besides those that all services have.
 pub const ENDPOINTS: &[Endpoint] = &[
@@ -49,7 +56,20 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(POST, "/api/v1/routes", DEPLOYERS, &[37, 39], || to(routes::set)),
     Endpoint::new(DELETE, "/api/v1/routes/{instance}", DEPLOYERS, &[37, 39], || to(routes::remove)),
     Endpoint::new(POST, "/api/v1/routes/{instance}/probe", ASKERS, &[14, 33], || to(routes::probe)),
+    Endpoint::new(GET, "/api/v1/routes/{instance}/traffic", DEPLOYERS, &[33, 40], || {
+        to(routes::traffic)
+    }),
+    Endpoint::new(GET, "/api/v1/certificates", GIVERS, &[39], || to(certificates::list)),
+    Endpoint::new(PUT, "/api/v1/certificates/{host}", GIVERS, &[39], || to(certificates::set)),
+    Endpoint::new(DELETE, "/api/v1/certificates/{host}", GIVERS, &[39], || {
+        to(certificates::remove)
+    }),
 ];
+
+/// How an error of a command is told, with or without HTTP.
+pub(crate) fn problem(err: &commands::Error) -> Problem {
+    error::refusal(err).0
+}
 
 /// For people, probes and document 001's callers.
 pub(crate) fn public(shared: &Arc<Shared>, routes: &mut ServiceConfig) {

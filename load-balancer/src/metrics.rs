@@ -1,7 +1,11 @@
 //! Every metric of the load balancer.
 
+mod apps;
+
 use chassis::metrics::register;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use apps::Apps;
 
 /// What the load balancer counts.
 #[derive(Debug, Clone)]
@@ -13,6 +17,8 @@ pub(crate) struct Metrics {
     pub(crate) edge_up: IntGauge,
     pub(crate) table_generation: IntGauge,
     pub(crate) edge_damage: IntCounter,
+    pub(crate) certificates: IntGauge,
+    pub(crate) certificates_left_out: IntGauge,
     /// By `result`: loaded, failed.
     pub(crate) table_loads: IntCounterVec,
     /// By `end`: idle, deadline.
@@ -23,6 +29,7 @@ pub(crate) struct Metrics {
     /// By `kind`, `common::record::scale::DecisionKind`.
     pub(crate) decisions: IntCounterVec,
     pub(crate) balance_cycle_seconds: Histogram,
+    pub(crate) apps: Apps,
 }
 
 impl Metrics {
@@ -48,6 +55,11 @@ impl Metrics {
                 "Generation of the table the edge serves, within this epoch.",
             ),
             edge_damage: edge_damage(&registry),
+            certificates: gauge("load_balancer_certificates", "Certificates that the edge shows."),
+            certificates_left_out: gauge(
+                "load_balancer_certificates_left_out",
+                "Certificates whose key cannot be opened.",
+            ),
             table_loads: counters(
                 "load_balancer_table_loads_total",
                 "Tables offered to the edge.",
@@ -72,19 +84,18 @@ impl Metrics {
                 "Numbers of replicas that were decided on, by why.",
                 "kind",
             ),
-            balance_cycle_seconds: register(
-                &registry,
-                Histogram::with_opts(
-                    HistogramOpts::new(
-                        "load_balancer_balance_cycle_seconds",
-                        "How long one look at all balanced instances takes.",
-                    )
-                    .buckets(vec![0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]),
-                ),
-            ),
+            balance_cycle_seconds: balance_cycle(&registry),
+            apps: register(&registry, Apps::new()),
             registry,
         }
     }
+}
+
+fn balance_cycle(registry: &Registry) -> Histogram {
+    let name = "load_balancer_balance_cycle_seconds";
+    let help = "How long one look at all balanced instances takes.";
+    let buckets = vec![0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
+    register(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)))
 }
 
 fn edge_damage(registry: &Registry) -> IntCounter {

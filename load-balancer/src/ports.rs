@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::port::{Bus, Clock, Edge, Nodes, Store};
+use common::port::{Bus, Clock, Edge, EdgeCertificates, Nodes, Store};
 
 /// The ports of this service.
 #[derive(Debug, Clone)]
@@ -10,6 +10,8 @@ pub struct Ports {
     pub bus: Arc<dyn Bus>,
     pub store: Arc<dyn Store>,
     pub edge: Arc<dyn Edge>,
+    /// Of the same edge.
+    pub certificates: Arc<dyn EdgeCertificates>,
     /// Only for their samples.
     pub nodes: Arc<dyn Nodes>,
     pub clock: Arc<dyn Clock>,

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use chassis::records::{self, Stored};
-use common::name::LegacyName;
+use common::name::{HostName, LegacyName};
 use common::port::Store;
+use common::port::certificates::HostCertificate;
 use common::port::store::Path;
 use common::record::deployment::Deployment;
 use common::record::path;
@@ -12,9 +13,36 @@ use common::record::route::{FrontPortLease, Route};
 use common::record::scale::Scale;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// How many records are read at once.
 const AT_ONCE: usize = 32;
+
+/// What is kept of a host name's certificate: `certificates/<host>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Certificate {
+    pub(crate) schema: u32,
+    #[serde(flatten)]
+    pub(crate) told: HostCertificate,
+    /// The certificate and who signed it, PEM.
+    pub(crate) chain: String,
+    /// See `seal.rs`; never the key itself.
+    pub(crate) sealed_key: String,
+}
+
+/// All certificates, sorted by host name.
+pub(crate) async fn certificates(
+    store: &dyn Store,
+) -> Result<Vec<Stored<Certificate>>, records::Error> {
+    all(store, &path::folder("certificates")).await
+}
+
+pub(crate) async fn certificate(
+    store: &dyn Store,
+    host: &HostName,
+) -> Result<Option<Stored<Certificate>>, records::Error> {
+    records::load(store, &path::certificate(host)).await
+}
 
 pub(crate) async fn route(
     store: &dyn Store,

@@ -144,6 +144,7 @@ fn node_manager(
         ip: agent.address.ip(),
         agent: agent.address,
         os: "Debian 13".to_owned(),
+        leaves: false,
     };
     let day = Duration::from_hours(24);
     let is = |one| plant == Some(one);
@@ -178,6 +179,7 @@ fn load_balancer(settings: &Settings) -> load_balancer::Config {
         brake_after: 3,
         exports: None,
         first_host_port: 20_000,
+        seal_file: "/nowhere".into(),
         document_001_gets: false,
         advertised: Advertised::plain("192.0.2.10:8050"),
     }

@@ -6,6 +6,7 @@ pub mod blobs;
 pub mod bus;
 pub mod containers;
 pub mod edge;
+pub mod edge_certificates;
 pub mod hosts;
 pub mod machines;
 pub mod nodes;

@@ -57,6 +57,8 @@ pub enum Action {
     SeePlatform,
     /// Starting and stopping it.
     SwitchPlatform,
+    /// Certificates of host names, whoever has these.
+    ManageCertificates,
 }
 
 /// How far a role may go with an action.
@@ -86,7 +88,8 @@ pub fn grant(role: Role, action: Action) -> Grant {
         | A::SendMessages
         | A::ReadMessages
         | A::SeePlatform
-        | A::SwitchPlatform => [Nothing, Nothing, All],
+        | A::SwitchPlatform
+        | A::ManageCertificates => [Nothing, Nothing, All],
     };
     match role {
         Role::User => user,

@@ -23,7 +23,10 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use testkit::{ManualClock, MemoryBlobs, MemoryBus, MemoryNodes, MemoryStore, SeededEntropy};
+use testkit::{
+    ManualClock, MemoryBlobs, MemoryBus, MemoryCertificates, MemoryNodes, MemoryStore,
+    SeededEntropy,
+};
 use tokio::time::{sleep, timeout};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -39,6 +42,7 @@ pub(crate) struct World {
     pub(crate) store: MemoryStore,
     pub(crate) blobs: MemoryBlobs,
     pub(crate) nodes: MemoryNodes,
+    pub(crate) certificates: MemoryCertificates,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) config: Config,
     http: http::Config,
@@ -82,6 +86,7 @@ impl World {
             store: MemoryStore::new(),
             blobs: MemoryBlobs::new(),
             nodes: MemoryNodes::new(clock.clone()),
+            certificates: MemoryCertificates::default(),
             config: raw.resolve(&http).unwrap(),
             clock,
             folder,
@@ -99,6 +104,7 @@ impl World {
             store: Arc::new(session),
             blobs: Arc::new(self.blobs.clone()),
             nodes: Arc::new(self.nodes.clone()),
+            certificates: Arc::new(self.certificates.clone()),
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(rand())),
         };

@@ -37,8 +37,13 @@ pub(crate) fn run(args: &Setup, output: Output) -> anyhow::Result<()> {
             made.push(node.to_string());
         }
     }
-    if token_secret(&args.secrets.join("app-manager").join("jwt"), Some(args.owner))? {
-        made.push("the token secret".to_owned());
+    for (service, name, what) in [
+        (ServiceName::AppManager, "jwt", "the token secret"),
+        (ServiceName::LoadBalancer, "seal", "the secret for keys of certificates"),
+    ] {
+        if secret(&args.secrets.join(service.as_str()).join(name), Some(args.owner))? {
+            made.push(what.to_owned());
+        }
     }
     let text = if made.is_empty() {
         "everything is there".to_owned()
@@ -48,8 +53,8 @@ pub(crate) fn run(args: &Setup, output: Output) -> anyhow::Result<()> {
     output.answer(&serde_json::json!({ "made": made }), &text)
 }
 
-/// Makes what signs tokens, where it is missing. Says whether it was.
-pub(crate) fn token_secret(file: &Path, owner: Option<u32>) -> anyhow::Result<bool> {
+/// Makes a secret where it is missing. Says whether it was.
+pub(crate) fn secret(file: &Path, owner: Option<u32>) -> anyhow::Result<bool> {
     if file.exists() {
         return Ok(false);
     }

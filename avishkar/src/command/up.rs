@@ -106,7 +106,7 @@ async fn live(
     output: Output,
 ) -> anyhow::Result<()> {
     let data = start.data;
-    secret(data)?;
+    secrets(data)?;
     let edge = door::prepare(&settings, data)?;
     let agent = agent(&settings, data)?;
     let store = within.session();
@@ -171,7 +171,10 @@ fn agent(settings: &Settings, data: &Path) -> anyhow::Result<NodeAgent> {
     node_agent::make(config, wall, Some(data))
 }
 
-/// What signs tokens is made once.
-fn secret(data: &Path) -> anyhow::Result<()> {
-    super::setup::token_secret(&data.join("secrets").join("jwt"), None).map(drop)
+/// What signs tokens, and what keys of certificates are sealed with, is made once.
+fn secrets(data: &Path) -> anyhow::Result<()> {
+    for name in ["jwt", "seal"] {
+        super::setup::secret(&data.join("secrets").join(name), None)?;
+    }
+    Ok(())
 }

@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
+use adapters::RoutesClient;
 use adapters::kafka::KafkaSettings;
 use adapters::zookeeper::ZooKeeperSettings;
+use anyhow::Context as _;
 use app_manager::config::{Raw, RawApps, RawAuth, RawSchedules, RawStorage, RawUploads};
 use app_manager::{Config, Ports, Service as AppManager};
 use chassis::config::Problem;
 use chassis::service::Service;
 use chassis::system::{SystemClock, SystemEntropy};
 use chassis::{http, telemetry};
-use common::port::{Blobs, Bus, Nodes, Store};
+use common::port::{Blobs, Certificates, Nodes};
 use common::service::ServiceName;
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, Within, blobs, bus, nodes, store, take};
+use super::sections::{Resolved, Sections};
+use super::{Frame, Wiring, Within, blobs, bus, nodes, store};
 
 /// `config/app-manager.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,10 +47,6 @@ impl Wiring for File {
     type Meant = Meant;
 
     fn resolve(self) -> Result<(Frame, Meant), Vec<Problem>> {
-        let mut problems = Vec::new();
-        let http = take(self.http.resolve(), &mut problems);
-        let kafka = take(self.kafka.resolve(Self::SERVICE), &mut problems);
-        let zookeeper = take(self.zookeeper.resolve(), &mut problems);
         let own = Raw {
             auth: self.auth,
             storage: self.storage,
@@ -55,13 +54,11 @@ impl Wiring for File {
             apps: self.apps,
             schedules: self.schedules,
         };
-        let config = http.as_ref().and_then(|http| take(own.resolve(http), &mut problems));
-        match (http, kafka, zookeeper, config) {
-            (Some(http), Some(kafka), Some(zookeeper), Some(config)) if problems.is_empty() => {
-                Ok((Frame { http, telemetry: self.telemetry }, Meant { kafka, zookeeper, config }))
-            }
-            _ => Err(problems),
-        }
+        let File { http, telemetry, kafka, zookeeper, .. } = self;
+        let sections = Sections { http, telemetry, kafka, zookeeper };
+        let resolved = sections.resolve(Self::SERVICE, Vec::new(), |http| own.resolve(http))?;
+        let Resolved { frame, kafka, zookeeper, own: config } = resolved;
+        Ok((frame, Meant { kafka, zookeeper, config }))
     }
 
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Service>> {
@@ -69,7 +66,11 @@ impl Wiring for File {
         let (store, bus) = (store::connect(&meant.zookeeper)?, bus::connect(&meant.kafka)?);
         let folder = meant.config.blobs_folder();
         let blobs = blobs::connect(meant.config.bundles, &folder, &identity, &store)?;
-        meant.make(store, bus, blobs, nodes::connect(&identity)?)
+        let balancer = RoutesClient::new(Arc::clone(&store), &identity.ca, &identity.client_pem());
+        let certificates = Arc::new(balancer.context("the load balancer cannot be asked")?);
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let nodes = nodes::connect(&identity)?;
+        meant.make(Ports { store, bus, blobs, nodes, certificates, clock, entropy })
     }
 }
 
@@ -79,20 +80,15 @@ impl Meant {
         &self,
         within: &Within,
         nodes: Arc<dyn Nodes>,
+        certificates: Arc<dyn Certificates>,
     ) -> anyhow::Result<Arc<dyn Service>> {
-        let blobs = blobs::open(&self.config.blobs_folder())?;
-        self.clone().make(within.session(), within.bus(), blobs, nodes)
+        let blobs: Arc<dyn Blobs> = blobs::open(&self.config.blobs_folder())?;
+        let (store, bus) = (within.session(), within.bus());
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        self.clone().make(Ports { store, bus, blobs, nodes, certificates, clock, entropy })
     }
 
-    fn make(
-        self,
-        store: Arc<dyn Store>,
-        bus: Arc<dyn Bus>,
-        blobs: Arc<dyn Blobs>,
-        nodes: Arc<dyn Nodes>,
-    ) -> anyhow::Result<Arc<dyn Service>> {
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let ports = Ports { store, bus, blobs, nodes, clock, entropy };
+    fn make(self, ports: Ports) -> anyhow::Result<Arc<dyn Service>> {
         Ok(Arc::new(AppManager::new(ports, self.config)?))
     }
 }

@@ -1,9 +1,10 @@
 //! The load balancer on a bus and a store, NGINX and the nodes' agents.
 
+mod edge;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use adapters::edge::{EdgeSettings, NginxEdge};
 use adapters::kafka::KafkaSettings;
 use adapters::zookeeper::ZooKeeperSettings;
 use chassis::config::Problem;
@@ -12,7 +13,7 @@ use chassis::system::SystemClock;
 use chassis::{http, telemetry};
 use common::port::{Bus, Nodes, Store};
 use common::service::ServiceName;
-use load_balancer::config::{Raw, RawEdge, RawExports, RawScaling};
+use load_balancer::config::{Raw, RawCertificates, RawEdge, RawExports, RawScaling};
 use load_balancer::{Config, LoadBalancer, Ports};
 use serde::{Deserialize, Serialize};
 
@@ -26,28 +27,19 @@ pub(crate) struct File {
     telemetry: telemetry::Config,
     kafka: bus::Raw,
     zookeeper: store::Raw,
-    nginx: RawNginx,
+    nginx: edge::RawNginx,
+    nginx_files: edge::RawFiles,
     edge: RawEdge,
     scaling: RawScaling,
     exports: RawExports,
-}
-
-/// `[nginx]`: the edge that serves the table, on volumes shared with it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawNginx {
-    /// The folder of `table.json`.
-    table_folder: PathBuf,
-    /// The folder of `control.sock` and `access.log`.
-    run_folder: PathBuf,
+    certificates: RawCertificates,
 }
 
 #[derive(Clone)]
 pub(crate) struct Meant {
     kafka: KafkaSettings,
     zookeeper: ZooKeeperSettings,
-    table_folder: PathBuf,
-    run_folder: PathBuf,
+    edge: edge::Meant,
     config: Config,
 }
 
@@ -61,12 +53,20 @@ impl Wiring for File {
         let http = take(self.http.resolve(), &mut problems);
         let kafka = take(self.kafka.resolve(Self::SERVICE), &mut problems);
         let zookeeper = take(self.zookeeper.resolve(), &mut problems);
-        let own = Raw { edge: self.edge, scaling: self.scaling, exports: self.exports };
+        let edge = edge::resolve(self.nginx, self.nginx_files, &self.edge);
+        let edge = take(edge, &mut problems);
+        let own = Raw {
+            edge: self.edge,
+            scaling: self.scaling,
+            exports: self.exports,
+            certificates: self.certificates,
+        };
         let config = http.as_ref().and_then(|http| take(own.resolve(http), &mut problems));
-        match (http, kafka, zookeeper, config) {
-            (Some(http), Some(kafka), Some(zookeeper), Some(config)) if problems.is_empty() => {
-                let RawNginx { table_folder, run_folder } = self.nginx;
-                let meant = Meant { kafka, zookeeper, table_folder, run_folder, config };
+        match (http, kafka, zookeeper, edge, config) {
+            (Some(http), Some(kafka), Some(zookeeper), Some(edge), Some(config))
+                if problems.is_empty() =>
+            {
+                let meant = Meant { kafka, zookeeper, edge, config };
                 Ok((Frame { http, telemetry: self.telemetry }, meant))
             }
             _ => Err(problems),
@@ -88,13 +88,13 @@ impl Meant {
 
     /// The folders that the edge must share: of its table, and of its socket and log.
     pub(crate) fn edge_folders(&self) -> (PathBuf, PathBuf) {
-        (self.table_folder.clone(), self.run_folder.clone())
+        (self.edge.table_folder.clone(), self.edge.run_folder.clone())
     }
 
     fn make(self, store: Arc<dyn Store>, bus: Arc<dyn Bus>, nodes: Arc<dyn Nodes>) -> LoadBalancer {
-        let edge = EdgeSettings::new(self.table_folder, self.run_folder);
-        let edge = Arc::new(NginxEdge::new(edge));
-        let ports = Ports { bus, store, edge, nodes, clock: Arc::new(SystemClock) };
+        let (edge, certificates) = edge::connect(self.edge);
+        let clock = Arc::new(SystemClock);
+        let ports = Ports { bus, store, edge, certificates, nodes, clock };
         LoadBalancer::new(ports, self.config)
     }
 }

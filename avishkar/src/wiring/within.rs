@@ -1,5 +1,6 @@
 //! What the services of one process share: the embedded bus and store, in a folder of theirs.
 
+mod current_certificates;
 mod current_routes;
 mod this_machine;
 
@@ -10,6 +11,7 @@ use adapters::embedded::{EmbeddedBus, EmbeddedStore, Error, Folder, Retention};
 use chassis::system::SystemClock;
 use common::port::{Bus, Store};
 
+pub(crate) use current_certificates::CurrentCertificates;
 pub(crate) use current_routes::CurrentRoutes;
 pub(crate) use this_machine::ThisMachine;
 

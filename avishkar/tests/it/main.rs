@@ -4,6 +4,7 @@
 mod api_map;
 mod bootstrap;
 mod bus;
+mod certificates;
 mod doctor;
 mod doors;
 mod fake_platform;

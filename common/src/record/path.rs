@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::digest::hex;
 use crate::id::{ReleaseNumber, RequestId};
-use crate::name::{AppName, LegacyName, NodeName, UserName};
+use crate::name::{AppName, HostName, LegacyName, NodeName, UserName};
 use crate::port::store::Path;
 use crate::service::ServiceName;
 
@@ -54,6 +54,10 @@ pub fn deployment(name: &LegacyName) -> Path {
 
 pub fn route(name: &LegacyName) -> Path {
     path(format!("/avishkar/routes/{name}"))
+}
+
+pub fn certificate(host: &HostName) -> Path {
+    path(format!("/avishkar/certificates/{host}"))
 }
 
 pub fn scale(name: &LegacyName) -> Path {

@@ -7,10 +7,12 @@ local shared = ngx.shared.edge
 
 local M = {}
 
--- A host name alone costs nothing, so it asks for nothing.
+-- What costs nothing here asks for nothing: host names, and what secure_marks.lua makes of `https`.
+local FREE = { hosts = true, https = true }
+
 local function asks(options)
   if type(options) ~= "table" then return false end
-  for option in pairs(options) do if option ~= "hosts" then return true end end
+  for option in pairs(options) do if not FREE[option] then return true end end
   return false
 end
 

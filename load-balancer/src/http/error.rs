@@ -60,6 +60,18 @@ pub(super) fn refusal(err: &commands::Error) -> Refusal {
             let title = "The name is taken by what the platform deployed";
             Refusal(Problem::new(409, "NAME_TAKEN", title, err.to_string()))
         }
+        commands::Error::Unfit(unfit) => {
+            let title = "The certificate cannot be shown to visitors of that name";
+            Refusal(Problem::new(422, unfit.code(), title, unfit.to_string()))
+        }
+        commands::Error::NoCertificate(_) => {
+            let title = "There is no such certificate";
+            Refusal(Problem::new(404, "CERTIFICATE_UNKNOWN", title, err.to_string()))
+        }
+        commands::Error::Unsealed(cause) => {
+            let title = "Certificates cannot be kept here";
+            Refusal(Problem::new(503, "CERTIFICATES_OFF", title, cause.to_string()))
+        }
         commands::Error::Failed(failure) => {
             let title = "The load balancer could not do it";
             let status = status_of(failure.code);

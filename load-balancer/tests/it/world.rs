@@ -21,6 +21,7 @@ use chassis::service::Service as _;
 use common::id::{Generation, RequestId, SlotNumber};
 use common::message::{Event, LoadBalancerCommand};
 use common::name::LegacyName;
+use common::port::Certificates;
 use common::port::edge::{EdgeOptions, Upstream, Weight};
 use common::port::routes::WantedRoute;
 use common::port::store::Path;
@@ -72,6 +73,7 @@ impl World {
                 brake_after: 3,
                 exports: None,
                 first_host_port: 20000,
+                seal_file: PathBuf::from("/nowhere/seal"),
                 document_001_gets: true,
                 advertised: Advertised::plain("192.0.2.10:8050"),
             },
@@ -110,6 +112,7 @@ impl World {
             bus: Arc::new(self.bus.clone()),
             store: Arc::new(self.store.clone()),
             edge: Arc::new(self.edge.clone()),
+            certificates: Arc::new(self.edge.clone()),
             nodes: Arc::new(self.nodes.clone()),
             clock: self.clock.clone(),
         }
@@ -288,6 +291,7 @@ type Call = dyn Fn(TestRequest) -> LocalBoxFuture<'static, Answer>;
 /// Calls both listeners' routes without sockets, as the deployment manager.
 #[derive(Clone)]
 pub(crate) struct Api {
+    pub(crate) certificates: Arc<dyn Certificates>,
     public: Rc<Call>,
     internal: Rc<Call>,
 }
@@ -326,6 +330,7 @@ macro_rules! listener {
 impl Api {
     async fn of(service: &LoadBalancer) -> Self {
         Api {
+            certificates: service.local_certificates(),
             public: listener!(service, public_routes),
             internal: listener!(service, internal_routes),
         }
@@ -343,6 +348,11 @@ impl Api {
     pub(crate) async fn remove(&self, instance: &str, generation: u64) -> Answer {
         let uri = format!("/api/v1/routes/{instance}?generation={generation}");
         (self.internal)(TestRequest::with_uri(&uri).method(Method::DELETE)).await
+    }
+
+    pub(crate) async fn traffic(&self, instance: &str) -> Answer {
+        let uri = format!("/api/v1/routes/{instance}/traffic");
+        (self.internal)(TestRequest::with_uri(&uri)).await
     }
 
     pub(crate) async fn probe(&self, instance: &str, path: &str) -> Answer {

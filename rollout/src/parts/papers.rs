@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use common::digest::Digest;
 use common::name::ShareName;
 use common::port::authority::{self, Papers};
 use common::port::{Authority, share};
 use common::service::ServiceName;
+use serde::{Deserialize, Serialize};
 
 use super::site::Site;
 
@@ -24,6 +26,47 @@ pub struct Secrets {
     pub azure: Option<String>,
     /// The shares that services' code comes from, with what opens them.
     pub shares: BTreeMap<ShareName, share::Access>,
+    /// Of what was given later than the platform began, which: the highest is the newest.
+    pub given: u64,
+}
+
+/// What opens shares and Azure: of all that the platform has once, it may change while that runs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    pub given: u64,
+    pub azure: Option<String>,
+    pub shares: BTreeMap<ShareName, share::Access>,
+}
+
+impl Credentials {
+    /// Whether both open the same.
+    pub fn is_as(&self, other: &Credentials) -> bool {
+        self.azure == other.azure && self.shares == other.shares
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("given", &self.given).finish_non_exhaustive()
+    }
+}
+
+impl Secrets {
+    pub fn credentials(&self) -> Credentials {
+        let Secrets { azure, shares, given, .. } = self.clone();
+        Credentials { given, azure, shares }
+    }
+
+    /// With what was given, if that is newer.
+    #[must_use]
+    pub fn with(self, given: Credentials) -> Self {
+        if given.given <= self.given {
+            return self;
+        }
+        let Credentials { given, azure, shares } = given;
+        Secrets { azure, shares, given, ..self }
+    }
 }
 
 impl fmt::Debug for Secrets {
@@ -40,6 +83,9 @@ pub struct ServicePapers {
     pub own: Papers,
     /// What only app managers and lifecycle managers get.
     pub(super) secrets: Option<Secrets>,
+    /// What only load balancers get: they seal keys of visitors' certificates with it. It follows from the authority, so
+    /// that nobody has to keep it.
+    pub(super) seal: Option<String>,
 }
 
 impl ServicePapers {
@@ -55,8 +101,14 @@ impl ServicePapers {
             authority: authority.certificate().to_owned(),
             own: authority.issue(service, &names(site))?,
             secrets: trusted.then(|| secrets.clone()),
+            seal: (service == ServiceName::LoadBalancer).then(|| seal(&secrets.authority)),
         })
     }
+}
+
+fn seal(authority: &Papers) -> String {
+    Digest::of(format!("avishkar: seal of load balancers, 1\n{}", authority.key).as_bytes())
+        .to_string()
 }
 
 /// What the certificates of a node's parts are valid for, besides the names of their services.

@@ -7,10 +7,11 @@ use common::port::machines::Shape;
 use common::port::part::{PartFile, PartHealth, PartImage, PartSpec, PartVolume, VolumeSource};
 use common::service::ServiceName;
 
+use super::base::BasePart;
 use super::edge::shared;
 use super::images_file::images_file;
 use super::papers::ServicePapers;
-use super::site::{Incomplete, KAFKA, Site, ZOOKEEPER, own};
+use super::site::{Incomplete, KAFKA, Site, ZOOKEEPER, own, turn};
 use crate::machine::REGISTRY;
 use crate::platform::Component;
 
@@ -23,8 +24,14 @@ pub const SSH_KEY: &str = "/etc/avishkar/ssh/key";
 pub const AZURE_PRINCIPAL: &str = "/etc/avishkar/secrets/azure.json";
 /// The shares that services' code comes from, with what opens them.
 pub const SHARES: &str = "/etc/avishkar/secrets/shares.json";
+/// Of what was given later than the platform began, which these are.
+pub const GIVEN: &str = "/etc/avishkar/secrets/given";
+/// Where a lifecycle manager finds what it is given while it runs, in its folder `/data`.
+pub const CREDENTIALS_FILE: &str = "credentials.json";
 /// What signs tokens, for app managers.
 pub const JWT: &str = "/etc/avishkar/secrets/jwt";
+/// What keys of visitors' certificates are sealed with, for load balancers.
+const SEAL: &str = "/etc/avishkar/secrets/seal";
 const IMAGES: &str = "/etc/avishkar/images.toml";
 const PKI: &str = "/etc/avishkar/pki";
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -79,7 +86,11 @@ pub fn service(
         environment,
         files: files(site, service, papers),
         volumes: volumes(site, service),
-        health: Some(PartHealth { port: listeners.plain, path: Some("/readyz".to_owned()) }),
+        health: Some(PartHealth {
+            path: Some("/readyz".to_owned()),
+            turn: turn_of(site, service),
+            ..PartHealth::listens(listeners.plain)
+        }),
         ..site.part(name, image, 256)
     })
 }
@@ -143,6 +154,14 @@ fn of_its_own(site: &Site<'_>, service: ServiceName) -> Result<Settings, Incompl
     })
 }
 
+/// Those of the base stand on fixed machines; what hangs of all others is first the lifecycle manager's to restart.
+fn turn_of(site: &Site<'_>, service: ServiceName) -> u16 {
+    let name = service.as_str();
+    let base = BasePart::ALL.into_iter().find(|part| part.as_str() == name);
+    let number = base.and_then(|part| site.number(name, part.nodes(site.platform)).ok());
+    number.map_or(0, turn)
+}
+
 fn files(site: &Site<'_>, service: ServiceName, papers: &ServicePapers) -> Vec<PartFile> {
     let file = |path: String, content: &str| PartFile { path, content: content.to_owned() };
     let mut files = vec![
@@ -150,6 +169,7 @@ fn files(site: &Site<'_>, service: ServiceName, papers: &ServicePapers) -> Vec<P
         file(format!("{PKI}/{service}.pem"), &papers.own.certificate),
         file(format!("{PKI}/{service}.key"), &papers.own.key),
     ];
+    files.extend(papers.seal.iter().map(|seal| file(SEAL.to_owned(), seal)));
     match (service, &papers.secrets) {
         (ServiceName::DeploymentManager, _) => {
             files.push(file(IMAGES.to_owned(), &images_file(site.platform)));
@@ -168,6 +188,9 @@ fn files(site: &Site<'_>, service: ServiceName, papers: &ServicePapers) -> Vec<P
             if !secrets.shares.is_empty() {
                 let shares = serde_json::to_string(&secrets.shares).expect("shares are text");
                 files.push(file(SHARES.to_owned(), &shares));
+            }
+            if secrets.given > 0 {
+                files.push(file(GIVEN.to_owned(), &secrets.given.to_string()));
             }
         }
         (

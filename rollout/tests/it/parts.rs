@@ -13,8 +13,8 @@ use common::port::part::{PartImage, PartSpec, PartVolume, VolumeSource};
 use common::port::share::{Access, Code, Description, FolderPlace};
 use common::service::ServiceName;
 use rollout::parts::{
-    self, AUTHORITY, BasePart, Incomplete, JWT, PLATFORM, SHARES, SSH_KEY, Secrets, ServicePapers,
-    Site, base_parts,
+    self, AUTHORITY, AZURE_PRINCIPAL, BasePart, Credentials, GIVEN, Incomplete, JWT, PLATFORM,
+    SHARES, SSH_KEY, Secrets, ServicePapers, Site, base_parts,
 };
 use rollout::platform::{Component, Image, Placement, PlannedMachine, Platform};
 
@@ -87,6 +87,7 @@ pub(crate) fn secrets() -> Secrets {
         platform: "{}".to_owned(),
         azure: None,
         shares: BTreeMap::new(),
+        given: 0,
     }
 }
 
@@ -136,6 +137,9 @@ fn one_of_three_zookeepers_knows_the_others_and_itself() {
     assert_eq!(spec.environment["ZOOKEEPER_ID"], "2");
     assert!(config.starts_with("tickTime=500\n"));
     assert_eq!((spec.generation, spec.user), (Generation(7), 10001));
+    let health = spec.health.unwrap();
+    assert_eq!((health.says.as_slice(), health.turn), (b"ruok".as_slice(), 1));
+    assert_eq!(health.start_seconds, 900);
 }
 
 #[test]
@@ -181,7 +185,7 @@ fn the_registry_listens_on_its_node_and_the_edge_where_visitors_come() {
     assert_eq!(
         shown(&registry),
         "registry \nREGISTRY_HTTP_ADDR=192.0.2.1:5000\n\
-         volume Own(PartName(\"registry\")) /var/lib/registry\nhealth 5000 None\n"
+         volume Own(PartName(\"registry\")) /var/lib/registry\nhealth 5000 Some(\"/v2/\")\n"
     );
     assert!(matches!(registry.image, PartImage::Id(_)), "there is no registry to fetch it from");
     let edge = on(&platform, "node-4", |site| parts::edge(site).unwrap());
@@ -191,6 +195,8 @@ fn the_registry_listens_on_its_node_and_the_edge_where_visitors_come() {
          volume Shared(PartName(\"edge-table\")) /var/lib/avishkar/edge\n\
          volume Memory(PartName(\"edge-run\")) /run/avishkar/edge\nhealth 8088 None\n"
     );
+    let says = edge.health.as_ref().unwrap().says.as_slice();
+    assert!(says.ends_with(b"\r\n\r\n"), "it is answered: {says:?}");
     let balancer = service(&platform, "node-4", ServiceName::LoadBalancer);
     assert!(edge.volumes.iter().all(|volume| balancer.volumes.contains(volume)));
 }
@@ -211,6 +217,7 @@ fn a_service_is_told_where_everything_is() {
          file /etc/avishkar/pki/ca.pem\n\
          file /etc/avishkar/pki/load-balancer.pem\n\
          file /etc/avishkar/pki/load-balancer.key\n\
+         file /etc/avishkar/secrets/seal\n\
          volume Own(PartName(\"load-balancer\")) /data\n\
          volume Own(PartName(\"load-balancer-logs\")) /logs\n\
          volume Shared(PartName(\"edge-table\")) /var/lib/avishkar/edge\n\
@@ -218,10 +225,8 @@ fn a_service_is_told_where_everything_is() {
          health 8050 Some(\"/readyz\")\n"
     );
     let own = service(&platform, "node-4", ServiceName::LoadBalancer);
-    assert_eq!(
-        content(&own, "/etc/avishkar/pki/load-balancer.pem"),
-        "ca says load-balancer 192.0.2.4"
-    );
+    let papers = content(&own, "/etc/avishkar/pki/load-balancer.pem");
+    assert_eq!(papers, "ca says load-balancer 192.0.2.4");
 }
 
 #[test]
@@ -326,6 +331,29 @@ fn what_opens_a_share_is_a_file_of_lifecycle_managers_only_and_only_where_there_
         assert_eq!(holds(&with), keeps.then(|| SHARES.to_owned()), "{name}");
         assert_eq!(with.files.len() - without.files.len(), usize::from(keeps), "{name}");
     }
+}
+
+#[test]
+fn only_newer_credentials_are_taken_and_lifecycle_managers_that_are_made_then_begin_with_them() {
+    let platform = platform(3);
+    let given = |given| {
+        let azure = Some(format!("principal {given}"));
+        Credentials { given, azure, shares: BTreeMap::new() }
+    };
+    let newest = secrets().with(given(7)).with(given(9)).with(given(8));
+    assert_eq!(newest.credentials(), given(9));
+    let begins_with = |secrets: &Secrets, path: &str| {
+        let spec = on(&platform, "node-1", |site| {
+            let service = ServiceName::LifecycleManager;
+            let papers = ServicePapers::of(site, service, &FixedAuthority("ca"), secrets).unwrap();
+            parts::service(site, service, None, &papers).unwrap()
+        });
+        let found = spec.files.iter().find(|file| file.path == path);
+        found.map(|file| file.content.clone())
+    };
+    assert_eq!(begins_with(&newest, AZURE_PRINCIPAL).unwrap(), "principal 9");
+    assert_eq!(begins_with(&newest, GIVEN).unwrap(), "9");
+    assert_eq!(begins_with(&secrets(), GIVEN), None);
 }
 
 #[test]

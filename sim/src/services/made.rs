@@ -7,7 +7,8 @@ use chassis::service::Service;
 use common::port::{Blobs, Bus, Clock, Edge, Entropy, Nodes, Routes, Store};
 use common::service::ServiceName;
 use lifecycle_manager::Backends;
-use testkit::SeededEntropy;
+use lifecycle_manager::ports::NeverChanged;
+use testkit::{MemoryCertificates, MemoryEdge, SeededEntropy};
 
 use crate::fleet;
 use crate::gate::Gate;
@@ -106,6 +107,7 @@ fn app_manager(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {
         bus: ports.bus(),
         blobs: ports.blobs(),
         nodes: ports.nodes(),
+        certificates: Arc::new(MemoryCertificates::default()),
         clock: Arc::clone(&ports.clock),
         entropy: ports.entropy(),
     };
@@ -136,6 +138,7 @@ fn load_balancer(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {
         bus: ports.bus(),
         store: ports.store(),
         edge: ports.edge(),
+        certificates: Arc::new(MemoryEdge::default()),
         nodes: ports.nodes(),
         clock: Arc::clone(&ports.clock),
     };
@@ -167,6 +170,7 @@ fn lifecycle_manager(ports: &Ports) -> Arc<dyn Service> {
         parts: Arc::new(SimParts::new(gate.clone())),
         backends: Backends::default().with("local", Arc::new(SimMachines::new(gate.clone()))),
         enrolment: Arc::new(SimEnrolment::new(gate.clone())),
+        credentials: Arc::new(NeverChanged),
         vault: Some(fleet::vault()),
         clock: Arc::clone(&ports.clock),
         entropy: ports.entropy(),

@@ -9,17 +9,18 @@ use anyhow::Context as _;
 use chassis::process::{Make, Part, Roster};
 use chassis::service::Service;
 use chassis::system::SystemClock;
-use common::port::{Nodes, Routes};
+use common::port::{Certificates, Nodes, Routes};
 use common::service::ServiceName;
 
 use super::settings::{Placed, Settings};
-use crate::wiring::{CurrentRoutes, Frame, ThisMachine, Wiring, Within};
+use crate::wiring::{CurrentCertificates, CurrentRoutes, Frame, ThisMachine, Wiring, Within};
 
 /// What services of one process have around them, for as long as it lives.
 struct Around {
     within: Within,
     nodes: Arc<dyn Nodes>,
     routes: CurrentRoutes,
+    certificates: CurrentCertificates,
     machine: ThisMachine,
     doors: BTreeMap<ServiceName, SocketAddr>,
 }
@@ -37,7 +38,8 @@ pub(super) async fn place(
     let introduced = machine.introduce(within.session().as_ref(), &SystemClock).await;
     introduced.context("the store does not take this machine")?;
     let (within, routes, doors) = (within.clone(), CurrentRoutes::default(), doors(&settings));
-    let around = Arc::new(Around { within, nodes, routes, machine, doors });
+    let certificates = CurrentCertificates::default();
+    let around = Arc::new(Around { within, nodes, routes, certificates, machine, doors });
     Ok(vec![
         Part::fixed(Arc::new(agent), settings.node_agent.frame.http),
         around.part(settings.node_manager, |around, meant| {
@@ -46,13 +48,14 @@ pub(super) async fn place(
         around.part(settings.load_balancer, |around, meant| {
             let service = meant.place(&around.within, around.nodes());
             around.routes.are(service.local_routes());
+            around.certificates.are(service.local_certificates());
             Ok(Arc::new(service))
         })?,
         around.part(settings.deployment_manager, |around, meant| {
             meant.place(&around.within, around.nodes(), around.routes())
         })?,
         around.part(settings.app_manager, |around, meant| {
-            meant.place(&around.within, around.nodes())
+            meant.place(&around.within, around.nodes(), around.certificates())
         })?,
         around.part(settings.lifecycle_manager, |around, meant| {
             let Around { within, machine, doors, .. } = around;
@@ -74,6 +77,10 @@ impl Around {
 
     fn routes(&self) -> Arc<dyn Routes> {
         Arc::new(self.routes.clone())
+    }
+
+    fn certificates(&self) -> Arc<dyn Certificates> {
+        Arc::new(self.certificates.clone())
     }
 
     fn part<W: Wiring>(
