@@ -1,12 +1,15 @@
 //! What others ask of the load balancer: each command validates, records what is wanted in one
 //! transaction, wakes whoever makes it so. Calls that block then wait a bounded time for it.
 
+pub(crate) mod announce_route;
+pub(crate) mod certificates;
 pub(crate) mod deregister_app;
 pub(crate) mod inbox;
 pub(crate) mod probe_route;
 pub(crate) mod register_app;
 pub(crate) mod remove_route;
 pub(crate) mod rescale;
+pub(crate) mod route_traffic;
 pub(crate) mod scale_app;
 pub(crate) mod set_route;
 pub(crate) mod status_app;
@@ -16,10 +19,12 @@ mod outcome;
 use chassis::{leading, records};
 use common::failure::{Failure, FailureCode};
 use common::id::Generation;
-use common::name::LegacyName;
+use common::name::{HostName, LegacyName};
 use common::port::store;
 
+use crate::domain::certificate::Unfit;
 use crate::domain::route::Invalid;
+use crate::seal;
 
 /// How often a command reads and decides again because someone else was faster.
 const ATTEMPTS: usize = 16;
@@ -35,6 +40,14 @@ pub(crate) enum Error {
     /// Only the deployment manager changes the route of what it deployed.
     #[error("{0} is deployed by the platform, which routes it")]
     Deployed(LegacyName),
+    #[error("the certificate cannot be shown to visitors of that name")]
+    Unfit(#[source] Unfit),
+    /// There is no certificate for the host name.
+    #[error("{0} has no certificate")]
+    NoCertificate(HostName),
+    /// Keys can be neither sealed nor opened.
+    #[error("certificates cannot be kept")]
+    Unsealed(#[source] seal::Error),
     #[error("{0}")]
     Failed(Failure),
     #[error(transparent)]

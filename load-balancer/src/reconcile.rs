@@ -1,7 +1,9 @@
-//! What makes it so: the edge's table, the drain and end of routes, the outcome of scales. Each is
+//! What makes it so: the route of an app that is on its way, the edge's table, the drain and end of routes, the outcome of scales. Each is
 //! one idempotent function of a key, and may be stopped at any point.
 
+pub(crate) mod announce;
 pub(crate) mod balance;
+pub(crate) mod certificates;
 pub(crate) mod route;
 pub(crate) mod scale;
 pub(crate) mod table;

@@ -42,6 +42,7 @@ async fn watch(shared: &Shared) -> Result<(), store::Error> {
             Change::At(path) => {
                 if let Ok(instance) = path.name().parse::<LegacyName>() {
                     shared.scale_wake.wake(instance.clone());
+                    shared.announce_wake.wake(instance.clone());
                     shared.balance_wake.wake(instance);
                 }
             }

@@ -217,6 +217,7 @@ fn of_load_balancer(ops: &[Op]) -> Option<Step> {
     }
     let route: Route = written(ops, "/avishkar/routes/")?;
     match route.goal {
+        RouteGoal::Announced => None,
         RouteGoal::Served => Some(Step::RecordRoute),
         RouteGoal::Removed => Some(Step::RecordUnroute),
     }

@@ -42,6 +42,8 @@ pub struct Route {
 pub enum RouteGoal {
     #[default]
     Served,
+    /// Its app is deployed for the first time: the edge says so, there is no replica yet.
+    Announced,
     /// Out of the table, drained, then removed with its lease.
     Removed,
 }

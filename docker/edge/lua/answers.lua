@@ -31,8 +31,8 @@ function M.no_app()
   M.give(404, "ROUTE_UNKNOWN", "There is no such app", "no app is routed here")
 end
 
-function M.no_replica()
-  M.give(503, "NO_REPLICA", "The app is not running yet", "the app has no running replica", 1)
+function M.starting()
+  M.give(503, "APP_STARTING", "The app is starting", "the app has no replica yet, ask again in a moment", 1)
 end
 
 function M.body_too_large(limit)

@@ -122,7 +122,7 @@ end
 function M.nobody()
   local route = of_request()
   if not route then return answers.no_app() end
-  if route.count == 0 then return answers.no_replica() end
+  if route.count == 0 then return answers.starting() end
   answers.give(500, "EDGE_ERROR", "The edge failed", "the edge failed")
 end
 

@@ -54,11 +54,29 @@ async fn try_record(
     if let Some(known) = known.filter(route::is_to_be_served) {
         return Err(Error::Stale(known.generation));
     }
-    if stored.record.goal == RouteGoal::Served {
+    if stored.record.goal != RouteGoal::Removed {
         let leaving = route::remove(&stored.record, generation);
         let put = records::put(path::route(instance), &leaving, Some(stored.version));
         shared.seat.commit(vec![put]).await?;
     }
+    shared.route_changed(instance);
+    Ok(())
+}
+
+/// Takes back what was announced and did not come to be.
+pub(crate) async fn withdraw(shared: &Shared, instance: &LegacyName) -> Result<(), Error> {
+    let _one_at_a_time = shared.allocation.lock().await;
+    let store = &*shared.ports.store;
+    store.sync().await?;
+    let Some(stored) = load_route(store, instance).await? else { return Ok(()) };
+    let known = deployment(store, instance).await?;
+    let is_needed = known.as_ref().is_some_and(route::is_on_its_way);
+    if is_needed || stored.record.goal != RouteGoal::Announced {
+        return Ok(());
+    }
+    let leaving = route::remove(&stored.record, stored.record.generation);
+    let put = records::put(path::route(instance), &leaving, Some(stored.version));
+    shared.seat.commit(vec![put]).await?;
     shared.route_changed(instance);
     Ok(())
 }

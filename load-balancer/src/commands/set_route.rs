@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use chassis::records::{self, Stored};
 use common::failure::FailureCode;
+use common::name::LegacyName;
 use common::port::edge::{FrontPorts, TableRoute};
 use common::port::routes::{Routed, WantedRoute};
 use common::port::store::Op;
@@ -74,14 +75,14 @@ async fn try_record(
             return Err(Error::Stale(known.map_or(wanted.generation, |newer| newer.generation)));
         }
     }
-    let leased = lease(shared, wanted, existing.as_ref(), open).await?;
+    let leased = lease(shared, &wanted.instance, existing.as_ref(), open).await?;
     let new = route::serve(existing.as_ref(), wanted, leased.port);
     if existing.as_ref() == Some(&new) && leased.changes.is_empty() {
         return Ok(new);
     }
     let all = routes(store).await?;
     let all: Vec<&Route> = all.iter().map(|stored| &stored.record).collect();
-    let served = all.iter().copied().filter(|route| route.goal == RouteGoal::Served);
+    let served = all.iter().copied().filter(|route| route.goal != RouteGoal::Removed);
     if let Some(why) = table::clash(&new, served) {
         return Err(Error::failed(why.code(), why.to_string()));
     }
@@ -96,15 +97,15 @@ async fn try_record(
 }
 
 /// The front port of a route, and what has to be written for it.
-struct Leased {
-    port: u16,
-    changes: Vec<Op>,
+pub(super) struct Leased {
+    pub(super) port: u16,
+    pub(super) changes: Vec<Op>,
 }
 
 /// A route keeps its port for as long as the edge has it open.
-async fn lease(
+pub(super) async fn lease(
     shared: &Shared,
-    wanted: &WantedRoute,
+    instance: &LegacyName,
     existing: Option<&Route>,
     open: &FrontPorts,
 ) -> Result<Leased, Error> {
@@ -114,13 +115,12 @@ async fn lease(
     let leases = leases(&*shared.ports.store).await?;
     let known = leases.iter().map(|(port, stored)| (*port, stored.record.clone())).collect();
     let now = shared.ports.clock.now();
-    let port = front_ports::choose(&known, open.open(), &wanted.instance, now);
+    let port = front_ports::choose(&known, open.open(), instance, now);
     let port = port.ok_or_else(|| {
         let message = format!("no front port from {} to {} is free", open.first, open.last);
         Error::failed(FailureCode::FrontPortsExhausted, message)
     })?;
-    let mut lease =
-        FrontPortLease { schema: 1, instance: wanted.instance.clone(), released_at: None };
+    let mut lease = FrontPortLease { schema: 1, instance: instance.clone(), released_at: None };
     let version = leases.get(&port).map(|stored| stored.version);
     let mut changes = vec![records::put(path::edge_port(port), &lease, version)];
     let old = existing.and_then(|route| leases.get_key_value(&route.front_port));

@@ -67,7 +67,7 @@ pub(crate) fn render<'a>(
     routes: impl IntoIterator<Item = &'a Route>,
     ports: &FrontPorts,
 ) -> Rendered {
-    let served = routes.into_iter().filter(|route| route.goal == RouteGoal::Served);
+    let served = routes.into_iter().filter(|route| route.goal != RouteGoal::Removed);
     let sorted: BTreeMap<&LegacyName, &Route> =
         served.map(|route| (&route.instance, route)).collect();
     let mut taken = Taken::default();

@@ -59,6 +59,7 @@ impl RouteReconciler {
             (RouteGoal::Removed, true) => self.remove(stored).await,
             (RouteGoal::Served, true) if leaving.is_empty() => Ok(Outcome::Settled),
             (RouteGoal::Served, _) if !gone.is_empty() => self.let_go(stored, &gone).await,
+            (RouteGoal::Announced, _) => Ok(Outcome::Settled),
             (RouteGoal::Removed, false) | (RouteGoal::Served, _) => Ok(Outcome::Again(LOOK_EVERY)),
         }
     }
@@ -145,6 +146,8 @@ impl RouteReconciler {
         self.forget(&route.instance, &BTreeSet::new());
         self.shared.route_wake.wake(RouteKey::Port(route.front_port));
         self.shared.route_changed(&route.instance);
+        // It may be on its way again.
+        self.shared.announce_wake.wake(route.instance);
         Ok(Outcome::Settled)
     }
 

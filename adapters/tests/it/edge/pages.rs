@@ -25,13 +25,17 @@ async fn where_no_app_is_programs_get_a_code_and_people_a_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_app_without_replicas_may_be_asked_again() {
+async fn an_app_that_starts_says_so_and_may_be_asked_again() {
     with_edge(async |world| {
         world.edge.load(&table(1, 1, &[("shop", world.first, &[])])).await.unwrap();
         let answer = ask(world.first).await;
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-        assert!(answer.contains(r#""code":"NO_REPLICA""#), "{answer}");
+        assert!(answer.contains(r#""code":"APP_STARTING""#), "{answer}");
         assert!(answer.contains("Retry-After: 1\r\n"), "{answer}");
+        let browser = "GET / HTTP/1.1\r\nHost: shop.localhost\r\nAccept: text/html,*/*\r\n";
+        let page = ask_with(world.host_port, browser, "").await;
+        assert!(page.starts_with("HTTP/1.1 503") && page.contains("Retry-After: 1\r\n"), "{page}");
+        assert!(page.contains("<h1>The app is starting</h1>"), "{page}");
     })
     .await;
 }
