@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod edge;
 pub(crate) mod hints;
+pub(crate) mod hours;
 pub(crate) mod rollback;
 pub(crate) mod scaling;
 pub(crate) mod schedule;

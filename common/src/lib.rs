@@ -16,3 +16,4 @@ pub mod record;
 pub mod rendezvous;
 pub mod service;
 pub mod topic;
+pub mod week;

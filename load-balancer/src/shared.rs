@@ -10,18 +10,19 @@ use chassis::leading::Seat;
 use chassis::reconcile::Wake;
 use common::id::ReleaseNumber;
 use common::name::{AppName, LegacyName, NodeName};
-use common::port::edge::{FrontPorts, TableRoute};
+use common::port::edge::{FrontPorts, TableRoute, Traffic};
 use common::port::nodes::Sample;
-use common::record::scale::Scaling;
 use common::service::ServiceName;
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::domain::balance::hours::Described;
 use crate::domain::balance::known::Known;
 use crate::domain::balance::roster::{Now, Roster};
 use crate::domain::table::Refused;
+use crate::domain::traffic::Lately;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::reconcile::{RouteKey, Single};
@@ -43,9 +44,11 @@ pub(crate) struct Shared {
     pub(crate) seat: Seat,
     pub(crate) metrics: Metrics,
     pub(crate) table_wake: Wake<Single>,
+    pub(crate) certificate_wake: Wake<Single>,
     pub(crate) route_wake: Wake<RouteKey>,
     pub(crate) scale_wake: Wake<LegacyName>,
     pub(crate) export_wake: Wake<Single>,
+    pub(crate) announce_wake: Wake<LegacyName>,
     pub(crate) balance_wake: Wake<LegacyName>,
     /// Told when there may be an app to balance.
     pub(crate) balanced: Notify,
@@ -55,6 +58,9 @@ pub(crate) struct Shared {
     /// Cancelled when the loops have ended: nothing that is waited for will happen any more.
     pub(crate) ended: CancellationToken,
     served: watch::Sender<Served>,
+    /// The count of changes of certificates that the edge is known to show.
+    certified: watch::Sender<u64>,
+    certificate_changes: AtomicU64,
     front_ports: watch::Sender<Option<FrontPorts>>,
     /// Counts the changes of route records that somebody may wait for.
     settled: watch::Sender<u64>,
@@ -62,10 +68,11 @@ pub(crate) struct Shared {
     /// at least that count was rendered from records that have the write.
     changes: AtomicU64,
     samples: Mutex<BTreeMap<NodeName, Sample>>,
+    lately: Mutex<Lately>,
     began: Instant,
     roster: Mutex<Roster>,
     /// What releases say, which never change.
-    scalings: Mutex<BTreeMap<(AppName, ReleaseNumber), Option<Scaling>>>,
+    described: Mutex<BTreeMap<(AppName, ReleaseNumber), Option<Described>>>,
 }
 
 impl Shared {
@@ -77,21 +84,26 @@ impl Shared {
             config,
             metrics: Metrics::new(),
             table_wake: Wake::new(),
+            certificate_wake: Wake::new(),
             route_wake: Wake::new(),
             scale_wake: Wake::new(),
             export_wake: Wake::new(),
+            announce_wake: Wake::new(),
             balance_wake: Wake::new(),
             balanced: Notify::new(),
             allocation: AsyncMutex::new(()),
             ended: CancellationToken::new(),
             served: watch::Sender::default(),
+            certified: watch::Sender::default(),
+            certificate_changes: AtomicU64::new(0),
             front_ports: watch::Sender::default(),
             settled: watch::Sender::default(),
             changes: AtomicU64::new(0),
             samples: Mutex::default(),
+            lately: Mutex::default(),
             began: Instant::now(),
             roster: Mutex::default(),
-            scalings: Mutex::default(),
+            described: Mutex::default(),
         })
     }
 
@@ -124,6 +136,26 @@ impl Shared {
         let count = self.changes.fetch_add(1, Ordering::SeqCst) + 1;
         self.table_wake.wake(Single);
         count
+    }
+
+    /// A certificate was written or removed: the count that the edge's set must have to show it.
+    pub(crate) fn certificates_changed(&self) -> u64 {
+        let count = self.certificate_changes.fetch_add(1, Ordering::SeqCst) + 1;
+        self.certificate_wake.wake(Single);
+        count
+    }
+
+    pub(crate) fn certificate_changes(&self) -> u64 {
+        self.certificate_changes.load(Ordering::SeqCst)
+    }
+
+    /// The edge shows what was read after this many changes.
+    pub(crate) fn now_certified(&self, changes: u64) {
+        self.certified.send_replace(changes);
+    }
+
+    pub(crate) fn certified(&self) -> watch::Receiver<u64> {
+        self.certified.subscribe()
     }
 
     pub(crate) fn changes(&self) -> u64 {
@@ -187,6 +219,19 @@ impl Shared {
         self.samples().insert(node.clone(), sample);
     }
 
+    /// The edge told what it was asked; none where it does not.
+    pub(crate) fn heard_traffic(&self, traffic: Option<Traffic>) {
+        let now = self.up_for();
+        self.metrics.apps.show(traffic.clone());
+        self.balance().hear_traffic(traffic.as_ref(), &self.config.rules(), now);
+        self.lately().heard(traffic, now);
+    }
+
+    /// What the edge was asked lately.
+    pub(crate) fn lately(&self) -> MutexGuard<'_, Lately> {
+        self.lately.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The apps that are balanced.
     pub(crate) fn balance(&self) -> MutexGuard<'_, Roster> {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
@@ -203,10 +248,10 @@ impl Shared {
         self.balanced.notify_one();
     }
 
-    pub(crate) fn scalings(
+    pub(crate) fn described(
         &self,
-    ) -> MutexGuard<'_, BTreeMap<(AppName, ReleaseNumber), Option<Scaling>>> {
-        self.scalings.lock().unwrap_or_else(PoisonError::into_inner)
+    ) -> MutexGuard<'_, BTreeMap<(AppName, ReleaseNumber), Option<Described>>> {
+        self.described.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The latest sample of each node that sends any.

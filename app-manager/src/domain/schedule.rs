@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use common::problem::excerpt;
-use jiff::civil::{DateTime, Time, Weekday};
+pub(crate) use common::week::Day;
+use jiff::civil::{DateTime, Time};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -67,57 +68,6 @@ pub(crate) enum Length {
     /// Until it is this time of the day: the same day, or the next where the start is later.
     Until(Time),
     For(SignedDuration),
-}
-
-/// A day of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Day {
-    Monday,
-    Tuesday,
-    Wednesday,
-    Thursday,
-    Friday,
-    Saturday,
-    Sunday,
-}
-
-impl Day {
-    pub(crate) const ALL: [Day; 7] = [
-        Day::Monday,
-        Day::Tuesday,
-        Day::Wednesday,
-        Day::Thursday,
-        Day::Friday,
-        Day::Saturday,
-        Day::Sunday,
-    ];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Day::Monday => "monday",
-            Day::Tuesday => "tuesday",
-            Day::Wednesday => "wednesday",
-            Day::Thursday => "thursday",
-            Day::Friday => "friday",
-            Day::Saturday => "saturday",
-            Day::Sunday => "sunday",
-        }
-    }
-}
-
-impl From<Weekday> for Day {
-    fn from(day: Weekday) -> Self {
-        match day {
-            Weekday::Monday => Day::Monday,
-            Weekday::Tuesday => Day::Tuesday,
-            Weekday::Wednesday => Day::Wednesday,
-            Weekday::Thursday => Day::Thursday,
-            Weekday::Friday => Day::Friday,
-            Weekday::Saturday => Day::Saturday,
-            Weekday::Sunday => Day::Sunday,
-        }
-    }
 }
 
 /// Why a schedule is refused.

@@ -26,7 +26,7 @@ pub(crate) async fn run(shared: &Shared, instance: &LegacyName, draft: Draft) ->
         match try_run(shared, instance, &draft).await {
             Err(err) if err.is_changed() => {}
             Err(err) => return Err(err),
-            Ok(()) => return Ok(balance::take_in(shared, instance).await?),
+            Ok(()) => return Ok(balance::take_in(shared, instance).await.map(drop)?),
         }
     }
     Err(records::Error::Changed.into())

@@ -2,10 +2,11 @@
 //! it; one that exists twice is its first; local times that fall on one moment are one.
 
 use common::problem::excerpt;
+use common::week;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::{DateTime, Time};
-use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{SignedDuration, Span, Timestamp, ToSpan as _};
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,6 @@ use super::{Day, Error, LONGEST_EXPRESSION, Length, Schedule, When};
 /// Clocks are put forward by a day at most, and starts are a second apart at least.
 const MOST_AT_ONCE: usize = 24 * 60 * 60;
 const DAYS_OF_A_WEEK: usize = 7;
-/// What the database of zones calls a zone that nobody knows.
-const UNKNOWN: &str = "Etc/Unknown";
 
 /// One window of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,11 +51,9 @@ enum Rule {
     },
 }
 
-/// The zone of this IANA name, by the rules that come with the platform: they are the same wherever it runs.
+/// The zone of this IANA name.
 pub(crate) fn zone(name: &str) -> Result<TimeZone, Error> {
-    let found = TimeZoneDatabase::bundled().get(name).ok();
-    let known = found.filter(|zone| zone.iana_name().is_some_and(|name| name != UNKNOWN));
-    known.ok_or_else(|| Error::ZoneUnknown(name.to_owned()))
+    week::zone(name).ok_or_else(|| Error::ZoneUnknown(name.to_owned()))
 }
 
 impl Calendar {

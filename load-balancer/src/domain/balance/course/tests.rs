@@ -2,14 +2,16 @@ use common::id::Generation;
 use common::record::scale::MOST_DECISIONS;
 use proptest::prelude::*;
 
+use super::super::hours::Because;
 use super::super::known::Replica;
 use super::*;
+
+mod traffic;
 
 const RULES: Rules =
     Rules { samples: 5, brake_after: 3, most: 20, place_within: Duration::from_mins(2) };
 /// From 1 to 5, 30 s between two additions.
-const SCALING: Scaling =
-    Scaling { min: 1, max: 5, cpu_percent: 80, memory_percent: 75, cooldown_seconds: 30 };
+const SCALING: Scaling = Scaling::within(1, 5);
 /// A cycle.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -17,6 +19,7 @@ const STEP: Duration = Duration::from_millis(100);
 struct App {
     known: Known,
     course: Course,
+    demand: Option<Demand>,
     now: Duration,
 }
 
@@ -25,6 +28,7 @@ impl App {
         let mut app = App {
             known: Known {
                 scaling: SCALING,
+                because: Because::default(),
                 wanted: 0,
                 replicas: Vec::new(),
                 way: Way::Reached,
@@ -39,6 +43,7 @@ impl App {
                 idle_since: None,
                 missing_since: None,
             },
+            demand: None,
             now: Duration::ZERO,
         };
         app.served(wanted);
@@ -67,7 +72,10 @@ impl App {
 
     fn cycle_with(&mut self, loads: &[Option<Load>]) -> Verdict {
         self.now += STEP;
-        let verdict = self.course.next(&self.known, loads, &RULES, self.now);
+        let verdict = {
+            let measured = Measured { loads, demand: self.demand };
+            self.course.next(&self.known, measured, &RULES, self.now)
+        };
         if let Verdict::Decide(draft) = &verdict {
             let before = self.known.clone();
             self.known.decisions.push(draft.clone().at(self.wall()));
