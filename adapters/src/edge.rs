@@ -5,9 +5,12 @@
 //! minus ends in its access log. Never decides what is in a table.
 
 mod access_log;
+mod certificates;
 mod control;
 mod counting;
+mod plain_files;
 mod table_file;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,14 +20,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::id::{Epoch, Generation};
+use common::name::LegacyName;
 use common::port::Edge;
-use common::port::edge::{Error, FrontPorts, Status, Table};
+use common::port::edge::{Error, FrontPorts, Status, Table, Traffic, Visits};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use control::Control;
-use counting::Counting;
+use counting::{Counting, Desk};
+
+pub use plain_files::{FilesEdge, FilesSettings};
 
 /// How long all workers may take to serve a table that the edge has accepted.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(5);
@@ -63,6 +69,7 @@ pub struct NginxEdge {
     /// Held while a table is written and announced.
     telling: Mutex<()>,
     counting: Arc<Mutex<Counting>>,
+    desk: Desk,
     _counter: AbortOnDropHandle<()>,
 }
 
@@ -71,13 +78,16 @@ impl NginxEdge {
     #[expect(clippy::disallowed_methods, reason = "the log is followed beside the calls")]
     pub fn new(settings: EdgeSettings) -> Self {
         let control = Control::new(&settings.control_socket);
-        let counting = Arc::new(Mutex::new(Counting::new(settings.access_log)));
+        let desk = Desk::default();
+        let counting = Counting::new(settings.access_log, desk.clone());
+        let counting = Arc::new(Mutex::new(counting));
         let counter = tokio::spawn(count_for_ever(control.clone(), Arc::clone(&counting)));
         NginxEdge {
             control,
             table_file: settings.table_file,
             telling: Mutex::new(()),
             counting,
+            desk,
             _counter: AbortOnDropHandle::new(counter),
         }
     }
@@ -112,8 +122,10 @@ impl Edge for NginxEdge {
         let _one_at_a_time = self.telling.lock().await;
         table_file::write(&self.table_file, table).await?;
         match self.control.announce(wanted).await? {
-            Ok(observed) if observed >= wanted => Ok(()),
-            Ok(_) => self.wait_until_served(wanted).await,
+            Ok(observed) => {
+                self.desk.edge_serves(table);
+                if observed < wanted { self.wait_until_served(wanted).await } else { Ok(()) }
+            }
             Err(code) if code == "STALE_GENERATION" => {
                 let (epoch, generation) = self.control.status().await?.served();
                 Err(Error::Stale { epoch, generation })
@@ -130,12 +142,21 @@ impl Edge for NginxEdge {
             last: status.ports.last,
             closed: status.ports.closed,
         };
+        self.desk.edge_has(&ports);
         Ok(Status { epoch, generation, ports, host_port: status.host_port, damage: status.damage })
+    }
+
+    async fn traffic(&self) -> Result<Traffic, Error> {
+        self.desk.traffic()
     }
 
     /// What it counts is never below what is under way at replicas that get no new requests.
     async fn in_flight(&self) -> Result<BTreeMap<SocketAddr, u64>, Error> {
         counting::count(&self.control, &self.counting).await
+    }
+
+    async fn visits(&self) -> Result<BTreeMap<LegacyName, Visits>, Error> {
+        self.control.visits().await
     }
 
     async fn probe(&self, front_port: u16, path: &str) -> Result<Option<u16>, Error> {

@@ -21,7 +21,10 @@ mod ports;
 mod reconcile;
 mod records;
 mod samples;
+mod seal;
 mod shared;
+mod traffic;
+mod visits;
 mod watches;
 
 pub use config::Config;

@@ -12,7 +12,7 @@ use chassis::lifecycle::{Condition, Lifecycle};
 use chassis::operations;
 use chassis::reconcile::{Driver, Settings};
 use chassis::service::{Error, Service};
-use common::port::Routes;
+use common::port::{Certificates, Routes};
 use common::service::ServiceName;
 use common::topic::Topic;
 use prometheus::Registry;
@@ -20,14 +20,16 @@ use prometheus::Registry;
 use crate::commands::inbox::Inbox;
 use crate::config::Config;
 use crate::exports::Exporter;
-use crate::local::LocalRoutes;
+use crate::local::{LocalCertificates, LocalRoutes};
 use crate::ports::Ports;
+use crate::reconcile::announce::AnnounceReconciler;
 use crate::reconcile::balance::BalanceReconciler;
+use crate::reconcile::certificates::CertificateReconciler;
 use crate::reconcile::route::RouteReconciler;
 use crate::reconcile::scale::ScaleReconciler;
 use crate::reconcile::table::TableReconciler;
 use crate::shared::Shared;
-use crate::{balance, http, samples, watches};
+use crate::{balance, http, samples, traffic, visits, watches};
 
 /// How often operations that are too old to be remembered are removed, and how many at once.
 const COLLECT_EVERY: Duration = Duration::from_mins(10);
@@ -47,6 +49,11 @@ impl LoadBalancer {
     /// The routes of this load balancer, for a deployment manager of the same process.
     pub fn local_routes(&self) -> Arc<dyn Routes> {
         Arc::new(LocalRoutes(Arc::clone(&self.shared)))
+    }
+
+    /// Its certificates, for an app manager of the same process.
+    pub fn local_certificates(&self) -> Arc<dyn Certificates> {
+        Arc::new(LocalCertificates(Arc::clone(&self.shared)))
     }
 }
 
@@ -73,6 +80,11 @@ impl Loops<'_> {
         let scale_driver = Driver::new("scales", quick, shared.scale_wake.clone());
         let balances = BalanceReconciler { shared: Arc::clone(shared) };
         let balance_driver = Driver::new("balances", quick, shared.balance_wake.clone());
+        let announces = AnnounceReconciler { shared: Arc::clone(shared) };
+        let announce_driver = Driver::new("announcements", quick, shared.announce_wake.clone());
+        let certificates = CertificateReconciler::new(Arc::clone(shared));
+        let certificate_driver =
+            Driver::new("certificates", quick, shared.certificate_wake.clone());
         let (store, clock) = (&*shared.ports.store, &*shared.ports.clock);
         let service = ServiceName::LoadBalancer;
         let inbox = Inbox { shared: Arc::clone(shared) };
@@ -81,11 +93,15 @@ impl Loops<'_> {
         futures::join!(
             table_driver.run(&tables, lifecycle),
             route_driver.run(&routes, lifecycle),
+            announce_driver.run(&announces, lifecycle),
             scale_driver.run(&scales, lifecycle),
             balance_driver.run(&balances, lifecycle),
+            certificate_driver.run(&certificates, lifecycle),
             balance::run(shared, lifecycle),
             self.export(lifecycle),
             samples::follow(shared, lifecycle),
+            visits::follow(shared, lifecycle),
+            traffic::follow(shared, lifecycle),
             watches::follow_deployments(shared, lifecycle),
             operations::keep_collecting(store, clock, service, COLLECT_EVERY, COLLECT_AT_ONCE),
             consumer.run(&inbox, lifecycle),

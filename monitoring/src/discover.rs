@@ -129,7 +129,8 @@ async fn nodes(shared: &Shared) -> Result<BTreeMap<Target, Option<Verdict>>, rec
     Ok(nodes)
 }
 
-/// An app without a route that is served was stopped, or is not deployed yet: that is no failure.
+/// An app without a route that is served was stopped, or is not deployed yet, and one without replicas is at rest: that
+/// is no failure.
 async fn apps(
     shared: &Shared,
     paths: &mut HealthPaths,
@@ -140,7 +141,8 @@ async fn apps(
         let Ok(name) = name.parse::<LegacyName>() else { continue };
         let route = records::readable(records::load::<Route>(store, &path::route(&name)).await)?;
         let Some(Stored { record, .. }) = route else { continue };
-        if record.goal == RouteGoal::Served && !is_front_door(shared, &name).await? {
+        let is_served = record.goal == RouteGoal::Served && !record.upstreams.is_empty();
+        if is_served && !is_front_door(shared, &name).await? {
             let path = paths.of(shared, &name, record.generation).await?;
             apps.insert(name, path);
         }

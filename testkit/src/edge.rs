@@ -4,6 +4,8 @@
 //! same (epoch, generation), never one that names a front port or host twice. A test sends requests
 //! through its front ports and says when they end, cuts it off, takes its disk away.
 
+mod certificates;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +15,10 @@ use async_trait::async_trait;
 use common::id::{Epoch, Generation};
 use common::name::LegacyName;
 use common::port::Edge;
-use common::port::edge::{Error, FrontPorts, Status, Table, TableRoute};
+use common::port::edge::{
+    Answer, CertificateSet, Error, FrontPorts, Status, Table, TableRoute, Traffic, Upstream, Visits,
+};
+use tokio::time::Instant;
 
 /// An edge in memory. Clones are the same edge.
 #[derive(Debug, Clone)]
@@ -36,6 +41,7 @@ pub enum Health {
 struct State {
     health: Health,
     table: Option<Table>,
+    certificates: Option<CertificateSet>,
     ports: FrontPorts,
     host_port: u16,
     /// What apps answer with, where a test says so; else 200.
@@ -43,8 +49,11 @@ struct State {
     /// How long a table takes.
     load_takes: Duration,
     in_flight: BTreeMap<SocketAddr, u64>,
+    traffic: Traffic,
     turn: usize,
     damage: Vec<String>,
+    /// Of apps whose requests are held: how many wait, and when somebody asked last.
+    visits: BTreeMap<LegacyName, (u32, Instant)>,
     /// Every table that was taken, in order.
     taken: Vec<Table>,
 }
@@ -61,13 +70,16 @@ impl MemoryEdge {
         let state = State {
             health: Health::Answers,
             table: None,
+            certificates: None,
             ports: FrontPorts { first, last, closed: Vec::new() },
             host_port: 8088,
             answers: BTreeMap::new(),
             load_takes: Duration::ZERO,
             in_flight: BTreeMap::new(),
+            traffic: Traffic::default(),
             turn: 0,
             damage: Vec::new(),
+            visits: BTreeMap::new(),
             taken: Vec::new(),
         };
         MemoryEdge { state: Arc::new(Mutex::new(state)) }
@@ -95,7 +107,9 @@ impl MemoryEdge {
 
     /// Starts again with an empty disk: it serves nothing.
     pub fn restart_without_disk(&self) {
-        self.state().table = None;
+        let mut state = self.state();
+        state.table = None;
+        state.certificates = None;
     }
 
     /// What the app at this address answers with; none: it does not.
@@ -103,19 +117,30 @@ impl MemoryEdge {
         self.state().answers.insert(upstream, status);
     }
 
-    /// A request comes in at a front port: whose it is and where it went, if anywhere. It is under
-    /// way until [`MemoryEdge::end_request`].
+    /// A request comes in at a front port: whose it is and where it went, if anywhere. One that is held waits until
+    /// its app has a replica, and comes in again. It is under way until [`MemoryEdge::end_request`].
     pub fn begin_request(&self, front_port: u16) -> Option<(LegacyName, SocketAddr)> {
         let mut state = self.state();
+        state.visited(front_port);
         let (instance, address) = state.pick(front_port)?;
         *state.in_flight.entry(address).or_default() += 1;
         Some((instance, address))
     }
 
-    /// One request that went to this address ends.
+    /// One request that went to this address ends well, and at once.
     pub fn end_request(&self, upstream: SocketAddr) {
-        if let Some(count) = self.state().in_flight.get_mut(&upstream) {
+        self.end_request_with(upstream, 200, Duration::ZERO);
+    }
+
+    /// One request that went to this address ends with this status, so long after it came.
+    pub fn end_request_with(&self, upstream: SocketAddr, status: u16, took: Duration) {
+        let mut state = self.state();
+        if let Some(count) = state.in_flight.get_mut(&upstream) {
             *count = count.saturating_sub(1);
+        }
+        let of = state.traffic.replicas.get(&upstream).map(|replica| replica.instance.clone());
+        if let Some(instance) = of {
+            state.traffic.ended(&instance, &answer(status, took), [upstream]);
         }
     }
 
@@ -178,9 +203,42 @@ impl State {
             return if same { Ok(()) } else { Err(refused()) };
         }
         self.table = Some(table.clone());
+        self.traffic.serves(table);
+        self.hold(table);
         self.taken.push(table.clone());
         self.damage.clear();
         Ok(())
+    }
+
+    /// Who waits goes on where there is a replica.
+    fn hold(&mut self, table: &Table) {
+        let held = table.routes.iter().filter(|row| row.options.held);
+        let known = std::mem::take(&mut self.visits);
+        let visits = held.map(|row| {
+            let (waiting, last) =
+                known.get(&row.instance).copied().unwrap_or_else(|| (0, Instant::now()));
+            let goes_on = waiting > 0 && !row.upstreams.is_empty();
+            let visits = if goes_on { (0, Instant::now()) } else { (waiting, last) };
+            (row.instance.clone(), visits)
+        });
+        self.visits = visits.collect();
+    }
+
+    fn visited(&mut self, front_port: u16) {
+        let rows = self.table.iter().flat_map(|table| &table.routes);
+        let Some(row) = rows.into_iter().find(|row| row.front_port == front_port) else { return };
+        if let Some((waiting, last)) = self.visits.get_mut(&row.instance) {
+            *waiting += u32::from(row.upstreams.is_empty());
+            *last = Instant::now();
+        }
+    }
+
+    fn visits_of(&self, row: &TableRoute) -> Option<Visits> {
+        let (waiting, last) = *self.visits.get(&row.instance)?;
+        let busy = |upstream: &Upstream| self.in_flight.get(&upstream.address()) > Some(&0);
+        let is_asked = waiting > 0 || row.upstreams.iter().any(busy);
+        let idle_seconds = if is_asked { 0 } else { last.elapsed().as_secs() };
+        Some(Visits { waiting, idle_seconds })
     }
 
     fn pick(&mut self, front_port: u16) -> Option<(LegacyName, SocketAddr)> {
@@ -193,6 +251,11 @@ impl State {
         self.turn += 1;
         Some((row.instance.clone(), row.upstreams.get(turn)?.address()))
     }
+}
+
+/// The sizes are those of a small request and its answer.
+fn answer(status: u16, took: Duration) -> Answer {
+    Answer { status, took, received_bytes: 100, sent_bytes: 200 }
 }
 
 fn is_valid(table: &Table) -> bool {
@@ -240,21 +303,45 @@ impl Edge for MemoryEdge {
         state.answer(state.in_flight.clone())
     }
 
+    async fn visits(&self) -> Result<BTreeMap<LegacyName, Visits>, Error> {
+        tokio::task::yield_now().await;
+        let state = self.state();
+        state.admit()?;
+        let rows = state.table.iter().flat_map(|table| &table.routes);
+        let visits = rows.filter_map(|row| Some((row.instance.clone(), state.visits_of(row)?)));
+        state.answer(visits.collect())
+    }
+
+    async fn traffic(&self) -> Result<Traffic, Error> {
+        let state = self.state();
+        state.admit()?;
+        state.answer(state.traffic.with_in_flight(&state.in_flight))
+    }
+
     async fn probe(&self, front_port: u16, _path: &str) -> Result<Option<u16>, Error> {
         tokio::task::yield_now().await;
         let mut state = self.state();
         state.admit()?;
-        let has_route = state.table.iter().flat_map(|table| &table.routes);
-        let has_route = has_route.into_iter().any(|row| row.front_port == front_port);
-        let status = match state.pick(front_port) {
-            Some((_, address)) => match state.answers.get(&address) {
-                // The edge itself answers for an app that does not.
-                Some(status) => Some(status.unwrap_or(503)),
-                None => Some(200),
-            },
-            None => Some(if has_route { 503 } else { 404 }),
+        let rows = state.table.iter().flat_map(|table| &table.routes);
+        let row = rows.into_iter().find(|row| row.front_port == front_port);
+        let routed = row.map(|row| row.instance.clone());
+        let picked = state.pick(front_port).map(|(_, address)| address);
+        let status = match picked.map(|address| state.answers.get(&address)) {
+            // The edge itself answers for an app that does not.
+            Some(Some(status)) => status.unwrap_or(503),
+            Some(None) => 200,
+            None => {
+                if routed.is_some() {
+                    503
+                } else {
+                    404
+                }
+            }
         };
-        state.answer(status)
+        if let Some(instance) = routed {
+            state.traffic.ended(&instance, &answer(status, Duration::ZERO), picked);
+        }
+        state.answer(Some(status))
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::id::{Epoch, Generation};
-use common::port::edge::Error;
+use common::name::{HostName, LegacyName};
+use common::port::edge::{CertificateSet, Error, ServedCertificates, Visits};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -86,6 +87,15 @@ struct Counts {
     picks: BTreeMap<SocketAddr, u64>,
 }
 
+/// Which certificates it shows; -1 stands for "none yet".
+#[derive(Debug, Deserialize)]
+struct Certified {
+    epoch: i64,
+    generation: i64,
+    #[serde(deserialize_with = "lua_list")]
+    hosts: Vec<HostName>,
+}
+
 #[derive(Debug, Deserialize)]
 struct Probed {
     /// 0: nothing answered.
@@ -133,6 +143,24 @@ impl Control {
         })
     }
 
+    /// Gives it a whole set of certificates; the code of a refusal.
+    pub(super) async fn certify(&self, set: &CertificateSet) -> Result<Result<(), String>, Error> {
+        let answer = answer(self.http.post(format!("{BASE}/certificates")).json(set)).await?;
+        Ok(match read::<Certified>(&answer)? {
+            Ok(_) => Ok(()),
+            Err(refused) => {
+                tracing::warn!(code = %refused.code, detail = %refused.detail, "the edge refused a set of certificates");
+                Err(refused.code)
+            }
+        })
+    }
+
+    pub(super) async fn certificates(&self) -> Result<ServedCertificates, Error> {
+        let Certified { epoch, generation, hosts } = self.get("/certificates").await?;
+        let (epoch, generation) = pair(epoch, generation);
+        Ok(ServedCertificates { epoch, generation, hosts })
+    }
+
     pub(super) async fn status(&self) -> Result<EdgeStatus, Error> {
         self.get("/status").await
     }
@@ -141,6 +169,10 @@ impl Control {
     pub(super) async fn picks(&self) -> Result<BTreeMap<SocketAddr, u64>, Error> {
         let counts: Counts = self.get("/counts").await?;
         Ok(counts.picks)
+    }
+
+    pub(super) async fn visits(&self) -> Result<BTreeMap<LegacyName, Visits>, Error> {
+        self.get("/visits").await
     }
 
     pub(super) async fn probe(&self, port: u16, path: &str) -> Result<Option<u16>, Error> {

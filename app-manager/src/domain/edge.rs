@@ -1,6 +1,6 @@
 //! What an app says about how the edge treats its visitors.
 
-use common::port::edge::{Balance, EdgeOptions};
+use common::port::edge::{Balance, EdgeOptions, Https};
 use serde::Deserialize;
 
 use super::settings::Error;
@@ -16,6 +16,7 @@ pub(crate) struct Written {
     timeout_seconds: Option<i64>,
     sticky: Option<bool>,
     balance: Option<Balance>,
+    https: Option<Https>,
 }
 
 /// What is meant by it, within what any edge takes.
@@ -35,6 +36,8 @@ pub(crate) fn options(written: Written) -> Result<EdgeOptions, Error> {
         timeout_seconds: written.timeout_seconds.map(number),
         sticky: written.sticky.unwrap_or_default(),
         balance: written.balance.unwrap_or_default(),
+        held: false,
+        https: written.https.unwrap_or_default(),
     };
     options.check().map_err(|err| Error::Invalid(format!("edge: {err}")))?;
     Ok(options)
@@ -56,7 +59,7 @@ mod tests {
     #[test]
     fn what_an_app_asks_of_the_edge_is_read_and_nothing_is_asked_without_it() {
         let text = "hosts = [\"www.example.org\"]\nmax_body_bytes = 1048576\nrequests_per_second = 100\n\
-            connections = 50\ntimeout_seconds = 30\nsticky = true\nbalance = \"least_connections\"\n";
+            connections = 50\ntimeout_seconds = 30\nsticky = true\nbalance = \"least_connections\"\nhttps = \"both\"\n";
         let wanted = EdgeOptions {
             hosts: vec!["www.example.org".parse().unwrap()],
             max_body_bytes: Some(1_048_576),
@@ -65,6 +68,8 @@ mod tests {
             timeout_seconds: Some(30),
             sticky: true,
             balance: Balance::LeastConnections,
+            held: false,
+            https: Https::Both,
         };
         assert_eq!(read(text), Ok(wanted));
         assert_eq!(read(""), Ok(EdgeOptions::default()));

@@ -1,6 +1,9 @@
 //! The edge: the data plane that serves the routing table.
 
+mod certificates;
+mod latency;
 mod options;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -13,7 +16,12 @@ use super::Cause;
 use crate::id::{Epoch, Generation, SlotNumber};
 use crate::name::{HostLabel, LegacyName};
 
-pub use options::{Balance, EdgeOptions, OptionError};
+pub use certificates::{
+    CertificateSet, Challenge, EdgeCertificates, HostCertificate, ServedCertificates,
+};
+pub use latency::{LATENCY_BOUNDS_MS, Latency};
+pub use options::{Balance, EdgeOptions, Https, OptionError};
+pub use traffic::{Answer, AppTraffic, ReplicaTraffic, Traffic};
 
 /// Why the edge did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +146,15 @@ impl FrontPorts {
     }
 }
 
+/// Whether an app is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visits {
+    /// Requests that wait for a replica.
+    pub waiting: u32,
+    /// Since when no request has come or been under way; the platform's own questions are none.
+    pub idle_seconds: u64,
+}
+
 /// Serves the routing table. Every method may be repeated.
 #[async_trait]
 pub trait Edge: Debug + Send + Sync {
@@ -148,6 +165,16 @@ pub trait Edge: Debug + Send + Sync {
 
     /// Requests under way per upstream.
     async fn in_flight(&self) -> Result<BTreeMap<SocketAddr, u64>, Error>;
+
+    /// What was asked of the apps that are served, and how it went: as it was a moment ago, and not at all where that
+    /// is not known. It is cheap to ask. All of it may begin anew.
+    async fn traffic(&self) -> Result<Traffic, Error>;
+
+    /// Of each app whose requests are held while it has no replica, how many wait, and for how long nobody has asked.
+    /// An edge that cannot hold requests knows of none.
+    async fn visits(&self) -> Result<BTreeMap<LegacyName, Visits>, Error> {
+        Ok(BTreeMap::new())
+    }
 
     /// Asks the app behind a front port through the front door; the status it answered with.
     async fn probe(&self, front_port: u16, path: &str) -> Result<Option<u16>, Error>;

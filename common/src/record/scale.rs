@@ -1,6 +1,8 @@
 //! Scale: `scale/<instance>`, the wanted number of replicas, and why it is that. Written by the load balancer; the
 //! deployment manager watches it. Without it: what the instance pins, else 1.
 
+mod hours;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +10,8 @@ use crate::id::{Generation, RequestId};
 use crate::name::LegacyName;
 use crate::record::deployment::Deployment;
 use crate::record::owed::Owed;
+
+pub use hours::{Hours, InForce, in_force};
 
 /// How many replicas an instance should have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,8 +86,16 @@ pub enum DecisionKind {
     Processor,
     /// A replica took more of its memory than it should.
     Memory,
+    /// More requests came to each replica than should.
+    Requests,
+    /// Requests took longer than they should.
+    Latency,
     /// One fewer can do the work.
     Idle,
+    /// Nobody has asked for it for long.
+    Rested,
+    /// A request waits, and there is no replica.
+    Woken,
     /// What could not be placed is not wanted any more.
     Unplaced,
     /// More replicas did not help: the number stays.
@@ -98,18 +110,29 @@ impl DecisionKind {
             DecisionKind::Maximum => "maximum",
             DecisionKind::Processor => "processor",
             DecisionKind::Memory => "memory",
+            DecisionKind::Requests => "requests",
+            DecisionKind::Latency => "latency",
             DecisionKind::Idle => "idle",
+            DecisionKind::Rested => "rested",
+            DecisionKind::Woken => "woken",
             DecisionKind::Unplaced => "unplaced",
             DecisionKind::Brake => "brake",
         }
     }
 }
 
-/// What the busiest replica took of its own limits, in percent, rounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What the busiest replica took of its own limits, in percent, rounded; and what visitors asked, where the app is
+/// balanced by it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Load {
     pub cpu_percent: u32,
     pub memory_percent: u32,
+    /// That came to each replica, on average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<u32>,
+    /// What all requests but one of twenty took at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u32>,
 }
 
 /// Within which bounds, and by what, the number of an app's replicas follows its load. An app without keeps its number.
@@ -120,9 +143,18 @@ pub struct Scaling {
     /// Above this share of its own limit a replica is overloaded, in percent.
     pub cpu_percent: u32,
     pub memory_percent: u32,
+    /// Above so many requests a second each, replicas are overloaded; without, that is no reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<u32>,
+    /// While more than one of twenty requests takes longer, replicas are overloaded; without, that is no reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u32>,
     /// So long after a decision, or after a replica began to serve, the next replica is added at the earliest. One is
     /// taken away after [`IDLE_COOLDOWNS`] times as long without need of it.
     pub cooldown_seconds: u32,
+    /// After so long without a request an app whose least is none has no replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<u32>,
 }
 
 /// How much longer than before an addition is waited before a replica is taken away.
@@ -130,7 +162,21 @@ pub const IDLE_COOLDOWNS: u32 = 10;
 
 impl Scaling {
     /// What is meant where only the bounds are said: document 001's thresholds.
-    pub fn within(min: u32, max: u32) -> Self {
-        Scaling { min, max, cpu_percent: 80, memory_percent: 75, cooldown_seconds: 30 }
+    pub const fn within(min: u32, max: u32) -> Self {
+        Scaling {
+            min,
+            max,
+            cpu_percent: 80,
+            memory_percent: 75,
+            requests_per_second: None,
+            latency_ms: None,
+            cooldown_seconds: 30,
+            idle_seconds: None,
+        }
+    }
+
+    /// Whether it depends on what visitors ask.
+    pub fn is_by_traffic(&self) -> bool {
+        self.requests_per_second.is_some() || self.latency_ms.is_some()
     }
 }

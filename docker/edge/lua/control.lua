@@ -1,7 +1,9 @@
 -- The control socket: the load balancer announces a table, and asks what the edge does. Nothing here is on the way
 -- of an app's request.
 
+local certificates = require "certificates"
 local cjson = require "cjson.safe"
+local held = require "held"
 local settings = require "settings"
 local store = require "table_store"
 local worker = require "worker"
@@ -60,10 +62,15 @@ function M.status()
     epoch = epoch, generation = generation, routes = routes,
     workers = ngx.worker.count(),
     ports = { first = settings.first, last = settings.last, closed = settings.closed },
-    damage = store.damage(),
-    host_port = settings.host_port, bind = settings.bind,
+    damage = certificates.damage(store.damage()),
+    host_port = settings.host_port, tls_port = settings.tls_port, bind = settings.bind,
     started_at = shared:get("started_at"),
   })
+end
+
+-- GET /visits: of each app whose requests are held, how many wait, and for how many seconds nobody has asked.
+function M.visits()
+  answer(200, held.visits())
 end
 
 -- GET /counts: per upstream, how often it was chosen since the edge started.

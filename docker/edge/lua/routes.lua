@@ -5,9 +5,10 @@ local settings = require "settings"
 local var = ngx.var
 -- More turns than this would be memory for a precision that nobody sees.
 local MOST_TURNS = 1000
-local HOST_PORT = tostring(settings.host_port)
+local HOST_PORT, TLS_PORT = tostring(settings.host_port), tostring(settings.tls_port)
 
 local by_port, by_name, by_label = {}, {}, {}
+local held = {}   -- instances whose requests wait for a replica
 
 local M = {}
 
@@ -59,19 +60,24 @@ end
 
 -- Replaces the routes by those of a decoded table.
 function M.use(table)
-  local ports, names, labels = {}, {}, {}
+  local ports, names, labels, holding = {}, {}, {}, {}
   for _, route in ipairs(table.routes) do
     local known = known_of(route)
+    if route.options and route.options.held then holding[#holding + 1] = route.instance end
     if type(route.front_port) == "number" then ports[tostring(route.front_port)] = known end
     if type(route.host) == "string" then labels[route.host] = known end
     for _, name in ipairs(route.options and route.options.hosts or {}) do names[name] = known end
   end
-  by_port, by_name, by_label = ports, names, labels
+  by_port, by_name, by_label, held = ports, names, labels, holding
+end
+
+function M.held()
+  return held
 end
 
 function M.of_request()
   local port = var.server_port
-  if port ~= HOST_PORT then return by_port[port] end
+  if port ~= HOST_PORT and port ~= TLS_PORT then return by_port[port] end
   local host = var.host
   local named = by_name[host]
   if named then return named end

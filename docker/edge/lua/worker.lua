@@ -3,6 +3,7 @@
 
 local asked = require "asked"
 local balance = require "balance"
+local held = require "held"
 local store = require "table_store"
 local ffi = require "ffi"
 local process = require "ngx.process"
@@ -56,10 +57,14 @@ function M.start()
   shared:add("started_at", ngx.time())
   report(-1, -1)
   asked.start()
+  held.start()
   M.take_over_table()
   ngx.timer.every(TAKE_OVER_EVERY, M.take_over_table)
   ngx.timer.every(0.1, hand_over_counts)
-  if ngx.worker.id() == 0 then ngx.timer.every(1, turn_log) end
+  if ngx.worker.id() == 0 then
+    ngx.timer.every(1, turn_log)
+    ngx.timer.every(1, held.tick)
+  end
 end
 
 return M

@@ -21,6 +21,7 @@ mod c_scans;
 mod c_uploads;
 mod d_balance;
 mod d_four_apps;
+mod d_rest;
 mod d_rollback;
 mod d_schedules;
 mod e_kills;

@@ -1,11 +1,14 @@
 //! How the number of an app's replicas follows its load.
 //!
-//! Owns what is kept of measurements ([`window`]), what is known of an app ([`known`]), and what is decided from both
+//! Owns what is kept of measurements ([`window`], [`demand`]), what is known of an app ([`known`]), and what is decided from both
 //! ([`course`]); [`words`] say why. Time is passed in: `now` is how long the load balancer has been up.
 
 mod busiest;
 pub(crate) mod course;
+pub(crate) mod demand;
+pub(crate) mod hours;
 pub(crate) mod known;
+pub(crate) mod rest;
 pub(crate) mod roster;
 pub(crate) mod window;
 pub(crate) mod words;

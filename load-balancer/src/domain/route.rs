@@ -6,6 +6,7 @@ use common::id::Generation;
 use common::port::edge::{OptionError, Upstream};
 use common::port::routes::WantedRoute;
 use common::record::deployment::{Deployment, Goal, Slot, SlotState, State};
+use common::record::release::Release;
 use common::record::route::{Route, RouteGoal};
 
 /// A route may have this many replicas.
@@ -89,6 +90,13 @@ pub(crate) fn is_to_be_served(deployment: &Deployment) -> bool {
     deployment.goal == Goal::Running && deployment.serving.is_some()
 }
 
+/// Whether it is deployed for the first time, and may still become something.
+pub(crate) fn is_on_its_way(deployment: &Deployment) -> bool {
+    deployment.goal == Goal::Running
+        && deployment.state < State::Running
+        && deployment.serving.is_none()
+}
+
 fn may_serve(slot: &Slot, upstream: &Upstream) -> bool {
     let is_there =
         slot.place.as_ref().is_some_and(|at| (at.ip, at.host_port) == (upstream.ip, upstream.port));
@@ -122,6 +130,25 @@ pub(crate) fn serve(existing: Option<&Route>, wanted: &WantedRoute, front_port: 
         container_port: wanted.container_port,
         container_ids: wanted.container_ids.clone(),
         edge: wanted.edge.clone(),
+    }
+}
+
+/// The route of an app that is on its way: it has all but replicas.
+pub(crate) fn announce(deployment: &Deployment, release: &Release, front_port: u16) -> Route {
+    Route {
+        schema: 1,
+        instance: deployment.instance.clone(),
+        front_port,
+        host: deployment.instance.host_label(),
+        upstreams: Vec::new(),
+        leaving: Vec::new(),
+        goal: RouteGoal::Announced,
+        generation: deployment.generation,
+        revision: 0,
+        image: String::new(),
+        container_port: release.port,
+        container_ids: Vec::new(),
+        edge: release.edge_options(),
     }
 }
 

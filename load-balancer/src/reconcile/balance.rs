@@ -1,6 +1,7 @@
 //! What the balance cycle knows of apps: read from records at each change, so that the cycle reads nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chassis::reconcile::{Outcome, Reconcile};
@@ -12,12 +13,16 @@ use common::record::instance::Instance;
 use common::record::operation::Operation;
 use common::record::path;
 use common::record::release::Release;
-use common::record::scale::{Scale, Scaling};
+use common::record::scale::Scale;
 
 use crate::commands::scale_app::operation;
+use crate::domain::balance::hours::Described;
 use crate::domain::balance::known::{Asked, Known, known, wanted};
 use crate::records::{deployment, scale};
 use crate::shared::Shared;
+
+/// How often bounds that are others at other hours are looked at: the time of day may jump.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps the roster of the balance cycle equal to the records.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub(crate) struct Found {
     pub(crate) deployment: Deployment,
     pub(crate) scale: Option<Stored<Scale>>,
     pub(crate) known: Known,
+    /// Whether its bounds are others at other hours.
+    changes: bool,
 }
 
 impl Found {
@@ -48,43 +55,52 @@ pub(crate) async fn read(shared: &Shared, instance: &LegacyName) -> Result<Optio
     if deployment.serving.is_none() {
         return Ok(None);
     }
-    let Some(scaling) = scaling(shared, &deployment).await? else { return Ok(None) };
+    let described = described(shared, &deployment).await?;
     let scale = scale(store, instance).await?;
     let standing = scale.as_ref().map(|stored| &stored.record);
     let standing = standing.filter(|scale| scale.is_for(&deployment));
+    let rests = standing.is_some_and(|scale| scale.replicas == 0);
+    let Some(described) = described.or_else(|| rests.then(Described::awake)) else {
+        return Ok(None);
+    };
     let (asked, pinned) = match standing {
         Some(scale) => (asked(shared, scale).await?, None),
         None => (Asked::Nobody, pinned(shared, instance).await?),
     };
     let wanted = wanted(standing, pinned, shared.config.max_replicas);
-    let known = known(&deployment, scaling, standing, wanted, asked);
-    Ok(known.map(|known| Found { deployment, scale, known }))
+    let changes = described.changes();
+    let in_force = described.at(shared.ports.clock.now());
+    let known = known(&deployment, in_force, standing, wanted, asked);
+    Ok(known.map(|known| Found { deployment, scale, known, changes }))
 }
 
 /// Reads, and lets the cycle know.
-pub(crate) async fn take_in(shared: &Shared, instance: &LegacyName) -> Result<(), Error> {
+pub(crate) async fn take_in(shared: &Shared, instance: &LegacyName) -> Result<Outcome, Error> {
     let found = read(shared, instance).await?;
+    let changes = found.as_ref().is_some_and(|found| found.changes);
     shared.balances(instance, found.map(|found| found.known));
-    Ok(())
+    Ok(if changes { Outcome::Again(LOOK_EVERY) } else { Outcome::Settled })
 }
 
 /// What the release that is served says, or the first one that is on its way.
-pub(crate) async fn scaling(
+pub(crate) async fn described(
     shared: &Shared,
     deployment: &Deployment,
-) -> Result<Option<Scaling>, Error> {
+) -> Result<Option<Described>, Error> {
     let serving = deployment.serving.as_ref();
     let number = serving.map_or(deployment.release, |serving| serving.release);
     let key: (AppName, ReleaseNumber) = (deployment.app.clone(), number);
-    if let Some(known) = shared.scalings().get(&key) {
-        return Ok(*known);
+    if let Some(known) = shared.described().get(&key) {
+        return Ok(known.clone());
     }
     let at = path::release(&key.0, number);
     let release: Option<Stored<Release>> = records::load(&*shared.ports.store, &at).await?;
     let Some(release) = release else { return Ok(None) };
+    let Release { scaling, hours, .. } = release.record;
+    let described = scaling.map(|scaling| Described { scaling, hours });
     // A release never changes.
-    shared.scalings().insert(key, release.record.scaling);
-    Ok(release.record.scaling)
+    shared.described().insert(key, described.clone());
+    Ok(described)
 }
 
 /// Whether the request that a number is from waits for its end.
@@ -114,7 +130,6 @@ impl Reconcile for BalanceReconciler {
     }
 
     async fn reconcile(&self, instance: &LegacyName) -> Result<Outcome, Error> {
-        take_in(&self.shared, instance).await?;
-        Ok(Outcome::Settled)
+        take_in(&self.shared, instance).await
     }
 }

@@ -22,20 +22,16 @@ use crate::world::{Api, World, name, until, wanted};
 
 const NODE: &str = "node-1";
 /// A tenth of the usual, so that a story is told in less time.
-const SCALING: Scaling = Scaling { cooldown_seconds: 3, ..within(1, 4) };
-
-const fn within(min: u32, max: u32) -> Scaling {
-    Scaling { min, max, cpu_percent: 80, memory_percent: 75, cooldown_seconds: 30 }
-}
+const SCALING: Scaling = Scaling { cooldown_seconds: 3, ..Scaling::within(1, 4) };
 
 /// A platform with one node, which follows the numbers as the deployment manager would.
-struct Platform {
-    world: World,
+pub(crate) struct Platform {
+    pub(crate) world: World,
     agent: Agent,
 }
 
 impl Platform {
-    fn of(scaling: Option<Scaling>) -> Self {
+    pub(crate) fn of(scaling: Option<Scaling>) -> Self {
         let world = World::new();
         let agent = world.nodes.add(NODE);
         world.add_node(NODE, 1);
@@ -58,7 +54,7 @@ impl Platform {
     }
 
     /// So many replicas serve, and have done so for long.
-    async fn serves(&self, replicas: u32) {
+    pub(crate) async fn serves(&self, replicas: u32) {
         let issuer = Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(1) };
         for number in 1..=replicas {
             self.world.nodes.ensure(&self.agent, issuer, &spec(number)).await.unwrap();
@@ -91,7 +87,7 @@ impl Platform {
     }
 
     /// One life of the load balancer, in which the app has its route.
-    async fn live(&self, story: impl AsyncFnOnce()) {
+    pub(crate) async fn live(&self, story: impl AsyncFnOnce()) {
         let told = async |api: Api| {
             assert_eq!(api.set(&wanted("shop", 1, &[20000])).await.status, 200);
             story().await;
@@ -99,20 +95,29 @@ impl Platform {
         self.world.live(told).await;
     }
 
-    fn load(&self, replica: u32, cpu: f64) {
+    /// The same, where it has no replica.
+    pub(crate) async fn live_resting(&self, story: impl AsyncFnOnce()) {
+        let told = async |api: Api| {
+            assert_eq!(api.set(&wanted("shop", 1, &[])).await.status, 200);
+            story().await;
+        };
+        self.world.live(told).await;
+    }
+
+    pub(crate) fn load(&self, replica: u32, cpu: f64) {
         self.world.nodes.set_container_use(&self.agent.node, &container(replica), cpu, 20.0);
     }
 
-    fn wanted(&self) -> Option<u64> {
+    pub(crate) fn wanted(&self) -> Option<u64> {
         self.world.scale("shop").map(|scale| scale["replicas"].as_u64().unwrap())
     }
 
-    fn decisions(&self) -> Vec<Value> {
+    pub(crate) fn decisions(&self) -> Vec<Value> {
         let scale = self.world.scale("shop");
         scale.map_or_else(Vec::new, |scale| scale["decisions"].as_array().unwrap().clone())
     }
 
-    fn kinds(&self) -> Vec<String> {
+    pub(crate) fn kinds(&self) -> Vec<String> {
         let decisions = self.decisions();
         decisions.iter().map(|one| one["kind"].as_str().unwrap().to_owned()).collect()
     }
@@ -142,7 +147,7 @@ fn spec(replica: u32) -> ContainerSpec {
     }
 }
 
-async fn seconds(count: u64) {
+pub(crate) async fn seconds(count: u64) {
     tokio::time::sleep(Duration::from_secs(count)).await;
 }
 
@@ -174,6 +179,34 @@ async fn an_overloaded_app_is_given_a_replica_and_loses_it_when_the_load_is_gone
             assert_eq!(platform.wanted(), Some(2), "ten cooldowns have not gone by");
             until("one replica is wanted", || platform.wanted() == Some(1)).await;
             assert_eq!(platform.kinds(), ["processor", "idle"]);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_says_how_many_requests_a_replica_takes_is_balanced_by_them() {
+    let by_requests = Scaling { requests_per_second: Some(10), ..SCALING };
+    let platform = Platform::of(Some(by_requests));
+    platform.serves(1).await;
+    let edge = &platform.world.edge;
+    platform
+        .live(async || {
+            platform.load(1, 5.0);
+            let front_port = edge.row(&name("shop")).unwrap().front_port;
+            for _ in 0..160 {
+                let (_, address) = edge.begin_request(front_port).unwrap();
+                edge.end_request(address);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            until("a second replica is wanted", || platform.wanted() == Some(2)).await;
+            let decision = &platform.decisions()[0];
+            let why = decision["reason"].as_str().unwrap();
+            assert!(
+                why.ends_with("requests a second came to each of 1 replica, more than 10"),
+                "{why}"
+            );
+            let each = decision["load"]["requests_per_second"].as_u64().unwrap();
+            assert!((15..=21).contains(&each), "{decision}");
         })
         .await;
 }
@@ -291,7 +324,7 @@ async fn replicas_that_do_not_help_are_no_longer_added_and_this_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_number_outside_of_the_bounds_is_refused_or_brought_back() {
-    let platform = Platform::of(Some(within(2, 3)));
+    let platform = Platform::of(Some(Scaling::within(2, 3)));
     platform.serves(1).await;
     let world = &platform.world;
     platform

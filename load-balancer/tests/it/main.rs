@@ -2,12 +2,16 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 #![expect(clippy::panic, reason = "a test may panic")]
 
+mod announce;
 mod balance;
+mod certificates;
 mod crash;
 mod document_001;
 mod drain;
 mod options;
 mod property;
+mod rest;
 mod routes;
 mod scale;
+mod traffic;
 mod world;

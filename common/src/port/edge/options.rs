@@ -36,6 +36,33 @@ pub struct EdgeOptions {
     pub sticky: bool,
     #[serde(skip_serializing_if = "Balance::is_weighted")]
     pub balance: Balance,
+    /// Whether a request that comes while it has no replica waits for one.
+    #[serde(skip_serializing_if = "is_false")]
+    pub held: bool,
+    #[serde(skip_serializing_if = "Https::is_redirect")]
+    pub https: Https,
+}
+
+/// What becomes of a visitor without TLS, of a host name that has a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Https {
+    /// It is sent to the same place over TLS.
+    #[default]
+    Redirect,
+    /// It is served, too.
+    Both,
+}
+
+impl Https {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_redirect(&self) -> bool {
+        *self == Https::Redirect
+    }
+
+    pub fn is_both(self) -> bool {
+        self == Https::Both
+    }
 }
 
 /// Which replica a request goes to.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::Rules;
 use super::busiest::Busiest;
+use super::demand::Demand;
 use super::known::{Known, Way};
 use super::window::Load;
 use super::words;
@@ -41,6 +42,8 @@ pub(crate) enum Hold {
     Unmeasured,
     /// A decision, or a replica, is too young.
     Cooldown,
+    /// There are none, and nobody waits for one.
+    AtRest,
     /// There are as many as the bounds allow.
     AtMost,
     /// More did not help.
@@ -49,6 +52,15 @@ pub(crate) enum Hold {
     Idle,
     /// It is as it should be.
     Content,
+}
+
+/// What one cycle knows of how much there is to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measured<'a> {
+    /// Of the replicas that are served; none for one that nothing is known of.
+    pub(crate) loads: &'a [Option<Load>],
+    /// For an app that is balanced by what visitors ask; none where nothing is known of that.
+    pub(crate) demand: Option<Demand>,
 }
 
 /// What is found in one cycle.
@@ -114,23 +126,32 @@ impl Course {
         *self = new;
     }
 
-    /// `loads` are of the replicas that are served, none for one that nothing is known of.
+    /// Whether something was decided, or a replica began to serve, a moment ago.
+    pub(super) fn is_young(&self, now: Duration) -> bool {
+        now < self.rests_until
+    }
+
     pub(crate) fn next(
         &mut self,
         known: &Known,
-        loads: &[Option<Load>],
+        measured: Measured<'_>,
         rules: &Rules,
         now: Duration,
     ) -> Verdict {
+        let Measured { loads, demand } = measured;
         let bounds = Bounds::of(&known.scaling, rules.most);
         let missing = (known.way == Way::Missing).then_some(self.missing_since.unwrap_or(now));
         self.missing_since = missing;
+        let demand = demand.filter(|_| known.scaling.is_by_traffic());
+        let is_known = demand.is_some() || !known.scaling.is_by_traffic();
         let loads: Option<Vec<Load>> = loads.iter().copied().collect();
+        let loads = loads.filter(|_| is_known);
         let verdict = if known.way == Way::Moving {
             Verdict::Keep(Hold::UnderWay)
         } else if let Some(restored) = bounds.restored(known) {
             restored
-        } else if let Some(busiest) = loads.as_deref().and_then(Busiest::of) {
+        } else if let Some(busiest) = loads.as_deref().and_then(|loads| Busiest::of(loads, demand))
+        {
             self.weigh(&Moment { known, bounds, rules, busiest, now })
         } else {
             Verdict::Keep(Hold::Unmeasured)
@@ -182,7 +203,8 @@ impl Course {
 
     fn content(&mut self, moment: &Moment<'_>) -> Verdict {
         let Moment { known, bounds, busiest, now, .. } = moment;
-        if known.wanted <= bounds.min || !busiest.fits_one_fewer(known) {
+        // The last one is not taken for want of load, but where nobody asks.
+        if known.wanted <= bounds.min.max(1) || !busiest.fits_one_fewer(known) {
             return Verdict::Keep(Hold::Content);
         }
         let since = *self.idle_since.get_or_insert(*now);
@@ -196,7 +218,7 @@ impl Course {
 /// Replicas are wanted that no node takes, and that the load does not need: they are waited for only so long.
 fn unplaced(moment: &Moment<'_>, since: Duration) -> Verdict {
     let Moment { known, bounds, rules, now, .. } = moment;
-    let served = u32::try_from(known.replicas.len()).unwrap_or(u32::MAX).max(bounds.min);
+    let served = u32::try_from(known.replicas.len()).unwrap_or(u32::MAX).max(bounds.min).max(1);
     if now.saturating_sub(since) < rules.place_within || served >= known.wanted {
         return Verdict::Keep(Hold::UnderWay);
     }
@@ -241,7 +263,7 @@ struct Bounds {
 impl Bounds {
     fn of(scaling: &Scaling, most: u32) -> Self {
         let max = scaling.max.min(most).max(1);
-        Bounds { min: scaling.min.clamp(1, max), max }
+        Bounds { min: scaling.min.min(max), max }
     }
 
     /// A number outside of the bounds goes back to them, whatever the load.
@@ -265,7 +287,8 @@ fn draft(
     fruitless: u32,
 ) -> Verdict {
     let from = known.wanted;
-    let reason = words::reason(kind, (from, to), load, &known.scaling);
+    let own = || words::reason(kind, (from, to), load, &known.scaling);
+    let reason = known.because.of(kind).unwrap_or_else(own);
     Verdict::Decide(Draft { from, to, kind, reason, load, fruitless })
 }
 

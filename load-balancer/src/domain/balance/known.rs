@@ -6,6 +6,8 @@ use common::record::deployment::{Deployment, Goal, Slot, SlotState, State};
 use common::record::scale::{Decision, Scale, Scaling};
 use jiff::Timestamp;
 
+use super::hours::Because;
+
 /// A replica that the edge serves.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Replica {
@@ -17,7 +19,9 @@ pub(crate) struct Replica {
 /// An app within bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
+    /// As it holds now.
     pub(crate) scaling: Scaling,
+    pub(crate) because: Because,
     pub(crate) wanted: u32,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) way: Way,
@@ -46,15 +50,16 @@ pub(crate) enum Asked {
     Nobody,
 }
 
-/// How many replicas are wanted: what was decided, else what is pinned, else one.
+/// How many replicas are wanted: what was decided, which may be none, else what is pinned, else one.
 pub(crate) fn wanted(scale: Option<&Scale>, pinned: Option<u32>, most: u32) -> u32 {
-    scale.map(|scale| scale.replicas).or(pinned).unwrap_or(1).clamp(1, most)
+    let decided = scale.map(|scale| scale.replicas.min(most));
+    decided.unwrap_or_else(|| pinned.unwrap_or(1).clamp(1, most))
 }
 
 /// None where nothing is to be decided: it is not deployed, or is no name that a container could have.
 pub(crate) fn known(
     deployment: &Deployment,
-    scaling: Scaling,
+    (scaling, because): (Scaling, Because),
     scale: Option<&Scale>,
     wanted: u32,
     asked: Asked,
@@ -85,6 +90,7 @@ pub(crate) fn known(
     };
     Some(Known {
         scaling,
+        because,
         wanted,
         replicas: replicas.collect(),
         way,
@@ -133,7 +139,7 @@ mod tests {
     }
 
     fn way(state: State, slots: &[(u32, SlotState)], wanted: u32, asked: Asked) -> Way {
-        let scaling = Scaling::within(1, 5);
+        let scaling = (Scaling::within(1, 5), Because::default());
         known(&deployment(state, slots), scaling, None, wanted, asked).unwrap().way
     }
 
@@ -163,7 +169,9 @@ mod tests {
     fn the_replicas_are_those_that_the_edge_serves() {
         let slots = [(1, SlotState::Routed), (2, SlotState::Ready), (3, SlotState::Routed)];
         let deployment = deployment(State::Running, &slots);
-        let known = known(&deployment, Scaling::within(1, 5), None, 3, Asked::Nobody).unwrap();
+        let known =
+            known(&deployment, (Scaling::within(1, 5), Because::default()), None, 3, Asked::Nobody)
+                .unwrap();
         let names: Vec<&str> =
             known.replicas.iter().map(|replica| replica.container.as_str()).collect();
         assert_eq!(names, ["shop_instance_1", "shop_instance_3"]);
@@ -178,7 +186,16 @@ mod tests {
         let mut first = deployment(State::Starting, &[(1, SlotState::Started)]);
         first.serving = None;
         for deployment in [stopped, first] {
-            assert_eq!(known(&deployment, Scaling::within(1, 5), None, 1, Asked::Nobody), None);
+            assert_eq!(
+                known(
+                    &deployment,
+                    (Scaling::within(1, 5), Because::default()),
+                    None,
+                    1,
+                    Asked::Nobody
+                ),
+                None
+            );
         }
     }
 

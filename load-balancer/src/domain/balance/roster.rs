@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use common::id::Generation;
 use common::name::{ContainerName, LegacyName, NodeName};
+use common::port::edge::{Traffic, Visits};
 use common::port::nodes::ContainerUse;
 use jiff::Timestamp;
 
 use super::Rules;
-use super::course::{Course, Draft, Verdict};
+use super::course::{Course, Draft, Measured, Verdict};
+use super::demand::Counts;
 use super::known::Known;
+use super::rest::{self, Told, may_rest};
 use super::window::{Load, Window};
 
 /// All apps within bounds. Empty on a platform that has none.
@@ -25,6 +28,9 @@ pub(crate) struct Roster {
 struct App {
     known: Known,
     course: Course,
+    /// Empty for an app that is not balanced by what visitors ask.
+    counts: Counts,
+    told: Told,
     writing: Writing,
 }
 
@@ -68,13 +74,17 @@ impl Roster {
         self.track(before.as_ref().map(|app| &app.known), known.as_ref());
         let Some(known) = known else { return };
         let app = match before {
-            Some(App { known: old, mut course, writing }) => {
+            Some(App { known: old, mut course, counts, told, writing }) => {
                 course.follow(&old, &known, now.wall, now.up);
-                App { known, course, writing }
+                // What is asked of other replicas, or of more of them, is another thing.
+                let stays = old.replicas == known.replicas;
+                let counts = if stays { counts } else { Counts::default() };
+                App { known, course, counts, told, writing }
             }
             None => {
                 let course = Course::of(&known, now.wall, now.up);
-                App { known, course, writing: Writing::Nothing }
+                let (counts, told) = (Counts::default(), Told::default());
+                App { known, course, counts, told, writing: Writing::Nothing }
             }
         };
         self.apps.insert(instance.clone(), app);
@@ -117,6 +127,28 @@ impl Roster {
         }
     }
 
+    /// The edge told what it was asked; none where it does not.
+    pub(crate) fn hear_traffic(&mut self, traffic: Option<&Traffic>, rules: &Rules, now: Duration) {
+        for (instance, app) in &mut self.apps {
+            if app.known.scaling.is_by_traffic() {
+                let told = traffic.and_then(|traffic| traffic.apps.get(instance));
+                app.counts.push(now, told, rules);
+            }
+        }
+    }
+
+    /// Whether there is an app that may have no replicas.
+    pub(crate) fn may_rest(&self) -> bool {
+        self.apps.values().any(|app| may_rest(&app.known))
+    }
+
+    /// The edge told who waits, and who does not.
+    pub(crate) fn hear_visits(&mut self, visits: &BTreeMap<LegacyName, Visits>, now: Duration) {
+        for (instance, app) in &mut self.apps {
+            app.told.push(visits.get(instance).copied(), now);
+        }
+    }
+
     /// Decides on every app; what is decided is to be written, and then [`Roster::written`].
     pub(crate) fn cycle(&mut self, rules: &Rules, now: Duration) -> Vec<(LegacyName, Draft)> {
         let mut drafts = Vec::new();
@@ -133,7 +165,13 @@ impl Roster {
                     tracked.window.mean(now, rules.samples)
                 })
                 .collect();
-            if let Verdict::Decide(draft) = app.course.next(&app.known, &loads, rules, now) {
+            let demand = app.counts.demand(now, rules);
+            let resting = rest::next(&app.known, app.told, app.course.is_young(now), now);
+            let verdict = resting.unwrap_or_else(|| {
+                let measured = Measured { loads: &loads, demand };
+                app.course.next(&app.known, measured, rules, now)
+            });
+            if let Verdict::Decide(draft) = verdict {
                 app.writing = Writing::Decision;
                 drafts.push((instance.clone(), draft));
             }

@@ -10,8 +10,8 @@ pub(crate) fn reason(
     load: Option<Load>,
     scaling: &Scaling,
 ) -> String {
-    let Load { cpu_percent: cpu, memory_percent: memory } =
-        load.unwrap_or(Load { cpu_percent: 0, memory_percent: 0 });
+    let load = load.unwrap_or_default();
+    let Load { cpu_percent: cpu, memory_percent: memory, .. } = load;
     let replicas = count(from);
     match kind {
         DecisionKind::Asked => format!("{} asked for", were(to)),
@@ -25,18 +25,41 @@ pub(crate) fn reason(
             "the fullest of {replicas} took {memory} % of its memory, more than {} %",
             scaling.memory_percent
         ),
-        DecisionKind::Idle => format!(
-            "for {} s {} would have done: the busiest of {replicas} takes {cpu} % of its processor, {memory} % of its memory",
-            idle_seconds(scaling),
-            count(to)
+        DecisionKind::Requests => format!(
+            "{} requests a second came to each of {replicas}, more than {}",
+            load.requests_per_second.unwrap_or_default(),
+            scaling.requests_per_second.unwrap_or_default()
         ),
+        DecisionKind::Latency => format!(
+            "one of twenty requests to {replicas} took longer than {} ms, more than {} ms",
+            load.latency_ms.unwrap_or_default(),
+            scaling.latency_ms.unwrap_or_default()
+        ),
+        DecisionKind::Idle => format!(
+            "for {} s {} would have done: the busiest of {replicas} takes {cpu} % of its processor, {memory} % of its memory{}",
+            idle_seconds(scaling),
+            count(to),
+            asked_of_each(load)
+        ),
+        DecisionKind::Rested => {
+            format!("nobody asked for {} s", scaling.idle_seconds.unwrap_or_default())
+        }
+        DecisionKind::Woken => "a request waits for a replica".to_owned(),
         DecisionKind::Unplaced => {
             format!("not all of {replicas} could be placed, and the load does not need them")
         }
         DecisionKind::Brake => format!(
-            "more replicas do not lower the load of each: the busiest of {replicas} still takes {cpu} % of its processor, {memory} % of its memory; it stays so until the load falls, a release or a scale"
+            "more replicas do not lower the load of each: the busiest of {replicas} still takes {cpu} % of its processor, {memory} % of its memory{}; it stays so until the load falls, a release or a scale",
+            asked_of_each(load)
         ),
     }
+}
+
+/// What visitors asked, where the app is balanced by it.
+fn asked_of_each(load: Load) -> String {
+    let requests = load.requests_per_second.map(|count| format!(", {count} requests a second"));
+    let latency = load.latency_ms.map(|time| format!(", one of twenty above {time} ms"));
+    requests.into_iter().chain(latency).collect()
 }
 
 /// The sentence for a number that somebody asked for.
