@@ -9,6 +9,7 @@ use chassis::http;
 use common::name::NodeName;
 use common::record::leader::Advertised;
 use common::record::node::Node;
+pub use common::record::release::Strategy;
 use serde::{Deserialize, Serialize};
 
 /// The service's own sections as they are written.
@@ -68,16 +69,6 @@ pub enum Source {
     Configuration,
     /// The lifecycle manager, by its records.
     Store,
-}
-
-/// Where replicas of one instance go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strategy {
-    /// To the node that has the fewest of them.
-    Spread,
-    /// To the node that has most of them already.
-    SameNode,
 }
 
 /// Which nodes there are.
@@ -204,7 +195,7 @@ impl RawNode {
         let agent = self.agent.parse();
         let agent =
             agent.map_err(|_| problem("agent", format!("{:?} is not ip:port", self.agent)))?;
-        Ok(Node { schema: 1, name, ip, agent, os: self.os })
+        Ok(Node { schema: 1, name, ip, agent, os: self.os, leaves: false })
     }
 }
 

@@ -11,7 +11,7 @@ use common::record::instance::Instance;
 use common::record::node::PortLease;
 use common::record::owed::Owed;
 use common::record::path;
-use common::record::release::Release;
+use common::record::release::{Release, Strategy};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,26 @@ pub(crate) async fn limits(
     instance: &LegacyName,
     request: Option<RequestId>,
 ) -> Result<Option<Limits>, records::Error> {
+    let release = release(shared, instance, request).await?;
+    Ok(release.map(|release| release.limits))
+}
+
+/// What that release needs of a node, and where the app wants its replicas: else, as the platform has it.
+pub(crate) async fn needs(
+    shared: &Shared,
+    instance: &LegacyName,
+    request: Option<RequestId>,
+) -> Result<Option<(Limits, Strategy)>, records::Error> {
+    let release = release(shared, instance, request).await?;
+    let usual = shared.config.placement;
+    Ok(release.map(|release| (release.limits, release.placement.unwrap_or(usual))))
+}
+
+async fn release(
+    shared: &Shared,
+    instance: &LegacyName,
+    request: Option<RequestId>,
+) -> Result<Option<Release>, records::Error> {
     let store = shared.ports.store.as_ref();
     let (app, release) = match deployment(shared, instance).await? {
         Some(Stored { record, .. }) => (record.app.clone(), release_of(&record, request)),
@@ -100,7 +120,7 @@ pub(crate) async fn limits(
     };
     let release: Option<Stored<Release>> =
         records::load(store, &path::release(&app, release)).await?;
-    Ok(release.map(|release| release.record.limits))
+    Ok(release.map(|release| release.record))
 }
 
 fn release_of(deployment: &Deployment, request: Option<RequestId>) -> ReleaseNumber {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use common::name::AppName;
+use common::record::release::Strategy;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -45,6 +46,7 @@ struct Raw {
     memory: Option<Spanned<Amount>>,
     cpus: Option<Spanned<Cores>>,
     replicas: Option<Spanned<i64>>,
+    placement: Option<Strategy>,
     scaling: Option<Spanned<Written>>,
     edge: Option<Spanned<edge::Written>>,
     read_only: Option<bool>,
@@ -131,6 +133,8 @@ pub(crate) fn read(bytes: &[u8], bounds: &Bounds) -> Result<Settings, Error> {
     if let Some(written) = raw.scaling {
         let span = written.span();
         let scaling = scaling::scaling(written.get_ref(), bounds).map_err(wrong(span.clone()))?;
+        let hours = scaling::hours(written.get_ref(), &scaling, bounds);
+        settings.hours = hours.map_err(wrong(span.clone()))?;
         scaling::check_replicas(settings.replicas, &scaling).map_err(wrong(span))?;
         settings.scaling = Some(scaling);
     }
@@ -138,6 +142,7 @@ pub(crate) fn read(bytes: &[u8], bounds: &Bounds) -> Result<Settings, Error> {
         let span = written.span();
         settings.edge = edge::options(written.into_inner()).map_err(wrong(span))?;
     }
+    settings.placement = raw.placement;
     settings.read_only = raw.read_only.unwrap_or(false);
     Ok(settings)
 }
@@ -163,7 +168,7 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = "name = \"shop\"\nport = 9000\nhealth = \"/up\"\nmemory = \"512m\"\ncpus = 1\nreplicas = 3\nread_only = true\n[env]\nMODE = \"fast\"\n[scaling]\nmin = 2\nmax = 6\ncpu = 60\n[edge]\nsticky = true\n";
+        let text = "name = \"shop\"\nport = 9000\nhealth = \"/up\"\nmemory = \"512m\"\ncpus = 1\nreplicas = 3\nplacement = \"same-node\"\nread_only = true\n[env]\nMODE = \"fast\"\n[scaling]\nmin = 2\nmax = 6\ncpu = 60\n[edge]\nsticky = true\n";
         let settings = read(text.as_bytes(), &BOUNDS).unwrap();
         assert_eq!(settings.port, 9000);
         assert_eq!(settings.health_path.as_deref(), Some("/up"));
@@ -172,6 +177,7 @@ mod tests {
             Limits { memory_bytes: 1 << 29, cpu_millis: 1000, processes: 256 }
         );
         assert_eq!((settings.replicas, settings.read_only), (Some(3), true));
+        assert_eq!(settings.placement, Some(Strategy::SameNode));
         assert_eq!(settings.environment["MODE"], "fast");
         let scaling = Scaling { cpu_percent: 60, ..Scaling::within(2, 6) };
         assert_eq!(settings.scaling, Some(scaling));
@@ -195,6 +201,7 @@ mod tests {
             ("cpus = 99", 1, 8),
             ("memory = \"lots\"", 1, 10),
             ("replicas = 0", 1, 12),
+            ("placement = \"best\"", 1, 13),
             ("name = \"A B\"", 1, 8),
             ("[env]\nLD_PRELOAD = \"x\"\n", 1, 1),
             ("port = [", 1, 9),

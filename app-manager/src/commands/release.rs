@@ -240,10 +240,14 @@ async fn same_as_newest(
                 read_only,
                 replicas,
                 scaling,
+                hours,
+                placement,
                 edge,
             } = &content.settings;
             release.release.source == content.source
                 && release.release.scaling == *scaling
+                && release.release.hours == *hours
+                && release.release.placement == *placement
                 && release.release.edge == *edge
                 && release.release.port == *port
                 && release.release.health_path == *health_path
@@ -292,6 +296,8 @@ fn release(context: &Context, app: &App, content: &Content) -> StoredRelease {
         limits: settings.limits,
         read_only: settings.read_only,
         scaling: settings.scaling,
+        hours: settings.hours,
+        placement: settings.placement,
         edge: settings.edge,
     };
     StoredRelease { release, replicas: settings.replicas }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use common::port::container::Limits;
 use common::port::edge::EdgeOptions;
-use common::record::scale::Scaling;
+use common::record::release::Strategy;
+use common::record::scale::{Hours, Scaling};
 
 /// The port an app listens on unless it says otherwise.
 pub(crate) const DEFAULT_PORT: u16 = 8080;
@@ -36,6 +37,10 @@ pub(crate) struct Settings {
     pub(crate) replicas: Option<u32>,
     /// How their number follows the load; without, it does not.
     pub(crate) scaling: Option<Scaling>,
+    /// Its bounds at some hours.
+    pub(crate) hours: Vec<Hours>,
+    /// Where its replicas go; without, as the platform has it.
+    pub(crate) placement: Option<Strategy>,
     /// What it asks of the edge.
     pub(crate) edge: EdgeOptions,
 }
@@ -50,6 +55,8 @@ impl Settings {
             read_only: false,
             replicas: None,
             scaling: None,
+            hours: Vec::new(),
+            placement: None,
             edge: EdgeOptions::default(),
         }
     }
@@ -64,6 +71,10 @@ pub(crate) enum Error {
     PortReserved(u16),
     #[error("the environment is not taken: {0}")]
     Environment(String),
+    #[error("there is no such time zone: {0}")]
+    ZoneUnknown(String),
+    #[error("bounds that would never hold: {0}")]
+    NeverHolds(String),
     #[error("{0}")]
     Invalid(String),
 }

@@ -10,7 +10,7 @@ use crate::id::ReleaseNumber;
 use crate::name::{AppName, UserName};
 use crate::port::container::Limits;
 use crate::port::edge::EdgeOptions;
-use crate::record::scale::Scaling;
+use crate::record::scale::{Hours, Scaling};
 
 /// An app: what releases are made of and instances are deployed from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,9 +46,33 @@ pub struct Release {
     /// How the number of its replicas follows the load; without, it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
+    /// Its bounds at some hours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hours: Vec<Hours>,
+    /// Where its replicas go; without, as the platform has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Strategy>,
     /// What it asks of the edge.
     #[serde(default, skip_serializing_if = "EdgeOptions::is_plain")]
     pub edge: EdgeOptions,
+}
+
+impl Release {
+    /// What it asks of the edge, its rest included: whoever may have no replicas has its requests held.
+    pub fn edge_options(&self) -> EdgeOptions {
+        let rests = self.scaling.is_some_and(|scaling| scaling.min == 0);
+        EdgeOptions { held: rests, ..self.edge.clone() }
+    }
+}
+
+/// Where replicas of one instance go, of the nodes that take them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// To the node that has the fewest of them.
+    Spread,
+    /// To the node that has most of them already; where it is full, to the one that has most of them beside it.
+    SameNode,
 }
 
 /// What a release is made from.

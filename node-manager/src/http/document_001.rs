@@ -43,9 +43,9 @@ pub(super) async fn deploy_node(
     let instance = query.app_name.as_ref();
     let needs = match instance {
         Some(instance) => {
-            records::limits(&shared, instance, None).await.map_err(|err| of_records(&err))?
+            records::needs(&shared, instance, None).await.map_err(|err| of_records(&err))?
         }
-        None => Some(Limits::default()),
+        None => Some((Limits::default(), shared.config.placement)),
     };
     let candidates =
         observe::candidates(&shared, instance, None).await.map_err(|err| of_records(&err))?;
@@ -59,8 +59,10 @@ pub(super) async fn deploy_node(
         app_name: app_name.clone(),
         error: Some(error),
     };
-    let Some(needs) = needs else { return Ok(Json(nobody(unknown_instance().code.as_str()))) };
-    Ok(Json(match choose(&candidates, &needs, shared.config.placement) {
+    let Some((needs, strategy)) = needs else {
+        return Ok(Json(nobody(unknown_instance().code.as_str())));
+    };
+    Ok(Json(match choose(&candidates, &needs, strategy) {
         Err(unplaced) => nobody(unplaced.failure().code.as_str()),
         Ok(chosen) => {
             let node = shared.members().find(&chosen.node).ok_or_else(Refusal::internal)?;

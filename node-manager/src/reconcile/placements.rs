@@ -24,7 +24,7 @@ use jiff::SignedDuration;
 use super::observe;
 use crate::commands::KIND;
 use crate::domain::placement::{Chosen, choose, unknown_instance};
-use crate::records::{Placement, limits, placement, placement_path, placements};
+use crate::records::{Placement, needs, placement, placement_path, placements};
 use crate::shared::Shared;
 
 /// How often a request that waits for a silent node is looked at.
@@ -85,13 +85,14 @@ impl Placements<'_> {
         // What is asked for was recorded before the question was sent.
         store.sync().await?;
         let instance = &asked.record.instance;
-        let Some(needs) = limits(self.0, instance, Some(asked.record.request)).await? else {
+        let Some((needs, strategy)) = needs(self.0, instance, Some(asked.record.request)).await?
+        else {
             self.refuse(&asked, unknown_instance()).await?;
             return Ok(Outcome::Again(Duration::ZERO));
         };
         let request = asked.record.request;
         let candidates = observe::candidates(self.0, Some(instance), Some(request)).await?;
-        match choose(&candidates, &needs, self.0.config.placement) {
+        match choose(&candidates, &needs, strategy) {
             Ok(chosen) => self.place(&asked, &chosen).await?,
             Err(unplaced) if unplaced.passes() && self.may_wait(&asked.record) => {
                 return Ok(Outcome::Again(WAIT));

@@ -334,3 +334,25 @@ async fn for_what_nobody_deploys_there_is_no_node() {
         .await;
     assert_eq!(world.leases(&name("node-1")), []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_wants_one_node_gets_it_until_that_is_full() {
+    let world = World::with_nodes(2);
+    for node in ["node-1", "node-2"] {
+        world.nodes.set_use(&name(node), measured());
+    }
+    let limits = Limits { memory_bytes: 3 * GIB, cpu_millis: 100, processes: 10 };
+    world.release("shop", 1, limits);
+    world.set_placement("shop", 1, "same-node");
+    world
+        .during(async {
+            let mut shop = Vec::new();
+            for request in 1..=3 {
+                world.ask(request, "shop").await;
+                shop.push(world.choice(request).await.name.to_string());
+            }
+            assert_eq!(shop[0], shop[1]);
+            assert_ne!(shop[1], shop[2], "two of them fill a node");
+        })
+        .await;
+}

@@ -82,6 +82,14 @@ impl World {
         self.write(&path::release(&app.parse().unwrap(), ReleaseNumber(number)), &record);
     }
 
+    /// The app says where its replicas go.
+    pub(crate) fn set_placement(&self, app: &str, number: u32, placement: &str) {
+        let at = path::release(&app.parse().unwrap(), ReleaseNumber(number));
+        let mut record: serde_json::Value = self.read(&at).unwrap();
+        record["placement"] = placement.into();
+        self.write(&at, &record);
+    }
+
     /// A node manager that has not been started, with a session of its own.
     pub(crate) fn service(&self) -> Service {
         self.service_on(self.store.session())
@@ -222,6 +230,7 @@ fn node(agent: Agent) -> Node {
         ip: agent.address.ip(),
         agent: agent.address,
         os: "Debian 13".to_owned(),
+        leaves: false,
     }
 }
 
