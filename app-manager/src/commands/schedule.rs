@@ -19,6 +19,7 @@ use super::deploy::{Name, instance_name, new_instance};
 use super::{Error, release};
 use crate::context::Context;
 use crate::domain::access::{Action, Ownership, Person};
+use crate::domain::scaling::check_replicas;
 use crate::domain::schedule::progress::Progress;
 use crate::domain::schedule::{Lateness, Schedule, When};
 use crate::records::requests::Kind;
@@ -120,6 +121,9 @@ async fn decide(
     };
     if !person.may(Action::Deploy, Ownership::of(&instance.owner)) || instance.app != wanted.app {
         return Err(Error::InstanceUnknown);
+    }
+    if let Some(bounds) = &release.release.scaling {
+        check_replicas(wanted.replicas, bounds).map_err(Error::ReplicasOutOfBounds)?;
     }
     let mut also = vec![scheduled(store, wanted, name, id, now).await?];
     if wanted.app_json.is_some() {

@@ -6,12 +6,13 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use common::id::ReleaseNumber;
 use common::name::AppName;
-use common::record::release::{App, Source};
+use common::port::edge::EdgeOptions;
+use common::record::release::{App, Source, Strategy};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::decisions::scaling_view;
+use super::decisions::bounds_view;
 use super::problems::ApiError;
 use super::request::app_name;
 use crate::commands::release::visible;
@@ -90,7 +91,11 @@ pub(super) struct ReleaseView<'a> {
     read_only: bool,
     replicas: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    placement: Option<Strategy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     scaling: Option<Value>,
+    #[serde(skip_serializing_if = "EdgeOptions::is_plain")]
+    edge: &'a EdgeOptions,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +122,9 @@ pub(super) fn release_view(stored: &StoredRelease, with_source: bool) -> Release
         cpu_millis: release.limits.cpu_millis,
         read_only: release.read_only,
         replicas: stored.replicas,
-        scaling: release.scaling.as_ref().map(scaling_view),
+        placement: release.placement,
+        scaling: bounds_view(release),
+        edge: &release.edge,
         source: with_source.then(source),
         environment: with_source.then_some(&release.environment),
     }

@@ -9,6 +9,7 @@ use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use common::digest::ImageRef;
 use common::id::ReleaseNumber;
+use common::record::release::Strategy;
 use serde::Deserialize;
 
 use super::apps::{etag, release_view};
@@ -20,6 +21,7 @@ use crate::commands::Error;
 use crate::commands::release::{self, Expected, Made};
 use crate::context::Context;
 use crate::domain::access::Person;
+use crate::domain::edge;
 use crate::domain::scaling::{self, Written};
 use crate::domain::settings::{self, Settings};
 
@@ -34,7 +36,9 @@ pub(super) struct FromImage {
     memory: Option<Amount>,
     cpus: Option<Cores>,
     replicas: Option<i64>,
+    placement: Option<Strategy>,
     scaling: Option<Written>,
+    edge: Option<edge::Written>,
     read_only: Option<bool>,
 }
 
@@ -95,9 +99,15 @@ impl FromImage {
         }
         if let Some(written) = self.scaling {
             let scaling = scaling::scaling(&written, bounds).map_err(wrong("scaling"))?;
+            let hours = scaling::hours(&written, &scaling, bounds);
+            settings.hours = hours.map_err(wrong("scaling"))?;
             scaling::check_replicas(settings.replicas, &scaling).map_err(wrong("replicas"))?;
             settings.scaling = Some(scaling);
         }
+        if let Some(written) = self.edge {
+            settings.edge = edge::options(written).map_err(wrong("edge"))?;
+        }
+        settings.placement = self.placement;
         settings.read_only = self.read_only.unwrap_or(false);
         Ok(settings)
     }

@@ -211,6 +211,12 @@ async fn an_image_is_released_by_digest_from_a_listed_registry_by_an_admin() {
             assert_eq!(release(&admin(), body).await.status, 200);
             let changed = json!({ "image": image, "port": 8080 });
             assert_eq!(release(&admin(), changed).await.body["number"], 2);
+            let edge = json!({ "hosts": ["www.example.org"], "sticky": true });
+            let asking = json!({ "image": image, "port": 8080, "edge": edge });
+            assert_eq!(release(&admin(), asking).await.body["number"], 3);
+            let kept = api.get("/api/v1/apps/hello/releases", &admin()).await.ok();
+            let newest = kept.as_array().unwrap().iter().find(|kept| kept["number"] == 3).unwrap();
+            assert_eq!(newest["edge"], edge);
             for wrong in [
                 "registry:5000/apps/hello:latest",
                 "registry:5000/apps/hello",
@@ -231,6 +237,9 @@ async fn an_image_is_released_by_digest_from_a_listed_registry_by_an_admin() {
                 ("env", json!({ "LD_PRELOAD": "x" }), "ENV_INVALID"),
                 ("env", json!({ "A=B": "x" }), "ENV_INVALID"),
                 ("memory", json!("9999g"), "FIELD_INVALID"),
+                ("edge", json!({ "connections": 0 }), "FIELD_INVALID"),
+                ("edge", json!({ "hosts": ["192.0.2.1"] }), "FIELD_INVALID"),
+                ("edge", json!({ "host": [] }), "UNKNOWN_FIELD"),
                 ("owner", json!("me"), "UNKNOWN_FIELD"),
                 ("volumes", json!(["/:/host"]), "UNKNOWN_FIELD"),
             ] {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::schedules::{SHOP, daily, release, window};
-use crate::world::{World, dev};
+use crate::world::{World, archive, dev};
 
 /// A schedule with other fields; `null` takes one away.
 fn with(mut body: Value, changes: Value) -> Value {
@@ -106,6 +106,30 @@ async fn what_does_not_exist_is_not_scheduled() {
             assert_eq!(api.get(&path("none"), &dev()).await.told(), (404, "UNKNOWN_INSTANCE"));
             api.deployed("shop", &dev()).await;
             assert_eq!(api.get(SHOP, &dev()).await.told(), (404, "SCHEDULE_UNKNOWN"));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_number_of_replicas_outside_of_the_apps_bounds_is_not_scheduled() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            let manifest = "[scaling]\nmin = 2\nmax = 3\n";
+            let app = archive(&[
+                ("avishkar.toml", manifest),
+                ("main.py", "print()"),
+                ("requirements.txt", ""),
+            ]);
+            assert_eq!(api.upload("shop", &dev(), app).await.status, 201);
+            for replicas in [1, 4] {
+                let body = with(daily(), json!({ "replicas": replicas }));
+                let refused = api.put(SHOP, &dev(), body).await;
+                assert_eq!(refused.told(), (422, "REPLICAS_OUT_OF_BOUNDS"), "{replicas}");
+            }
+            assert_eq!(api.get("/api/v1/schedules", &dev()).await.ok(), json!([]));
+            let body = with(daily(), json!({ "replicas": 3 }));
+            assert!(matches!(api.put(SHOP, &dev(), body).await.status, 200..=299));
         })
         .await;
 }

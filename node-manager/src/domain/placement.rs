@@ -26,6 +26,8 @@ pub(crate) struct Candidate {
     pub(crate) underway: Promised,
     /// How many replicas of the same instance it has or is about to get.
     pub(crate) replicas: u32,
+    /// Whether it has to fetch an image that may be gone from the registry: of a release that is gone back to.
+    pub(crate) fetches: bool,
     /// None where the node says nothing of its disk: then it is not asked for.
     pub(crate) room: Option<Room>,
     /// The port that would be leased; none if all are taken.
@@ -153,6 +155,8 @@ impl fmt::Display for Unplaced {
 /// How good a node is; the lowest is the best. The order is that of the fields.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank<'a> {
+    /// A node that has what was gone back to needs no registry.
+    fetches: bool,
     /// Replicas of the same instance it has, or, if they should keep together, does not have.
     replicas: u32,
     score: Reverse<u32>,
@@ -184,7 +188,8 @@ pub(crate) fn choose(
                     Strategy::SameNode => u32::MAX - candidate.replicas,
                 };
                 let score = Reverse(load::score(used));
-                let rank = Rank { replicas, score, name: &candidate.name };
+                let rank =
+                    Rank { fetches: candidate.fetches, replicas, score, name: &candidate.name };
                 if best.as_ref().is_none_or(|(best, _)| rank < *best) {
                     best = Some((rank, port));
                 }

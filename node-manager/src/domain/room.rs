@@ -30,6 +30,11 @@ impl Room {
         }
     }
 
+    /// Whether the image is there already.
+    pub(crate) fn has_image(self) -> bool {
+        self.needed == 0
+    }
+
     /// How much is missing, also after a collection.
     pub(crate) fn lacking_bytes(self) -> u64 {
         let had = self.free.saturating_add(self.collectable);

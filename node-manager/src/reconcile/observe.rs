@@ -8,6 +8,7 @@ use common::name::{LegacyName, NodeName};
 use common::port::container::Limits;
 use common::port::disk::Disk;
 use common::record::deployment::{Deployment, SlotState};
+use common::record::kept::Way;
 use common::record::node::Node;
 
 use crate::domain::lease::next_port;
@@ -36,6 +37,8 @@ pub(crate) async fn candidates(
         .collect();
     let image = deployment.as_ref().and_then(|deployment| ours::image_of(deployment, request));
     let app = deployment.as_ref().map(|deployment| &deployment.app);
+    let goes_back =
+        deployment.as_ref().is_some_and(|deployment| deployment.origin.way == Way::RolledBack);
     let bytes = app.map_or(0, |app| room::size(disks.values(), app, image));
     let mut candidates = Vec::with_capacity(nodes.len());
     for node in nodes.iter() {
@@ -44,7 +47,8 @@ pub(crate) async fn candidates(
             Room::on(disk, image, added)
         });
         let found = candidate(shared, node, instance, &placed, &mut limits).await?;
-        candidates.push(Candidate { room, ..found });
+        let fetches = goes_back && !room.is_some_and(Room::has_image);
+        candidates.push(Candidate { fetches, room, ..found });
     }
     Ok(candidates)
 }
@@ -116,6 +120,7 @@ async fn candidate(
         used: sample.map(|sample| sample.node),
         underway,
         replicas: u32::try_from(requests.len()).unwrap_or(u32::MAX),
+        fetches: false,
         room: None,
         port: next_port(shared.config.first_port, shared.config.last_port, &taken),
     })

@@ -25,6 +25,7 @@ fn candidate(name: &str) -> Candidate {
         used: Some(used()),
         underway: Promised::default(),
         replicas: 0,
+        fetches: false,
         room: None,
         port: Some(20_000),
     }
@@ -170,4 +171,15 @@ proptest! {
         }
         prop_assert_eq!(choose(&candidates, &needs(), Strategy::Spread), choice);
     }
+}
+
+#[test]
+fn what_was_gone_back_to_runs_where_its_image_is_and_is_spread_there() {
+    let has = |name, replicas| Candidate { replicas, ..candidate(name) };
+    let lacks = |name| Candidate { fetches: true, ..candidate(name) };
+    let nodes = |second| [has("a", 1), has("b", second), lacks("c")];
+    assert_eq!(chosen(&nodes(1), Strategy::Spread).as_deref(), Ok("a"));
+    assert_eq!(chosen(&nodes(0), Strategy::Spread).as_deref(), Ok("b"));
+    let full = Candidate { port: None, ..candidate("a") };
+    assert_eq!(chosen(&[full, lacks("c")], Strategy::Spread).as_deref(), Ok("c"));
 }
