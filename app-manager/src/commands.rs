@@ -3,6 +3,7 @@
 //! HTTP calls and messages are two doors to the same commands. None of them waits for another service;
 //! what they owe the bus is in the record, and the publisher sends it.
 
+pub(crate) mod canary;
 pub(crate) mod deploy;
 pub(crate) mod hear;
 pub(crate) mod hear_schedule;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use chassis::{blocking, records};
 use common::port::{blobs, bus, store};
+use common::record::course::NoShare;
 
 pub(crate) use self::accept::{Accepted, MOST_OWED, also_owed};
 use crate::bundle;
@@ -43,6 +45,8 @@ pub(crate) enum Error {
     ReleaseNotKept,
     #[error("no older release was in service here that was not gone back from")]
     NothingToRollBackTo,
+    #[error("the instance has no canary")]
+    NoCanary,
     #[error("there is no such instance")]
     InstanceUnknown,
     #[error("there is no such request")]
@@ -81,6 +85,8 @@ pub(crate) enum Error {
         #[source]
         source: settings::Error,
     },
+    #[error(transparent)]
+    Canary(#[from] NoShare),
     /// The app's own bounds, not the platform's.
     #[error(transparent)]
     ReplicasOutOfBounds(settings::Error),

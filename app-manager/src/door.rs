@@ -85,7 +85,7 @@ impl Door {
         id: RequestId,
     ) -> Result<LegacyName, Refused> {
         let instance = instance.map_or(Name::Usual, Name::Given);
-        let wish = Wish { app, instance, release: None, replicas, app_json: None };
+        let wish = Wish { app, instance, release: None, replicas, canary: None, app_json: None };
         let accepted = deploy::deploy(&self.context, &self.person, wish, id).await;
         accepted.map(|accepted| accepted.instance).map_err(refused)
     }
@@ -173,6 +173,8 @@ fn refused(err: Error) -> Refused {
         | Error::NotDeployed
         | Error::ReleaseNotKept
         | Error::NothingToRollBackTo
+        | Error::NoCanary
+        | Error::Canary(_)
         | Error::ScheduleUnknown
         | Error::ScheduleChanged
         | Error::Schedule(_)

@@ -11,7 +11,7 @@ pub(crate) struct Metrics {
     pub(crate) uploads: IntCounterVec,
     pub(crate) upload_bytes: IntCounter,
     pub(crate) check_seconds: Histogram,
-    /// By `kind`: deploy, rollback, scale, stop, schedule, unschedule; and `result`: accepted, repeated, refused.
+    /// By `kind`: deploy, rollback, promote, scale, stop, schedule, unschedule; and `result`: accepted, repeated, refused.
     pub(crate) requests: IntCounterVec,
     /// By `kind` of the event, and `effect`: applied, adopted, concluded, repeated, none, conflict.
     pub(crate) events: IntCounterVec,

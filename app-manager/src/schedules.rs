@@ -141,7 +141,7 @@ impl Schedules<'_> {
         };
         let mut changed = Changed::of(read);
         let (by, replicas) = (changed.instance.record.owner.clone(), changed.wish.replicas);
-        let wanted = deploy::Start { release, replicas, by: &by, way: Way::Deployed };
+        let wanted = deploy::Start { release, replicas, by: &by, way: Way::Deployed, canary: None };
         deploy::start(&mut changed.instance.record, wanted, id, now);
         changed.wish.progress.started(window);
         self.fire(changed, step, now).await?;

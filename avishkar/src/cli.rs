@@ -1,6 +1,7 @@
 //! What may be typed.
 
 mod bootstrap;
+mod certificate;
 mod disk;
 mod platform;
 mod rollback;
@@ -11,13 +12,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use common::name::{AppName, LegacyName, NodeName, UserName};
+use common::record::course::Share;
 use common::service::ServiceName;
 use common::topic::{Topic, TopicName};
 
 pub(crate) use self::bootstrap::{Act, Bootstrap, Described};
+pub(crate) use self::certificate::{Certificate, CertificateAdd, CertificateRemove};
 pub(crate) use self::disk::{Collect, Disk, DiskAct};
 pub(crate) use self::platform::{Move, Platform, Start, Stop as StopPlatform, Upgrade, Version};
-pub(crate) use self::rollback::{Releases, Rollback};
+pub(crate) use self::rollback::{Promote, Releases, Rollback};
 pub(crate) use self::schedule::{Schedule, Unschedule};
 
 /// A zip of code becomes a load-balanced URL on machines you own.
@@ -52,7 +55,9 @@ pub(crate) enum Command {
     Releases(Releases),
     /// Go back to a release that was in service before, and wait until it serves; nothing is built.
     Rollback(Rollback),
-    /// Say why an instance has as many replicas as it has.
+    /// Give the canary of an instance all requests, and wait until what was served before is out of the way.
+    Promote(Promote),
+    /// Say why an instance has as many replicas as it has, and what was decided of its releases and places.
     Why(Why),
     /// Stop an instance and wait until nothing of it is left.
     Stop(Stop),
@@ -62,6 +67,9 @@ pub(crate) enum Command {
     Schedules,
     /// Take a schedule away; what runs goes on.
     Unschedule(Unschedule),
+    /// Show visitors of a host name a certificate, list those that are shown, or take one away.
+    #[command(subcommand)]
+    Certificate(Certificate),
     /// List the nodes and how they are.
     Nodes,
     /// Show what the platform has on the disks of its nodes, who refers to it, and what may go.
@@ -112,6 +120,10 @@ pub(crate) struct Deploy {
     /// How many replicas.
     #[arg(long, value_parser = replicas)]
     pub(crate) replicas: Option<u32>,
+    /// Beside what is served, with this share of the requests, from 1% to 99%; `promote` gives it all, `rollback` takes
+    /// it away, and the same again changes the share.
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) canary: Option<Share>,
     /// Return as soon as the request is accepted.
     #[arg(long)]
     pub(crate) no_wait: bool,

@@ -3,6 +3,7 @@
 mod apps;
 mod bootstrap;
 mod bus;
+mod certificate;
 mod deploy;
 mod disk;
 mod doctor;
@@ -48,11 +49,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Scale(args) => scale::run(&client()?, &args, output).await,
             Command::Releases(args) => rollback::list(&client()?, &args, output).await,
             Command::Rollback(args) => rollback::go_back(&client()?, &args, output).await,
+            Command::Promote(args) => rollback::promote(&client()?, &args, output).await,
             Command::Why(args) => why::run(&client()?, &args, output).await,
             Command::Stop(args) => stop::run(&client()?, &args, output).await,
             Command::Schedule(args) => schedule::make(&client()?, &args, output).await,
             Command::Schedules => schedule::list(&client()?, output).await,
             Command::Unschedule(args) => schedule::remove(&client()?, &args, output).await,
+            Command::Certificate(args) => certificate::run(&client()?, args, output).await,
             Command::Nodes => nodes::run(&client()?, output).await,
             Command::Disk(args) => disk::run(&client()?, &args, output).await,
             Command::Platform(args) => platform::run(&client()?, args, output).await,

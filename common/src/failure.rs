@@ -61,6 +61,10 @@ codes! {
     NodeUnavailable = "NODE_UNAVAILABLE",
     /// The node has no space left on its disk.
     InsufficientStorage = "INSUFFICIENT_STORAGE",
+    /// The instance has no canary that could get all requests.
+    NoCanary = "NO_CANARY",
+    /// More requests failed with the new release than with the one before.
+    ErrorsRose = "ERRORS_ROSE",
     /// Another app has a host name that this one asks for.
     HostTaken = "HOST_TAKEN",
     /// The edge did not take the route.

@@ -4,6 +4,7 @@
 //! its `schema`. Owns the forms and the paths; never reads or writes.
 
 pub mod change;
+pub mod course;
 pub mod deployment;
 pub mod epoch;
 pub mod instance;

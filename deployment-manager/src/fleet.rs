@@ -26,6 +26,8 @@ pub(crate) struct Fleet {
 struct Member {
     agent: Agent,
     verdict: Verdict,
+    /// Since when that is said of it.
+    since: Timestamp,
     /// Whether its agent has heard of this leadership.
     announced: bool,
     listed: Option<Listed>,
@@ -53,14 +55,15 @@ impl Fleet {
         let names = store.children(&path::folder("nodes")).await?;
         let names = names.into_iter().filter_map(|name| name.parse::<NodeName>().ok());
         let read = names.map(|name| async move { read(store, &name).await });
-        let found: Vec<(Node, Verdict)> = try_join_all(read).await?.into_iter().flatten().collect();
+        let found: Vec<(Node, Verdict, Timestamp)> =
+            try_join_all(read).await?.into_iter().flatten().collect();
         let mut members = self.members();
         let before = std::mem::take(&mut *members);
-        for (node, verdict) in found {
+        for (node, verdict, since) in found {
             let agent = Agent { node: node.name.clone(), address: node.agent };
             let known = before.get(&node.name).filter(|known| known.agent == agent);
-            let member = known.cloned().unwrap_or_else(|| Member::new(agent, verdict));
-            members.insert(node.name, Member { verdict, ..member });
+            let member = known.cloned().unwrap_or_else(|| Member::new(agent, verdict, since));
+            members.insert(node.name, Member { verdict, since, ..member });
         }
         let verdicts = |members: &BTreeMap<NodeName, Member>| -> Vec<(NodeName, Verdict)> {
             members.iter().map(|(name, member)| (name.clone(), member.verdict)).collect()
@@ -79,6 +82,12 @@ impl Fleet {
 
     pub(crate) fn verdicts(&self) -> BTreeMap<NodeName, Verdict> {
         self.members().iter().map(|(name, member)| (name.clone(), member.verdict)).collect()
+    }
+
+    /// Every node with the verdict on it, and since when that is said.
+    pub(crate) fn homes(&self) -> Vec<(NodeName, Verdict, Timestamp)> {
+        let members = self.members();
+        members.iter().map(|(name, one)| (name.clone(), one.verdict, one.since)).collect()
     }
 
     /// The agents that have not heard of this leadership.
@@ -147,16 +156,22 @@ impl Fleet {
 }
 
 impl Member {
-    fn new(agent: Agent, verdict: Verdict) -> Self {
-        Member { agent, verdict, announced: false, listed: None, left: BTreeSet::new() }
+    fn new(agent: Agent, verdict: Verdict, since: Timestamp) -> Self {
+        Member { agent, verdict, since, announced: false, listed: None, left: BTreeSet::new() }
     }
 }
 
 /// A node that was never judged gets nothing new.
-async fn read(store: &dyn Store, name: &NodeName) -> Result<Option<(Node, Verdict)>, Error> {
+async fn read(
+    store: &dyn Store,
+    name: &NodeName,
+) -> Result<Option<(Node, Verdict, Timestamp)>, Error> {
     let (node_path, alive_path) = (path::node(name), path::alive(name));
     let (node, alive) =
         futures::try_join!(load::<Node>(store, &node_path), load::<Alive>(store, &alive_path))?;
-    let verdict = alive.map_or(Verdict::Suspect, |alive: Stored<Alive>| alive.record.verdict);
-    Ok(node.map(|node| (node.record, verdict)))
+    let (verdict, since) = alive
+        .map_or((Verdict::Suspect, Timestamp::MAX), |alive: Stored<Alive>| {
+            (alive.record.verdict, alive.record.since)
+        });
+    Ok(node.map(|node| (node.record, verdict, since)))
 }

@@ -120,6 +120,13 @@ pub(crate) fn notice(
     }
 }
 
+/// What is told where a canary goes although its request has ended well: nobody asked, so it is a request of its own.
+pub(crate) fn backed_out(deployment: &Deployment, failure: &Failure) -> Owed {
+    let request = deployment.request.derive("backed out");
+    let outcome = failed(failure, &Details::of(deployment));
+    notice(&deployment.instance, Goal::Running, request, &outcome)
+}
+
 /// The kind under which the request was accepted.
 pub(crate) fn kind(goal: Goal) -> &'static str {
     match goal {

@@ -50,6 +50,7 @@ pub(crate) async fn observe(shared: &Shared, deployment: &Deployment) -> Result<
         listings: shared.fleet.listings(&deployment.instance),
         upstreams,
         misregistered,
+        regress: None,
     };
     Ok(Found { seen, instance, releases })
 }
@@ -68,15 +69,17 @@ pub(crate) async fn scale(store: &dyn Store, name: &LegacyName) -> Result<Option
     Ok(stored.map(|stored: Stored<Scale>| stored.record))
 }
 
-/// How many replicas there should be: what the load balancer wants, else what the user pinned, else one.
+/// How many replicas there should be: what the load balancer wants, which may be none, else what the user pinned, else
+/// one.
 pub(crate) fn replicas(
     scale: Option<&Scale>,
     instance: Option<&Instance>,
     config: &Config,
 ) -> usize {
     let pinned = || instance.map(|instance| instance.replicas);
-    let wanted = scale.map(|scale| scale.replicas).or_else(pinned).unwrap_or(1);
-    usize::try_from(wanted).unwrap_or(usize::MAX).clamp(1, config.most_replicas)
+    let decided = scale.map(|scale| scale.replicas);
+    let wanted = decided.unwrap_or_else(|| pinned().unwrap_or(1).max(1));
+    usize::try_from(wanted).unwrap_or(usize::MAX).min(config.most_replicas)
 }
 
 async fn releases(

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::apply::{self, Effect, Round};
 use crate::domain::change::Change;
+use crate::domain::course::look_again;
 use crate::domain::plan::next_step;
 use crate::domain::replicas::is_in_progress;
 use crate::domain::step::Step;
@@ -73,6 +74,7 @@ impl Deployments {
         };
         let mut held = Held::new(stored);
         let mut found = observe(&self.shared, &held.record).await?;
+        found.seen.regress = self.watch(&held, &found).await?;
         let mut told = Ok(());
         for _ in 0..STEPS {
             if told.is_ok() {
@@ -90,6 +92,17 @@ impl Deployments {
             }
         }
         Ok(Outcome::Again(Duration::ZERO))
+    }
+
+    /// Looks how a release that has taken over does, or a canary.
+    async fn watch(&self, held: &Held, found: &Found) -> Result<Option<Failure>, Error> {
+        let Held { record: deployment, version, .. } = held;
+        let now = self.shared.ports.clock.now();
+        if look_again(deployment, &self.shared.config.patience, now).is_none() {
+            return Ok(None);
+        }
+        let round = Round { shared: &self.shared, deployment, version: *version, found };
+        apply::watch(&round).await
     }
 
     /// Publishes what is owed; it is taken from the record with the next note.

@@ -19,6 +19,8 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 const AT_ONCE: usize = 8;
 /// How many entries go with one change: it must fit into a transaction. The rest goes with the next.
 const MOST_REMOVED: usize = 30;
+/// The same of all entries, with those of a canary.
+const MOST_CHANGED: usize = 56;
 
 /// Whether a change of a deployment is one of what the registry should say.
 pub(crate) fn is_concerned(before: &Deployment, after: &Deployment) -> bool {
@@ -49,7 +51,7 @@ pub(crate) async fn follow(store: &dyn Store, deployment: &Deployment) -> Result
     }
     let surplus = found.entries.iter().filter(|(slot, _)| !wanted.contains_key(*slot));
     let removed: Vec<Op> = surplus
-        .take(MOST_REMOVED)
+        .take(MOST_REMOVED.min(MOST_CHANGED.saturating_sub(ops.len())))
         .map(|(slot, entry)| Op::Delete {
             path: path::registry_replica(&deployment.instance, *slot),
             version: entry.version,

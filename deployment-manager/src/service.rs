@@ -23,7 +23,7 @@ use crate::ports::Ports;
 use crate::reconcile::Deployments;
 use crate::shared::Shared;
 use crate::sweep::{self, Nodes};
-use crate::{http, spares, watches};
+use crate::{http, rebalance, spares, watches};
 
 /// How long the agents together may take to hear of a new leader; the others hear of it when they
 /// can be reached.
@@ -86,8 +86,14 @@ impl DeploymentManager {
             )
         };
         let collecting = operations::keep_collecting(store, clock, service, COLLECT_EVERY, COLLECT);
-        let housekeeping =
-            async { futures::join!(watches::follow(shared), collecting, spares::keep(shared)) };
+        let housekeeping = async {
+            futures::join!(
+                watches::follow(shared),
+                collecting,
+                spares::keep(shared),
+                rebalance::keep(shared),
+            )
+        };
         tokio::select! {
             biased;
             _ = loops => {}

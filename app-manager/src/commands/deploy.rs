@@ -3,6 +3,7 @@
 use common::id::{Generation, ReleaseNumber, RequestId};
 use common::message::{DeploymentCommand, LoadBalancerCommand};
 use common::name::{AppName, InstanceName, LegacyName, UserName};
+use common::record::course::Share;
 use common::record::instance::{Instance, State};
 use common::record::kept::Way;
 use common::record::operation::fingerprint;
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::accept::{Accepted, Ask, Change, accept, owed};
-use super::{Error, release};
+use super::{Error, canary, release};
 use crate::context::Context;
 use crate::domain::access::{Action, Ownership, Person};
 use crate::domain::scaling::check_replicas;
@@ -27,6 +28,9 @@ pub(crate) struct Wish {
     /// The newest one if none is said.
     pub(crate) release: Option<ReleaseNumber>,
     pub(crate) replicas: Option<u32>,
+    /// Which share of the requests it gets, beside what is served; without, all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) canary: Option<Share>,
     /// Document 001's `app.json`, as this instance gets it.
     pub(crate) app_json: Option<String>,
 }
@@ -82,8 +86,12 @@ pub(crate) async fn deploy(
         if let Some(bounds) = &release.release.scaling {
             check_replicas(wish.replicas, bounds).map_err(Error::ReplicasOutOfBounds)?;
         }
-        let (by, replicas) = (&person.name, wish.replicas);
-        let wanted = Start { release: number, replicas, by, way: Way::Deployed };
+        let (by, replicas, canary) = (&person.name, wish.replicas, wish.canary);
+        let way = if canary.is_some() { Way::Canary } else { Way::Deployed };
+        if canary.is_some() && !canary::runs(store, &instance).await? {
+            return Err(Error::NotDeployed);
+        }
+        let wanted = Start { release: number, replicas, by, way, canary };
         start(&mut instance, wanted, id, context.ports.clock.now());
         Ok::<Change, Error>(Change::of(instance, version))
     };
@@ -98,16 +106,18 @@ pub(crate) struct Start<'a> {
     pub(crate) replicas: Option<u32>,
     pub(crate) by: &'a UserName,
     pub(crate) way: Way,
+    pub(crate) canary: Option<Share>,
 }
 
 /// Makes an instance run a release from now on, and owe the messages that ask for it.
 pub(crate) fn start(instance: &mut Instance, wanted: Start<'_>, id: RequestId, now: Timestamp) {
-    let Start { release, replicas, by, way } = wanted;
+    let Start { release, replicas, by, way, canary } = wanted;
     let is_new = instance.generation == Generation(0);
     let runs = !is_new && !matches!(instance.state, State::Scheduled | State::Stopped);
     let pinned = instance.replicas;
     instance.release = release;
     instance.way = way;
+    instance.canary = canary;
     instance.by = Some(by.clone());
     instance.replicas = replicas.unwrap_or(pinned);
     instance.generation = instance.generation.next();
@@ -165,6 +175,7 @@ pub(super) fn new_instance(
         app: app.name.clone(),
         release: app.newest,
         way: Way::default(),
+        canary: None,
         owner: person.name.clone(),
         replicas: 1,
         created_at: now,

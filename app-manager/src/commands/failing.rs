@@ -13,6 +13,7 @@ pub(super) fn failure(err: &Error) -> Option<Failure> {
         Error::InstanceUnknown | Error::NameTaken | Error::NameUnfit => {
             FailureCode::UnknownInstance
         }
+        Error::NoCanary => FailureCode::NoCanary,
         Error::ReplicasOutOfBounds(_) => FailureCode::ReplicasOutOfBounds,
         Error::Schedule(schedule::Error::EndBeforeStart { .. }) => {
             FailureCode::ScheduleEndBeforeStart
@@ -33,6 +34,7 @@ pub(super) fn failure(err: &Error) -> Option<Failure> {
         | Error::NotDeployed
         | Error::ReleaseNotKept
         | Error::NothingToRollBackTo
+        | Error::Canary(_)
         | Error::ImageNotAllowed(_)
         | Error::IdempotencyMismatch
         | Error::WrongCredentials

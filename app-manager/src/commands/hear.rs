@@ -207,6 +207,7 @@ impl Hearing<'_> {
             app: app.name,
             release: app.newest,
             way: Way::default(),
+            canary: None,
             owner: app.owner,
             replicas: 1,
             created_at: now,
@@ -298,7 +299,7 @@ fn standing(instance: &Instance, asked: Option<&Asked>, id: RequestId) -> Standi
 fn is_answered(kind: Kind, news: &News) -> bool {
     match news {
         News::Deployed { .. } | News::NotDeployed(_) => {
-            matches!(kind, Kind::Deploy | Kind::Rollback)
+            matches!(kind, Kind::Deploy | Kind::Rollback | Kind::Promote)
         }
         News::Stopped | News::NotStopped(_) => kind == Kind::Stop,
     }

@@ -46,7 +46,8 @@ pub(crate) async fn rollback(
             return Err(Error::NotDeployed);
         }
         let release = chosen(context, &instance, named).await?;
-        let wanted = Start { release, replicas: None, by: &person.name, way: Way::RolledBack };
+        let (by, way) = (&person.name, Way::RolledBack);
+        let wanted = Start { release, replicas: None, by, way, canary: None };
         start(&mut instance, wanted, id, context.ports.clock.now());
         Ok::<Change, Error>(Change::of(instance, Some(stored.version)))
     };
@@ -60,6 +61,12 @@ async fn chosen(
 ) -> Result<ReleaseNumber, Error> {
     let store = context.ports.store.as_ref();
     let deployment = instances::deployment(store, &instance.name).await?;
+    // A canary is taken away; what runs beside it goes on.
+    let beside = deployment.as_ref().filter(|one| one.canary.is_some());
+    let beside = beside.and_then(|one| one.serving.as_ref()).map(|serving| serving.release);
+    if let Some(beside) = beside.filter(|beside| named.is_none_or(|named| named == *beside)) {
+        return Ok(beside);
+    }
     let kept = deployment.map(|deployment| deployment.releases).unwrap_or_default();
     let release = match (target(&kept, instance.release, named), named) {
         (Ok(release), _) => release,

@@ -28,6 +28,10 @@ pub(crate) fn hint(code: FailureCode) -> &'static str {
         FailureCode::PortTaken => "try again: another port is taken then",
         FailureCode::NodeUnavailable => "try again: another node is taken while this one is away",
         FailureCode::InsufficientStorage => "free space on the node, then try again",
+        FailureCode::NoCanary => {
+            "see what is served with `avishkar releases`, and deploy with --canary"
+        }
+        FailureCode::ErrorsRose => "see its output with `avishkar logs`, and deploy what is better",
         FailureCode::HostTaken => "ask for another host name, or take it from the app that has it",
         FailureCode::RouteFailed => "check that the load balancer and the edge run, then try again",
         FailureCode::DeadlineExceeded => "try again; if it happens again, see the services' logs",

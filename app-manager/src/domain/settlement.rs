@@ -119,6 +119,7 @@ mod tests {
             app: "shop".parse().unwrap(),
             release: ReleaseNumber(1),
             way: Way::default(),
+            canary: None,
             owner: "ann".parse().unwrap(),
             replicas: 1,
             created_at: "2026-01-01T00:00:00Z".parse().unwrap(),

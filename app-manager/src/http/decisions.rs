@@ -1,12 +1,15 @@
-//! `GET /api/v1/instances/{name}/decisions`: why an instance has as many replicas as it has.
+//! `GET /api/v1/instances/{name}/decisions`: why an instance has as many replicas as it has, and what was
+//! decided of its releases and places.
 //!
-//! The load balancer decides, and writes why beside the number; here it is shown to those who may see the instance.
+//! The load balancer decides of the number, the deployment manager of the rest, and each writes why; here it is shown to those who may see the instance.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use chassis::records;
 use common::record::path;
-use common::record::scale::{Decision, Scale, Scaling};
+use common::record::release::Release;
+use common::record::scale::{Decision, Hours, Scale, Scaling};
+use jiff::civil::Time;
 use serde_json::{Value, json};
 
 use super::instances::one;
@@ -32,26 +35,73 @@ pub(super) async fn show(
     let serving = deployment.as_ref().and_then(|deployment| deployment.serving.as_ref());
     let number = serving.map_or(instance.release, |serving| serving.release);
     let release = apps::release(store, &instance.app, number).await?;
-    let scaling = release.and_then(|release| release.release.scaling);
+    let scaling = release.and_then(|release| bounds_view(&release.release));
     let decisions = scale.as_ref().map(|scale| scale.decisions.as_slice()).unwrap_or_default();
     Ok(HttpResponse::Ok().json(json!({
         "instance": name,
         "wanted_replicas": scale.as_ref().map_or(instance.replicas, |scale| scale.replicas),
-        "scaling": scaling.as_ref().map(scaling_view),
+        "scaling": scaling,
         "decisions": decisions.iter().rev().map(decision_view).collect::<Vec<_>>(),
+        "course": deployment.iter().flat_map(|one| one.decisions.iter().rev()).collect::<Vec<_>>(),
     })))
 }
 
+/// What a release says of the number of its replicas, if anything.
+pub(super) fn bounds_view(release: &Release) -> Option<Value> {
+    let mut view = scaling_view(release.scaling.as_ref()?);
+    if !release.hours.is_empty() {
+        put(&mut view, "schedule", release.hours.iter().map(hours_view).collect());
+    }
+    Some(view)
+}
+
+fn put(view: &mut Value, key: &str, value: Value) {
+    if let Value::Object(fields) = view {
+        fields.insert(key.to_owned(), value);
+    }
+}
+
+fn hours_view(hours: &Hours) -> Value {
+    let Hours { days, from, to, zone, min, max } = hours;
+    let minute = |time: &Time| time.strftime("%H:%M").to_string();
+    let mut view = json!({
+        "days": days, "from": minute(from), "to": minute(to), "zone": zone, "min": min,
+    });
+    if let Some(max) = max {
+        put(&mut view, "max", json!(max));
+    }
+    view
+}
+
 /// The bounds under the names that an app says them by.
-pub(super) fn scaling_view(scaling: &Scaling) -> Value {
-    let Scaling { min, max, cpu_percent, memory_percent, cooldown_seconds } = scaling;
-    json!({
+fn scaling_view(scaling: &Scaling) -> Value {
+    let Scaling {
+        min,
+        max,
+        cpu_percent,
+        memory_percent,
+        requests_per_second,
+        latency_ms,
+        cooldown_seconds,
+        idle_seconds,
+    } = scaling;
+    let mut view = json!({
         "min": min,
         "max": max,
         "cpu": cpu_percent,
         "memory": memory_percent,
         "cooldown": cooldown_seconds,
-    })
+    });
+    for (key, bound) in [
+        ("requests_per_second", requests_per_second),
+        ("latency_ms", latency_ms),
+        ("idle", idle_seconds),
+    ] {
+        if let Some(bound) = bound {
+            put(&mut view, key, json!(bound));
+        }
+    }
+    view
 }
 
 fn decision_view(decision: &Decision) -> Value {

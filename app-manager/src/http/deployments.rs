@@ -5,6 +5,7 @@ use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use common::id::{ReleaseNumber, RequestId};
 use common::name::{InstanceName, LegacyName};
+use common::record::course::Share;
 use serde::{Deserialize, Serialize};
 
 use super::problems::ApiError;
@@ -21,6 +22,7 @@ pub(super) struct Deploy {
     instance: Option<String>,
     release: Option<u32>,
     replicas: Option<i64>,
+    canary: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -36,7 +38,7 @@ pub(super) async fn deploy(
     request: HttpRequest,
     body: Json<Deploy>,
 ) -> Result<HttpResponse, ApiError> {
-    let Deploy { instance, release, replicas } = body.into_inner();
+    let Deploy { instance, release, replicas, canary } = body.into_inner();
     let instance = match instance {
         Some(name) => {
             Name::Given(name.parse::<InstanceName>().map_err(|err| refused("instance", &err))?)
@@ -48,6 +50,7 @@ pub(super) async fn deploy(
         instance,
         release: release.map(ReleaseNumber),
         replicas: replicas.map(|count| replica_count(&context, count)).transpose()?,
+        canary: canary.map(Share::try_from).transpose().map_err(Error::from)?,
         app_json: None,
     };
     let id = request_id(&context, &person, &request)?;

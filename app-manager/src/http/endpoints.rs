@@ -7,13 +7,13 @@ use chassis::http::Endpoint;
 use super::document_001::{base_apps, deployed_apps, scheduled_apps};
 use super::table::{json, multipart};
 use super::{
-    apps, decisions, deployments, disk, instances, logs, messages, nodes, openapi, operations,
-    platform, releases, rollback, schedules, sign_in, users,
+    apps, certificates, decisions, deployments, disk, instances, logs, messages, nodes, openapi,
+    operations, platform, releases, rollback, schedules, sign_in, users,
 };
 use crate::domain::access::Action::{
-    self, ChangeInstance, Deploy, MakeRelease, ManageUsers, ReadLogs, ReadMessages, ReleaseImage,
-    SeeApps, SeeInstances, SeeInterface, SeeNodes, SeeOperations, SeePlatform, SendMessages,
-    SignIn, SwitchPlatform,
+    self, ChangeInstance, Deploy, MakeRelease, ManageCertificates, ManageUsers, ReadLogs,
+    ReadMessages, ReleaseImage, SeeApps, SeeInstances, SeeInterface, SeeNodes, SeeOperations,
+    SeePlatform, SendMessages, SignIn, SwitchPlatform,
 };
 
 const GET: Method = Method::GET;
@@ -27,6 +27,13 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
     Endpoint::new(POST, "/api/v1/login/one-time", SignIn, &[32], || to(sign_in::one_time)),
     Endpoint::new(GET, "/api/v1/users", ManageUsers, &[32], || to(users::list)),
     Endpoint::new(POST, "/api/v1/users", ManageUsers, &[32], || to(users::make)),
+    Endpoint::new(GET, "/api/v1/certificates", ManageCertificates, &[], || to(certificates::list)),
+    Endpoint::new(PUT, "/api/v1/certificates/{host}", ManageCertificates, &[], || {
+        to(certificates::set)
+    }),
+    Endpoint::new(DELETE, "/api/v1/certificates/{host}", ManageCertificates, &[], || {
+        to(certificates::remove)
+    }),
     Endpoint::new(GET, "/api/v1/openapi.json", SeeInterface, &[], || to(openapi::show)),
     Endpoint::new(GET, "/api/v1/apps", SeeApps, &[27], || to(apps::list)),
     Endpoint::new(GET, "/api/v1/apps/{app}", SeeApps, &[27], || to(apps::show)),
@@ -53,6 +60,9 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
     }),
     Endpoint::new(POST, "/api/v1/instances/{name}/rollback", ChangeInstance, &[], || {
         to(rollback::rollback)
+    }),
+    Endpoint::new(POST, "/api/v1/instances/{name}/promote", ChangeInstance, &[], || {
+        to(rollback::promote)
     }),
     Endpoint::new(GET, "/api/v1/instances/{name}/decisions", SeeInstances, &[40], || {
         to(decisions::show)

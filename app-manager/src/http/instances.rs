@@ -103,11 +103,21 @@ fn view(instance: &Instance, deployment: Option<&Deployment>, measured: &Measure
         "request_id": instance.request,
         "wanted_replicas": instance.replicas,
         "replicas": replicas.unwrap_or_default(),
+        "canary": deployment.and_then(canary_view),
         "failure": failure,
         "waiting_for": (!instance.owed.is_empty()).then_some("bus"),
         "created_at": instance.created_at,
         "updated_at": instance.updated_at,
     })
+}
+
+fn canary_view(deployment: &Deployment) -> Option<Value> {
+    let canary = deployment.canary.as_ref()?;
+    Some(json!({
+        "release": deployment.release,
+        "share": canary.share,
+        "promoted": canary.promoted,
+    }))
 }
 
 /// How far the deployment manager is, while it is at work.

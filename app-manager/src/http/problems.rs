@@ -111,6 +111,7 @@ fn problem(err: &Error) -> Problem {
         Error::ReleaseUnknown => say(422, "RELEASE_UNKNOWN", "There is no such release")
             .hint("upload a bundle first, or see the app's releases"),
         Error::ReleaseNotKept | Error::NothingToRollBackTo => rollback_problem(err),
+        Error::NoCanary | Error::Canary(_) => canary_problem(err),
         Error::InstanceUnknown => say(404, "UNKNOWN_INSTANCE", "There is no such instance")
             .hint("see what is deployed with GET /api/v1/instances"),
         Error::RequestUnknown => say(404, "REQUEST_UNKNOWN", "There is no such request"),
@@ -169,6 +170,19 @@ fn out_of_bounds(err: &Error) -> Problem {
     Problem::new(422, "REPLICAS_OUT_OF_BOUNDS", title, err.to_string())
         .field("replicas")
         .hint("ask for a number within scaling.min and scaling.max of its avishkar.toml")
+}
+
+/// Why there is no canary, or will be none.
+fn canary_problem(err: &Error) -> Problem {
+    let say = |status, code: &str, title: &str| Problem::new(status, code, title, err.to_string());
+    if matches!(err, Error::NoCanary) {
+        say(409, "NO_CANARY", "There is no canary")
+            .hint("deploy a release beside what is served first, with a share of the requests")
+    } else {
+        say(422, "CANARY_INVALID", "The canary's share is refused")
+            .field("canary")
+            .hint("say how many of a hundred requests it gets: 10")
+    }
 }
 
 /// Why nothing was gone back to.
@@ -258,6 +272,8 @@ fn setting(err: &settings::Error, code: &str) -> Problem {
         settings::Error::PortInvalid => "PORT_INVALID",
         settings::Error::PortReserved(_) => "PORT_RESERVED",
         settings::Error::Environment(_) => "ENV_INVALID",
+        settings::Error::ZoneUnknown(_) => "TIME_ZONE_UNKNOWN",
+        settings::Error::NeverHolds(_) => "SCHEDULE_NEVER_FIRES",
         settings::Error::Invalid(_) => code,
     };
     Problem::new(422, code, title, err.to_string())

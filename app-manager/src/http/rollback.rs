@@ -1,8 +1,9 @@
 //! `GET /api/v1/instances/{name}/releases` and `POST /api/v1/instances/{name}/rollback`: what was in service, and going
-//! back to it.
+//! back to it; `POST .../promote`: giving a canary all requests.
 
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use common::digest::ImageRef;
 use common::id::ReleaseNumber;
 use common::record::deployment::Deployment;
 use common::record::kept::Kept;
@@ -35,9 +36,26 @@ pub(super) async fn releases(
     Ok(HttpResponse::Ok().json(deployment.as_ref().map(views).unwrap_or_default()))
 }
 
-/// The newest in service first.
+/// A canary, then what was in service, the newest first.
 fn views(deployment: &Deployment) -> Vec<Value> {
-    deployment.releases.iter().rev().map(|kept| view(deployment, kept)).collect()
+    let kept = deployment.releases.iter().rev().map(|kept| view(deployment, kept));
+    canary(deployment).into_iter().chain(kept).collect()
+}
+
+/// What gets a share of the requests, be it still on its way.
+fn canary(deployment: &Deployment) -> Option<Value> {
+    let canary = deployment.canary.as_ref()?;
+    Some(json!({
+        "number": deployment.release,
+        "state": "canary",
+        "share": canary.share,
+        "since": canary.since,
+        "rolled_back_at": null,
+        "by": deployment.origin.by,
+        "image_digest": deployment.image.as_ref().map(ImageRef::digest),
+        "bundle_digest": deployment.origin.bundle,
+        "request_id": deployment.request,
+    }))
 }
 
 fn view(deployment: &Deployment, kept: &Kept) -> Value {
@@ -52,6 +70,7 @@ fn view(deployment: &Deployment, kept: &Kept) -> Value {
     json!({
         "number": kept.number,
         "state": state,
+        "share": null,
         "since": kept.since,
         "rolled_back_at": kept.rolled_back_at,
         "by": kept.by,
@@ -59,6 +78,17 @@ fn view(deployment: &Deployment, kept: &Kept) -> Value {
         "bundle_digest": kept.bundle,
         "request_id": kept.request,
     })
+}
+
+pub(super) async fn promote(
+    context: Data<Context>,
+    person: Person,
+    name: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let name = instance_name(&name)?;
+    let id = request_id(&context, &person, &request)?;
+    Ok(answer(&commands::canary::promote(&context, &person, &name, id).await?))
 }
 
 pub(super) async fn rollback(

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Kind {
     Deploy,
     Rollback,
+    Promote,
     Scale,
     Stop,
     Schedule,
@@ -33,6 +34,7 @@ impl Kind {
         match self {
             Kind::Deploy => "deploy",
             Kind::Rollback => "rollback",
+            Kind::Promote => "promote",
             Kind::Scale => "scale",
             Kind::Stop => "stop",
             Kind::Schedule => "schedule",

@@ -50,6 +50,7 @@ async fn the_bounds_of_a_bundle_are_its_releases_and_a_decision_is_shown_with_it
             let none = api.get(DECISIONS, &dev()).await.ok();
             let wanted = json!({
                 "instance": "shop", "wanted_replicas": 2, "scaling": shown, "decisions": [],
+                "course": [],
             });
             assert_eq!(none, wanted);
             let record = deployment(Vec::new(), None);
@@ -122,6 +123,34 @@ async fn a_deploy_that_says_a_number_outside_of_the_bounds_is_refused_and_nothin
         .await;
 }
 
+/// Bounds from 1 to 2, and others at some hours.
+fn hours(bounds: &str, zone: &str, to: &str) -> String {
+    format!(
+        "[scaling]\nmin = 1\nmax = 2\n[[scaling.schedule]]\ndays = \"weekdays\"\nfrom = \"08:00\"\n\
+         to = \"{to}\"\nzone = \"{zone}\"\n{bounds}\n"
+    )
+}
+
+#[tokio::test]
+async fn bounds_at_some_hours_are_the_releases_and_are_shown_as_they_are_written() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            let manifest = hours("min = 4\nmax = 6", "Europe/Vienna", "18:00");
+            deployed(&api, &manifest).await;
+            let shop = "shop".parse().unwrap();
+            let release: Release =
+                world.read(&path::release(&shop, common::id::ReleaseNumber(1))).unwrap();
+            assert_eq!(release.hours[0].to_string(), "weekdays 08:00–18:00 Europe/Vienna");
+            let shown = json!([{
+                "days": ["monday", "tuesday", "wednesday", "thursday", "friday"],
+                "from": "08:00", "to": "18:00", "zone": "Europe/Vienna", "min": 4, "max": 6,
+            }]);
+            assert_eq!(api.get(DECISIONS, &dev()).await.ok()["scaling"]["schedule"], shown);
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn bad_bounds_are_refused_with_their_place_and_their_reason() {
     let world = World::new();
@@ -144,6 +173,22 @@ async fn bad_bounds_are_refused_with_their_place_and_their_reason() {
                     "replicas is 4, and scaling allows from 1 to 3",
                 ),
                 ("[scaling]\nmin = 1\nmax = 2\nmost = 2\n", "MANIFEST_UNKNOWN_FIELD", "most"),
+                (
+                    &hours("min = 3", "Europe/Vienna", "18:00"),
+                    "MANIFEST_INVALID",
+                    "scaling.schedule 1: min is 3, more than the app's max, which is 2",
+                ),
+                (
+                    &hours("min = 2", "Europe/Nowhere", "18:00"),
+                    "TIME_ZONE_UNKNOWN",
+                    "scaling.schedule 1: Europe/Nowhere",
+                ),
+                (
+                    &hours("min = 2", "Europe/Vienna", "08:00"),
+                    "SCHEDULE_NEVER_FIRES",
+                    "scaling.schedule 1: it ends when it starts",
+                ),
+                (&hours("min = 2\nmost = 3", "UTC", "18:00"), "MANIFEST_UNKNOWN_FIELD", "most"),
             ] {
                 let answer = api.upload("shop", &dev(), app(manifest)).await;
                 assert_eq!(answer.told(), (422, code), "{manifest}");

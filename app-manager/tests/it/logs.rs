@@ -53,6 +53,7 @@ pub(crate) async fn with_replicas(world: &World, nodes: &[&str]) -> Vec<Agent> {
             ip: agent.address.ip(),
             agent: agent.address,
             os: "Debian 13".to_owned(),
+            leaves: false,
         };
         world.write(&path::node(&agent.node), &record);
         slots.push(Slot {
@@ -90,6 +91,10 @@ pub(crate) fn deployment(slots: Vec<Slot>, failure: Option<Failure>) -> Deployme
         deadline: "2026-01-01T01:00:00Z".parse().unwrap(),
         image: None,
         serving: None,
+        adopted: None,
+        canary: None,
+        moving: None,
+        decisions: Vec::new(),
         releases: Vec::new(),
         slots,
         placements: 0,

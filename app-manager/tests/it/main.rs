@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test says what must hold by unwrapping it")]
 #![expect(clippy::indexing_slicing, reason = "a missing part of an answer fails the test")]
 
+mod canary;
+mod certificates;
 mod decisions;
 mod deployments;
 mod described;

@@ -133,6 +133,7 @@ async fn an_admin_sees_nodes_and_sends_messages() {
                 ip: "192.0.2.1".parse().unwrap(),
                 agent: "192.0.2.1:7443".parse().unwrap(),
                 os: "Debian 13".to_owned(),
+                leaves: false,
             };
             world.write(&path::node(&name), &node);
             let nodes = api.get("/api/v1/nodes", &admin()).await.ok();

@@ -2,7 +2,7 @@
 
 use common::digest::{Digest, ImageRef};
 use common::id::{Generation, ReleaseNumber, RequestId};
-use common::record::deployment::Revision;
+use common::record::deployment::{Deployment, Revision};
 use common::record::instance::State;
 use common::record::kept::{Kept, Way};
 use common::record::path;
@@ -14,15 +14,19 @@ use serde_json::{Value, json};
 use crate::logs::deployment;
 use crate::world::{Answer, Api, World, dev, other_dev, python_app, until, user};
 
-const RELEASES: &str = "/api/v1/instances/shop/releases";
-const ROLLBACK: &str = "/api/v1/instances/shop/rollback";
+pub(crate) const RELEASES: &str = "/api/v1/instances/shop/releases";
+pub(crate) const ROLLBACK: &str = "/api/v1/instances/shop/rollback";
 
-fn image(release: u32) -> ImageRef {
+pub(crate) fn image(release: u32) -> ImageRef {
     ImageRef::new("registry.example.org/apps/shop", Digest::of(&release.to_be_bytes())).unwrap()
 }
 
 /// As if these had been in service, in this order; a negative number was gone back from. The last one serves.
-fn write_kept(world: &World, numbers: &[i32]) {
+pub(crate) fn write_kept(world: &World, numbers: &[i32]) {
+    world.write(&path::deployment(&"shop".parse().unwrap()), &kept(numbers));
+}
+
+pub(crate) fn kept(numbers: &[i32]) -> Deployment {
     let mut record = deployment(Vec::new(), None);
     let kept = numbers.iter().zip(1..).map(|(number, generation)| Kept {
         number: ReleaseNumber(number.unsigned_abs()),
@@ -38,11 +42,11 @@ fn write_kept(world: &World, numbers: &[i32]) {
     let last = record.releases.last().unwrap();
     let (generation, release, image) = (last.generation, last.number, last.image.clone());
     record.serving = Some(Revision { generation, release, image });
-    world.write(&path::deployment(&"shop".parse().unwrap()), &record);
+    record
 }
 
 /// An instance `shop` of the second of three releases.
-async fn deployed_2(api: &Api) {
+pub(crate) async fn deployed_2(api: &Api) {
     for text in ["a", "b", "c"] {
         api.upload("shop", &dev(), python_app(text)).await.ok();
     }

@@ -51,6 +51,7 @@ fn world() -> World {
         app: app.name.clone(),
         release: ReleaseNumber(1),
         way: Way::default(),
+        canary: None,
         owner: app.owner.clone(),
         replicas: 1,
         created_at: now,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use common::record::course::Share;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ struct Wish {
     release: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     replicas: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<Share>,
 }
 
 #[derive(Deserialize)]
@@ -44,7 +47,7 @@ pub(crate) async fn run(client: &Client, args: Deploy, output: Output) -> anyhow
     let released: Released = client.send(request.timeout(UPLOAD_WITHIN).multipart(form)).await?;
 
     output.progress(&format!("release {} of {app}", released.number));
-    let wish = Wish { release: released.number, replicas: args.replicas };
+    let wish = Wish { release: released.number, replicas: args.replicas, canary: args.canary };
     let accepted: Accepted = client.post(&format!("/api/v1/apps/{app}/deployments"), &wish).await?;
     if let Some(what) = &accepted.waiting_for {
         output.progress(&format!("accepted; it goes on when the {what} is back"));
@@ -57,5 +60,9 @@ pub(crate) async fn run(client: &Client, args: Deploy, output: Output) -> anyhow
     }
     let instance = wait::until_done(client, &accepted, output).await?;
     let url = instance.url.clone().context("the instance has no URL")?;
-    output.answer(&instance, &url)
+    let text = match args.canary {
+        Some(share) => format!("release {} gets {share} of the requests to {url}", released.number),
+        None => url,
+    };
+    output.answer(&instance, &text)
 }

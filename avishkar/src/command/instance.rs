@@ -16,8 +16,18 @@ pub(crate) struct Instance {
     pub(crate) request_id: String,
     #[serde(default)]
     pub(crate) replicas: Vec<Replica>,
+    /// What gets a share of the requests beside what is served.
+    #[serde(default)]
+    pub(crate) canary: Option<Canary>,
     #[serde(default)]
     pub(crate) failure: Option<Reason>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Canary {
+    pub(crate) release: u32,
+    pub(crate) share: u8,
+    pub(crate) promoted: bool,
 }
 
 impl Instance {

@@ -1,11 +1,11 @@
-//! `avishkar releases NAME` and `avishkar rollback NAME [RELEASE]`.
+//! `avishkar releases NAME`, `avishkar rollback NAME [RELEASE]` and `avishkar promote NAME`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::instance::{Accepted, Instance};
 use super::wait;
-use crate::cli::{Releases, Rollback};
+use crate::cli::{Promote, Releases, Rollback};
 use crate::client::Client;
 use crate::output::{Output, table};
 
@@ -13,12 +13,15 @@ use crate::output::{Output, table};
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     number: u32,
-    /// `serving`, `former` or `rolled_back`.
+    /// `canary`, `serving`, `former` or `rolled_back`.
     state: String,
+    /// How many of a hundred requests a canary gets.
+    #[serde(default)]
+    share: Option<u8>,
     since: String,
     rolled_back_at: Option<String>,
     by: Option<String>,
-    image_digest: String,
+    image_digest: Option<String>,
     bundle_digest: Option<String>,
     request_id: String,
 }
@@ -31,10 +34,10 @@ pub(crate) async fn list(client: &Client, args: &Releases, output: Output) -> an
     let row = |kept: &Kept| {
         vec![
             kept.number.to_string(),
-            kept.state.replace('_', " "),
+            state(kept),
             kept.since.clone(),
             kept.by.clone().unwrap_or_default(),
-            kept.image_digest.chars().take(SHORT).collect(),
+            kept.image_digest.iter().flat_map(|digest| digest.chars()).take(SHORT).collect(),
         ]
     };
     let rows: Vec<Vec<String>> = kept.iter().map(row).collect();
@@ -44,6 +47,29 @@ pub(crate) async fn list(client: &Client, args: &Releases, output: Output) -> an
         table(&["RELEASE", "STATE", "SINCE", "BY", "IMAGE"], &rows)
     };
     output.answer(&kept, &text)
+}
+
+fn state(kept: &Kept) -> String {
+    match kept.share {
+        Some(share) => format!("{} {share} %", kept.state),
+        None => kept.state.replace('_', " "),
+    }
+}
+
+pub(crate) async fn promote(client: &Client, args: &Promote, output: Output) -> anyhow::Result<()> {
+    let path = format!("/api/v1/instances/{}/promote", args.name);
+    let accepted: Accepted = client.post(&path, &json!({})).await?;
+    if args.no_wait {
+        return output.answer(
+            &accepted,
+            &format!("{} accepted as {}", accepted.instance, accepted.request_id),
+        );
+    }
+    let instance: Instance = wait::until_done(client, &accepted, output).await?;
+    output.answer(
+        &instance,
+        &format!("release {} of {} gets all requests", instance.release, instance.name),
+    )
 }
 
 pub(crate) async fn go_back(

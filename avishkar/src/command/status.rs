@@ -2,7 +2,7 @@
 
 mod platform;
 
-use super::instance::Instance;
+use super::instance::{Canary, Instance};
 use crate::cli::Status;
 use crate::client::Client;
 use crate::output::{Output, table};
@@ -21,6 +21,10 @@ fn text(instance: &Instance) -> String {
         text.push_str(&format!(" ({step})"));
     }
     text.push_str(&format!("\napp {}, release {}\n", instance.app, instance.release));
+    if let Some(Canary { release, share, promoted }) = &instance.canary {
+        let next = if *promoted { ", and is to get all" } else { "" };
+        text.push_str(&format!("canary release {release} gets {share} % of the requests{next}\n"));
+    }
     if let Some(url) = &instance.url {
         text.push_str(&format!("url {url}\n"));
     }

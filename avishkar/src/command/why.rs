@@ -1,5 +1,6 @@
 //! `avishkar why NAME`.
 
+use common::record::scale::Hours;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Why;
@@ -14,6 +15,16 @@ struct Answer {
     scaling: Option<Scaling>,
     /// The newest first.
     decisions: Vec<Decision>,
+    /// What was decided of its releases and places, the newest first.
+    #[serde(default)]
+    course: Vec<Turn>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Turn {
+    at: String,
+    kind: String,
+    reason: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,7 +33,13 @@ struct Scaling {
     max: u32,
     cpu: u32,
     memory: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requests_per_second: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<u32>,
     cooldown: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    schedule: Vec<Hours>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +56,10 @@ struct Decision {
 struct Load {
     cpu_percent: u32,
     memory_percent: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requests_per_second: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<u32>,
 }
 
 pub(crate) async fn run(client: &Client, args: &Why, output: Output) -> anyhow::Result<()> {
@@ -47,15 +68,22 @@ pub(crate) async fn run(client: &Client, args: &Why, output: Output) -> anyhow::
 }
 
 fn text(answer: &Answer) -> String {
-    let Answer { instance, wanted_replicas, scaling, decisions } = answer;
+    if answer.course.is_empty() {
+        return numbers(answer);
+    }
+    let row = |turn: &Turn| vec![turn.at.clone(), turn.kind.replace('_', " "), turn.reason.clone()];
+    let rows: Vec<Vec<String>> = answer.course.iter().map(row).collect();
+    format!("{}\n\n{}", numbers(answer).trim_end(), table(&["AT", "WHAT", "WHY"], &rows))
+}
+
+fn numbers(answer: &Answer) -> String {
+    let Answer { instance, wanted_replicas, scaling, decisions, course: _ } = answer;
     let wanted = match wanted_replicas {
         1 => "1 replica is".to_owned(),
         many => format!("{many} replicas are"),
     };
     let bounds = match scaling {
-        Some(Scaling { min, max, cpu, memory, cooldown }) => format!(
-            "from {min} to {max}, one more above {cpu} % processor or {memory} % memory, every {cooldown} s at most"
-        ),
+        Some(scaling) => bounds(scaling),
         None => "its app says no bounds, so the number stays as it was asked for".to_owned(),
     };
     let head = format!("{wanted} wanted of {instance}: {bounds}");
@@ -68,6 +96,24 @@ fn text(answer: &Answer) -> String {
     };
     let rows: Vec<Vec<String>> = decisions.iter().map(row).collect();
     format!("{head}\n\n{}", table(&["AT", "REPLICAS", "WHY"], &rows))
+}
+
+fn bounds(scaling: &Scaling) -> String {
+    let Scaling { min, max, cpu, memory, requests_per_second, latency_ms, cooldown, schedule } =
+        scaling;
+    let requests = requests_per_second.map(|most| format!("{most} requests a second each"));
+    let latency = latency_ms.map(|most| format!("{most} ms for one of twenty requests"));
+    let mut above = vec![format!("{cpu} % processor"), format!("{memory} % memory")];
+    above.extend(requests.into_iter().chain(latency));
+    let last = above.pop().unwrap_or_default();
+    let others = above.join(", ");
+    let always = format!(
+        "from {min} to {max}, one more above {others} or {last}, every {cooldown} s at most"
+    );
+    schedule.iter().fold(always, |said, hours| {
+        let most = hours.max.map(|max| format!(" to {max}")).unwrap_or_default();
+        format!("{said}\n{hours}: from {}{most}", hours.min)
+    })
 }
 
 #[cfg(test)]
@@ -105,6 +151,57 @@ mod tests {
             2026-01-01T00:00:00Z  1 -> 2    the busiest of 1 replica took 97 % of its processor, more than 80 %
         "]]
         .assert_eq(&format!("{}\n", told(&scaling, &decisions).trim_end()));
+    }
+
+    #[test]
+    fn what_was_decided_of_releases_and_places_comes_after_the_numbers() {
+        let answer = json!({
+            "instance": "shop",
+            "wanted_replicas": 1,
+            "scaling": null,
+            "decisions": [],
+            "course": [{
+                "at": "2026-01-01T00:00:00Z",
+                "kind": "canary_ended",
+                "reason": "release 1 gets all requests again, as was asked for",
+            }],
+        });
+        let text = text(&serde_json::from_value(answer).unwrap());
+        expect![[r"
+            1 replica is wanted of shop: its app says no bounds, so the number stays as it was asked for
+            nothing was decided since it was deployed
+
+            AT                    WHAT          WHY
+            2026-01-01T00:00:00Z  canary ended  release 1 gets all requests again, as was asked for
+        "]]
+        .assert_eq(&format!("{}\n", text.trim_end()));
+    }
+
+    #[test]
+    fn an_app_that_is_balanced_by_what_visitors_ask_is_told_by_which_numbers() {
+        let scaling = json!({
+            "min": 1, "max": 5, "cpu": 80, "memory": 75, "cooldown": 30,
+            "requests_per_second": 50, "latency_ms": 250,
+        });
+        let text = told(&scaling, &json!([]));
+        expect![[r"
+            2 replicas are wanted of shop: from 1 to 5, one more above 80 % processor, 75 % memory, 50 requests a second each or 250 ms for one of twenty requests, every 30 s at most
+            nothing was decided since it was deployed
+        "]]
+        .assert_eq(&format!("{text}\n"));
+    }
+
+    #[test]
+    fn hours_with_bounds_of_their_own_are_lines() {
+        let scaling = json!({
+            "min": 1, "max": 5, "cpu": 80, "memory": 75, "cooldown": 30,
+            "schedule": [{
+                "days": ["monday", "tuesday", "wednesday", "thursday", "friday"],
+                "from": "08:00", "to": "18:00", "zone": "Europe/Vienna", "min": 4, "max": 6,
+            }],
+        });
+        let text = told(&scaling, &json!([]));
+        assert!(text.contains("\nweekdays 08:00–18:00 Europe/Vienna: from 4 to 6\n"), "{text}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{avishkar, said};
 
 const RELEASES: &str = "GET /api/v1/instances/shop/releases";
 const ROLLBACK: &str = "POST /api/v1/instances/shop/rollback";
+const PROMOTE: &str = "POST /api/v1/instances/shop/promote";
 const OPERATION: &str = "GET /api/v1/operations/r-1";
 
 fn ok(body: &Value) -> Answer {
@@ -16,7 +17,7 @@ fn ok(body: &Value) -> Answer {
 
 fn kept(number: u32, state: &str, by: &Value) -> Value {
     json!({
-        "number": number, "state": state, "since": "2026-01-01T00:00:00Z", "rolled_back_at": null,
+        "number": number, "state": state, "share": null, "since": "2026-01-01T00:00:00Z", "rolled_back_at": null,
         "by": by, "image_digest": format!("sha256:{}", "ab".repeat(32)), "bundle_digest": null,
         "request_id": "r-0",
     })
@@ -78,4 +79,44 @@ fn what_cannot_be_gone_back_to_is_said_with_its_code() {
     assert!(!output.status.success());
     let told: Value = serde_json::from_slice(&output.stderr).unwrap();
     assert_eq!(told["code"], "NOTHING_TO_ROLL_BACK_TO");
+}
+
+#[test]
+fn a_canary_is_shown_with_its_share_and_promoted() {
+    let mut canary = kept(3, "canary", &json!("dee"));
+    canary["share"] = json!(10);
+    let listed = json!([canary, kept(2, "serving", &Value::Null)]);
+    let platform = FakePlatform::start(move |line, _| match line {
+        RELEASES => ok(&listed),
+        PROMOTE => {
+            Answer::Says(202, json!({ "instance": "shop", "request_id": "r-1" }).to_string())
+        }
+        OPERATION => ok(&json!({ "status": "succeeded" })),
+        _ => ok(&json!({
+            "name": "shop", "app": "shop", "release": 3, "state": "deployed", "url": null,
+            "request_id": "r-1", "failure": null,
+            "canary": { "release": 3, "share": 10, "promoted": false },
+        })),
+    });
+    let home = signed_in(&platform.url);
+    let output = avishkar(&["releases", "shop"], &home).output().unwrap();
+    assert!(said(&output.stdout).contains("canary 10 %"), "{}", said(&output.stdout));
+    let output = avishkar(&["status", "shop"], &home).output().unwrap();
+    let line = "canary release 3 gets 10 % of the requests\n";
+    assert!(said(&output.stdout).contains(line), "{}", said(&output.stdout));
+    let output = avishkar(&["promote", "shop"], &home).output().unwrap();
+    assert_eq!(said(&output.stdout), "release 3 of shop gets all requests\n");
+}
+
+#[test]
+fn a_share_that_no_canary_can_have_is_refused_before_anything_is_sent() {
+    let platform = FakePlatform::start(|_, _| Answer::Says(500, "{}".to_owned()));
+    let home = signed_in(&platform.url);
+    for share in ["0", "100%", "1.5", "ten"] {
+        let output = avishkar(&["deploy", ".", "--canary", share], &home).output().unwrap();
+        assert!(!output.status.success());
+        let text = said(&output.stderr);
+        assert!(text.contains("a whole number of percent of the requests, from 1 to 99"), "{text}");
+    }
+    assert!(platform.requests().is_empty());
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::course::{Canary, Decision, MOST_DECISIONS, Move};
 use super::kept::{Kept, Origin};
 use super::owed::Owed;
 use crate::digest::ImageRef;
@@ -42,6 +43,19 @@ pub struct Deployment {
     /// What the edge serves: an older generation while the newest is on its way or has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving: Option<Revision>,
+    /// The generation that is on its way, where it is an older one that has replicas already: a canary's that changes
+    /// its share or is promoted, or what is served, while a canary is taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Generation>,
+    /// The newest release gets a share of the requests beside what is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+    /// One replica is on its way to another node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Move>,
+    /// What was decided of its releases and places, the newest last, at most [`MOST_DECISIONS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decision>,
     /// The releases that were in service last, in the order in which they came into it: what may be gone back to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub releases: Vec<Kept>,
@@ -69,6 +83,23 @@ impl Deployment {
     /// Whether it is deployed, or being deployed: a newer generation of it goes on from there.
     pub fn is_deployed(&self) -> bool {
         self.goal == Goal::Running && (self.state < State::Undoing || self.serving.is_some())
+    }
+
+    /// The generation whose replicas are on their way, or were last.
+    pub fn rising(&self) -> Generation {
+        self.adopted.unwrap_or(self.generation)
+    }
+
+    /// Whether this generation is what is served.
+    pub fn serves(&self, generation: Generation) -> bool {
+        self.serving.as_ref().is_some_and(|serving| serving.generation == generation)
+    }
+
+    /// Adds a decision, and forgets the oldest where there are too many.
+    pub fn decided(&mut self, decision: Decision) {
+        self.decisions.push(decision);
+        let surplus = self.decisions.len().saturating_sub(MOST_DECISIONS);
+        self.decisions.drain(..surplus);
     }
 
     /// The images that it runs, or may go back to: no node that has one of them removes it.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::course::Share;
 use super::kept::Way;
 use super::owed::Owed;
 use crate::failure::Failure;
@@ -20,6 +21,9 @@ pub struct Instance {
     /// How that came about.
     #[serde(default)]
     pub way: Way,
+    /// With [`Way::Canary`]: which share of the requests it is to get.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Share>,
     pub owner: UserName,
     /// How many replicas the user pinned, before any scaling.
     pub replicas: u32,

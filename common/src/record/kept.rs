@@ -39,6 +39,10 @@ pub enum Way {
     Deployed,
     /// It was in service before and is gone back to: its image of then runs, and nothing is built.
     RolledBack,
+    /// It gets a share of the requests beside what is served: the instance says which.
+    Canary,
+    /// It got a share, and is to get all.
+    Promoted,
 }
 
 /// Where the newest generation of a deployment comes from.

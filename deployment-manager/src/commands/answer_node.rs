@@ -45,6 +45,7 @@ async fn offer(
     let waiting = before.filter(|before| waits_for(&before.record, request.id));
     let Some(before) = waiting else { return operations::look_up(store, request).await };
     let mut after = before.record;
+    let moves = after.moving.as_ref().is_some_and(|one| one.new == request.id);
     let change = match &answer.node {
         Ok(choice) => Change::Placed { slot: request.id, place: place(choice) },
         Err(code) => {
@@ -56,7 +57,8 @@ async fn offer(
     note(&mut after, &[change], &shared.config.patience, now);
     // The answer proves that the question has arrived.
     after.owed.retain(|owed| !placement::asks(owed, request.id));
-    let needed = needed(shared, answer, now);
+    // Nobody needs a machine for what runs already.
+    let needed = needed(shared, answer, now).filter(|_| !moves);
     after.owed.extend(needed.map(need::message));
     let path = path::deployment(&after.instance);
     let changes = vec![records::put(path, &after, Some(before.version))];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use common::failure::Failure;
 use common::name::{ContainerName, NodeName};
 use common::port::container::{Container, ContainerState};
 use common::port::edge::Upstream;
@@ -22,6 +23,8 @@ pub(crate) struct Observed {
     pub(crate) upstreams: Option<Vec<Upstream>>,
     /// Whether document 001's registry was found to say something else than the record.
     pub(crate) misregistered: bool,
+    /// Why the release that is watched is not to stay, if it was seen to fail.
+    pub(crate) regress: Option<Failure>,
 }
 
 /// The containers of a node at some time.

@@ -24,6 +24,10 @@ pub struct Patience {
     pub health: SignedDuration,
     /// How long the edge may refuse a route, or not answer through it.
     pub front: SignedDuration,
+    /// How long what has taken over is watched before what was served before is let go.
+    pub watch: SignedDuration,
+    /// How long a new replica may take that another one moves for.
+    pub moving: SignedDuration,
     /// How long the record of a removed deployment is kept.
     pub tombstone: SignedDuration,
 }
@@ -41,6 +45,8 @@ impl Default for Patience {
             image: seconds(30),
             health: seconds(60),
             front: seconds(30),
+            watch: SignedDuration::ZERO,
+            moving: seconds(120),
             tombstone: seconds(3600),
         }
     }

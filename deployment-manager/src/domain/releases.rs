@@ -21,7 +21,7 @@ pub(super) fn enter(deployment: &mut Deployment, image: &ImageRef, now: Timestam
         number,
         image: image.clone(),
         bundle: deployment.origin.bundle.clone(),
-        generation: deployment.generation,
+        generation: deployment.rising(),
         request: deployment.request,
         by: deployment.origin.by.clone(),
         since: now,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use common::digest::ImageRef;
-use common::id::ReleaseNumber;
+use common::id::{Generation, ReleaseNumber};
 use common::name::InstanceName;
 use common::port::container::{ContainerFile, ContainerSpec};
 use common::port::edge::{Upstream, Weight};
@@ -11,6 +11,8 @@ use common::port::routes::WantedRoute;
 use common::port::store::Version;
 use common::record::deployment::{Deployment, Place, Slot};
 use common::record::release::Release;
+
+use super::share;
 
 /// Where document 001's paths put an instance's completed `app.json`.
 const APP_JSON: &str = "/app/app.json";
@@ -69,15 +71,34 @@ fn environment(
     environment
 }
 
-/// Where the edge finds a replica.
-pub(crate) fn upstream(slot: &Slot) -> Option<Upstream> {
-    let place = slot.place.as_ref()?;
-    Some(Upstream { ip: place.ip, port: place.host_port, slot: slot.number, weight: Weight::ONE })
+/// Where the edge finds replicas, and how many requests each gets for each of another's: a canary's together get its
+/// share.
+pub(crate) fn upstreams(deployment: &Deployment, slots: &[&Slot]) -> Vec<Upstream> {
+    let is_canary = |slot: &Slot| slot.generation == deployment.rising();
+    let canary = slots.iter().filter(|slot| is_canary(slot)).count();
+    let (served, shared) = match &deployment.canary {
+        Some(one) if canary > 0 && canary < slots.len() => {
+            share::weights(one.share, slots.len() - canary, canary)
+        }
+        Some(_) | None => (Weight::ONE, Weight::ONE),
+    };
+    let upstream = |slot: &&Slot| {
+        let Place { ip, host_port, .. } = *slot.place.as_ref()?;
+        let weight = if is_canary(slot) { shared } else { served };
+        Some(Upstream { ip, port: host_port, slot: slot.number, weight })
+    };
+    slots.iter().filter_map(upstream).collect()
+}
+
+/// The image that a generation runs, once it is known.
+pub(crate) fn image_of(deployment: &Deployment, generation: Generation) -> Option<&ImageRef> {
+    let served = deployment.serving.as_ref().filter(|served| served.generation == generation);
+    served.map(|served| &served.image).or(deployment.image.as_ref())
 }
 
 /// The release that a replica runs: of the newest generation, or of the one that is served.
-pub(crate) fn release_of(deployment: &Deployment, slot: &Slot) -> ReleaseNumber {
-    let served = deployment.serving.as_ref().filter(|served| served.generation == slot.generation);
+pub(crate) fn release_of(deployment: &Deployment, generation: Generation) -> ReleaseNumber {
+    let served = deployment.serving.as_ref().filter(|served| served.generation == generation);
     served.map_or(deployment.release, |served| served.release)
 }
 
@@ -93,10 +114,10 @@ pub(crate) fn route(
         instance: deployment.instance.clone(),
         generation: deployment.generation,
         revision: version.0,
-        upstreams: slots.iter().filter_map(upstream).collect(),
+        upstreams: upstreams(deployment, &slots.iter().collect::<Vec<_>>()),
         image: image.to_string(),
         container_port: release.port,
         container_ids: slots.iter().filter_map(|slot| slot.container_id.clone()).collect(),
-        edge: release.edge.clone(),
+        edge: release.edge_options(),
     }
 }

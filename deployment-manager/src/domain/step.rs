@@ -34,6 +34,8 @@ pub(crate) enum Step {
     Finish,
     /// Give the deploy up and unmake it.
     GiveUp { failure: Failure },
+    /// Take a canary away that was seen to fail.
+    BackOut { failure: Failure },
     /// Say that the request failed.
     Fail,
     /// Say that the deployment is stopped.
@@ -46,6 +48,10 @@ pub(crate) enum Step {
     Restore { slots: Vec<Slot>, image: ImageRef },
     /// Look whether these replicas end again and again.
     Examine { slots: Vec<Slot> },
+    /// Take a replica out that was moved to another node.
+    Leave,
+    /// Leave a replica where it is that was to move.
+    Stay { reason: String },
     /// Have document 001's registry say again who is served.
     Register,
     /// Nothing, until something changes or this time.
@@ -67,6 +73,9 @@ impl Step {
             Step::Remove { .. } => "remove",
             Step::Finish => "finish",
             Step::GiveUp { .. } => "give-up",
+            Step::BackOut { .. } => "back-out",
+            Step::Leave => "leave",
+            Step::Stay { .. } => "stay",
             Step::Fail => "fail",
             Step::Stopped => "stopped",
             Step::Bury => "bury",
@@ -92,6 +101,7 @@ impl fmt::Display for Step {
             Step::Build { node } => write!(f, "build the image on {node}"),
             Step::Start { slots, .. } => write!(f, "start {}", Replicas(slots)),
             Step::Probe { slots } => write!(f, "look whether {} can be reached", Replicas(slots)),
+            Step::Route { slots, .. } if slots.is_empty() => write!(f, "route to nobody"),
             Step::Route { slots, .. } => write!(f, "route to {}", Replicas(slots)),
             Step::Unroute { .. } => write!(f, "remove the route"),
             Step::Withdraw { slots } => write!(f, "withdraw {}", Replicas(slots)),
@@ -104,6 +114,9 @@ impl fmt::Display for Step {
             },
             Step::Finish => write!(f, "ask through the front door, then say that it runs"),
             Step::GiveUp { failure } => write!(f, "give up: {failure}"),
+            Step::BackOut { failure } => write!(f, "take the canary away: {failure}"),
+            Step::Leave => write!(f, "let go of the replica that was moved"),
+            Step::Stay { reason } => write!(f, "move nothing: {reason}"),
             Step::Fail => write!(f, "say that it failed"),
             Step::Stopped => write!(f, "say that it is stopped"),
             Step::Bury => write!(f, "note that nothing is left"),

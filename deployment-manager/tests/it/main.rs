@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "a test may panic")]
 
 mod builds;
+mod canary;
 mod crash;
 mod deploy;
 mod edge;
@@ -11,6 +12,7 @@ mod http;
 mod node_manager;
 mod nodes;
 mod ports;
+mod rebalance;
 mod redeploy;
 mod requests;
 mod rollback;

@@ -13,7 +13,7 @@ use common::port::container::{Container, ContainerSpec};
 use common::port::containers::{Follow, LineStream};
 use common::port::edge::EdgeOptions;
 use common::port::nodes::{self, Agent, Build, Issuer, Probe, Removal, SampleStream};
-use common::port::routes::{self, Routed, WantedRoute};
+use common::port::routes::{self, RouteTraffic, Routed, WantedRoute};
 use common::port::{Nodes, Routes};
 use common::record::path;
 use common::record::route::{Route, RouteGoal};
@@ -164,5 +164,9 @@ impl Routes for LoadBalancer {
 
     async fn probe(&self, instance: &LegacyName, path: &str) -> Result<Option<u16>, routes::Error> {
         self.routes.probe(instance, path).await
+    }
+
+    async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, routes::Error> {
+        self.routes.traffic(instance).await
     }
 }

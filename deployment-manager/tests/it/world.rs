@@ -23,7 +23,8 @@ use common::record::operation::{Operation, Outcome};
 use common::record::path;
 use common::service::ServiceName;
 use common::topic::Topic;
-use deployment_manager::{Config, DeploymentManager, Ports, Raw};
+use deployment_manager::{Config, DeploymentManager, Patience, Ports, Raw};
+use jiff::SignedDuration;
 use prometheus::Registry;
 use prometheus::proto::MetricFamily;
 use serde::de::DeserializeOwned;
@@ -67,7 +68,7 @@ impl World {
             nodes: MemoryNodes::new(clock.clone()),
             routes: MemoryRoutes::new(),
             clock,
-            config: Config { build_folder: folder.path().join("builds"), ..config() },
+            config: calm(Config { build_folder: folder.path().join("builds"), ..config() }),
             builds: Arc::default(),
             crash_loops: Arc::default(),
             stuck: Arc::default(),
@@ -351,6 +352,12 @@ impl World {
         let registry: Vec<(String, String)> = names.zip(addresses).collect();
         assert_eq!(self.registry(instance), registry, "{context}");
     }
+}
+
+/// Nothing is watched, and nothing moves, but where a story is about that.
+fn calm(config: Config) -> Config {
+    let patience = Patience { watch: SignedDuration::ZERO, ..config.patience };
+    Config { patience, rebalance_every: None, ..config }
 }
 
 fn config() -> Config {

@@ -109,6 +109,8 @@ pub(super) fn failed(failure: &Failure) -> Refusal {
         FailureCode::RestartTooSoon => 429,
         FailureCode::Superseded
         | FailureCode::HostTaken
+        | FailureCode::NoCanary
+        | FailureCode::ErrorsRose
         | FailureCode::SingleProcess
         | FailureCode::ChangeUnderway => 409,
         FailureCode::Internal => 500,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::id::Generation;
 use common::port::Edge as _;
 use common::port::edge::{Balance, EdgeOptions, Table, Weight};
 use testkit::contract::edge::table;
@@ -301,16 +302,25 @@ async fn a_visitor_with_the_cookie_meets_the_same_replica_and_another_only_when_
 async fn a_replica_gets_requests_by_its_weight() {
     with_edge(async |world| {
         let replicas = [named("stable").await, named("canary").await];
-        let mut table = asking(world, &replicas, EdgeOptions::default());
-        table.routes[0].upstreams[0].weight = Weight::try_from(9).unwrap();
-        world.edge.load(&table).await.unwrap();
-        let mut met = BTreeMap::<String, usize>::new();
-        for _ in 0..200 {
-            let answer = ask(world.first).await;
-            *met.entry(answer.lines().last().unwrap().to_owned()).or_default() += 1;
+        for (generation, sticky, balance) in [
+            (1, false, Balance::Weighted),
+            (2, false, Balance::LeastConnections),
+            (3, true, Balance::Weighted),
+        ] {
+            let options = EdgeOptions { sticky, balance, ..EdgeOptions::default() };
+            let mut table = asking(world, &replicas, options);
+            table.generation = Generation(generation);
+            table.routes[0].upstreams[0].weight = Weight::try_from(9).unwrap();
+            world.edge.load(&table).await.unwrap();
+            // Requests of one after another, of visitors who were never here: nobody is ever busy.
+            let mut met = BTreeMap::<String, usize>::new();
+            for _ in 0..200 {
+                let answer = ask(world.first).await;
+                *met.entry(answer.lines().last().unwrap().to_owned()).or_default() += 1;
+            }
+            // Each of the two workers begins anywhere in its round of ten.
+            assert!((18..=22).contains(&met["canary"]), "{balance:?}, sticky {sticky}: {met:?}");
         }
-        // Each of the two workers begins anywhere in its round of ten.
-        assert!((18..=22).contains(&met["canary"]), "{met:?}");
     })
     .await;
 }

@@ -116,6 +116,7 @@ pub(in crate::http) async fn deploy(
         instance: Name::WithUuid,
         release: None,
         replicas: None,
+        canary: None,
         app_json: Some(text),
     };
     let id = request::request_id(&context, &person, &request)?;

@@ -1,5 +1,6 @@
 use common::failure::FailureCode;
 use common::record::deployment::State;
+use common::record::kept::Way;
 use common::record::node::Verdict;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
@@ -307,6 +308,10 @@ fn a_question_without_an_answer_is_repeated_under_the_same_id() {
 #[derive(Debug, Clone)]
 enum Incident {
     Deploy,
+    Canary(i64),
+    Share(i64),
+    Promote,
+    Abandon,
     Stop,
     Scale(usize),
     Verdict(usize, Verdict),
@@ -333,6 +338,10 @@ fn incident() -> impl Strategy<Value = Incident> {
     ];
     prop_oneof![
         2 => Just(Incident::Deploy),
+        2 => (1..100_i64).prop_map(Incident::Canary),
+        1 => (1..100_i64).prop_map(Incident::Share),
+        1 => Just(Incident::Promote),
+        1 => Just(Incident::Abandon),
         1 => Just(Incident::Stop),
         2 => (1..4_usize).prop_map(Incident::Scale),
         3 => (1..4_usize, verdict).prop_map(|(node, verdict)| Incident::Verdict(node, verdict)),
@@ -355,6 +364,10 @@ proptest! {
         for incident in incidents {
             match incident {
                 Incident::Deploy => world.deploy(),
+                Incident::Canary(percent) => world.canary(percent),
+                Incident::Share(percent) => world.of_canary(Way::Canary, Some(percent)),
+                Incident::Promote => world.of_canary(Way::Promoted, None),
+                Incident::Abandon => world.of_canary(Way::RolledBack, None),
                 Incident::Stop => world.stop(),
                 Incident::Scale(replicas) => world.seen.replicas = replicas,
                 Incident::Verdict(node, verdict) => world.set_verdict(node, verdict),
@@ -378,3 +391,8 @@ proptest! {
         world.assert_settled();
     }
 }
+
+mod canary;
+mod moving;
+mod rest;
+mod watched;
