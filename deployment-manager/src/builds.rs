@@ -5,7 +5,7 @@ use common::digest::{Digest, ImageRef};
 use common::id::ReleaseNumber;
 use common::name::AppName;
 use common::port::Store;
-use common::port::store::Path;
+use common::port::store::{self, Op, Path};
 use common::record::path;
 use common::record::release::{Release, Source};
 use jiff::Timestamp;
@@ -56,6 +56,29 @@ pub(crate) async fn kept(
     let found = load::<Build>(store, &path_of(&release.app, release.number)).await?;
     let same = |found: &Build| found.bundle == *bundle && found.recipe == recipe.digest();
     Ok(found.map(|found| found.record).filter(same).map(|found| found.image))
+}
+
+/// Believes no longer that this image is there, so that the release is built again; false if it was built after
+/// `asked_at`, which would only be repeated.
+pub(crate) async fn forget(
+    store: &dyn Store,
+    release: &Release,
+    image: &ImageRef,
+    asked_at: Timestamp,
+) -> Result<bool, Error> {
+    let path = path_of(&release.app, release.number);
+    let Some(found) = load::<Build>(store, &path).await? else { return Ok(true) };
+    if found.record.image != *image {
+        return Ok(true);
+    }
+    if found.record.built_at >= asked_at {
+        return Ok(false);
+    }
+    match store.commit(vec![Op::Delete { path, version: found.version }]).await {
+        // Of those that changed it meanwhile none believed it either.
+        Ok(_) | Err(store::Error::Conflict { .. }) => Ok(true),
+        Err(err) => Err(err.into()),
+    }
 }
 
 /// Remembers what was built. Of two that built the same at once, the first one is believed.
