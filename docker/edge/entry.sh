@@ -2,11 +2,16 @@
 # Starts the edge: finds out which front ports are free, renders the little that is not known before, becomes nginx.
 #   EDGE_BIND         address to listen on (127.0.0.1)
 #   EDGE_FRONT_PORTS  the pool (2000-2999)        EDGE_HOST_PORT  the listener for host names (8088)
+#   EDGE_HOLD_SECONDS how long a request waits for an app at rest (60)
 #   EDGE_RESERVED     more ports to leave alone   EDGE_WORKERS    worker processes (one per core, at most 4)
+#   EDGE_TLS_PORT     host names over TLS (8443)  EDGE_TLS_ANNOUNCED  the port that visitors see, where it is another one
 set -eu
 bind=${EDGE_BIND:-127.0.0.1}
 pool=${EDGE_FRONT_PORTS:-2000-2999}
 host_port=${EDGE_HOST_PORT:-8088}
+hold_seconds=${EDGE_HOLD_SECONDS:-60}
+tls_port=${EDGE_TLS_PORT:-8443}
+announced=${EDGE_TLS_ANNOUNCED:-$tls_port}
 cores=$(nproc)
 workers=${EDGE_WORKERS:-$((cores < 4 ? cores : 4))}
 conf=/tmp/edge
@@ -14,13 +19,33 @@ run=/run/avishkar/edge
 
 case $bind in *[!0-9a-fA-F.:]* | '') echo "edge: EDGE_BIND '$bind' is not an address" >&2; exit 2 ;; esac
 case $pool-$host_port-$workers in *[!0-9-]*) echo "edge: EDGE_FRONT_PORTS, EDGE_HOST_PORT and EDGE_WORKERS are numbers" >&2; exit 2 ;; esac
+case $hold_seconds in *[!0-9]* | "") echo "edge: EDGE_HOLD_SECONDS is a number" >&2; exit 2 ;; esac
+case $tls_port-$announced in *[!0-9-]*) echo "edge: EDGE_TLS_PORT and EDGE_TLS_ANNOUNCED are numbers" >&2; exit 2 ;; esac
 
-rm -rf $conf/asked
-mkdir -p $conf/asked $run
+rm -rf $conf/asked $conf/secure $conf/challenges
+mkdir -p $conf/asked $conf/secure $conf/challenges/.well-known/acme-challenge $run
 busy=$(/usr/lib/edge/ports.sh)
+# The edge of before may be about to end.
+tries=15
+while [ $tries -gt 0 ] && echo "$busy" | grep -qx -e "$host_port" -e "$tls_port"; do
+  sleep 0.2
+  tries=$((tries - 1))
+  busy=$(/usr/lib/edge/ports.sh)
+done
+tls_damage=nil
 if echo "$busy" | grep -qx "$host_port"; then
   echo "edge: port $host_port, for host names, is taken by another program; stop it or set EDGE_HOST_PORT" >&2
   exit 1
+fi
+if echo "$busy" | grep -qx "$tls_port"; then
+  if [ -n "${EDGE_TLS_PORT:-}" ]; then
+    echo "edge: port $tls_port, for TLS, is taken by another program; stop it or set EDGE_TLS_PORT" >&2
+    exit 1
+  fi
+  words="port $tls_port is taken by another program: nothing is served over TLS; set EDGE_TLS_PORT"
+  echo "edge: $words" >&2
+  tls_damage="\"$words\""
+  tls_port=
 fi
 # Reserved: ZooKeeper, Docker's and Swarm's own, etcd's.
 closed=$(printf '%s\n' 2181 2375 2376 2377 2378 2379 2380 ${EDGE_RESERVED:-} $busy | sort -nu |
@@ -29,6 +54,13 @@ closed=$(printf '%s\n' 2181 2375 2376 2377 2378 2379 2380 ${EDGE_RESERVED:-} $bu
 case $bind in *:*) at="[$bind]" ;; *) at=$bind ;; esac
 echo "worker_processes $workers;" >$conf/main.conf
 echo "listen $at:$host_port;" >$conf/host.conf
+suffix=$([ "$announced" = 443 ] || echo ":$announced")
+echo "map \"\" \$tls_suffix { default \"$suffix\"; }" >$conf/tls.conf
+echo "map \$server_port \$port_as_seen { default \$server_port; ${tls_port:+$tls_port $announced;} }" >>$conf/tls.conf
+if [ -n "$tls_port" ]; then
+  echo "listen $at:$tls_port ssl;" >$conf/tls_listen.conf
+  echo "include /etc/edge/tls.conf;" >>$conf/tls.conf
+fi
 printf '%s\n' $closed | awk -v at="$at" -v first="${pool%-*}" -v last="${pool#*-}" '
   {closed[$1] = 1}
   END {for (port = first; port <= last; port++) if (!(port in closed)) print "listen " at ":" port ";"}' >$conf/front.conf
@@ -42,7 +74,7 @@ map \$http_x_request_id \$id_of_request {
 }
 REQUEST_ID
 cat >$conf/settings.lua <<SETTINGS
-local M = {bind = "$bind", first = ${pool%-*}, last = ${pool#*-}, host_port = $host_port, closed = {$(echo $closed | tr ' ' ',')}}
+local M = {bind = "$bind", first = ${pool%-*}, last = ${pool#*-}, host_port = $host_port, hold_seconds = $hold_seconds, tls_port = ${tls_port:-nil}, tls_damage = $tls_damage, closed = {$(echo $closed | tr ' ' ',')}}
 function M.open(port)
   for _, closed in ipairs(M.closed) do if port == closed then return false end end
   return port >= M.first and port <= M.last

@@ -1,10 +1,14 @@
 //! The contract of the edge on the real image, and what only a real edge can show.
 
 mod damage;
+mod dead;
+mod held;
 mod options;
 mod pages;
 mod streams;
+mod tls;
 
+use std::env;
 use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::os::unix::fs::PermissionsExt as _;
@@ -28,8 +32,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
-const IMAGE: &str = "avishkar/edge:dev";
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Another image than the cluster's may be tried.
+#[expect(clippy::disallowed_methods, reason = "set by who runs the tests")]
+pub(crate) fn image() -> String {
+    env::var("AVISHKAR_TEST_EDGE_IMAGE").unwrap_or_else(|_| "avishkar/edge:dev".to_owned())
+}
 
 /// An edge of its own, in a container on this machine's network.
 struct World {
@@ -42,11 +51,13 @@ struct World {
     first: u16,
     /// Of the listener for host names.
     host_port: u16,
+    /// Of the one for host names over TLS.
+    tls_port: u16,
 }
 
 /// Apps in this process.
 #[derive(Clone, Default)]
-struct LocalApps;
+pub(crate) struct LocalApps;
 
 #[async_trait]
 impl Apps for LocalApps {
@@ -56,7 +67,7 @@ impl Apps for LocalApps {
 }
 
 /// An app that answers with this status, once per permit.
-async fn start_app(status: u16, permits: Arc<Semaphore>) -> SocketAddr {
+pub(crate) async fn start_app(status: u16, permits: Arc<Semaphore>) -> SocketAddr {
     start(move |mut visit| {
         let permits = Arc::clone(&permits);
         async move {
@@ -68,7 +79,7 @@ async fn start_app(status: u16, permits: Arc<Semaphore>) -> SocketAddr {
 }
 
 /// A request that an app got: its head, what came of its body with it, and its connection.
-struct Visit {
+pub(crate) struct Visit {
     head: String,
     body: Vec<u8>,
     connection: TcpStream,
@@ -99,7 +110,7 @@ impl Visit {
         })
     }
 
-    async fn answer(&mut self, status: u16, body: &str) {
+    pub(crate) async fn answer(&mut self, status: u16, body: &str) {
         let length = body.len();
         let answer = format!(
             "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
@@ -109,13 +120,22 @@ impl Visit {
 }
 
 /// An app that does with each request what the test says.
-#[expect(clippy::disallowed_methods, reason = "the app runs beside the test")]
-async fn start<F, Done>(behave: F) -> SocketAddr
+pub(crate) async fn start<F, Done>(behave: F) -> SocketAddr
 where
     F: Fn(Visit) -> Done + Send + Sync + 'static,
     Done: Future<Output = ()> + Send + 'static,
 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    start_at(Ipv4Addr::LOCALHOST, behave).await
+}
+
+/// The same on another address of this machine.
+#[expect(clippy::disallowed_methods, reason = "the app runs beside the test")]
+pub(crate) async fn start_at<F, Done>(ip: Ipv4Addr, behave: F) -> SocketAddr
+where
+    F: Fn(Visit) -> Done + Send + Sync + 'static,
+    Done: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind((ip, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let behave = Arc::new(behave);
     tokio::spawn(async move {
@@ -137,43 +157,57 @@ fn nobody() -> SocketAddr {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests on real servers find them by the environment")]
-fn demand_docker() {
+pub(crate) fn demand_docker() {
     assert!(
         std::env::var("AVISHKAR_TEST_DOCKER").is_ok(),
         "this test needs a Docker engine: run `make test`, or set AVISHKAR_TEST_DOCKER=1"
     );
 }
 
-/// Ten ports in a row that nothing listens on, and one more.
-fn free_ports() -> (u16, u16) {
+/// Ten ports in a row that nothing listens on, and two more; the first of the ten, and of the two.
+pub(crate) fn free_ports() -> (u16, u16) {
     let free = |port| StdListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     let rows = (0..100).filter_map(|_| {
         let probe = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let first = probe.local_addr().unwrap().port();
-        Some((first, first.checked_add(10)?))
+        Some((first, first.checked_add(11)? - 1))
     });
-    let mut rows = rows.filter(|(first, last)| (*first..=*last).all(free));
-    rows.next().expect("eleven ports in a row are free")
+    let mut rows = rows.filter(|(first, host)| (*first..=*host + 1).all(free));
+    rows.next().expect("twelve ports in a row are free")
 }
 
 /// Runs a test with an edge of its own, and clears up whatever happens.
 async fn with_edge(test: impl AsyncFnOnce(&World)) {
+    with_edge_of(&[], test).await;
+}
+
+/// The same with other settings, of which a later one counts.
+async fn with_edge_of(settings: &[&str], test: impl AsyncFnOnce(&World)) {
     demand_docker();
-    let world = World::open().await;
+    let world = World::open(settings).await;
     let story = async {
         world.wait_until_it_answers().await;
         test(&world).await;
     };
+    with_container(&world.docker, &world.container, story).await;
+}
+
+/// Runs a test, and removes a container whatever happens.
+pub(crate) async fn with_container(
+    docker: &Docker,
+    container: &str,
+    story: impl Future<Output = ()>,
+) {
     let result = AssertUnwindSafe(story).catch_unwind().await;
     let remove = RemoveContainerOptionsBuilder::default().force(true).build();
-    world.docker.remove_container(&world.container, Some(remove)).await.unwrap();
+    docker.remove_container(container, Some(remove)).await.unwrap();
     if let Err(panic) = result {
         resume_unwind(panic);
     }
 }
 
 impl World {
-    async fn open() -> World {
+    async fn open(settings: &[&str]) -> World {
         let folder = tempfile::tempdir().unwrap();
         let (table, run) = (folder.path().join("table"), folder.path().join("run"));
         for sub in [&table, &run] {
@@ -182,6 +216,7 @@ impl World {
             std::fs::set_permissions(sub, Permissions::from_mode(0o777)).unwrap();
         }
         let (first, host_port) = free_ports();
+        let tls_port = host_port + 1;
         let last = first + 9;
         let host = HostConfig {
             network_mode: Some("host".to_owned()),
@@ -191,13 +226,17 @@ impl World {
             ]),
             ..HostConfig::default()
         };
+        let mut env = vec![
+            format!("EDGE_FRONT_PORTS={first}-{last}"),
+            format!("EDGE_HOST_PORT={host_port}"),
+            format!("EDGE_TLS_PORT={tls_port}"),
+            "EDGE_WORKERS=2".to_owned(),
+            "EDGE_HOLD_SECONDS=8".to_owned(),
+        ];
+        env.extend(settings.iter().map(|&setting| setting.to_owned()));
         let body = ContainerCreateBody {
-            image: Some(IMAGE.to_owned()),
-            env: Some(vec![
-                format!("EDGE_FRONT_PORTS={first}-{last}"),
-                format!("EDGE_HOST_PORT={host_port}"),
-                "EDGE_WORKERS=2".to_owned(),
-            ]),
+            image: Some(image()),
+            env: Some(env),
             host_config: Some(host),
             ..ContainerCreateBody::default()
         };
@@ -205,7 +244,8 @@ impl World {
         let made = docker.create_container(None::<CreateContainerOptions>, body).await.unwrap();
         docker.start_container(&made.id, None::<StartContainerOptions>).await.unwrap();
         let edge = NginxEdge::new(EdgeSettings::new(&table, &run));
-        World { edge, docker, container: made.id, folder, apps: LocalApps, first, host_port }
+        let container = made.id;
+        World { edge, docker, container, folder, apps: LocalApps, first, host_port, tls_port }
     }
 
     async fn wait_until_it_answers(&self) {
@@ -241,12 +281,12 @@ impl World {
 }
 
 /// A request through a front port, and all of its answer.
-async fn ask(port: u16) -> String {
+pub(crate) async fn ask(port: u16) -> String {
     ask_with(port, "GET / HTTP/1.1\r\nHost: x\r\n", "").await
 }
 
 /// A request whose first lines are given, and all of its answer.
-async fn ask_with(port: u16, lines: &str, body: &str) -> String {
+pub(crate) async fn ask_with(port: u16, lines: &str, body: &str) -> String {
     let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
     let request = format!("{lines}Connection: close\r\n\r\n{body}");
     connection.write_all(request.as_bytes()).await.unwrap();
@@ -279,48 +319,6 @@ async fn a_request_is_under_way_until_its_answer() {
         let asked = futures::future::join_all((0..3).map(|_| ask(world.first)));
         let (answers, ()) = futures::join!(asked, story);
         assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200")), "{answers:?}");
-    })
-    .await;
-}
-
-/// An address that takes no connection and refuses none, like a machine without power, for as long as what
-/// is returned with it lives: a listener whose queue is full.
-async fn black_hole() -> (SocketAddr, (TcpListener, Vec<TcpStream>)) {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    let address = socket.local_addr().unwrap();
-    let listener = socket.listen(1).unwrap();
-    let mut waiting = Vec::new();
-    while let Ok(connection) =
-        timeout(Duration::from_millis(300), TcpStream::connect(address)).await
-    {
-        waiting.push(connection.unwrap());
-    }
-    (address, (listener, waiting))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn while_one_replica_answers_no_request_fails_for_those_that_are_dead() {
-    with_edge(async |world| {
-        let alive = world.apps.start(200).await;
-        let (first, _first) = black_hole().await;
-        let (second, _second) = black_hole().await;
-        let rows = [("shop", world.first, &[first, second, alive][..])];
-        world.edge.load(&table(1, 1, &rows)).await.unwrap();
-        // Long enough for both to be found dead, forgiven and found dead again, by both workers.
-        let until = Instant::now() + Duration::from_secs(10);
-        let crowd = (0..16).map(async |_| {
-            let mut answers = Vec::new();
-            while Instant::now() < until {
-                answers.push(ask(world.first).await);
-            }
-            answers
-        });
-        let answers: Vec<String> =
-            futures::future::join_all(crowd).await.into_iter().flatten().collect();
-        let failed: Vec<&String> =
-            answers.iter().filter(|answer| !answer.starts_with("HTTP/1.1 200")).collect();
-        assert!(failed.is_empty(), "{} of {}: {:?}", failed.len(), answers.len(), failed.first());
     })
     .await;
 }

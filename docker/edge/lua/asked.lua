@@ -4,6 +4,7 @@
 local answers = require "answers"
 local balance = require "balance"
 local balancer = require "ngx.balancer"
+local held = require "held"
 local routes = require "routes"
 
 local shared, rates = ngx.shared.asked, ngx.shared.rates
@@ -38,9 +39,18 @@ local function check_body(own)
     return exit(ngx.HTTP_OK)
   end
   if own and not length and var.http_transfer_encoding then
-    answers.give(411, "LENGTH_REQUIRED", "The length is missing", "the app takes requests that say how long they are")
+    M.length_required()
     return exit(ngx.HTTP_OK)
   end
+end
+
+function M.length_required()
+  answers.give(411, "LENGTH_REQUIRED", "The length is missing", "the app takes requests that say how long they are")
+end
+
+-- Over HTTP/2 no header tells that a body comes whose length nobody says: it is known when it comes (proxy.conf).
+local function may_hide_a_body(own)
+  return own and not var.http_content_length and ngx.req.http_version() >= 2
 end
 
 -- Counts by the second, over all workers: twice the rate may come around the turn of a second, never more.
@@ -52,10 +62,11 @@ local function check_rate(instance, rate)
   end
 end
 
-local function check_connections(instance, limit)
+local function count_open(instance, limit)
   local mine = open_key(instance, ngx.worker.id())
   shared:incr(mine, 1, 0)
   var.asked_open = mine
+  if not limit then return end
   local open = 0
   for worker = 0, ngx.worker.count() - 1 do open = open + (shared:get(open_key(instance, worker)) or 0) end
   if open > limit then
@@ -72,15 +83,24 @@ end
 -- The access phase: whether a request may go on to a replica.
 function M.admit()
   local route = routes.of_request()
-  if not route or route.count == 0 then
-    if route then answers.no_replica() else answers.no_app() end
+  if not route then
+    answers.no_app()
     return exit(ngx.HTTP_OK)
   end
-  local options = route.options or {}
+  local options, probes = route.options or {}, is_probe()
+  if route.count == 0 and (probes or not options.held) then
+    answers.starting()
+    return exit(ngx.HTTP_OK)
+  end
   check_body(options.max_body_bytes)
-  if is_probe() then return end
+  if probes then return end
   if options.requests_per_second then check_rate(route.instance, options.requests_per_second) end
-  if options.connections then check_connections(route.instance, options.connections) end
+  if options.connections or options.held then count_open(route.instance, options.connections) end
+  if options.held then
+    held.visited(route.instance)
+    if route.count == 0 then held.wait(route.instance) end
+  end
+  if may_hide_a_body(options.max_body_bytes) then return ngx.exec("@asked_unannounced") end
 end
 
 local function cookie_of(route)
@@ -97,17 +117,28 @@ local function met_last(route)
   end
 end
 
+-- The one with the fewest requests under way, of those of a weight that nobody passed over; of any weight without one.
+local function least_busy_of(route, weight, from, passed_over)
+  local best, least = nil, math.huge
+  for step = 0, route.count - 1 do
+    local peer = route.peers[(from + step) % route.count + 1]
+    local busy = ((under_way[peer.name] or 0) + 1) / peer.weight
+    if busy < least and not passed_over[peer] and peer.weight == (weight or peer.weight) then
+      best, least = peer, busy
+    end
+  end
+  return best
+end
+
 local function least_busy(route)
   local time, turn, passed_over = now(), route.turn, {}
+  -- A share is held by turns, or a release that gets little would get nothing while the others are idle: only those of
+  -- the weight whose turn it is are compared.
+  local weight = route.turns[turn % route.length + 1].weight
   -- From another replica each time, so that among equals the load goes round.
   route.turn = turn + 1
   for _ = 1, route.count do
-    local best, least = nil, math.huge
-    for step = 0, route.count - 1 do
-      local peer = route.peers[(turn + step) % route.count + 1]
-      local busy = ((under_way[peer.name] or 0) + 1) / peer.weight
-      if busy < least and not passed_over[peer] then best, least = peer, busy end
-    end
+    local best = least_busy_of(route, weight, turn, passed_over) or least_busy_of(route, nil, turn, passed_over)
     -- Asked of the chosen one alone: a yes may be the trial of a replica that failed.
     if balance.is_open(best.name, time) then return best end
     passed_over[best] = true
@@ -163,6 +194,7 @@ end
 -- The log phase: the request is over, however it ended.
 function M.ended()
   leave(var.asked_at)
+  held.leave()
   local open = var.asked_open
   -- Below zero: its count was lost while the request was under way.
   if open ~= "" and (shared:incr(open, -1, 0) or 0) < 0 then shared:set(open, 0) end

@@ -1,9 +1,11 @@
 use common::id::{Generation, SlotNumber};
 use common::name::InstanceName;
+use common::port::edge::AppTraffic;
 use common::port::nodes::Measured;
 use common::record::scale::{DecisionKind, Scaling};
 use tokio::time::Instant;
 
+use super::super::hours::Because;
 use super::super::known::{Replica, Way};
 use super::*;
 
@@ -30,6 +32,7 @@ fn known(replicas: &[(u32, u64)]) -> Known {
     };
     Known {
         scaling: Scaling::within(1, 5),
+        because: Because::default(),
         wanted: u32::try_from(replicas.len()).unwrap(),
         replicas: replicas.iter().map(replica).collect(),
         way: Way::Reached,
@@ -140,4 +143,47 @@ fn what_is_balanced_no_longer_is_forgotten() {
     roster.adopt(&instance(), None, now(5));
     assert!(roster.is_empty() && roster.replicas.is_empty());
     assert_eq!(roster.cycle(&RULES, now(5).up), []);
+}
+
+fn asked(requests: u64) -> Traffic {
+    let app = AppTraffic { passed_on: requests, ..AppTraffic::default() };
+    Traffic { apps: [(instance(), app)].into(), ..Traffic::default() }
+}
+
+/// Six seconds in which a replica idles and so many requests a second come.
+fn six_seconds(
+    roster: &mut Roster,
+    from: u64,
+    requests_per_second: u64,
+) -> Vec<(LegacyName, Draft)> {
+    for tenth in from..from + 60 {
+        roster.hear(&node(), &[used(1, 1, 5.0)], &RULES, now(tenth).up);
+        if tenth % 5 == 0 {
+            let traffic = asked(tenth * requests_per_second / 10);
+            roster.hear_traffic(Some(&traffic), &RULES, now(tenth).up);
+        }
+    }
+    roster.cycle(&RULES, now(from + 59).up)
+}
+
+#[test]
+fn an_app_is_balanced_by_what_visitors_ask_where_it_says_so() {
+    let by_requests = |most| {
+        let mut known = known(&[(1, 1)]);
+        known.scaling.requests_per_second = most;
+        let mut roster = Roster::default();
+        roster.adopt(&instance(), Some(known), now(0));
+        roster
+    };
+    for (most, decides) in [(Some(40), true), (Some(60), false), (None, false)] {
+        let drafts = six_seconds(&mut by_requests(most), 0, 50);
+        assert_eq!(!drafts.is_empty(), decides, "{most:?}");
+    }
+    // The edge does not tell any more.
+    let mut roster = by_requests(Some(40));
+    six_seconds(&mut roster, 0, 50);
+    roster.written(&instance());
+    roster.hear_traffic(None, &RULES, now(60).up);
+    roster.hear(&node(), &[used(1, 1, 5.0)], &RULES, now(60).up);
+    assert_eq!(roster.cycle(&RULES, now(60).up), []);
 }
