@@ -9,9 +9,10 @@ mod probe;
 mod remove;
 mod route;
 mod start;
+mod watch;
 
 use common::failure::{Failure, FailureCode};
-use common::id::RequestId;
+use common::id::{Generation, RequestId};
 use common::name::{InstanceName, NodeName};
 use common::port::nodes::Agent;
 use common::port::store::Version;
@@ -25,6 +26,8 @@ use crate::domain::step::Step;
 use crate::observe::Found;
 use crate::reconcile::Error;
 use crate::shared::Shared;
+
+pub(crate) use self::watch::{Watched, watch};
 
 /// What a step did.
 #[derive(Debug, Default)]
@@ -75,7 +78,11 @@ impl Round<'_> {
     }
 
     fn release(&self, slot: &Slot) -> Result<&Release, Failure> {
-        let number = spec::release_of(self.deployment, slot);
+        self.release_of(slot.generation)
+    }
+
+    fn release_of(&self, generation: Generation) -> Result<&Release, Failure> {
+        let number = spec::release_of(self.deployment, generation);
         let release = self.found.releases.get(&number);
         release.ok_or_else(|| {
             Failure::new(FailureCode::ReleaseUnknown, format!("release {number} is gone"))
@@ -112,6 +119,9 @@ pub(crate) async fn apply(round: &Round<'_>, step: &Step) -> Result<Effect, Erro
         Step::Remove { slots, lost } => remove::remove(round, slots, lost).await,
         Step::Register => Ok(Effect::of(Change::Registered)),
         Step::GiveUp { failure } => Ok(Effect::of(Change::GivenUp { failure: failure.clone() })),
+        Step::BackOut { failure } => Ok(Effect::of(Change::BackedOut { failure: failure.clone() })),
+        Step::Leave => Ok(Effect::of(Change::Moved)),
+        Step::Stay { reason } => Ok(Effect::of(Change::NotMoved { reason: reason.clone() })),
         Step::Fail => Ok(Effect::of(Change::Failed)),
         Step::Stopped => Ok(Effect::of(Change::Stopped)),
         Step::Bury => Ok(Effect::of(Change::Buried)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chassis::config::Problem;
 use chassis::http;
 use common::record::leader::Advertised;
+use common::record::release::Strategy;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ use crate::domain::patience::Patience;
 const MOST_REPLICAS: u32 = 25;
 /// Their images stay on the nodes, and the record of the deployment names them all.
 const MOST_RELEASES: usize = 25;
+/// Two deploys are not to wait for each other's first minutes.
+const MOST_WATCHED: u32 = 300;
 const MIB: u64 = 1024 * 1024;
 
 /// The service's own sections as they are written.
@@ -46,6 +49,9 @@ pub struct RawDeployment {
     pub keep_releases: usize,
     pub at_once: usize,
     pub spare_images: bool,
+    pub rebalance_seconds: u32,
+    pub placement: Strategy,
+    pub watch_seconds: u32,
 }
 
 /// `[build]`: how images are made of bundles.
@@ -79,6 +85,10 @@ pub struct Config {
     pub at_once: usize,
     /// Whether what is served has its image on one node more than runs it.
     pub spare_images: bool,
+    /// In each interval of this length one replica is brought to another node at most; none where that is switched off.
+    pub rebalance_every: Option<Duration>,
+    /// Where replicas go of apps that do not say it, as the node manager has it.
+    pub placement: Strategy,
     /// Where bundles and build contexts stand during a build; nothing in it has a name.
     pub build_folder: PathBuf,
     /// How many images are built at once.
@@ -107,6 +117,13 @@ impl Raw {
         if !(1..=MOST_RELEASES).contains(&deployment.keep_releases) {
             let message = format!("must be from 1 to {MOST_RELEASES}");
             problems.push(Problem::new("deployment.keep_releases", message));
+        }
+        if deployment.rebalance_seconds > 86_400 {
+            problems.push(Problem::new("deployment.rebalance_seconds", "must be from 0 to 86400"));
+        }
+        if deployment.watch_seconds > MOST_WATCHED {
+            let message = format!("must be from 0 to {MOST_WATCHED}");
+            problems.push(Problem::new("deployment.watch_seconds", message));
         }
         if !(1..=256).contains(&deployment.at_once) {
             problems.push(Problem::new("deployment.at_once", "must be from 1 to 256"));
@@ -178,6 +195,7 @@ fn meant(deployment: &RawDeployment, build: RawBuild, http: &http::Config) -> Co
             image: seconds(deployment.image_seconds),
             health: seconds(deployment.health_seconds),
             front: seconds(deployment.front_seconds),
+            watch: seconds(deployment.watch_seconds),
             tombstone: seconds(deployment.keep_removed_seconds),
             ..Patience::default()
         },
@@ -188,6 +206,9 @@ fn meant(deployment: &RawDeployment, build: RawBuild, http: &http::Config) -> Co
         kept_releases: deployment.keep_releases,
         at_once: deployment.at_once,
         spare_images: deployment.spare_images,
+        rebalance_every: (deployment.rebalance_seconds > 0)
+            .then(|| Duration::from_secs(deployment.rebalance_seconds.into())),
+        placement: deployment.placement,
         build_folder: build.folder.into(),
         builds_at_once: build.at_once,
         most_unpacked: build.max_unpacked_mebibytes * MIB,

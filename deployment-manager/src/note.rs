@@ -2,6 +2,7 @@
 
 use chassis::records::{Error as RecordsError, Stored, put};
 use chassis::{leading, operations, records};
+use common::failure::Failure;
 use common::id::MessageId;
 use common::port::store::{self, Done, Op, Version};
 use common::record::deployment::{Deployment, Goal, State};
@@ -103,6 +104,11 @@ async fn try_note(shared: &Shared, held: &mut Held, changes: &[Change]) -> Resul
         after.owed.push(notice::notice(&after.instance, after.goal, after.request, outcome));
         more.extend(conclude(shared, &after, outcome).await?);
     }
+    let gone = changes.iter().find_map(backed_out).filter(|_| !is_in_progress(before));
+    if let Some(failure) = gone {
+        tracing::warn!(instance = %after.instance, generation = %after.generation, %failure, "went back");
+        after.owed.push(notice::backed_out(&after, failure));
+    }
     let mut ops = vec![put(path::deployment(&after.instance), &after, Some(held.version))];
     ops.extend(more);
     let version = match shared.seat.attempt(ops).await {
@@ -121,6 +127,11 @@ async fn try_note(shared: &Shared, held: &mut Held, changes: &[Change]) -> Resul
     held.record = after;
     held.version = version;
     Ok(Written::Yes)
+}
+
+/// Why a canary goes although its request has ended well.
+fn backed_out(change: &Change) -> Option<&Failure> {
+    if let Change::BackedOut { failure } = change { Some(failure) } else { None }
 }
 
 /// After a lost connection: what stands there was written if it is what was to be written.

@@ -1,5 +1,6 @@
 //! What the parts of this service share.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use chassis::leading::{HeldNodes, Seat};
@@ -9,6 +10,7 @@ use common::name::{LegacyName, NodeName};
 use common::service::ServiceName;
 use tokio::sync::Semaphore;
 
+use crate::apply::Watched;
 use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
@@ -25,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) nodes: Wake<NodeName>,
     /// The last request for a machine.
     pub(crate) needed: Mutex<Option<RequestId>>,
+    /// What was seen of the containers of a release that is watched, by the placement of their replicas.
+    pub(crate) watched: Mutex<BTreeMap<RequestId, Watched>>,
     /// Held while an image is built.
     pub(crate) building: Semaphore,
     /// Nodes that were led from another store: nothing is started or removed there.
@@ -37,6 +41,7 @@ impl Shared {
         let (store, advertised) = (Arc::clone(&ports.store), config.advertised.clone());
         Arc::new(Shared {
             needed: Mutex::default(),
+            watched: Mutex::default(),
             building,
             seat: Seat::new(ServiceName::DeploymentManager, store, advertised),
             ports,

@@ -25,12 +25,18 @@ pub(super) async fn route(
     slots: &[Slot],
     waiting: &[Slot],
 ) -> Result<Effect, Error> {
-    let Some(first) = slots.first() else { return Ok(Effect::default()) };
-    let of_deploy =
-        is_advancing(round.deployment) && first.generation == round.deployment.generation;
-    let serving = round.deployment.serving.as_ref().filter(|_| !of_deploy);
-    let image = serving.map(|serving| &serving.image).or(round.deployment.image.as_ref());
-    let (release, image) = match (round.release(first), image) {
+    let (deployment, rising) = (round.deployment, round.deployment.rising());
+    let of_deploy = is_advancing(deployment) && slots.iter().any(|slot| slot.generation == rising);
+    // A canary is served as its release before says: it is beside it, behind the same door.
+    let served =
+        slots.iter().find(|slot| deployment.serves(slot.generation)).or_else(|| slots.first());
+    // Without a replica it is the route of an app at rest.
+    let at_rest = deployment.serving.as_ref().map(|serving| serving.generation);
+    let Some(generation) = served.map(|slot| slot.generation).or(at_rest) else {
+        return Ok(Effect::default());
+    };
+    let image = spec::image_of(deployment, generation);
+    let (release, image) = match (round.release_of(generation), image) {
         (Ok(release), Some(image)) => (release, image),
         (Err(failure), _) => return Ok(refused(Verdict::Bad(failure), of_deploy)),
         (Ok(_), None) => {
@@ -47,7 +53,8 @@ pub(super) async fn route(
         })),
         Err(err) => {
             let patience = &round.shared.config.patience;
-            let verdict = verdict::of_route(&err, latest(slots), patience, round.now());
+            let verdict =
+                verdict::of_route(&err, waited_since(round, slots), patience, round.now());
             Ok(refused(verdict, of_deploy))
         }
     }
@@ -93,7 +100,7 @@ pub(super) async fn finish(round: &Round<'_>) -> Result<Effect, Error> {
             Err(routes::Error::Stale(_) | routes::Error::Failed(_)) => None,
         };
         let patience = &round.shared.config.patience;
-        match verdict::of_front(status, latest(&routed), patience, round.now()) {
+        match verdict::of_front(status, waited_since(round, &routed), patience, round.now()) {
             Verdict::Good => return Ok(Effect::of(Change::Running)),
             Verdict::Bad(failure) => return Ok(Effect::of(Change::GivenUp { failure })),
             Verdict::Wait(_) if Instant::now() >= until => return Ok(Effect::default()),
@@ -102,7 +109,12 @@ pub(super) async fn finish(round: &Round<'_>) -> Result<Effect, Error> {
     }
 }
 
-/// Since when the last of them has been as it is.
-fn latest(slots: &[Slot]) -> Timestamp {
-    slots.iter().map(|slot| slot.since).max().unwrap_or_default()
+/// Since when the last of them has been as it is, and no longer than the deploy is under way: its replicas may have been
+/// served for long.
+fn waited_since(round: &Round<'_>, slots: &[Slot]) -> Timestamp {
+    let latest = slots.iter().map(|slot| slot.since).max().unwrap_or_default();
+    if !is_advancing(round.deployment) {
+        return latest;
+    }
+    latest.max(round.deployment.deadline - round.shared.config.patience.deploy)
 }

@@ -1,14 +1,18 @@
 //! Making containers run.
 
 use common::digest::ImageRef;
-use common::failure::Failure;
+use common::failure::{Failure, FailureCode};
 use common::port::container::Container;
 use common::record::deployment::Slot;
+use common::record::kept::Way;
+use common::record::release::Source;
 use futures::future::try_join_all;
 
 use super::container::{Placed, unless_deposed};
 use super::{Effect, Round};
+use crate::builds;
 use crate::domain::change::Change;
+use crate::domain::replicas::can_be_rebuilt;
 use crate::domain::verdict::{self, Verdict};
 use crate::reconcile::Error;
 
@@ -40,9 +44,32 @@ async fn start_one(round: &Round<'_>, slot: &Slot, image: &ImageRef) -> Result<E
         Verdict::Wait(failure) => Ok(Effect::hindered(failure)),
         Verdict::Bad(failure) => {
             placed.discard(round).await;
+            if failure.code == FailureCode::ImageUnavailable
+                && is_to_be_rebuilt(round, slot, image).await?
+            {
+                return Ok(Effect::of(Change::Lost { image: image.clone() }));
+            }
             Ok(Effect::of(Change::Unfit { slot: placement, failure }))
         }
     }
+}
+
+/// Whether an image that nobody has can be had by another build: once a deploy, only where none of its replicas runs that
+/// image, and never of what was gone back to, which another build may not be.
+async fn is_to_be_rebuilt(round: &Round<'_>, slot: &Slot, image: &ImageRef) -> Result<bool, Error> {
+    let deployment = round.deployment;
+    if slot.generation != deployment.rising() || !can_be_rebuilt(deployment) {
+        return Ok(false);
+    }
+    if deployment.image.as_ref() != Some(image) || deployment.origin.way == Way::RolledBack {
+        return Ok(false);
+    }
+    let Some(release) = round.found.releases.get(&deployment.release) else { return Ok(false) };
+    if matches!(release.source, Source::Image { .. }) {
+        return Ok(false);
+    }
+    let asked_at = deployment.deadline - round.shared.config.patience.deploy;
+    Ok(builds::forget(round.shared.ports.store.as_ref(), release, image, asked_at).await?)
 }
 
 /// Makes a replica's container run; what is not running for lack of a release is bad.

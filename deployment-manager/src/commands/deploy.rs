@@ -3,10 +3,11 @@
 use chassis::consumer::Disposition;
 use chassis::operations::{Acceptance, Request};
 use chassis::records::{self, Stored, load};
+use common::digest::Digest;
 use common::failure::{Failure, FailureCode};
 use common::id::ReleaseNumber;
 use common::name::{AppName, InstanceName, LegacyName};
-use common::record::deployment::Goal;
+use common::record::deployment::{Deployment, Goal};
 use common::record::instance::Instance;
 use common::record::kept::{Origin, Way};
 use common::record::path;
@@ -14,9 +15,10 @@ use common::record::release::{App, Release, Source};
 
 use super::{Error, answered, decided, record, refuse};
 use crate::domain::accept::{self, WantedDeploy};
+use crate::domain::course::{Asked, Course, course, falls_back};
 use crate::domain::releases;
 use crate::shared::Shared;
-use crate::{builds, observe, records as stored};
+use crate::{builds, hosts, observe, records as stored};
 
 /// A known instance gets the release it wants; a known app is deployed as an instance of its own name.
 pub(super) async fn accept(
@@ -45,15 +47,24 @@ async fn offer(
         stored::deployment(store, instance),
         observe::scale(store, instance),
     )?;
-    let release = match wanted(shared, instance, known.as_ref()).await? {
-        Ok(release) => release,
+    let last = before.as_ref().map(|before| &before.record);
+    let meant = match meant(shared, request, instance, known.as_ref(), last).await? {
+        Ok(meant) => meant,
         Err(failure) => return Ok(Err(failure)),
     };
-    let goes_on = before.as_ref().map(|before| &before.record).filter(|one| one.is_deployed());
+    let Meant { release, origin, asked, has_run } = meant;
+    if let Some(failure) = hosts::taken(store, instance, &release).await? {
+        return Ok(Err(failure));
+    }
+    let goes_on = last.filter(|one| one.is_deployed());
     let scale = scale.filter(|scale| goes_on.is_some_and(|deployment| scale.is_for(deployment)));
-    let origin = origin(request, known.as_ref(), &release);
-    let ran = before.as_ref().filter(|_| origin.way == Way::RolledBack);
-    let image = match ran.and_then(|ran| releases::image_of(&ran.record, release.number)) {
+    let course = match course(asked, last) {
+        Ok(course) => course,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let ran = last.filter(|_| has_run).and_then(|ran| releases::image_of(ran, release.number));
+    let runs = before.as_ref().filter(|_| matches!(course, Course::Share(_) | Course::Promote));
+    let image = match ran.or_else(|| runs.and_then(|runs| runs.record.image.as_ref())) {
         Some(image) => Some(image.clone()),
         None => builds::image_of(store, &release, &shared.config).await?,
     };
@@ -62,31 +73,70 @@ async fn offer(
         app: release.app.clone(),
         release: release.number,
         origin,
+        course,
         image,
         replicas: observe::replicas(scale.as_ref(), known.as_ref(), &shared.config),
     };
     let now = shared.ports.clock.now();
-    let after = accept::deploy(
-        before.as_ref().map(|before| before.record.clone()),
-        instance.clone(),
-        wanted,
-        &shared.config.patience,
-        now,
-    );
+    let patience = &shared.config.patience;
+    let after = accept::deploy(last.cloned(), instance.clone(), wanted, patience, now);
     record(shared, request, before.as_ref(), after).await.map(Ok)
+}
+
+/// What a request means.
+struct Meant {
+    release: Release,
+    origin: Origin,
+    asked: Asked,
+    /// Whether it is to run as it did when it was in service.
+    has_run: bool,
+}
+
+async fn meant(
+    shared: &Shared,
+    request: &Request,
+    instance: &LegacyName,
+    known: Option<&Instance>,
+    last: Option<&Deployment>,
+) -> Result<Result<Meant, Failure>, records::Error> {
+    let release = match wanted(shared, instance, known).await? {
+        Ok(release) => release,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let origin = origin(request, known, &release);
+    let asked = Asked {
+        way: origin.way,
+        share: known.and_then(|known| known.canary),
+        release: release.number,
+        is_own: known.is_some_and(|known| known.request == request.id),
+    };
+    let Some(number) = falls_back(asked, last) else {
+        let has_run = origin.way == Way::RolledBack;
+        return Ok(Ok(Meant { release, origin, asked, has_run }));
+    };
+    let served = stored::release(shared.ports.store.as_ref(), &release.app, number).await?;
+    let Some(served) = served else {
+        return Ok(Err(release_unknown(&release.app, number)));
+    };
+    let origin = Origin { way: Way::Deployed, bundle: bundle(&served), ..origin };
+    let asked = Asked { way: Way::Deployed, release: number, ..asked };
+    Ok(Ok(Meant { release: served, origin, asked, has_run: true }))
 }
 
 /// Where the release comes from. Who asked is known of requests that went through the app manager.
 fn origin(request: &Request, known: Option<&Instance>, release: &Release) -> Origin {
     let asked = known.filter(|known| known.request == request.id);
-    let bundle = match &release.source {
-        Source::Bundle { bundle, .. } => Some(bundle.clone()),
-        Source::Image { .. } => None,
-    };
     Origin {
         way: known.map(|known| known.way).unwrap_or_default(),
         by: asked.and_then(|asked| asked.by.clone()),
-        bundle,
+        bundle: bundle(release),
+    }
+}
+
+fn bundle(release: &Release) -> Option<Digest> {
+    match &release.source {
+        Source::Bundle { bundle, .. } => Some(bundle.clone()),
+        Source::Image { .. } => None,
     }
 }
 
@@ -107,11 +157,12 @@ async fn wanted(
         },
     };
     let release = stored::release(shared.ports.store.as_ref(), &app, number).await?;
-    let unknown = || {
-        let message = format!("the app {app} has no release {number}");
-        Failure::new(FailureCode::ReleaseUnknown, message)
-    };
-    Ok(release.ok_or_else(unknown))
+    Ok(release.ok_or_else(|| release_unknown(&app, number)))
+}
+
+fn release_unknown(app: &AppName, number: ReleaseNumber) -> Failure {
+    let message = format!("the app {app} has no release {number}");
+    Failure::new(FailureCode::ReleaseUnknown, message)
 }
 
 async fn newest(

@@ -3,13 +3,16 @@
 use common::digest::ImageRef;
 use common::id::{Generation, ReleaseNumber, RequestId};
 use common::name::{AppName, LegacyName};
+use common::record::course::Canary;
 use common::record::deployment::{Deployment, Goal, Slot, State};
 use common::record::kept::Origin;
 use jiff::Timestamp;
 
-use super::change::{Change, note};
+use super::change::{Change, advance, note};
+use super::course::{self, Course};
 use super::patience::Patience;
 use super::placement;
+use super::share;
 
 /// What message 5 came to.
 #[derive(Debug, Clone)]
@@ -18,6 +21,7 @@ pub(crate) struct WantedDeploy {
     pub(crate) app: AppName,
     pub(crate) release: ReleaseNumber,
     pub(crate) origin: Origin,
+    pub(crate) course: Course,
     /// Where it is known already.
     pub(crate) image: Option<ImageRef>,
     pub(crate) replicas: usize,
@@ -40,21 +44,59 @@ pub(crate) fn deploy(
 ) -> Deployment {
     let mut deployment =
         before.unwrap_or_else(|| first(instance, wanted.app.clone(), wanted.request, now));
+    let rising = deployment.rising();
     deployment.app = wanted.app;
     deployment.release = wanted.release;
     deployment.origin = wanted.origin;
-    deployment.image = wanted.image;
     deployment.deadline = now + patience.deploy;
     let goes_on = deployment.is_deployed();
+    let canary = deployment.canary.take();
     renew(&mut deployment, wanted.request, Goal::Running, State::Accepted);
     if !goes_on {
         deployment.since = deployment.generation;
     }
-    placement::ask_first(&mut deployment, now);
-    let others = wanted.replicas.saturating_sub(1);
-    let asked = Change::Asked { generation: deployment.generation, count: others };
-    note(&mut deployment, &[asked], patience, now);
+    match wanted.course {
+        Course::Whole => {
+            place(&mut deployment, wanted.image, wanted.replicas.max(1), patience, now);
+        }
+        Course::Canary(share) => {
+            deployment.canary = Some(course::canary(share, None, now));
+            let replicas = share::replicas(share, wanted.replicas.max(1));
+            place(&mut deployment, wanted.image, replicas, patience, now);
+        }
+        Course::Share(share) => {
+            let before = canary.map(|canary| canary.share);
+            deployment.canary = Some(course::canary(share, before, now));
+            deployment.adopted = Some(rising);
+        }
+        Course::Promote => {
+            deployment.canary = canary.map(|canary| Canary { promoted: true, ..canary });
+            deployment.adopted = Some(rising);
+        }
+        Course::Abandon => {
+            let serving = deployment.serving.clone();
+            deployment.adopted = serving.as_ref().map(|serving| serving.generation);
+            deployment.image = serving.map(|serving| serving.image);
+        }
+    }
+    advance(&mut deployment);
+    deployment.updated_at = now;
     deployment
+}
+
+/// Asks for the places of a generation of its own.
+fn place(
+    deployment: &mut Deployment,
+    image: Option<ImageRef>,
+    replicas: usize,
+    patience: &Patience,
+    now: Timestamp,
+) {
+    deployment.image = image;
+    placement::ask_first(deployment, now);
+    let others = replicas.saturating_sub(1);
+    let asked = Change::Asked { generation: deployment.generation, count: others };
+    note(deployment, &[asked], patience, now);
 }
 
 /// Everything of the instance is to go.
@@ -80,6 +122,9 @@ fn renew(deployment: &mut Deployment, request: RequestId, goal: Goal, state: Sta
     deployment.request = request;
     deployment.failure = None;
     deployment.taken = Vec::new();
+    deployment.adopted = None;
+    deployment.canary = None;
+    deployment.moving = None;
 }
 
 /// As if the instance had been removed long ago.
@@ -98,6 +143,10 @@ fn first(instance: LegacyName, app: AppName, request: RequestId, now: Timestamp)
         deadline: now,
         image: None,
         serving: None,
+        adopted: None,
+        canary: None,
+        moving: None,
+        decisions: Vec::new(),
         releases: Vec::new(),
         slots: Vec::new(),
         placements: 0,

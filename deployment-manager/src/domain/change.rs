@@ -3,16 +3,20 @@
 //! Replicas are named by the request under which they were placed: what was learned of a placement
 //! that has been given up in the meantime changes nothing.
 
+use std::collections::BTreeSet;
+
 use common::digest::ImageRef;
 use common::failure::{Failure, FailureCode};
 use common::id::{Generation, RequestId};
+use common::name::NodeName;
 use common::record::deployment::{Deployment, Place, Revision, Slot, SlotState, State};
 use jiff::Timestamp;
 
 use super::patience::Patience;
 use super::placement::{self, Turn};
 use super::releases;
-use super::replicas::{is_advancing, may_be_routed};
+use super::replicas::{can_be_rebuilt, is_advancing, is_canary, may_be_routed};
+use super::{course, moving};
 
 /// Why a request whose deadline passed failed, if nothing is known to have stood in its way.
 pub(crate) const TOO_LATE: &str = "it was not done by its deadline";
@@ -32,6 +36,10 @@ pub(crate) enum Change {
         place: Place,
     },
     Built {
+        image: ImageRef,
+    },
+    /// This image is no longer anywhere: it is built again.
+    Lost {
         image: ImageRef,
     },
     Started {
@@ -74,11 +82,27 @@ pub(crate) enum Change {
         slot: RequestId,
         failure: Failure,
     },
+    /// A replica is to be brought to one of these nodes.
+    Moving {
+        replica: RequestId,
+        to: BTreeSet<NodeName>,
+        reason: String,
+    },
+    /// It serves from there: the one before is to go.
+    Moved,
+    /// It stays where it is.
+    NotMoved {
+        reason: String,
+    },
     /// What stands in the way for now.
     Hindered {
         failure: Failure,
     },
     GivenUp {
+        failure: Failure,
+    },
+    /// What was watched was seen to fail, and goes.
+    BackedOut {
         failure: Failure,
     },
     Running,
@@ -115,7 +139,8 @@ fn note_one(deployment: &mut Deployment, change: &Change, patience: &Patience, n
             slot.place = Some(place.clone());
             enter(slot, SlotState::Placed, now);
         }),
-        Change::Built { image } => deployment.image = Some(image.clone()),
+        Change::Built { image } => built(deployment, image, now),
+        Change::Lost { image } => lost(deployment, image),
         Change::Started { slot, container_id } => {
             on(deployment, *slot, SlotState::Placed, |slot| {
                 slot.container_id = Some(container_id.clone());
@@ -128,6 +153,7 @@ fn note_one(deployment: &mut Deployment, change: &Change, patience: &Patience, n
         Change::Unfit { slot, failure } => unfit(deployment, *slot, failure, patience, now),
         Change::Routed { slots, waiting, endpoint } => {
             switch(deployment, slots, waiting, now);
+            course::told(deployment, slots);
             routed(deployment, endpoint);
         }
         Change::Unrouted { waiting } => {
@@ -149,17 +175,39 @@ fn note_one(deployment: &mut Deployment, change: &Change, patience: &Patience, n
             on(deployment, *slot, SlotState::Routed, |slot| enter(slot, SlotState::Leaving, now));
             deployment.failure = Some(failure.clone());
         }
+        Change::Moving { .. } | Change::Moved | Change::NotMoved { .. } => {
+            note_move(deployment, change, now);
+        }
         Change::Hindered { failure } => deployment.failure = Some(failure.clone()),
         Change::GivenUp { failure } => give_up(deployment, failure, patience, now),
+        Change::BackedOut { failure } => undo(deployment, failure, patience, now),
         Change::Registered => {}
         Change::Running => running(deployment, now),
-        Change::Failed => {
-            let late = || Failure::new(FailureCode::DeadlineExceeded, TOO_LATE);
-            deployment.failure.get_or_insert_with(late);
-            deployment.state = State::Failed;
-        }
+        Change::Failed => failed(deployment),
         Change::Stopped => deployment.state = State::Stopped,
         Change::Buried => deployment.state = State::Removed,
+    }
+}
+
+fn note_move(deployment: &mut Deployment, change: &Change, now: Timestamp) {
+    if let Change::Moving { replica, to, reason } = change {
+        moving::begin(deployment, *replica, to, reason, now);
+    } else if let Change::NotMoved { reason } = change {
+        moving::forget(deployment, reason, now);
+    } else {
+        moving::leave(deployment, now);
+    }
+}
+
+fn failed(deployment: &mut Deployment) {
+    let late = || Failure::new(FailureCode::DeadlineExceeded, TOO_LATE);
+    deployment.failure.get_or_insert_with(late);
+    deployment.state = State::Failed;
+}
+
+fn lost(deployment: &mut Deployment, image: &ImageRef) {
+    if can_be_rebuilt(deployment) && deployment.image.as_ref() == Some(image) {
+        deployment.image = None;
     }
 }
 
@@ -180,6 +228,14 @@ fn enter(slot: &mut Slot, state: SlotState, now: Timestamp) {
     slot.since = now;
 }
 
+/// Only from now on can replicas be waiting for it.
+fn built(deployment: &mut Deployment, image: &ImageRef, now: Timestamp) {
+    deployment.image = Some(image.clone());
+    let generation = deployment.generation;
+    let waits = |slot: &&mut Slot| slot.generation == generation && slot.state == SlotState::Placed;
+    deployment.slots.iter_mut().filter(waits).for_each(|slot| slot.since = now);
+}
+
 /// A replica that can be placed better is; else a deploy fails with it, and what is served tries
 /// again later.
 fn unfit(
@@ -191,7 +247,14 @@ fn unfit(
 ) {
     let waits = |slot: &&Slot| slot.placement_request == placement && slot.state < SlotState::Ready;
     let Some(slot) = deployment.slots.iter().find(waits) else { return };
-    let of_deploy = is_advancing(deployment) && slot.generation == deployment.generation;
+    if deployment.moving.as_ref().is_some_and(|one| one.new == placement) {
+        moving::forget(deployment, &failure.to_string(), now);
+        // What was started of it is gone already.
+        return withdraw(deployment, &[placement], now);
+    }
+    let rising = deployment.rising();
+    let of_deploy =
+        is_advancing(deployment) && slot.generation == rising && !deployment.serves(rising);
     if !of_deploy {
         placement::ask_elsewhere(deployment, placement, Turn::Later, now);
         if deployment.state == State::Running {
@@ -201,6 +264,9 @@ fn unfit(
         placement::ask_elsewhere(deployment, placement, Turn::Now, now);
     } else {
         give_up(deployment, failure, patience, now);
+        if deployment.canary.is_some() {
+            placement::ask_elsewhere(deployment, placement, Turn::Later, now);
+        }
     }
 }
 
@@ -215,20 +281,44 @@ fn new_placements(code: FailureCode) -> u32 {
     }
 }
 
+/// What was asked for cannot be: of a canary that does well only that is undone.
 fn give_up(deployment: &mut Deployment, failure: &Failure, patience: &Patience, now: Timestamp) {
-    if is_advancing(deployment) {
-        let own = deployment.slots.iter().filter(|slot| slot.generation == deployment.generation);
-        deployment.taken = own.filter_map(Slot::replica).collect();
+    if !is_advancing(deployment) {
+        return;
+    }
+    if course::go_back(deployment, failure, now) {
         deployment.state = State::Undoing;
         deployment.failure = Some(failure.clone());
         deployment.deadline = now + patience.undo;
+    } else {
+        undo(deployment, failure, patience, now);
     }
+}
+
+/// All of what is on its way goes, or a canary that has got its share.
+fn undo(deployment: &mut Deployment, failure: &Failure, patience: &Patience, now: Timestamp) {
+    if !is_advancing(deployment) {
+        return course::drop_canary(deployment, failure, now);
+    }
+    let rising = deployment.rising();
+    let is_own = |slot: &&Slot| slot.generation == rising && !deployment.serves(rising);
+    let own = deployment.slots.iter().filter(is_own);
+    let got_requests = own.clone().any(|slot| slot.state == SlotState::Routed);
+    deployment.taken = own.filter_map(Slot::replica).collect();
+    if got_requests {
+        course::backed_out(deployment, failure, now);
+    }
+    deployment.canary = None;
+    deployment.state = State::Undoing;
+    deployment.failure = Some(failure.clone());
+    deployment.deadline = now + patience.undo;
 }
 
 fn routed(deployment: &mut Deployment, endpoint: &str) {
     deployment.endpoint = Some(endpoint.to_owned());
     let reported = deployment.failure.as_ref().map(|failure| failure.code);
-    if deployment.state == State::Running && reported != Some(FailureCode::CrashLoop) {
+    let stays = course::has_gone_back(deployment) || reported == Some(FailureCode::CrashLoop);
+    if deployment.state == State::Running && !stays {
         deployment.failure = None;
     }
 }
@@ -266,24 +356,34 @@ fn withdraw(deployment: &mut Deployment, slots: &[RequestId], now: Timestamp) {
 /// The newest generation is served, and the edge was told nothing else.
 fn running(deployment: &mut Deployment, now: Timestamp) {
     let Some(image) = deployment.image.clone() else { return };
-    releases::enter(deployment, &image, now);
-    let Deployment { generation, release, .. } = *deployment;
+    let release = deployment.release;
+    let generation = deployment.rising();
+    deployment.failure = None;
+    deployment.state = State::Running;
+    if is_canary(deployment) {
+        return course::shares(deployment, now);
+    }
+    course::ended(deployment, now);
+    if !deployment.serves(generation) {
+        releases::enter(deployment, &image, now);
+    }
     for slot in deployment.slots.iter_mut().filter(|slot| slot.generation != generation) {
         if slot.state < SlotState::Drained {
             enter(slot, SlotState::Drained, now);
         }
     }
     deployment.serving = Some(Revision { generation, release, image });
-    deployment.state = State::Running;
-    deployment.failure = None;
+    deployment.canary = None;
+    deployment.adopted = None;
 }
 
 /// The state follows the replicas, and never goes back.
-fn advance(deployment: &mut Deployment) {
+pub(super) fn advance(deployment: &mut Deployment) {
     if !is_advancing(deployment) {
         return;
     }
-    let newest = || deployment.slots.iter().filter(|slot| slot.generation == deployment.generation);
+    let rising = deployment.rising();
+    let newest = || deployment.slots.iter().filter(|slot| slot.generation == rising);
     let least = newest().map(|slot| slot.state).min();
     let reached = match least {
         None => State::Accepted,

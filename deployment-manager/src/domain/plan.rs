@@ -16,11 +16,12 @@ use super::observed::{Footing, Observed, Standing};
 use super::patience::Patience;
 use super::placement;
 use super::replicas::{
-    Target, is_advancing, is_in_progress, is_wanted, live_generations, may_be_routed, staying,
-    target,
+    Target, gets_share, is_advancing, is_in_progress, is_wanted, live_generations, may_be_routed,
+    staying, target, wanted_count,
 };
-use super::spec::upstream;
+use super::spec::{image_of, upstreams};
 use super::step::Step;
+use super::{course, moving};
 
 /// Decides what to do next.
 pub(crate) fn next_step(
@@ -31,6 +32,8 @@ pub(crate) fn next_step(
 ) -> Step {
     let plan = Plan { deployment, seen, patience, now };
     plan.expire()
+        .or_else(|| plan.back_out())
+        .or_else(|| plan.move_on())
         .or_else(|| plan.ask())
         .or_else(|| plan.route())
         .or_else(|| plan.ask_again())
@@ -64,11 +67,28 @@ impl Plan<'_> {
         Some(Step::GiveUp { failure: hindrance.unwrap_or_else(late) })
     }
 
+    /// What was seen to fail while it is watched goes.
+    fn back_out(&self) -> Option<Step> {
+        let failure = self.seen.regress.clone()?;
+        let is_watched = is_advancing(self.deployment) || gets_share(self.deployment);
+        is_watched.then_some(Step::BackOut { failure })
+    }
+
+    /// A move goes on or is forgotten, before what is missing is asked for.
+    fn move_on(&self) -> Option<Step> {
+        match moving::next(self.deployment, self.seen, self.patience, self.now)? {
+            moving::Next::Wait => None,
+            moving::Next::Leave => Some(Step::Leave),
+            moving::Next::Forget(reason) => Some(Step::Stay { reason }),
+        }
+    }
+
     /// Every live generation has as many replicas as are wanted.
     fn ask(&self) -> Option<Step> {
         live_generations(self.deployment).into_iter().find_map(|generation| {
             let present = staying(self.deployment, self.seen, generation).len();
-            let count = self.seen.replicas.saturating_sub(present);
+            let count =
+                wanted_count(self.deployment, self.seen, generation).saturating_sub(present);
             (count > 0).then_some(Step::Ask { generation, count })
         })
     }
@@ -81,14 +101,23 @@ impl Plan<'_> {
                 let open = self.deployment.endpoint.is_some() && !is_advancing(self.deployment);
                 (routed || open).then(|| Step::Unroute { waiting: self.waiting(&[]) })
             }
-            Target::Replicas(slots) if slots.is_empty() => None,
+            Target::Replicas(slots) if slots.is_empty() => self.rest_the_route(),
             Target::Replicas(slots) => {
                 let complete = slots.iter().all(|slot| slot.state == SlotState::Routed);
                 let exact =
                     !self.deployment.slots.iter().any(|slot| self.is_misrouted(slot, &slots));
-                (!complete || !exact).then(|| self.route_to(&slots))
+                let untold = self.deployment.canary.as_ref().is_some_and(|canary| !canary.told)
+                    && slots.iter().any(|slot| slot.generation == self.deployment.rising());
+                (!complete || !exact || untold).then(|| self.route_to(&slots))
             }
         }
+    }
+
+    /// The route of an app at rest stays, and names nobody: who asks waits at the edge.
+    fn rest_the_route(&self) -> Option<Step> {
+        let rests = self.seen.replicas == 0 && !is_advancing(self.deployment);
+        let routed = || self.deployment.slots.iter().any(|slot| self.is_misrouted(slot, &[]));
+        (rests && routed()).then(|| self.route_to(&[]))
     }
 
     fn route_to(&self, slots: &[&Slot]) -> Step {
@@ -129,11 +158,7 @@ impl Plan<'_> {
     /// Replicas of a generation start together: the first ones to be placed wait a moment for the rest.
     fn start(&self) -> Option<Step> {
         live_generations(self.deployment).into_iter().find_map(|generation| {
-            let image = if self.deployment.generation == generation {
-                self.deployment.image.clone()
-            } else {
-                self.deployment.serving.as_ref().map(|serving| serving.image.clone())
-            };
+            let image = image_of(self.deployment, generation).cloned();
             if self.gathered_until(generation).is_some() {
                 return None;
             }
@@ -183,13 +208,17 @@ impl Plan<'_> {
         let deployment = self.deployment;
         match deployment.state {
             State::Routing if is_advancing(deployment) => {
-                let newest = staying(deployment, self.seen, deployment.generation);
+                let newest = staying(deployment, self.seen, deployment.rising());
                 let routed = newest.iter().all(|slot| slot.state == SlotState::Routed);
-                (routed && !newest.is_empty()).then_some(Step::Finish)
+                let watched = course::watched_until(deployment, self.patience);
+                let is_over = watched.is_none_or(|until| until <= self.now);
+                (routed && !newest.is_empty() && is_over).then_some(Step::Finish)
             }
             State::Undoing => {
-                let left =
-                    deployment.slots.iter().any(|slot| slot.generation == deployment.generation);
+                let rising = deployment.rising();
+                let left = !deployment.serves(rising)
+                    && deployment.canary.is_none()
+                    && deployment.slots.iter().any(|slot| slot.generation == rising);
                 (!left).then_some(Step::Fail)
             }
             State::Stopping => deployment.slots.is_empty().then_some(Step::Stopped),
@@ -215,7 +244,7 @@ impl Plan<'_> {
 
     /// What runs is what was started, and the edge serves what it was told.
     fn repair(&self) -> Option<Step> {
-        let serving = self.deployment.serving.as_ref()?;
+        self.deployment.serving.as_ref()?;
         if is_in_progress(self.deployment) {
             return None;
         }
@@ -225,12 +254,14 @@ impl Plan<'_> {
             let stands = move |slot: &&&Slot| self.standing(slot) == standing;
             some(routed.iter().filter(stands).copied())
         };
-        if let Some(slots) = found(Standing::Missing) {
-            return Some(Step::Restore { slots, image: serving.image.clone() });
+        if let Some(mut slots) = found(Standing::Missing) {
+            let generation = slots.first()?.generation;
+            slots.retain(|slot| slot.generation == generation);
+            let image = image_of(self.deployment, generation)?.clone();
+            return Some(Step::Restore { slots, image });
         }
-        let drifted = self.seen.upstreams.as_ref().is_some_and(|upstreams| {
-            let served = routed.iter().filter_map(|slot| upstream(slot));
-            !routed.is_empty() && !served.eq(upstreams.iter().cloned())
+        let drifted = self.seen.upstreams.as_ref().is_some_and(|found| {
+            !routed.is_empty() && upstreams(self.deployment, &routed) != *found
         });
         if drifted {
             return Some(self.route_to(&routed));
@@ -261,7 +292,10 @@ impl Plan<'_> {
         let deadline = is_in_progress(self.deployment).then_some(self.deployment.deadline);
         let removed = self.deployment.state == State::Removed;
         let grave = if removed { self.forgotten_at() } else { None };
-        Step::Rest { until: asked.chain(gathered).chain(deadline).chain(grave).min() }
+        let moved = self.deployment.moving.as_ref().map(|one| one.since + self.patience.moving);
+        let look = course::look_again(self.deployment, self.patience, self.now);
+        let moments = asked.chain(gathered).chain(deadline).chain(grave).chain(moved).chain(look);
+        Step::Rest { until: moments.min() }
     }
 
     fn wanted(&self) -> impl Iterator<Item = &Slot> {

@@ -7,6 +7,7 @@ use common::id::Generation;
 use common::record::deployment::{Deployment, Goal, Slot, SlotState, State};
 
 use super::observed::{Footing, Observed};
+use super::share;
 
 /// Whom the route should name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,16 +33,53 @@ pub(crate) fn may_be_routed(slot: &Slot) -> bool {
     matches!(slot.state, SlotState::Ready | SlotState::Routed | SlotState::Leaving)
 }
 
+/// Whether what is on its way can be another build: one release never runs as two of them.
+pub(crate) fn can_be_rebuilt(deployment: &Deployment) -> bool {
+    let rising = deployment.rising();
+    let mut own = deployment.slots.iter().filter(|slot| slot.generation == rising);
+    is_advancing(deployment) && own.all(|slot| slot.state < SlotState::Started)
+}
+
+/// Whether the newest generation is to get a share only.
+pub(crate) fn is_canary(deployment: &Deployment) -> bool {
+    deployment.canary.as_ref().is_some_and(|canary| !canary.promoted)
+}
+
+/// Whether a canary is there and has come to its share; what was asked of it since may have failed.
+pub(crate) fn gets_share(deployment: &Deployment) -> bool {
+    let is_there = matches!(deployment.state, State::Running | State::Undoing | State::Failed);
+    deployment.goal == Goal::Running && is_there && is_canary(deployment)
+}
+
 /// The generations that should have replicas, the one on its way first.
 pub(crate) fn live_generations(deployment: &Deployment) -> Vec<Generation> {
-    let advancing = is_advancing(deployment).then_some(deployment.generation);
-    advancing.into_iter().chain(served_generation(deployment)).collect()
+    let rising = (is_advancing(deployment) || gets_share(deployment)).then(|| deployment.rising());
+    let served = served_generation(deployment).filter(|served| Some(*served) != rising);
+    rising.into_iter().chain(served).collect()
 }
 
 /// The generation that should stay served; none while a stop is under way.
 pub(crate) fn served_generation(deployment: &Deployment) -> Option<Generation> {
     let stopping = deployment.state == State::Stopping;
     deployment.serving.as_ref().filter(|_| !stopping).map(|serving| serving.generation)
+}
+
+/// How many replicas a generation should have: a canary its share of them, what is served one more while one moves.
+pub(crate) fn wanted_count(
+    deployment: &Deployment,
+    seen: &Observed,
+    generation: Generation,
+) -> usize {
+    let is_served = deployment.serves(generation);
+    // What is on its way shows that it serves, also where the app is at rest; a canary beside what is served.
+    let is_shown = generation == deployment.rising() || is_canary(deployment);
+    let rises = is_advancing(deployment) && is_shown;
+    let replicas = if rises { seen.replicas.max(1) } else { seen.replicas };
+    match &deployment.canary {
+        _ if replicas == 0 => 0,
+        Some(canary) if !canary.promoted && !is_served => share::replicas(canary.share, replicas),
+        Some(_) | None => replicas + usize::from(is_served && deployment.moving.is_some()),
+    }
 }
 
 /// The replicas of a generation that should stay, sorted by number: at most as many as are wanted,
@@ -58,7 +96,7 @@ pub(crate) fn staying<'a>(
     };
     let mut chosen: Vec<&Slot> = deployment.slots.iter().filter(stays).collect();
     chosen.sort_by_key(|slot| (slot.state < SlotState::Ready, slot.number));
-    chosen.truncate(seen.replicas);
+    chosen.truncate(wanted_count(deployment, seen, generation));
     chosen.sort_by_key(|slot| slot.number);
     chosen
 }
@@ -71,21 +109,53 @@ pub(crate) fn is_wanted(deployment: &Deployment, seen: &Observed, slot: &Slot) -
 
 /// Whom the route should name now.
 pub(crate) fn target<'a>(deployment: &'a Deployment, seen: &Observed) -> Target<'a> {
-    if is_advancing(deployment) {
-        let newest = ready(staying(deployment, seen, deployment.generation));
-        let switched = newest.iter().any(|slot| slot.state == SlotState::Routed);
-        if switched || (newest.len() >= seen.replicas && !newest.is_empty()) {
-            return Target::Replicas(newest);
-        }
+    let served = served_generation(deployment);
+    let beside = served.map(|generation| serving(deployment, seen, generation)).unwrap_or_default();
+    if !is_advancing(deployment) && !is_canary(deployment) {
+        return if served.is_some() { Target::Replicas(beside) } else { Target::Nobody };
     }
-    match served_generation(deployment) {
-        Some(generation) => Target::Replicas(served(deployment, seen, generation)),
+    let rising = deployment.rising();
+    let newest = ready(staying(deployment, seen, rising));
+    let complete = newest.len() >= wanted_count(deployment, seen, rising) && !newest.is_empty();
+    if is_canary(deployment) && live_generations(deployment).contains(&rising) {
+        // A share is of something: alone it would begin with all requests.
+        let begins = complete && !beside.is_empty();
+        let shares = |slot: &&Slot| begins || slot.state == SlotState::Routed;
+        return Target::Replicas(together(newest.into_iter().filter(shares), beside));
+    }
+    if is_advancing(deployment) && (complete || has_taken_over(deployment, &newest)) {
+        return Target::Replicas(newest);
+    }
+    // What is promoted keeps its share until it can have all.
+    let shared = newest.into_iter().filter(|slot| slot.state == SlotState::Routed);
+    match served {
+        Some(generation) if generation != rising && deployment.canary.is_some() => {
+            Target::Replicas(together(shared, beside))
+        }
+        Some(_) => Target::Replicas(beside),
         None => Target::Nobody,
     }
 }
 
+/// Whether the newest generation is in the route, and the one before it is not any more.
+fn has_taken_over(deployment: &Deployment, newest: &[&Slot]) -> bool {
+    let before = |slot: &Slot| {
+        slot.state == SlotState::Routed
+            && slot.generation != deployment.rising()
+            && deployment.serves(slot.generation)
+    };
+    newest.iter().any(|slot| slot.state == SlotState::Routed)
+        && !deployment.slots.iter().any(before)
+}
+
+fn together<'a>(one: impl Iterator<Item = &'a Slot>, other: Vec<&'a Slot>) -> Vec<&'a Slot> {
+    let mut all: Vec<&Slot> = one.chain(other).collect();
+    all.sort_by_key(|slot| slot.number);
+    all
+}
+
 /// Those that stay, and as many from nodes that are being emptied as are missing.
-fn served<'a>(
+fn serving<'a>(
     deployment: &'a Deployment,
     seen: &Observed,
     generation: Generation,

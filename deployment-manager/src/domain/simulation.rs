@@ -7,6 +7,8 @@ use common::digest::{Digest, ImageRef};
 use common::failure::{Failure, FailureCode};
 use common::id::{Generation, ReleaseNumber, RequestId, SlotNumber};
 use common::name::NodeName;
+use common::port::edge::Upstream;
+use common::record::course::Share;
 use common::record::deployment::{Deployment, Goal, Place, Slot, SlotState, State};
 use common::record::kept::{Origin, Way};
 use common::record::node::Verdict;
@@ -15,10 +17,13 @@ use uuid::Uuid;
 
 use super::accept::{self, WantedDeploy, WantedStop};
 use super::change::{Change, note};
+use super::course::{Asked, Course, course};
 use super::observed::Observed;
 use super::patience::Patience;
 use super::plan::next_step;
 use super::replicas::is_in_progress;
+use super::share;
+use super::spec::upstreams;
 use super::step::Step;
 
 /// What becomes of the next start or look.
@@ -44,10 +49,12 @@ pub(super) struct World {
     pub(super) containers: BTreeSet<Container>,
     /// Whom the edge serves.
     pub(super) edge: BTreeSet<Container>,
+    /// The same as the edge was told it.
+    pub(super) upstreams: Vec<Upstream>,
     /// How many outcomes each request has.
     pub(super) outcomes: BTreeMap<RequestId, u32>,
     pub(super) requests: u32,
-    patience: Patience,
+    pub(super) patience: Patience,
     places: u16,
 }
 
@@ -62,6 +69,7 @@ impl World {
             done: Vec::new(),
             containers: BTreeSet::new(),
             edge: BTreeSet::new(),
+            upstreams: Vec::new(),
             outcomes: BTreeMap::new(),
             requests: 0,
             patience: Patience::default(),
@@ -74,17 +82,41 @@ impl World {
     }
 
     pub(super) fn deploy_release(&mut self, release: ReleaseNumber, way: Way) {
+        self.ask(release, way, None);
+    }
+
+    /// Asks for a newer release beside what is served.
+    pub(super) fn canary(&mut self, percent: i64) {
+        let release = ReleaseNumber(self.requests + 1);
+        self.ask(release, Way::Canary, Some(percent.try_into().unwrap()));
+    }
+
+    /// Asks for something of the canary that is there.
+    pub(super) fn of_canary(&mut self, way: Way, percent: Option<i64>) {
+        let Some(deployment) = &self.deployment else { return };
+        let release = match (way, &deployment.serving) {
+            (Way::RolledBack, Some(serving)) => serving.release,
+            _ => deployment.release,
+        };
+        self.ask(release, way, percent.map(|percent| percent.try_into().unwrap()));
+    }
+
+    fn ask(&mut self, release: ReleaseNumber, way: Way, share: Option<Share>) {
+        let asked = Asked { way, share, release, is_own: true };
+        let Ok(course) = course(asked, self.deployment.as_ref()) else { return };
         self.overtake();
         let request = self.next_request();
+        let before = self.deployment.take();
+        let runs = matches!(course, Course::Share(_) | Course::Promote);
         let wanted = WantedDeploy {
             request,
             app: "shop".parse().unwrap(),
             release,
             origin: Origin { way, ..Origin::default() },
-            image: None,
+            course,
+            image: before.as_ref().filter(|_| runs).and_then(|before| before.image.clone()),
             replicas: self.seen.replicas,
         };
-        let before = self.deployment.take();
         let instance = "shop".parse().unwrap();
         self.deployment = Some(accept::deploy(before, instance, wanted, &self.patience, self.now));
     }
@@ -220,6 +252,8 @@ impl World {
             Step::Probe { slots } => self.probe(slots),
             Step::Route { slots, waiting } => {
                 self.edge = slots.iter().filter_map(container).collect();
+                let all: Vec<&Slot> = slots.iter().collect();
+                self.upstreams = upstreams(self.deployment.as_ref().unwrap(), &all);
                 let (slots, waiting) = (placements(slots), placements(waiting));
                 let endpoint = "192.0.2.10:2000".to_owned();
                 vec![Change::Routed { slots, waiting, endpoint }]
@@ -232,6 +266,9 @@ impl World {
             Step::Remove { slots, lost } => self.remove(slots, lost),
             Step::Finish => vec![Change::Running],
             Step::GiveUp { failure } => vec![Change::GivenUp { failure: failure.clone() }],
+            Step::BackOut { failure } => vec![Change::BackedOut { failure: failure.clone() }],
+            Step::Leave => vec![Change::Moved],
+            Step::Stay { reason } => vec![Change::NotMoved { reason: reason.clone() }],
             Step::Fail => vec![Change::Failed],
             Step::Stopped => vec![Change::Stopped],
             Step::Bury => vec![Change::Buried],
@@ -319,8 +356,11 @@ impl World {
         match &deployment.serving {
             None => assert!(served.is_empty(), "{deployment:?}"),
             Some(serving) => {
-                assert_eq!(served.len(), self.seen.replicas, "{deployment:?}");
-                assert!(served.iter().all(|one| one.2 == serving.generation));
+                let of_served = served.iter().filter(|one| one.2 == serving.generation).count();
+                assert_eq!(of_served, self.seen.replicas, "{deployment:?}");
+                let canary = deployment.canary.as_ref().filter(|_| self.seen.replicas > 0);
+                let beside = canary.map_or(0, |one| share::replicas(one.share, self.seen.replicas));
+                assert_eq!(served.len(), of_served + beside, "{deployment:?}");
             }
         }
         if deployment.goal == Goal::Stopped {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::message::DeploymentCommand;
-use common::port::Blobs as _;
+use common::port::{Blobs as _, Containers as _};
 use common::topic::Topic;
+use deployment_manager::Patience;
 use serde_json::json;
 use testkit::blobs::Health;
 use testkit::containers;
@@ -57,6 +58,51 @@ async fn a_release_is_built_once_for_all_its_instances() {
     let text = String::from_utf8_lossy(context);
     assert!(text.contains("CMD [\"gunicorn\", \"--bind=0.0.0.0:8080\", \"main:app\"]"), "{text}");
     assert!(text.contains("app/main.py"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_built_and_is_no_longer_anywhere_is_built_again() {
+    let world = with_bundle(&["python3", "main.py"]).await;
+    let builds = || world.builds.lock().unwrap().len();
+    world
+        .live(async {
+            world.deployed(1, "shop").await;
+            let image = world.deployment("shop").unwrap().image.unwrap();
+            world.stop(2, "shop");
+            world.told(2).await;
+            world.nodes.withdraw_image(&image);
+            for node in ["node-1", "node-2"].map(node) {
+                world.nodes.engine(&node).remove_image(image.digest()).await.unwrap();
+            }
+            world.clock.advance(Patience::default().tombstone);
+            world.deployed(3, "shop").await;
+            assert_eq!(builds(), 2);
+            world.stop(4, "shop");
+            world.told(4).await;
+            world.deployed(5, "shop").await;
+            assert_eq!(builds(), 2, "it is believed again");
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_served_is_placed_anew_and_not_built_again_where_its_image_cannot_be_had() {
+    let world = with_bundle(&["python3", "main.py"]).await;
+    world.live(world.deployed(1, "shop")).await;
+    world.live(world.deployed(2, "shop")).await;
+    let image = world.deployment("shop").unwrap().image.unwrap();
+    let home = world.slots("shop")[0].place.clone().unwrap().node;
+    world.nodes.withdraw_image(&image);
+    for node in ["node-1", "node-2"].map(node).into_iter().filter(|node| *node != home) {
+        world.nodes.engine(&node).remove_image(image.digest()).await.unwrap();
+    }
+    world.scale("shop", 3);
+    let anew = || world.slots("shop").iter().any(|slot| slot.attempt > 0);
+    // Counted in polls: who never rests has no time.
+    let rests = world.live_for(20_000, until("another place is asked for", anew)).await;
+    assert!(rests, "it tries without end");
+    world.live(world.deployed(3, "shop")).await;
+    assert_eq!(world.builds.lock().unwrap().len(), 1, "what was built is believed in");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,111 @@
+//! A replica on its way to another node: the new one is started and served first, then the old one goes. Whatever comes
+//! between, as many as are wanted stay: what has no end is forgotten, and the replica stays where it is.
+
+use std::collections::BTreeSet;
+
+use common::id::RequestId;
+use common::name::NodeName;
+use common::record::course::{Decision, DecisionKind, Move};
+use common::record::deployment::{Deployment, Slot, SlotState};
+use jiff::Timestamp;
+
+use super::observed::{Footing, Observed};
+use super::patience::Patience;
+use super::placement;
+
+/// What is to be done about a move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    Wait,
+    /// The new replica serves: the old one goes.
+    Leave,
+    /// It has no end, for this reason.
+    Forget(String),
+}
+
+/// What is next; none where nothing moves.
+pub(super) fn next(
+    deployment: &Deployment,
+    seen: &Observed,
+    patience: &Patience,
+    now: Timestamp,
+) -> Option<Next> {
+    let one = deployment.moving.as_ref()?;
+    let (Some(new), Some(old)) = (find(deployment, one.new), find(deployment, one.old)) else {
+        return Some(Next::Forget("one of the two replicas is gone".to_owned()));
+    };
+    let is_firm = |slot: &Slot| seen.footing(slot) == Footing::Firm;
+    Some(if !is_firm(new) || !is_firm(old) || old.state != SlotState::Routed {
+        Next::Forget("a node or a replica failed meanwhile".to_owned())
+    } else if new.place.as_ref().is_some_and(|place| !one.to.contains(&place.node)) {
+        let node = new.place.as_ref().map(|place| place.node.to_string()).unwrap_or_default();
+        Next::Forget(format!("the node manager chose {node}, where it is no better off"))
+    } else if new.attempt > 0 || now.duration_since(one.since) >= patience.moving {
+        Next::Forget("the new replica did not come up".to_owned())
+    } else if new.state == SlotState::Routed {
+        Next::Leave
+    } else {
+        Next::Wait
+    })
+}
+
+fn find(deployment: &Deployment, placement: RequestId) -> Option<&Slot> {
+    let stays =
+        |slot: &&Slot| slot.placement_request == placement && slot.state < SlotState::Leaving;
+    deployment.slots.iter().find(stays)
+}
+
+/// One more replica is asked for, in the place of this one.
+pub(super) fn begin(
+    deployment: &mut Deployment,
+    old: RequestId,
+    to: &BTreeSet<NodeName>,
+    reason: &str,
+    now: Timestamp,
+) {
+    let Some(serving) = deployment.serving.as_ref().filter(|_| deployment.moving.is_none()) else {
+        return;
+    };
+    let generation = serving.generation;
+    let Some(number) = find(deployment, old).map(|slot| slot.number) else { return };
+    let before: BTreeSet<RequestId> =
+        deployment.slots.iter().map(|slot| slot.placement_request).collect();
+    placement::ask(deployment, generation, 1, now);
+    let added = deployment.slots.iter().find(|slot| !before.contains(&slot.placement_request));
+    let Some(new) = added.map(|slot| slot.placement_request) else { return };
+    deployment.moving =
+        Some(Move { new, old, to: to.clone(), since: now, reason: reason.to_owned() });
+    forget_last_in_vain(deployment);
+    let reason = format!("replica {number} moves: {reason}");
+    deployment.decided(Decision { at: now, kind: DecisionKind::Moving, reason });
+}
+
+/// Of moves that come to nothing again and again the last one is enough: other decisions are not to go for them.
+fn forget_last_in_vain(deployment: &mut Deployment) {
+    let kinds = deployment.decisions.iter().rev().map(|one| one.kind);
+    if kinds.take(2).eq([DecisionKind::NotMoved, DecisionKind::Moving]) {
+        deployment.decisions.truncate(deployment.decisions.len() - 2);
+    }
+}
+
+/// The old replica goes.
+pub(super) fn leave(deployment: &mut Deployment, now: Timestamp) {
+    let Some(one) = deployment.moving.take() else { return };
+    let place = |slot: &Slot| slot.place.as_ref().map(|place| place.node.to_string());
+    let node = find(deployment, one.new).and_then(place).unwrap_or_default();
+    let old = deployment.slots.iter_mut().find(|slot| slot.placement_request == one.old);
+    let Some(old) = old.filter(|old| old.state == SlotState::Routed) else { return };
+    old.state = SlotState::Leaving;
+    old.since = now;
+    let from = place(old).unwrap_or_default();
+    let reason = format!("replica {} of {from} is served from {node} now", old.number);
+    deployment.decided(Decision { at: now, kind: DecisionKind::Moved, reason });
+}
+
+/// The replica stays where it is, if it still is.
+pub(super) fn forget(deployment: &mut Deployment, why: &str, now: Timestamp) {
+    if deployment.moving.take().is_some() {
+        let reason = why.to_owned();
+        deployment.decided(Decision { at: now, kind: DecisionKind::NotMoved, reason });
+    }
+}

@@ -1,0 +1,122 @@
+//! Brings replicas to nodes that have fewer, slowly: looks at all deployments once in each interval and begins one move at
+//! most. Only decides that one should move; the reconciler of its deployment does it, as it does everything else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chassis::records::{Stored, put};
+use common::name::{LegacyName, NodeName};
+use common::record::course::DecisionKind;
+use common::record::deployment::Deployment;
+use common::record::path;
+use common::record::release::Strategy;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+
+use crate::domain::change::{Change, note};
+use crate::domain::rebalance::{Home, Proposal, next_moves};
+use crate::reconcile::Error;
+use crate::records as stored;
+use crate::shared::Shared;
+
+/// How many intervals an instance is left alone of which a replica was to move; doubles with each move that came to nothing.
+const LEFT_FOR: u32 = 5;
+/// How often that doubles.
+const MOST_DOUBLED: u32 = 6;
+const AT_ONCE: usize = 32;
+
+/// Runs for ever; does nothing where it is switched off.
+pub(crate) async fn keep(shared: &Shared) {
+    let Some(every) = shared.config.rebalance_every else {
+        return std::future::pending().await;
+    };
+    let mut left: BTreeMap<LegacyName, Left> = BTreeMap::new();
+    loop {
+        tokio::time::sleep(every).await;
+        for one in left.values_mut() {
+            one.intervals = one.intervals.saturating_sub(1);
+        }
+        match look(shared, &mut left).await {
+            Ok(()) => {}
+            Err(err) => {
+                tracing::debug!(
+                    error = &err as &dyn std::error::Error,
+                    "it cannot be seen whether a replica should move"
+                );
+            }
+        }
+    }
+}
+
+/// An instance of which a replica was to move.
+#[derive(Debug, Clone, Copy, Default)]
+struct Left {
+    /// How many it is left alone yet.
+    intervals: u32,
+    /// How many of its moves came to nothing, one after the other.
+    in_vain: u32,
+}
+
+/// Begins the next move, if there is one, and leaves its instance alone for a while.
+async fn look(shared: &Shared, left: &mut BTreeMap<LegacyName, Left>) -> Result<(), Error> {
+    let store = shared.ports.store.as_ref();
+    let names = stored::instances(store).await?;
+    let found: Vec<Option<Stored<Deployment>>> = stream::iter(names)
+        .map(|name| async move { stored::deployment(store, &name).await })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let now = shared.ports.clock.now();
+    let (deployments, versions): (Vec<Deployment>, Vec<_>) =
+        found.into_iter().flatten().map(|one| (one.record, one.version)).unzip();
+    left.retain(|name, _| deployments.iter().any(|one| one.instance == *name));
+    let alone = left.iter().filter(|(_, one)| one.intervals > 0);
+    let alone: BTreeSet<LegacyName> = alone.map(|(name, _)| name.clone()).collect();
+    for proposal in next_moves(&deployments, &homes(shared, now), &alone) {
+        let Proposal { instance, replica, to, reason } = proposal;
+        let found = deployments.iter().zip(&versions).find(|(one, _)| one.instance == instance);
+        let Some((deployment, version)) = found else { continue };
+        if is_kept_together(shared, deployment).await? {
+            continue;
+        }
+        tracing::info!(%instance, reason, "a replica moves");
+        let mut after = deployment.clone();
+        let change = Change::Moving { replica, to, reason };
+        note(&mut after, &[change], &shared.config.patience, now);
+        let written = put(path::deployment(&instance), &after, Some(*version));
+        shared.seat.commit(vec![written]).await?;
+        shared.deployments.wake(instance.clone());
+        let again = leave_alone(left.get(&instance), deployment);
+        left.insert(instance, again);
+        return Ok(());
+    }
+    Ok(())
+}
+
+/// Whether its replicas are to be beside each other.
+async fn is_kept_together(shared: &Shared, deployment: &Deployment) -> Result<bool, Error> {
+    let number = deployment.serving.as_ref().map_or(deployment.release, |serving| serving.release);
+    let store = shared.ports.store.as_ref();
+    let release = stored::release(store, &deployment.app, number).await?;
+    let placement = release.and_then(|release| release.placement);
+    Ok(placement.unwrap_or(shared.config.placement) == Strategy::SameNode)
+}
+
+/// For how long, by what came of the one before.
+fn leave_alone(last: Option<&Left>, before: &Deployment) -> Left {
+    let kind = before.decisions.last().map(|decision| decision.kind);
+    let last = last.filter(|_| kind == Some(DecisionKind::NotMoved));
+    let in_vain = last.map_or(0, |last| (last.in_vain + 1).min(MOST_DOUBLED));
+    Left { intervals: LEFT_FOR * 2_u32.pow(in_vain), in_vain }
+}
+
+/// Who has just come back has to stay for as long as an interval before it gets anything.
+fn homes(shared: &Shared, now: Timestamp) -> BTreeMap<NodeName, Home> {
+    let every = shared.config.rebalance_every.unwrap_or_default();
+    let home = |since: Timestamp| {
+        let lived = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        lived >= every
+    };
+    let homes = shared.fleet.homes().into_iter();
+    homes.map(|(node, verdict, since)| (node, Home { verdict, is_steady: home(since) })).collect()
+}
