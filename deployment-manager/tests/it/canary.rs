@@ -254,11 +254,11 @@ async fn one_that_has_run_for_long_survives_one_end_and_goes_at_the_second() {
         .live(async {
             tokio::time::sleep(Duration::from_secs(10)).await;
             world.end_canary().await;
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
             assert!(world.shop().canary.is_some(), "its node was only away: {:?}", world.shop());
             world.clock.advance(SignedDuration::from_hours(24));
             world.end_canary().await;
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
             assert!(world.shop().canary.is_some(), "a day later");
             world.end_canary().await;
             until("it is gone", || world.shop().canary.is_none()).await;

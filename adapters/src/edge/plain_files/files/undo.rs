@@ -37,7 +37,8 @@ pub(super) fn find(folder: &Path) -> io::Result<Option<Undo>> {
     let words = bytes.get(MARK.len()..).unwrap_or_default();
     let former: BTreeMap<String, Option<String>> = serde_json::from_slice(words)?;
     let bytes = |(name, text): (String, Option<String>)| (name, text.map(String::into_bytes));
-    let is_name = |name: &String| !name.contains('/') && name.ends_with(".conf");
+    let is_conf = |name: &String| Path::new(name).extension().is_some_and(|it| it == "conf");
+    let is_name = |name: &String| !name.contains('/') && is_conf(name);
     let former = former.into_iter().filter(|(name, _)| is_name(name)).map(bytes).collect();
     Ok(Some(Undo { former }))
 }
