@@ -32,6 +32,7 @@ const RARE: &[&str] = &[
     "PartsPush x CrashBefore",
     "PartsPush x CrashAfter",
     "MachinesLook x Slow",
+    "MachinesLook x Refused",
     "MachinesRestart x Refused",
     "MachinesRestart x RequestLost",
     "MachinesRestart x AnswerLost",
