@@ -67,6 +67,6 @@ say "cargo test: the platform in one process"
 cargo test --workspace --test it -- --test-threads=1 h_single::
 say "cargo test: the fleet"
 docker/fleet.sh run
-cargo test --workspace --test it -- --test-threads=1 i_fleet::
+cargo test --workspace --test it -- --test-threads=1 i_fleet:: --skip i_fleet::long::
 docker/fleet.sh down
 say "all is well"

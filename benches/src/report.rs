@@ -11,7 +11,7 @@ use crate::figure::Figure;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Table,
-    /// As `docs/performance.md` has them.
+    /// For a document.
     Markdown,
 }
 

@@ -1,6 +1,7 @@
 //! The fleet: services, leaders and machines die in turn, and apps go on answering through an edge elsewhere.
 
 mod hung;
+mod long;
 
 use std::collections::BTreeMap;
 use std::env;
