@@ -1,7 +1,7 @@
 //! Measures the running cluster against floors that are taken in the same run, and says which goals are met.
 //!
 //! Owns the measurements and what they need beside the platform: containers named `avishkar-bench-*`, routes named
-//! `bench-*`, the app `bench`, topics and records named `avishkar-bench-*`. All of it is gone at the end, whatever
+//! `bench-*`, the apps `bench` and `burner`, topics and records named `avishkar-bench-*`. All of it is gone at the end, whatever
 //! happened. Never links a service.
 #![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
