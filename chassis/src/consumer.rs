@@ -24,6 +24,8 @@ use crate::{records, service};
 
 /// How often a quiet loop shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// What one step may take, each of whose calls has a deadline of its own: a bus or a store that is away is no hang.
+const STEP_WITHIN: Duration = Duration::from_mins(1);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 /// A topic without a record for so long is quiet, and what was done is committed. Committing is slow:
@@ -104,6 +106,7 @@ impl ConsumerLoop<'_> {
     async fn read_for_ever(&self, commands: &dyn Commands, condition: &Condition, beat: &Beat) {
         let mut retry = FIRST_RETRY;
         loop {
+            beat.busy_for(STEP_WITHIN);
             let opened = self.open().await;
             let err = match opened {
                 Ok(mut consumer) => {
@@ -152,6 +155,7 @@ impl ConsumerLoop<'_> {
                 let since = done.map_or_else(Instant::now, |done| done.since);
                 done = Some(Uncommitted { position, since });
             }
+            beat.busy_for(STEP_WITHIN);
             let due = |done: &mut Uncommitted| is_quiet || done.since.elapsed() >= COMMIT_EVERY;
             if let Some(done) = done.take_if(due)
                 && let Err(err) = consumer.commit(done.position).await
@@ -171,7 +175,7 @@ impl ConsumerLoop<'_> {
     ) -> Result<(), bus::Error> {
         let mut retry = FIRST_RETRY;
         loop {
-            beat.now();
+            beat.busy_for(STEP_WITHIN);
             let err = match self.offer(&delivery, commands).await {
                 Ok(Disposition::Done) => return Ok(()),
                 Ok(Disposition::Refused(reject)) => return self.bury(&delivery, &reject).await,

@@ -23,6 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a leader goes on without being sure: two thirds of the store's session, after which its
 /// successor may lead.
 const SURE_FOR: Duration = Duration::from_secs(4);
+/// How long one look may take, each of whose calls has a deadline of its own.
+const LOOK_WITHIN: Duration = Duration::from_mins(1);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
@@ -71,9 +73,11 @@ impl<'a> Election<'a> {
     /// when it is ready.
     pub async fn win(&self, condition: &Condition, lifecycle: &Lifecycle) -> Leadership<'a> {
         lifecycle.stands_by(None);
+        let beat = lifecycle.beat("lead");
         let (mut retry, mut standing) = (FIRST_RETRY, None);
         let mut changes = None;
         loop {
+            beat.busy_for(LOOK_WITHIN);
             match self.look(&mut standing, &mut changes, lifecycle).await {
                 Ok(Some(leadership)) => {
                     lifecycle.leads();
@@ -199,8 +203,10 @@ impl Leadership<'_> {
 
     /// Completes when this instance may not be the leader any more.
     async fn lost(&self) -> Lost {
+        let beat = self.lifecycle.beat("lead");
         let mut sure_at = self.sure_at;
         let lost = loop {
+            beat.now();
             let asked = Instant::now();
             match timeout_at(sure_at + SURE_FOR, self.stands()).await {
                 Ok(Ok(true)) => sure_at = asked,

@@ -8,8 +8,8 @@ use common::record::leader::Advertised;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a loop may stay silent before `/health` says no.
-const SILENCE: Duration = Duration::from_secs(30);
+/// How long a turn of a loop may take, where it does not say otherwise, before `/health` says no.
+const TURN_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a running service is told, and what it tells about itself. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +21,34 @@ pub struct Lifecycle {
 #[derive(Debug, Default)]
 struct Told {
     conditions: BTreeMap<&'static str, Result<(), String>>,
-    beats: BTreeMap<&'static str, Instant>,
+    turns: BTreeMap<&'static str, Turn>,
     role: Role,
+}
+
+/// The last sign of life of a loop.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    at: Instant,
+    within: Duration,
+    count: u64,
+}
+
+/// A loop, and how it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loop {
+    pub name: &'static str,
+    /// How long ago it was last heard of.
+    pub age: Duration,
+    /// How long that may be, by what the loop is at.
+    pub within: Duration,
+    /// How often it was heard of.
+    pub turns: u64,
+}
+
+impl Loop {
+    pub fn is_silent(&self) -> bool {
+        self.age > self.within
+    }
 }
 
 /// Whether an instance of a service does its work, or waits for its turn.
@@ -73,11 +99,26 @@ impl Lifecycle {
         self.with(|told| told.role.clone())
     }
 
-    /// Registers a loop that must beat at least every 30 s.
+    /// Registers a loop that must be heard of every 30 s, unless it says that something takes longer.
     pub fn beat(&self, name: &'static str) -> Beat {
         let beat = Beat { name, lifecycle: self.clone() };
         beat.now();
         beat
+    }
+
+    /// Every loop, by name.
+    pub fn loops(&self) -> Vec<Loop> {
+        let now = Instant::now();
+        self.with(|told| {
+            let turns = told.turns.iter();
+            let one = |(name, turn): (&&'static str, &Turn)| Loop {
+                name,
+                age: now.duration_since(turn.at),
+                within: turn.within,
+                turns: turn.count,
+            };
+            turns.map(one).collect()
+        })
     }
 
     /// Every condition with why it does not hold, if it does not.
@@ -91,11 +132,7 @@ impl Lifecycle {
 
     /// The loops that have been silent for too long.
     pub fn silent_loops(&self) -> Vec<&'static str> {
-        let now = Instant::now();
-        self.with(|told| {
-            let silent = |at: &Instant| now.duration_since(*at) > SILENCE;
-            told.beats.iter().filter(|(_, at)| silent(at)).map(|(name, _)| *name).collect()
-        })
+        self.loops().into_iter().filter(Loop::is_silent).map(|one| one.name).collect()
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Told) -> T) -> T {
@@ -136,13 +173,27 @@ pub struct Beat {
 
 impl Beat {
     pub fn now(&self) {
-        self.lifecycle.with(|told| told.beats.insert(self.name, Instant::now()));
+        self.told(TURN_WITHIN);
+    }
+
+    /// From now on it is at something that has a deadline of its own, and takes no longer than this. Who waits for what is
+    /// away, and gives up in time, is no more silent than who works.
+    pub fn busy_for(&self, at_most: Duration) {
+        self.told(at_most);
+    }
+
+    fn told(&self, within: Duration) {
+        let at = Instant::now();
+        self.lifecycle.with(|told| {
+            let turn = told.turns.entry(self.name).or_insert(Turn { at, within, count: 0 });
+            *turn = Turn { at, within, count: turn.count.wrapping_add(1) };
+        });
     }
 }
 
 impl Drop for Beat {
     fn drop(&mut self) {
-        self.lifecycle.with(|told| told.beats.remove(self.name));
+        self.lifecycle.with(|told| told.turns.remove(self.name));
     }
 }
 
@@ -154,7 +205,7 @@ mod tests {
     async fn a_loop_that_falls_silent_is_named() {
         let lifecycle = Lifecycle::new();
         let beat = lifecycle.beat("consumer");
-        tokio::time::advance(SILENCE).await;
+        tokio::time::advance(TURN_WITHIN).await;
         assert!(lifecycle.silent_loops().is_empty());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(lifecycle.silent_loops(), ["consumer"]);
@@ -163,11 +214,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_loop_that_said_that_something_takes_longer_has_so_long_for_it_once() {
+        let lifecycle = Lifecycle::new();
+        let beat = lifecycle.beat("consumer");
+        beat.busy_for(TURN_WITHIN * 2);
+        tokio::time::advance(TURN_WITHIN * 2).await;
+        assert!(lifecycle.silent_loops().is_empty());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(lifecycle.silent_loops(), ["consumer"]);
+        beat.now();
+        tokio::time::advance(TURN_WITHIN + Duration::from_secs(1)).await;
+        assert_eq!(lifecycle.silent_loops(), ["consumer"]);
+        let all: Vec<_> = lifecycle.loops().iter().map(|one| (one.turns, one.within)).collect();
+        assert_eq!(all, [(3, TURN_WITHIN)]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_loop_that_is_over_is_not_silent() {
         let lifecycle = Lifecycle::new();
         drop(lifecycle.beat("consumer"));
         drop(lifecycle.condition("bus"));
-        tokio::time::advance(SILENCE * 2).await;
+        tokio::time::advance(TURN_WITHIN * 2).await;
         assert!(lifecycle.silent_loops().is_empty());
         assert!(lifecycle.is_ready());
     }

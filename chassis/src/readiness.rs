@@ -12,8 +12,10 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Says whether the store answers, until the process stops.
 pub async fn watch_store(store: &dyn Store, condition: &Condition, lifecycle: &Lifecycle) {
+    let beat = lifecycle.beat("readiness");
     let look = async {
         loop {
+            beat.now();
             match timeout(ANSWERS_WITHIN, store.sync()).await {
                 Ok(Ok(())) => condition.holds(),
                 Ok(Err(err)) => condition.fails(err.to_string()),

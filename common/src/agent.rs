@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::ImageRef;
 use crate::id::Epoch;
-use crate::name::{PartName, ShareName};
+use crate::name::{NodeName, PartName, ShareName};
 use crate::port::container::ContainerSpec;
 use crate::port::disk::Pin;
 use crate::port::nodes::{Issuer, Removal};
@@ -41,6 +41,8 @@ pub const IMAGES: &str = "/v1/images";
 pub const PUSH_IMAGE: &str = "/v1/images/push";
 pub const REGISTRY: &str = "/v1/registry";
 pub const SHARES: &str = "/v1/shares";
+/// With a [`Consent`]: asked by other agents.
+pub const CONSENT: &str = "/v1/parts/consent";
 /// With a [`BuildCode`].
 pub const BUILD_CODE: &str = "/v1/parts/build";
 /// All blobs; below it `/<digest>`.
@@ -59,34 +61,29 @@ pub const BLOB_ABSENT: &str = "BLOB_ABSENT";
 pub const BLOB_MISMATCH: &str = "BLOB_MISMATCH";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Ensure {
     pub issuer: Issuer,
     pub spec: ContainerSpec,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Remove {
     pub issuer: Issuer,
     pub removal: Removal,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Pull {
     pub issuer: Issuer,
     pub image: ImageRef,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Announce {
     pub issuer: Issuer,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct BuildQuery {
     /// The repository in the registry, without the registry's address.
     pub repository: String,
@@ -95,7 +92,6 @@ pub struct BuildQuery {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Pins {
     pub issuer: Issuer,
     pub pins: Vec<Pin>,
@@ -103,41 +99,35 @@ pub struct Pins {
 
 /// What was built and pushed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Built {
     pub image: ImageRef,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct LogQuery {
     pub tail: usize,
     pub follow: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct EnsurePart {
     pub issuer: Issuer,
     pub spec: PartSpec,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RemovePart {
     pub issuer: Issuer,
     pub removal: PartRemoval,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RestartPart {
     pub issuer: Issuer,
     pub name: PartName,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PushImage {
     pub issuer: Issuer,
     pub image: PartImage,
@@ -146,14 +136,12 @@ pub struct PushImage {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RegistryAt {
     pub issuer: Issuer,
     pub registry: SocketAddr,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ShareIs {
     pub issuer: Issuer,
     pub name: ShareName,
@@ -161,16 +149,32 @@ pub struct ShareIs {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct BuildCode {
     pub issuer: Issuer,
     pub code: share::Code,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct TailQuery {
     pub tail: usize,
+}
+
+/// An agent asks another whether it may end its own part of an ensemble, which answers nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consent {
+    pub part: PartName,
+    /// Whose agent asks.
+    pub node: NodeName,
+    /// How long the part may be away; with 0 the consent is given back.
+    pub seconds: u32,
+}
+
+/// What the other agent says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consented {
+    /// Why not; none if it may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// How an agent says no: a problem document with two members more. Its code is a failure code,

@@ -1,6 +1,7 @@
 //! What the agent decides: pure, from what it was told and what it sees.
 
 pub(crate) mod collection;
+pub(crate) mod consent;
 pub(crate) mod keep;
 pub(crate) mod listeners;
 pub(crate) mod part_specification;

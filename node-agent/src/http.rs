@@ -14,7 +14,7 @@ use actix_web::web::{Data, ServiceConfig, to};
 use chassis::http::{Access, Endpoint, Listener, json_config, mount};
 use common::agent;
 use common::service::ServiceName::{
-    AppManager, DeploymentManager, LifecycleManager, LoadBalancer, NodeManager,
+    AppManager, DeploymentManager, LifecycleManager, LoadBalancer, NodeAgent, NodeManager,
 };
 
 use crate::agent::Agent;
@@ -33,6 +33,7 @@ const DELETE: Method = Method::DELETE;
 const KEEPERS_OF_BLOBS: Access = Access::Services(&[AppManager, DeploymentManager]);
 const DEPLOYER: Access = Access::Services(&[DeploymentManager]);
 const KEEPER: Access = Access::Services(&[LifecycleManager]);
+const NEIGHBOUR: Access = Access::Services(&[NodeAgent]);
 const READERS_OF_DISKS: Access = Access::Services(&[AppManager, NodeManager]);
 const PINNER: Access = Access::Services(&[NodeManager]);
 const LEADERS: Access = Access::Services(&[DeploymentManager, NodeManager, LifecycleManager]);
@@ -56,6 +57,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(POST, agent::REMOVE_PART, KEEPER, &[7, 11, 16], || to(parts::remove)),
     Endpoint::new(POST, agent::RESTART_PART, KEEPER, &[7, 11, 16], || to(parts::restart)),
     Endpoint::new(POST, agent::BUILD_CODE, KEEPER, &[4, 11], || to(parts::build)),
+    Endpoint::new(POST, agent::CONSENT, NEIGHBOUR, &[11, 16], || to(parts::consent)),
     Endpoint::new(GET, agent::PARTS, KEEPER, &[7, 11, 16], || to(parts::list)),
     Endpoint::new(GET, "/v1/parts/{name}/logs", KEEPER, &[7, 11, 16], || to(parts::logs)),
     Endpoint::new(GET, agent::IMAGES, KEEPER, &[4], || to(parts::images)),

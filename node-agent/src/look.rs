@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::port::container::ContainerSpec;
 use common::port::nodes::Probe;
-use common::port::part::PartHealth;
+use common::port::part::{PartHealth, SILENT_LOOPS};
 use reqwest::redirect::Policy;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -30,6 +30,8 @@ pub(crate) struct Eyes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Heard {
     Nothing,
+    /// It answers, and says that it does nothing: its loops are silent.
+    Idle,
     /// It answers, and is not ready.
     Unwell,
     Well,
@@ -93,6 +95,7 @@ impl Eyes {
     pub(crate) async fn hear(&self, address: SocketAddr, health: &PartHealth) -> Option<Heard> {
         match &health.path {
             Some(path) => match self.http.get(format!("http://{address}{path}")).send().await {
+                Ok(answer) if answer.headers().contains_key(SILENT_LOOPS) => Some(Heard::Idle),
                 Ok(answer) if answer.status().as_u16() < 400 => Some(Heard::Well),
                 Ok(_) => Some(Heard::Unwell),
                 Err(err) => silence(&err),

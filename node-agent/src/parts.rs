@@ -2,6 +2,7 @@
 //! stands in the ledger first. Never decides which parts there should be, and touches no app.
 
 mod code;
+mod consent;
 mod health;
 mod keeper;
 mod pauses;
@@ -16,7 +17,7 @@ use chassis::lifecycle::Lifecycle;
 use chassis::reconcile::Wake;
 use common::digest::{Digest, ImageRef};
 use common::id::Epoch;
-use common::name::{PartName, ShareName};
+use common::name::{NodeName, PartName, ShareName};
 use common::port::container::ContainerState;
 use common::port::containers;
 use common::port::host::ChunkStream;
@@ -32,9 +33,11 @@ use crate::config::Config;
 use crate::domain::part_specification;
 use crate::ledger::{Change, Ledger, Noted};
 use crate::locks::Locks;
+use crate::ports::Neighbours;
 pub(crate) use code::Error as CodeError;
 
 use code::Builder;
+use consent::Said;
 use pauses::Pauses;
 use place::Place;
 use standing::{Standing, Stood};
@@ -53,6 +56,9 @@ pub(crate) struct Parts {
     pauses: Pauses,
     place: Place,
     standing: Standing,
+    node: NodeName,
+    neighbours: Arc<dyn Neighbours>,
+    said: Said,
     wake: Wake<PartName>,
     locks: Locks<PartName>,
     pushes: Semaphore,
@@ -63,6 +69,7 @@ impl Parts {
     pub(crate) fn new(
         engine: Arc<dyn PartContainers>,
         shares: Arc<dyn Shares>,
+        neighbours: Arc<dyn Neighbours>,
         ledger: Arc<Ledger>,
         config: &Config,
     ) -> Self {
@@ -73,6 +80,9 @@ impl Parts {
             ledger,
             place: Place::new(&config.data_folder, config.machines_socket.clone()),
             standing: Standing::default(),
+            node: config.node.clone(),
+            neighbours,
+            said: Said::open(&config.data_folder),
             wake: Wake::new(),
             locks: Locks::default(),
             pushes: Semaphore::new(PUSHES),

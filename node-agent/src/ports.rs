@@ -6,6 +6,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use common::agent::{Consent, Consented};
+use common::port::nodes::Agent;
 use common::port::{Blobs, Cause, Clock, Containers, PartContainers, Shares};
 
 /// Everything the agent reaches the world through.
@@ -18,6 +20,7 @@ pub struct Ports {
     /// What services keep on this machine.
     pub blobs: Arc<dyn Blobs>,
     pub firewall: Arc<dyn Firewall>,
+    pub neighbours: Arc<dyn Neighbours>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -26,6 +29,24 @@ pub struct Ports {
 pub trait Firewall: Debug + Send + Sync {
     /// Makes exactly these rules hold; may be repeated.
     async fn apply(&self, rules: &Rules) -> Result<(), Cause>;
+}
+
+/// The agents of other machines.
+#[async_trait]
+pub trait Neighbours: Debug + Send + Sync {
+    /// Asks whether a part here may be ended that they have one of, too. An error means that nobody knows.
+    async fn consent(&self, agent: &Agent, asked: &Consent) -> Result<Consented, Cause>;
+}
+
+/// Of an agent that has no others: nobody can be asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Alone;
+
+#[async_trait]
+impl Neighbours for Alone {
+    async fn consent(&self, agent: &Agent, _: &Consent) -> Result<Consented, Cause> {
+        Err(format!("nobody here can ask the agent of {}", agent.node).into())
+    }
 }
 
 /// What apps may not reach. Everything else outwards is open to them.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::agent::{
-    BUILD_CODE, BuildCode, Built, ENSURE_PART, EnsurePart, IMAGES, PARTS, PUSH_IMAGE, PushImage,
-    REGISTRY, REMOVE_PART, RESTART_PART, RegistryAt, RemovePart, RestartPart, SHARES, ShareIs,
-    TailQuery,
+    BUILD_CODE, BuildCode, Built, CONSENT, Consent, Consented, ENSURE_PART, EnsurePart, IMAGES,
+    PARTS, PUSH_IMAGE, PushImage, REGISTRY, REMOVE_PART, RESTART_PART, RegistryAt, RemovePart,
+    RestartPart, SHARES, ShareIs, TailQuery,
 };
 use common::digest::{Digest, ImageRef};
 use common::name::{PartName, ShareName};
@@ -28,6 +28,13 @@ const END_WITHIN: Duration = Duration::from_mins(6);
 const MAKE_WITHIN: Duration = Duration::from_mins(20);
 /// An image as a whole, over a slow line.
 const COPY_WITHIN: Duration = Duration::from_mins(11);
+
+impl AgentClient {
+    /// Asks as another agent whether a part of an ensemble may be ended.
+    pub async fn consent(&self, agent: &Agent, asked: &Consent) -> Result<Consented, Error> {
+        answer(agent, self.order(agent, CONSENT, asked).timeout(LOOK_WITHIN)).await
+    }
+}
 
 #[async_trait]
 impl Parts for AgentClient {

@@ -16,8 +16,10 @@ pub(super) mod settings;
 mod told;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ::node_agent::NodeAgent;
+use ::node_agent::ports::Alone;
 use adapters::docker::EdgeContainer;
 use chassis::process::{self, Process, Roster};
 use chassis::system::{SystemClock, SystemEntropy};
@@ -168,7 +170,7 @@ async fn hold_open(edge: &EdgeContainer) -> anyhow::Result<()> {
 fn agent(settings: &Settings, data: &Path) -> anyhow::Result<NodeAgent> {
     let config = settings.node_agent.meant.clone();
     let wall = node_agent::firewall(&config.socket, &settings.firewall.image)?;
-    node_agent::make(config, wall, Some(data))
+    node_agent::make(config, wall, Arc::new(Alone), Some(data))
 }
 
 /// What signs tokens, and what keys of certificates are sealed with, is made once.

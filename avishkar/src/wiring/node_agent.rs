@@ -3,26 +3,28 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use adapters::KnownShares;
 use adapters::docker::{self, DockerContainers};
 use adapters::firewall::{self, ContainerFirewall};
+use adapters::{AgentClient, KnownShares};
 use anyhow::Context as _;
 use async_trait::async_trait;
 use chassis::config::Problem;
 use chassis::service::Service;
 use chassis::system::SystemClock;
 use chassis::{http, telemetry};
+use common::agent::{Consent, Consented};
 use common::port::Cause;
+use common::port::nodes::Agent;
 use common::service::ServiceName;
 use node_agent::config::{
     Raw, RawBlobs, RawDocker, RawFirewall, RawImages, RawMeter, RawNode, RawParts, RawRegistry,
     RawShares,
 };
-use node_agent::ports::{Firewall, Rules};
+use node_agent::ports::{Firewall, Neighbours, Rules};
 use node_agent::{Config, NodeAgent, Ports};
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Wiring, blobs, take};
+use super::{Frame, Wiring, blobs, nodes, take};
 
 /// `config/node-agent.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,8 +71,11 @@ impl Wiring for File {
         }
     }
 
-    async fn connect(config: Config, _: &Frame) -> anyhow::Result<Arc<dyn Service>> {
-        Ok(Arc::new(make(config, Arc::new(Iptables), None)?))
+    async fn connect(config: Config, frame: &Frame) -> anyhow::Result<Arc<dyn Service>> {
+        let identity = nodes::identity(&frame.http, Self::SERVICE)?;
+        let client = AgentClient::new(&identity.ca, &identity.client_pem());
+        let others = Others(client.context("the agent's certificate is not usable")?);
+        Ok(Arc::new(make(config, Arc::new(Iptables), Arc::new(others), None)?))
     }
 }
 
@@ -79,6 +84,7 @@ impl Wiring for File {
 pub(crate) fn make(
     config: Config,
     firewall: Arc<dyn Firewall>,
+    neighbours: Arc<dyn Neighbours>,
     home: Option<&Path>,
 ) -> anyhow::Result<NodeAgent> {
     let subnets = config.subnets.parse().context("docker.subnets is not a range of addresses")?;
@@ -99,6 +105,7 @@ pub(crate) fn make(
         shares: Arc::new(shares),
         blobs: blobs::open(&config.data_folder.join("blobs"))?,
         firewall,
+        neighbours,
         clock,
     };
     NodeAgent::open(ports, config).context("the ledger cannot be opened")
@@ -144,5 +151,16 @@ struct InContainer(ContainerFirewall);
 impl Firewall for InContainer {
     async fn apply(&self, rules: &Rules) -> Result<(), Cause> {
         Ok(self.0.apply(&as_adapters(rules)).await?)
+    }
+}
+
+/// The agents of other machines, asked as one of them.
+#[derive(Debug)]
+struct Others(AgentClient);
+
+#[async_trait]
+impl Neighbours for Others {
+    async fn consent(&self, agent: &Agent, asked: &Consent) -> Result<Consented, Cause> {
+        Ok(self.0.consent(agent, asked).await?)
     }
 }

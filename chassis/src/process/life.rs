@@ -22,6 +22,8 @@ const END_WITHIN: Duration = Duration::from_secs(3);
 /// How long its listeners may take to be closed by the system.
 const FREE_WITHIN: Duration = Duration::from_secs(2);
 const TRY_EVERY: Duration = Duration::from_millis(10);
+/// How often a process shows that its loops get their turns at all: whoever blocks all of them blocks this one.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
 
 /// A service whose listeners are open.
 pub(super) struct Bound {
@@ -102,6 +104,13 @@ async fn run(
         lifecycle.stop();
         ran.map_err(|source| Error::Service { service: name, source })
     };
+    let beat = lifecycle.beat("process");
+    let turning = async {
+        loop {
+            beat.now();
+            sleep(BEAT_EVERY).await;
+        }
+    };
     let too_long = async {
         lifecycle.stopping().await;
         if !roster.is_to_begin_anew(name) {
@@ -115,6 +124,7 @@ async fn run(
         biased;
         ran = running => ran,
         ran = too_long => ran,
+        () = turning => Ok(()),
     }
 }
 

@@ -15,7 +15,7 @@ use common::record::operation::Operation;
 use common::service::ServiceName;
 use common::topic::Topic;
 use jiff::SignedDuration;
-use testkit::bus::FailureMode;
+use testkit::bus::{Availability, FailureMode};
 use testkit::{ManualClock, MemoryBus, MemoryStore};
 
 const TOPIC: Topic = Topic::DeploymentManager;
@@ -127,6 +127,49 @@ impl World {
         }
         reasons
     }
+}
+
+/// Runs the loop, and gives whether it was ever silent within ten minutes.
+async fn is_ever_silent(world: &World) -> bool {
+    let lifecycle = Lifecycle::new();
+    let service = ServiceName::DeploymentManager;
+    let consumer = ConsumerLoop { bus: &world.bus, clock: &*world.clock, service, topic: TOPIC };
+    let watching = async {
+        for _ in 0..600 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if !lifecycle.silent_loops().is_empty() {
+                return true;
+            }
+        }
+        false
+    };
+    tokio::select! {
+        biased;
+        () = consumer.run(&world.notebook, &lifecycle) => panic!("it ended"),
+        silent = watching => silent,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_is_away_and_a_store_that_says_not_now_are_no_silence() {
+    let mut world = World::new().await;
+    assert!(!is_ever_silent(&world).await, "nothing is to do");
+    world.bus.set_availability(Availability::Down);
+    assert!(!is_ever_silent(&world).await, "the bus is away");
+    world.bus.set_availability(Availability::Up);
+    world.say("deploy app$a").await;
+    // As long as a store that is away may take to say so, again and again.
+    world.notebook = Notebook { takes: Duration::from_secs(50), ..Notebook::default() };
+    *world.notebook.failures.lock().unwrap() = u32::MAX;
+    assert!(!is_ever_silent(&world).await, "the store is away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_never_returns_makes_the_loop_silent() {
+    let mut world = World::new().await;
+    world.notebook = Notebook { takes: Duration::MAX, ..Notebook::default() };
+    world.say("deploy app$a").await;
+    assert!(is_ever_silent(&world).await);
 }
 
 #[tokio::test(start_paused = true)]

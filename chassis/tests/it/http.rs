@@ -113,8 +113,26 @@ async fn while_serving_as<F: Future<Output = ()>>(
     log_file: Option<PathBuf>,
     ask: impl FnOnce(String, String) -> F,
 ) {
+    serve(Lifecycle::new(), name, pki, log_file, ask).await;
+}
+
+/// The same for a service whose `lifecycle` the test has; `ask` gets the plain base URL.
+async fn while_serving_with<F: Future<Output = ()>>(
+    lifecycle: Lifecycle,
+    pki: &Path,
+    ask: impl FnOnce(String) -> F,
+) {
+    serve(lifecycle, ServiceName::LoadBalancer, pki, None, |plain, _| ask(plain)).await;
+}
+
+async fn serve<F: Future<Output = ()>>(
+    lifecycle: Lifecycle,
+    name: ServiceName,
+    pki: &Path,
+    log_file: Option<PathBuf>,
+    ask: impl FnOnce(String, String) -> F,
+) {
     chassis::tls::install_cryptography();
-    let lifecycle = Lifecycle::new();
     let service: Arc<dyn Service> = Arc::new(Echo(name));
     let listeners = http::bind(&config(pki), &service, &lifecycle, log_file).unwrap();
     let plain = format!("http://{}", listeners.plain.unwrap());

@@ -204,6 +204,27 @@ async fn a_lead_whose_answer_was_lost_is_known_as_ones_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_a_store_that_is_away_or_for_its_turn_is_never_silent() {
+    let tree = MemoryStore::new();
+    let leads = start(&tree, 1);
+    leads.leads().await;
+    let stands_by = start(&tree, 2);
+    stands_by.stands_by(1).await;
+    let never_silent = async || {
+        for _ in 0..600 {
+            sleep(Duration::from_secs(1)).await;
+            for one in [&leads, &stands_by] {
+                assert_eq!(one.lifecycle.silent_loops(), Vec::<&str>::new());
+            }
+        }
+    };
+    never_silent().await;
+    tree.go_down();
+    never_silent().await;
+    assert!(!stands_by.lifecycle.loops().is_empty(), "it stands for the lead");
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_many_that_start_at_once_exactly_one_leads() {
     let tree = MemoryStore::new();
     let mut instances: Vec<Instance> = (1..=5).map(|host| start(&tree, host)).collect();

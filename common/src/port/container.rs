@@ -39,7 +39,6 @@ pub mod label {
 
 /// A container that should run on a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ContainerSpec {
     pub instance: InstanceName,
     pub slot: SlotNumber,
@@ -74,7 +73,6 @@ impl ContainerSpec {
 
 /// A small file that is mounted into a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ContainerFile {
     pub path: String,
     pub content: String,
@@ -82,7 +80,6 @@ pub struct ContainerFile {
 
 /// What a container may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Limits {
     pub memory_bytes: u64,
     /// Thousandths of a core.

@@ -110,13 +110,12 @@ pub struct Bundle {
 
 /// An image that is kept on every node that has it, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Pin {
     pub image: ImageRef,
     pub by: String,
 }
 
-/// What is to be removed of what may go.
+/// What is to be removed of what may go. Who does not know a member of it would remove too much, and refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Collection {

@@ -63,7 +63,6 @@ pub struct Issuer {
 
 /// A name to be removed, at or below a generation: a newer container of the same name stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Removal {
     pub name: ContainerName,
     pub generation: Generation,

@@ -18,7 +18,7 @@ use testkit::{
 
 use super::*;
 use crate::config::Config;
-use crate::ports::{Firewall, Ports, Rules};
+use crate::ports::{Alone, Firewall, Ports, Rules};
 
 #[derive(Debug)]
 struct NoFirewall;
@@ -59,6 +59,7 @@ impl Machine {
             shares: Arc::new(MemoryShares::default()),
             blobs: Arc::new(MemoryBlobs::new()),
             firewall: Arc::new(NoFirewall),
+            neighbours: Arc::new(Alone),
             clock: clock(),
         };
         Agent::open(ports, self.config()).unwrap()

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::config::Config;
-use crate::ports::{Firewall, Ports, Rules};
+use crate::ports::{Alone, Firewall, Ports, Rules};
 
 #[derive(Debug, Default)]
 struct Gate {
@@ -77,6 +77,7 @@ impl Machine {
             shares: Arc::new(MemoryShares::default()),
             blobs: Arc::new(MemoryBlobs::new()),
             firewall: Arc::clone(&self.gate) as _,
+            neighbours: Arc::new(Alone),
             clock: Arc::clone(&self.clock) as _,
         }
     }

@@ -3,6 +3,8 @@
 
 mod blobs;
 mod callers;
+mod consent;
 mod orders;
 mod parts;
+mod versions;
 mod world;

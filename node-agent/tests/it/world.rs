@@ -16,7 +16,7 @@ use common::port::Cause;
 use common::port::container::{ContainerSpec, Limits};
 use common::port::nodes::Issuer;
 use common::service::ServiceName;
-use node_agent::ports::{Firewall, Rules};
+use node_agent::ports::{Alone, Firewall, Rules};
 use node_agent::{Config, NodeAgent, Ports};
 use reqwest::{Certificate, Client, Method};
 use serde::Serialize;
@@ -82,6 +82,7 @@ pub(crate) async fn with_agent(test: impl AsyncFnOnce(&World)) {
         blobs: Arc::new(MemoryBlobs::new()),
         shares: Arc::new(shares.clone()),
         firewall: Arc::new(NoFirewall),
+        neighbours: Arc::new(Alone),
         clock,
     };
     let service: Arc<dyn Service> = Arc::new(NodeAgent::open(ports, config(&data)).unwrap());

@@ -58,7 +58,7 @@ pub fn kafka(site: &Site<'_>) -> Result<PartSpec, Incomplete> {
         environment: [("KAFKA_CONFIG".to_owned(), CONFIG.to_owned())].into(),
         files: vec![PartFile { path: CONFIG.to_owned(), content: config }],
         volumes: vec![own("kafka", "/data")],
-        health: Some(health(number)),
+        health: Some(PartHealth { ensemble: site.ensemble(brokers)?, ..health(number) }),
         stop_seconds: 60,
         ..site.part("kafka", image, 1024)
     })

@@ -52,7 +52,7 @@ pub fn zookeeper(site: &Site<'_>) -> Result<PartSpec, Incomplete> {
         .into(),
         files: vec![PartFile { path: CONFIG.to_owned(), content: config }],
         volumes: vec![own("zookeeper", "/data")],
-        health: Some(health(number)),
+        health: Some(PartHealth { ensemble: site.ensemble(servers)?, ..health(number) }),
         ..site.part("zookeeper", image, 512)
     })
 }

@@ -1,13 +1,16 @@
 //! What every service answers besides its own routes: its last lines of log, and which web pages may ask it.
 
 use std::fs;
+use std::time::Duration;
 
+use chassis::lifecycle::Lifecycle;
+use common::port::part::SILENT_LOOPS;
 use common::service::ServiceName;
 use reqwest::Method;
 use reqwest::header::{ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN};
 use serde_json::Value;
 
-use super::{pki, while_serving, while_serving_as};
+use super::{pki, while_serving, while_serving_as, while_serving_with};
 
 /// Lines `from` to `to` as a service might have written them.
 fn lines(from: u32, to: u32) -> String {
@@ -72,6 +75,35 @@ async fn pages_of_the_configured_origins_may_ask_and_of_others_not() {
             let (_, origin, _) = ask(&url, "https://example.com", wants).await;
             assert_eq!(origin, None);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_loop_that_is_silent_is_named_wherever_one_looks() {
+    let pki = pki(&[ServiceName::LoadBalancer]);
+    let lifecycle = Lifecycle::new();
+    let told = lifecycle.clone();
+    while_serving_with(lifecycle, pki.path(), |plain| async move {
+        let get = async |path: &str| reqwest::get(format!("{plain}{path}")).await.unwrap();
+        let beat = told.beat("orders");
+        for path in ["/livez", "/readyz"] {
+            let answer = get(path).await;
+            assert_eq!(answer.status(), 200);
+            assert!(!answer.headers().contains_key(SILENT_LOOPS));
+        }
+        let all = get("/readyz?verbose").await.text().await.unwrap();
+        assert!(all.contains("[+] loop orders: heard of 0."), "{all}");
+        beat.busy_for(Duration::ZERO);
+        for path in ["/livez", "/health", "/healthCheck", "/readyz"] {
+            let answer = get(path).await;
+            assert_eq!(answer.status(), 503, "{path}");
+            assert_eq!(answer.headers()[SILENT_LOOPS], "orders", "{path}");
+        }
+        let all = get("/readyz?verbose").await.text().await.unwrap();
+        assert!(all.contains("[-] loop orders: heard of "), "{all}");
+        let metrics = get("/metrics").await.text().await.unwrap();
+        assert!(metrics.contains("service_loop_age_seconds{loop=\"orders\"} 0."), "{metrics}");
     })
     .await;
 }

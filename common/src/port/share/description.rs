@@ -21,14 +21,12 @@ pub enum Description {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct FolderPlace {
     /// Absolute, on the machine.
     pub path: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct AzurePlace {
     pub account: String,
     /// The container's name, or the share's.
@@ -50,7 +48,6 @@ pub enum AzureOpener {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct S3Place {
     pub bucket: String,
     pub region: String,
@@ -117,7 +114,6 @@ fn is_safe(endpoint: Option<&str>) -> bool {
 
 /// A share with what opens it, for machines that read it. It goes over mutual TLS and into files of mode 0600.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Access {
     pub share: Description,
     /// None where nobody needs one.
@@ -172,11 +168,8 @@ mod tests {
         assert_eq!(serde_json::to_string(&described).unwrap(), text);
         let folder = r#"{"kind":"folder","path":"/mnt/code"}"#;
         assert!(!serde_json::from_str::<Description>(folder).unwrap().needs_secret());
-        for wrong in [
-            r#"{"kind":"ftp"}"#,
-            r#"{"kind":"folder","path":"/mnt/code","key":"x"}"#,
-            r#"{"kind":"s3","bucket":"code","region":"eu-west-1"}"#,
-        ] {
+        for wrong in [r#"{"kind":"ftp"}"#, r#"{"kind":"s3","bucket":"code","region":"eu-west-1"}"#]
+        {
             assert!(serde_json::from_str::<Description>(wrong).is_err(), "{wrong}");
         }
     }

@@ -221,7 +221,8 @@ impl Machine {
     async fn with_agent_reading(&self, shares: Arc<dyn Shares>, test: impl AsyncFnOnce(&Parts)) {
         let (config, lifecycle) = (self.config(), Lifecycle::new());
         let ledger = Arc::new(Ledger::open(self.data.path()).unwrap());
-        let parts = Arc::new(Parts::new(Arc::new(self.engine.clone()), shares, ledger, &config));
+        let (engine, alone) = (Arc::new(self.engine.clone()), Arc::new(Alone));
+        let parts = Arc::new(Parts::new(engine, shares, alone, ledger, &config));
         tokio::select! {
             biased;
             () = parts.run(&config, &lifecycle) => panic!("the keeper ended"),
