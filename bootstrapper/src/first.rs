@@ -10,7 +10,7 @@ use common::port::authority::Papers;
 use common::port::host::{Access, Credential};
 use common::port::{Authority, Host, share};
 use rollout::machine::{Action, Entry, Goal, Trust, apply, observe, plan};
-use rollout::parts::Secrets;
+use rollout::parts::{Credentials, Secrets};
 use rollout::platform::{PlannedMachine, Platform};
 use rollout::seed::{AUTHORITY, JWT, SSH_KEY, Seed};
 
@@ -163,8 +163,7 @@ impl First {
         let own = own_key(work)?;
         let ssh_key = self.seed.ensure_once(SSH_KEY, own).await?;
         let ssh_key = String::from_utf8_lossy(&ssh_key).into_owned();
-        let azure = work.ports.azure_principal.as_ref().map(|text| text.expose().to_owned());
-        let shares = shares(work)?;
+        let Credentials { azure, shares, .. } = credentials(work)?;
         let trust = trust(work, authority)?;
         Ok(Vault { trust, authority: papers, jwt, ssh_key, azure, shares })
     }
@@ -233,6 +232,12 @@ fn own_key(work: &Work<'_>) -> Result<Vec<u8>, Trouble> {
         let hint = "see whether you may read the file of key_file";
         Trouble::here("give the platform its key", code, err.to_string(), hint)
     })
+}
+
+/// What opens shares and Azure, as the file has it now.
+pub(crate) fn credentials(work: &Work<'_>) -> Result<Credentials, Trouble> {
+    let azure = work.ports.azure_principal.as_ref().map(|text| text.expose().to_owned());
+    Ok(Credentials { given: 0, azure, shares: shares(work)? })
 }
 
 /// What lifecycle managers need to know of shares, with what opens them.

@@ -13,7 +13,7 @@ use rollout::parts::{BasePart, Credentials};
 use rollout::platform::{PlannedMachine, Platform};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::first::Vault;
+use crate::first::{self, Vault};
 use crate::keys::{HostKeys, pinned};
 use crate::report::Event;
 use crate::trouble::{Trouble, whole};
@@ -81,6 +81,29 @@ pub(crate) async fn give_lifecycle_managers(
         }
     }
     troubles
+}
+
+/// The machines whose lifecycle managers go by others than the file has. Of one that cannot be looked at nobody knows it:
+/// that is told with the machine.
+pub(crate) async fn to_be_given(
+    work: &Work<'_>,
+    platform: &Platform,
+) -> Result<Vec<NodeName>, Trouble> {
+    let wanted = first::credentials(work)?;
+    let looks = platform.placement.lifecycle_manager.iter().map(|name| {
+        let wanted = &wanted;
+        async move {
+            let differ = async {
+                let machine = platform.machine(name)?;
+                let mut goal = work.goal(platform, name).ok()?;
+                goal.machine = pinned(work, machine, HostKeys::PinnedOnly).await.ok()?;
+                let now = credentials(&work.machine_ports(None), &goal).await.ok()??;
+                Some(!now.is_as(wanted))
+            };
+            differ.await.unwrap_or(false).then(|| name.clone())
+        }
+    });
+    Ok(join_all(looks).await.into_iter().flatten().collect())
 }
 
 /// Whether it was given them just now.

@@ -12,6 +12,7 @@ use bootstrapper::description::Description;
 use bootstrapper::file::{self, ThisComputer};
 use bootstrapper::state::{FileBook, State};
 use bootstrapper::{HostKeys, Manner, Novelty, Plan, Ports, Trouble};
+use common::name::NodeName;
 
 use crate::cli::{Act, Bootstrap, Described};
 use crate::failure::Failure;
@@ -71,6 +72,13 @@ fn in_words(plan: &Plan) -> String {
     let mut lines = Vec::new();
     if plan.kept_by_lifecycle_manager {
         lines.push("A lifecycle manager keeps the platform: what is left, it does.".to_owned());
+    }
+    if !plan.to_be_given.is_empty() {
+        let given: Vec<&str> = plan.to_be_given.iter().map(NodeName::as_str).collect();
+        lines.push(format!(
+            "`apply` gives what opens shares and Azure to the lifecycle managers of {}.",
+            given.join(", ")
+        ));
     }
     for machine in &plan.machines {
         let is_done = machine.steps.is_empty() && machine.trouble.is_none();

@@ -12,7 +12,7 @@ use common::port::part::{Part, PartImage, PartRemoval, PartSpec};
 use common::port::{Authority, Cause, Parts};
 use common::service::ServiceName;
 use testkit::MemoryParts;
-use testkit::hosts::machine_programs as engine;
+use testkit::hosts::{Health, machine_programs as engine};
 
 use crate::power::{Power, Powered};
 use crate::world::World;
@@ -41,7 +41,9 @@ impl AgentsOnMachines {
     fn of(&self, agent: &Agent) -> Result<&MemoryParts, Error> {
         let address = agent.address.ip().to_string();
         let runs = self.world.is_there(&agent.node)
-            && self.world.hosts.with(&address, |system| engine::running_agent(system).is_some());
+            && self.world.hosts.with(&address, |system| {
+                system.health != Health::Off && engine::running_agent(system).is_some()
+            });
         let silent = || Error::Unreachable { node: agent.node.clone(), source: "refused".into() };
         if runs { Ok(&self.world.parts) } else { Err(silent()) }
     }

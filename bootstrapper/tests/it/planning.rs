@@ -56,7 +56,9 @@ async fn what_is_left_of_a_half_made_platform_is_what_is_missing() {
     let text = planned(&computer).await;
     expect![[r"
         node-1 (local)
+          tell node-1 where the registry is
         node-2 (local)
+          tell node-2 where the registry is
         node-3 (local)
           start node-3
           install Docker on node-3, where it is missing
@@ -65,7 +67,17 @@ async fn what_is_left_of_a_half_made_platform_is_what_is_missing() {
           bring 2 images to node-3, where it is missing
           run the agent on node-3, where it is missing
           wait until the agent of node-3 answers, where it is missing
+          tell node-3 where the registry is
+          run zookeeper on node-3, where it is missing
+          run kafka on node-3, where it is missing
+          wait until zookeeper on node-3 is ready, where it is missing
+          wait until kafka on node-3 is ready, where it is missing
+          run lifecycle-manager on node-3, where it is missing
+          wait until lifecycle-manager on node-3 is ready, where it is missing
+          run platform-initializer on node-3, where it is missing
+          wait until platform-initializer on node-3 is ready, where it is missing
         node-4 (given)
+          tell node-4 where the registry is
     "]]
     .assert_eq(&text);
 }
