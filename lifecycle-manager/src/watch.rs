@@ -15,6 +15,8 @@ use crate::sight::News;
 
 /// How often the records of the machines are read, in rounds.
 const REFRESH_EVERY: u32 = 5;
+/// How long a round may take, each of whose looks has a deadline.
+const ROUND_WITHIN: Duration = Duration::from_mins(1);
 
 /// Never ends.
 pub(crate) async fn watch(shared: &Shared, lifecycle: &Lifecycle) {
@@ -22,7 +24,7 @@ pub(crate) async fn watch(shared: &Shared, lifecycle: &Lifecycle) {
     let mut rounds: u32 = 0;
     loop {
         let began = Instant::now();
-        beat.now();
+        beat.busy_for(shared.config.look_every + ROUND_WITHIN);
         if rounds.is_multiple_of(REFRESH_EVERY)
             && let Err(err) = fleet::refresh(shared).await
         {

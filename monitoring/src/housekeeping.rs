@@ -14,6 +14,8 @@ use crate::shared::Shared;
 
 const BEAT: Duration = Duration::from_secs(10);
 const EVERY: Duration = Duration::from_mins(10);
+/// Each is a write of its own.
+const COLLECT_WITHIN: Duration = Duration::from_mins(10);
 /// More of them are not kept, however young.
 const AT_MOST: usize = 1000;
 
@@ -28,6 +30,7 @@ pub(crate) async fn keep_house(shared: &Shared, lifecycle: &Lifecycle) {
             continue;
         }
         due = Instant::now() + EVERY;
+        beat.busy_for(COLLECT_WITHIN);
         match collect(shared).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "old incidents were removed"),

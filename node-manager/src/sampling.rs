@@ -12,6 +12,8 @@ use crate::shared::Shared;
 
 /// How often the time of day is looked at: it may jump.
 const LOOK: Duration = Duration::from_secs(10);
+/// How long writing a sample and removing old files may take on a disk that stalls.
+const SAMPLE_WITHIN: Duration = Duration::from_mins(5);
 
 /// Takes one sample of every node into the log.
 pub(crate) async fn take_sample(shared: &Shared) -> io::Result<()> {
@@ -47,6 +49,7 @@ pub(crate) async fn keep_house(shared: &Shared, lifecycle: &Lifecycle) {
         beat.now();
         let this_hour = hour(shared.ports.clock.now());
         if sampled != Some(this_hour) {
+            beat.busy_for(SAMPLE_WITHIN);
             match hourly(shared).await {
                 Ok(()) => sampled = Some(this_hour),
                 Err(err) => {
