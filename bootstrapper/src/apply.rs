@@ -1,5 +1,6 @@
 //! `apply`: from a description to a platform that keeps itself. It may be cut off anywhere and begun again.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use common::name::NodeName;
@@ -150,6 +151,10 @@ async fn making(work: &Work<'_>, first: &First, manner: &Manner) -> Result<State
         // It can do without us, unless a machine lacks what only we can bring.
         let (trust, host_keys) = (&vault.trust, manner.host_keys);
         let mut troubles = to_nodes(work, &platform, &silent, trust, host_keys).await;
+        platform = work.platform(&images);
+        // Those that were down when they were asked, and are not any more, are told as well.
+        let silent =
+            if silent.is_empty() { silent } else { ask(&platform, &vault.trust).await.silent };
         troubles.extend(tell_of_packages(work, &platform, &silent, trust, host_keys).await);
         troubles.extend(tell_of_shares(work, &platform, &silent, &vault, host_keys).await);
         troubles.extend(give_lifecycle_managers(work, &platform, &silent, &vault, host_keys).await);
@@ -221,6 +226,12 @@ async fn finish(
     if troubles.is_empty() { Ok(work.known()) } else { Err(troubles) }
 }
 
+/// Where visitors find apps on the machines' network.
+fn front(platform: &Platform) -> Option<IpAddr> {
+    let first = || platform.address(platform.placement.edge.first()?);
+    platform.edge.address.map(IpAddr::V4).or_else(first)
+}
+
 fn endpoints(platform: &Platform) -> Endpoints {
     let placement = &platform.placement;
     let at = |name: &NodeName, port: u16| {
@@ -237,6 +248,6 @@ fn endpoints(platform: &Platform) -> Endpoints {
         kafka: all(&placement.kafka, rollout::parts::KAFKA_PORT),
         zookeeper: all(&placement.zookeeper, rollout::parts::ZOOKEEPER_PORT),
         registry: at(&placement.registry, rollout::parts::REGISTRY_PORT).unwrap_or_default(),
-        edge: platform.address(&placement.edge).map(|at| at.to_string()).unwrap_or_default(),
+        edge: front(platform).map(|at| at.to_string()).unwrap_or_default(),
     }
 }

@@ -100,7 +100,7 @@ fn placed(before: &Placement, now: &Placement) -> Vec<Change> {
         ("zookeeper", before.zookeeper.clone(), now.zookeeper.clone()),
         ("kafka", before.kafka.clone(), now.kafka.clone()),
         ("registry", one(&before.registry), one(&now.registry)),
-        ("edge", one(&before.edge), one(&now.edge)),
+        ("edge", before.edge.clone(), now.edge.clone()),
         ("lifecycle_manager", before.lifecycle_manager.clone(), now.lifecycle_manager.clone()),
     ];
     let differing = all.into_iter().filter(|(_, before, now)| before != now);
@@ -116,6 +116,10 @@ fn set(before: &Platform, now: &Platform) -> Vec<Change> {
             ("network.edge", platform.edge_bind.to_string()),
             ("network.edge_advertised", advertised.unwrap_or_else(|| "nothing".to_owned())),
             ("network.denied", platform.denied_networks.join(", ")),
+            ("edge.address", joined(platform.edge.address)),
+            ("edge.host_port", joined(platform.edge.host_port)),
+            ("edge.tls_port", joined(platform.edge.tls_port)),
+            ("edge.tls_announced", joined(platform.edge.tls_announced)),
             ("code", listed_code(platform)),
         ]
     };

@@ -5,6 +5,7 @@
 
 mod address;
 mod backend;
+mod edge;
 mod here;
 mod images;
 mod machine;
@@ -35,7 +36,7 @@ pub use self::problem::Problem;
 /// The form of [`Platform`].
 pub const SCHEMA: u32 = 1;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "name",
     "max_machines",
     "key_file",
@@ -43,6 +44,7 @@ const KEYS: [&str; 12] = [
     "machines",
     "placement",
     "network",
+    "edge",
     "images",
     "local",
     "azure",
@@ -94,28 +96,33 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
     let most = most.map_or(Some(None), |entry| most_of(&entry, &machines).map(Some));
     let placement = placement::read(root, &machines.names);
     let network = network(root);
-    let images = images::read(root, paths);
+    let edge = edge::read(root);
+    let moves = edge.as_ref().is_some_and(|edge| edge.address.is_some());
+    let images = images::read(root, paths, moves);
     let shares = shares::read(root, paths);
     let backends = backends(root, &machines, local_range, paths);
     let Network { door, edge_bind, edge_advertised, denied_networks } = network?;
     let Backends { local, azure } = backends?;
     let shares::Found { shares, code } = shares?;
+    let platform = Platform {
+        schema: SCHEMA,
+        name: name?,
+        machines: machines.planned,
+        placement: placement?,
+        images: BTreeMap::new(),
+        denied_networks,
+        door,
+        edge_bind,
+        edge_advertised,
+        edge: edge?,
+        local: local.as_ref().map(place),
+        code,
+        azure: azure.as_ref().map(azure_place),
+        max_machines: most?,
+    };
+    edge::fits(root, &platform, local_range)?;
     Some(Description {
-        platform: Platform {
-            schema: SCHEMA,
-            name: name?,
-            machines: machines.planned,
-            placement: placement?,
-            images: BTreeMap::new(),
-            denied_networks,
-            door,
-            edge_bind,
-            edge_advertised,
-            local: local.as_ref().map(place),
-            code,
-            azure: azure.as_ref().map(azure_place),
-            max_machines: most?,
-        },
+        platform,
         images: images?,
         local,
         azure,

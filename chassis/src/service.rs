@@ -38,6 +38,11 @@ pub trait Service: Send + Sync + 'static {
         &[]
     }
 
+    /// Paths that every instance answers for itself: about what stands beside it.
+    fn own_paths(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The service's own metrics, shown at `/metrics` beside those of the process.
     fn metrics(&self) -> Registry {
         Registry::new()

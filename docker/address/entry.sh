@@ -22,7 +22,7 @@ global_defs {
   vrrp_version 3
   enable_script_security
   script_user root
-  vrrp_garp_master_refresh 10
+  vrrp_garp_master_refresh 1
 }
 vrrp_script edge {
   script "/usr/lib/address/check.sh $port"
@@ -44,6 +44,8 @@ vrrp_instance edge {
   track_script { edge }
 }
 CONF
+# Of a keepalived that was killed here: whoever has it by now is not to be contradicted.
+ip address delete "$ADDRESS/32" dev "$device" 2>/dev/null || true
 echo "address: $ADDRESS on $device, with $ADDRESS_PEER"
 # Its root is read-only: each of its processes wants a place for its number.
 exec keepalived --dont-fork --log-console --vrrp --use-file=$conf \

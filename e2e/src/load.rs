@@ -7,6 +7,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+/// How long most people wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What happened to the requests of a crowd.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -28,6 +31,12 @@ pub struct Crowd {
 impl Crowd {
     /// Starts `clients` clients on `url`; an answer counts if its status is 200 and `expected` is in its body.
     pub fn start(url: &str, clients: usize, expected: &str) -> Self {
+        Crowd::with_patience(PATIENCE, url, clients, expected)
+    }
+
+    /// The same of clients that ask anew, on another connection, where nothing comes for so long: what a dead machine took
+    /// with it is not waited for.
+    pub fn with_patience(patience: Duration, url: &str, clients: usize, expected: &str) -> Self {
         let crowd = Crowd {
             stop: Arc::default(),
             answered: Arc::default(),
@@ -41,7 +50,7 @@ impl Crowd {
             let first_failure = Arc::clone(&crowd.first_failure);
             crowd.clients.spawn(async move {
                 let client = reqwest::Client::builder()
-                    .timeout(Duration::from_secs(10))
+                    .timeout(patience)
                     .build()
                     .expect("a client needs nothing");
                 let (mut failed, mut times) = (0, Vec::new());

@@ -6,7 +6,9 @@ use common::name::{NodeName, PartName};
 use common::port::part::{PartImage, PartSpec};
 use common::record::platform::ServiceImage;
 use common::service::ServiceName;
-use rollout::parts::{BasePart, ServicePapers, Site, edge, kafka, registry, service, zookeeper};
+use rollout::parts::{
+    BasePart, ServicePapers, Site, address, edge, kafka, registry, service, zookeeper,
+};
 use rollout::platform::Platform;
 
 use crate::ports::Vault;
@@ -34,6 +36,7 @@ pub(crate) fn draft(
         Some(BasePart::ZooKeeper) => zookeeper(&site).map_err(incomplete),
         Some(BasePart::Kafka) => kafka(&site).map_err(incomplete),
         Some(BasePart::Edge) => edge(&site).map_err(incomplete),
+        Some(BasePart::Address) => address(&site).map_err(incomplete),
         Some(BasePart::LifecycleManager | BasePart::PlatformInitializer) | None => {
             let name: ServiceName = order.part.as_str().parse().map_err(|err| internal(&err))?;
             let papers = ServicePapers::of(&site, name, vault.authority.as_ref(), &vault.secrets);

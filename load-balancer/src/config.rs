@@ -1,6 +1,6 @@
 //! The sections `[edge]`, `[scaling]` and `[exports]`: as they are written, and as they are meant.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub struct RawCertificates {
 pub struct RawEdge {
     /// The address that endpoints are announced with.
     pub advertised: String,
+    /// The mutual-TLS listener of the load balancer beside the other edge of a pair; empty for none.
+    pub other: String,
     /// The front ports to give out; only those that the edge has open are used.
     pub first_port: u16,
     pub last_port: u16,
@@ -71,6 +73,8 @@ pub struct RawExports {
 #[derive(Debug, Clone)]
 pub struct Config {
     pub advertised_ip: IpAddr,
+    /// Where the load balancer beside the other edge of a pair listens for services.
+    pub other: Option<SocketAddr>,
     pub first_port: u16,
     pub last_port: u16,
     pub confirm_within: Duration,
@@ -111,6 +115,11 @@ impl Raw {
         if advertised_ip.is_err() {
             problems.push(Problem::new("edge.advertised", "is not an IP address"));
         }
+        let other = Some(edge.other.as_str()).filter(|other| !other.is_empty());
+        let other = other.map(str::parse::<SocketAddr>).transpose();
+        if other.is_err() {
+            problems.push(Problem::new("edge.other", "is not ip:port, nor empty"));
+        }
         if edge.first_port == 0 || edge.first_port > edge.last_port {
             problems.push(Problem::new("edge.last_port", "must not be below edge.first_port"));
         }
@@ -132,9 +141,10 @@ impl Raw {
         if !(1..=100).contains(&scaling.brake_after) {
             problems.push(Problem::new("scaling.brake_after", "must be from 1 to 100"));
         }
-        match advertised_ip {
-            Ok(advertised_ip) if problems.is_empty() => Ok(Config {
+        match (advertised_ip, other) {
+            (Ok(advertised_ip), Ok(other)) if problems.is_empty() => Ok(Config {
                 advertised_ip,
+                other,
                 first_port: edge.first_port,
                 last_port: edge.last_port,
                 confirm_within: Duration::from_secs(edge.confirm_seconds),
@@ -149,7 +159,7 @@ impl Raw {
                 document_001_gets: http.document_001_gets,
                 advertised: http.advertised(),
             }),
-            Ok(_) | Err(_) => Err(problems),
+            (Ok(_) | Err(_), _) => Err(problems),
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) async fn follow(shared: &Shared, lifecycle: &Lifecycle) {
             () = lifecycle.stopping() => return,
             _ = ticks.tick() => {}
         }
-        match shared.ports.edge.traffic().await {
+        match shared.edge.traffic().await {
             Ok(traffic) => shared.heard_traffic(Some(traffic)),
             Err(err) => {
                 tracing::debug!(

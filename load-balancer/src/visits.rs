@@ -24,7 +24,7 @@ pub(crate) async fn follow(shared: &Shared, lifecycle: &Lifecycle) {
         if !shared.balance().may_rest() {
             continue;
         }
-        match timeout(WITHIN, shared.ports.edge.visits()).await {
+        match timeout(WITHIN, shared.edge.visits()).await {
             Ok(Ok(visits)) => shared.balance().hear_visits(&visits, shared.up_for()),
             // The table's reconciler says that the edge is away; nothing is decided meanwhile.
             Ok(Err(err)) => {

@@ -60,7 +60,7 @@ pub struct RawMachines {
     pub names: String,
     /// Document 001's `vm-details.json`; empty for none.
     pub file: String,
-    /// The machine of the edge and so of the load balancer; empty for the first.
+    /// The machines of the edges and so of the load balancers, separated by commas; empty for the first.
     pub edge: String,
     /// After so long without a sign of life, what a machine had is placed elsewhere; 0 for never.
     pub move_after_seconds: u32,
@@ -148,7 +148,7 @@ impl Raw {
             within: seconds(self.platform.start_within_seconds),
             rules: Rules {
                 instances: usize::try_from(instances).unwrap_or(usize::MAX),
-                edge: Some(edge).filter(|edge| !edge.is_empty()),
+                edges: words(&edge).map(str::to_owned).collect(),
                 ready_within: seconds(ready_within_seconds),
                 stop_within: seconds(stop_within_seconds),
             },
@@ -235,8 +235,8 @@ impl RawMachines {
         problems: &mut Vec<Problem>,
         ignored: &mut Vec<String>,
     ) -> Vec<Machine> {
-        if !self.edge.is_empty() && self.edge.parse::<NodeName>().is_err() {
-            problems.push(Problem::new("machines.edge", format!("{:?} is no name", self.edge)));
+        for edge in words(&self.edge).filter(|edge| edge.parse::<NodeName>().is_err()) {
+            problems.push(Problem::new("machines.edge", format!("{edge:?} is no name")));
         }
         let names: Vec<&str> = words(&self.names).collect();
         for name in names.iter().filter(|name| name.parse::<NodeName>().is_err()) {

@@ -55,6 +55,7 @@ impl Base<'_> {
             BasePart::ZooKeeper => parts::zookeeper(&site)?,
             BasePart::Kafka => parts::kafka(&site)?,
             BasePart::Edge => parts::edge(&site)?,
+            BasePart::Address => parts::address(&site)?,
             BasePart::LifecycleManager => service(ServiceName::LifecycleManager)?,
             BasePart::PlatformInitializer => service(ServiceName::PlatformInitializer)?,
         })

@@ -1,5 +1,6 @@
 //! What each part of the platform is on a node: its specification, made from the description alone.
 
+mod address;
 mod base;
 mod edge;
 mod images_file;
@@ -10,6 +11,7 @@ mod service;
 mod site;
 mod zookeeper;
 
+pub use address::address;
 pub use base::{BasePart, base_parts};
 pub use edge::edge;
 pub use kafka::kafka;

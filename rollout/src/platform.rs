@@ -2,7 +2,7 @@
 //! `platform.toml` by the bootstrapper, kept as JSON by the lifecycle manager; both plan from it.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use common::digest::{Digest, ImageRef};
 use common::name::NodeName;
@@ -34,8 +34,11 @@ pub struct Platform {
     pub door: IpAddr,
     /// The same of the edge, for visitors of apps.
     pub edge_bind: IpAddr,
-    /// The address in the URLs of apps; none for that of the edge's machine.
+    /// The address in the URLs of apps; none for that of the edge's machine, or for the one that moves.
     pub edge_advertised: Option<IpAddr>,
+    /// What else is said of the edge.
+    #[serde(default, skip_serializing_if = "EdgeSettings::is_plain")]
+    pub edge: EdgeSettings,
     /// How further local machines are made, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<LocalPlace>,
@@ -81,6 +84,30 @@ pub struct AzurePlace {
     /// From where people sign in.
     pub operators: Vec<String>,
     pub tags: BTreeMap<String, String>,
+}
+
+/// What is said of the edge, or of a pair of them, that most platforms do not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdgeSettings {
+    /// The address that one of two edges has, and the other takes when that one ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// Where it listens for host names; none for the usual port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_port: Option<u16>,
+    /// The same over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_port: Option<u16>,
+    /// The port of host names over TLS as visitors see it, where something before the edge has another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_announced: Option<u16>,
+}
+
+impl EdgeSettings {
+    fn is_plain(&self) -> bool {
+        *self == EdgeSettings::default()
+    }
 }
 
 impl Platform {
@@ -153,10 +180,43 @@ pub struct Placement {
     /// 1 or 3.
     pub kafka: Vec<NodeName>,
     pub registry: NodeName,
-    /// The edge and the load balancer, which share its table.
-    pub edge: NodeName,
+    /// The edge and the load balancer, which share its table: 1, or a pair.
+    #[serde(with = "one_or_more")]
+    pub edge: Vec<NodeName>,
     /// 2 or more, unless there is but one machine.
     pub lifecycle_manager: Vec<NodeName>,
+}
+
+/// What could be one only once is written as ever where it is one.
+mod one_or_more {
+    use common::name::NodeName;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        One(NodeName),
+        More(Vec<NodeName>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        names: &[NodeName],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match names {
+            [one] => one.serialize(serializer),
+            more => more.serialize(serializer),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<NodeName>, D::Error> {
+        Ok(match Either::deserialize(deserializer)? {
+            Either::One(name) => vec![name],
+            Either::More(names) => names,
+        })
+    }
 }
 
 /// What an image is for.
@@ -168,6 +228,8 @@ pub enum Component {
     KafkaZookeeper,
     Registry,
     Edge,
+    /// What moves an address between two edges.
+    Address,
     BuilderPython,
     RuntimePython,
     BuilderNode,
@@ -183,6 +245,7 @@ impl Component {
             Component::KafkaZookeeper => "avishkar/kafka-zookeeper",
             Component::Registry => "avishkar/registry",
             Component::Edge => "avishkar/edge",
+            Component::Address => "avishkar/address",
             Component::BuilderPython => "avishkar/builder-python",
             Component::RuntimePython => "avishkar/runtime-python",
             Component::BuilderNode => "avishkar/builder-node",

@@ -56,6 +56,8 @@ pub struct LocalSettings {
     pub platform: String,
     /// The addresses of its network.
     pub range: Range,
+    /// An address of the range that is no machine's: it moves between them.
+    pub kept: Option<Ipv4Addr>,
     /// The name servers that containers on the machines ask.
     pub resolvers: Vec<IpAddr>,
 }
@@ -149,18 +151,27 @@ impl LocalMachines {
             let what = match wanted {
                 wanted if !range.admits(wanted) => format!("{wanted} is no address of {range}"),
                 wanted if taken.contains(&wanted) => format!("{wanted} is another machine's"),
+                wanted if self.settings.kept == Some(wanted) => {
+                    format!("{wanted} moves between machines")
+                }
                 wanted => return Ok(wanted),
             };
             return Err(Error::InUse { name, what });
         }
         taken.extend(shunned);
+        taken.extend(self.settings.kept);
         let what = format!("no address is left in {range}");
         range.free(&taken).ok_or(Error::Quota { name, what })
     }
 
     async fn ensure_network(&self, name: &NodeName) -> Result<(), Error> {
-        let subnet =
-            IpamConfig { subnet: Some(self.settings.range.to_string()), ..IpamConfig::default() };
+        // The engine gives it to nobody either.
+        let kept = self.settings.kept.map(|kept| [("moves".to_owned(), kept.to_string())].into());
+        let subnet = IpamConfig {
+            subnet: Some(self.settings.range.to_string()),
+            auxiliary_addresses: kept,
+            ..IpamConfig::default()
+        };
         let labels = [(label::PLATFORM, MACHINES), (OF, self.settings.platform.as_str())];
         let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let request = NetworkCreateRequest {

@@ -77,6 +77,7 @@ impl Rig {
             image: IMAGE.to_owned(),
             platform: platform.clone(),
             range: format!("10.223.{third}.{fourth}/27").parse().unwrap(),
+            kept: None,
             resolvers: resolvers_of_this_computer(),
         };
         let machines = LocalMachines::new(settings.clone());

@@ -77,6 +77,7 @@ impl Parts<'_> {
             processes: 32,
             health: None,
             stop_seconds: 2,
+            rights: Vec::new(),
         }
     }
 

@@ -20,6 +20,7 @@ use chassis::config::{self, SecretString};
 use chassis::system::{SystemClock, SystemEntropy};
 use common::port::{Authority, Cause, Machines, Parts};
 use common::service::ServiceName;
+use rollout::platform::Platform;
 
 /// Connects the ports that a description needs; completes it by what only this computer knows.
 pub(crate) fn connect(description: &mut Description) -> anyhow::Result<Ports> {
@@ -35,7 +36,7 @@ pub(crate) fn connect(description: &mut Description) -> anyhow::Result<Ports> {
         if let Some(place) = &mut description.platform.local {
             place.resolvers.clone_from(&local.resolvers);
         }
-        backends.insert("local", Arc::new(self::local(local, &platform)?));
+        backends.insert("local", Arc::new(self::local(local, &description.platform)?));
     }
     if let Some(azure) = &description.azure {
         backends.insert("azure", Arc::new(self::azure(azure, &platform)?));
@@ -54,11 +55,12 @@ pub(crate) fn connect(description: &mut Description) -> anyhow::Result<Ports> {
     })
 }
 
-fn local(local: &LocalBackend, platform: &str) -> anyhow::Result<LocalMachines> {
+fn local(local: &LocalBackend, platform: &Platform) -> anyhow::Result<LocalMachines> {
     let settings = LocalSettings {
         socket: local.socket.clone(),
         image: local.image.clone(),
-        platform: platform.to_owned(),
+        platform: platform.name.to_string(),
+        kept: platform.edge.address,
         range: local.range.parse().context("local.range")?,
         resolvers: local.resolvers.clone(),
     };

@@ -2,23 +2,33 @@
 
 use std::path::PathBuf;
 
+use rollout::platform::Component;
+
 use super::here::Paths;
 use super::section::{Entry, Section};
 use crate::description::{COMPONENTS, ImageSource, key_of};
 
-pub(super) fn read(root: &Section<'_>, paths: Paths<'_>) -> Option<ImageSource> {
+/// `moves`: there is an address that moves, which takes an image more.
+pub(super) fn read(root: &Section<'_>, paths: Paths<'_>, moves: bool) -> Option<ImageSource> {
     let hint = "write an [images]: see config/platform.toml";
     let section = root.required("images", hint)?.section()?;
     let mut known = vec!["socket"];
     known.extend(COMPONENTS.map(key_of));
+    known.push(key_of(Component::Address));
     section.only(&known);
-    let socket = socket(&section, paths);
-    let names = COMPONENTS.map(|component| {
+    let mut components = COMPONENTS.to_vec();
+    if moves || section.optional(key_of(Component::Address)).is_some() {
+        components.push(Component::Address);
+    }
+    let socket = socket(&section, paths, &components);
+    let names = components.into_iter().map(|component| {
         let hint = "write the engine's name for it, as \"avishkar/edge:dev\"";
         let entry = section.required(key_of(component), hint)?;
         let name = if entry.is_table() { archive(&entry, paths) } else { name(&entry) };
         Some((component, name?))
     });
+    // All of them are looked at, whatever is wrong with the first.
+    let names: Vec<_> = names.collect();
     let names = names.into_iter().collect::<Option<_>>();
     match socket {
         Socket::Wrong => None,
@@ -35,9 +45,9 @@ enum Socket {
     Wrong,
 }
 
-fn socket(section: &Section<'_>, paths: Paths<'_>) -> Socket {
+fn socket(section: &Section<'_>, paths: Paths<'_>, components: &[Component]) -> Socket {
     let is_file = |key: &str| section.optional(key).is_some_and(|entry| entry.is_table());
-    let needed = !COMPONENTS.map(key_of).into_iter().all(is_file);
+    let needed = !components.iter().copied().map(key_of).all(is_file);
     let hint = "write the engine's socket, as \"/var/run/docker.sock\"";
     let entry = if needed { section.required("socket", hint) } else { section.optional("socket") };
     match entry {

@@ -30,7 +30,8 @@ pub(super) fn read(root: &Section<'_>, names: &[NodeName]) -> Option<Placement> 
     let zookeeper = list("zookeeper").and_then(|(entry, found)| ensemble(&entry, found?));
     let kafka = list("kafka").and_then(|(entry, found)| ensemble(&entry, found?));
     let registry = single("registry");
-    let edge = single("edge");
+    let hint = format!("write edge = {example:?}, or two machines in [ ]");
+    let edge = section.required("edge", hint).and_then(|entry| edges(&entry, names));
     let twins = list("lifecycle_manager").and_then(|(entry, found)| twins(&entry, found?, names));
     Some(Placement {
         zookeeper: zookeeper?,
@@ -52,6 +53,19 @@ fn one(entry: &Entry<'_>, names: &[NodeName]) -> Option<NodeName> {
         known => suggestion(text, known),
     };
     entry.wrong(format!("there is no machine {text:?}"), hint)
+}
+
+/// One machine, as a name or a list of it; or two, of which one stands by.
+fn edges(entry: &Entry<'_>, names: &[NodeName]) -> Option<Vec<NodeName>> {
+    if !entry.is_list() {
+        return Some(vec![one(entry, names)?]);
+    }
+    let found = several(entry, names)?;
+    match found.len() {
+        1 | 2 => Some(found),
+        0 => entry.wrong("nobody is named", "write 1 machine, or 2"),
+        more => entry.wrong(format!("there are {more}"), "write 2 machines, or 1"),
+    }
 }
 
 /// Each machine once.

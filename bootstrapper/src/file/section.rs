@@ -186,6 +186,10 @@ impl<'a> Entry<'a> {
         Some(entries.collect())
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        self.value.get_ref().as_array().is_some()
+    }
+
     pub(super) fn is_table(&self) -> bool {
         self.value.get_ref().as_table().is_some()
     }

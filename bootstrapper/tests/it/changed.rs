@@ -94,7 +94,7 @@ async fn what_a_platform_that_keeps_itself_would_have_to_become_is_told_and_not_
     let owner = world.computer(1);
     owner.apply().await.unwrap();
     world.lead(&[1, 2, 3, 4]).await;
-    let cases: [Case; 10] = [
+    let cases: [Case; 12] = [
         (|file| file.platform.max_machines = Some(9), "max_machines is nothing, and is to be 9"),
         (
             |file| file.platform.denied_networks.clear(),
@@ -105,8 +105,16 @@ async fn what_a_platform_that_keeps_itself_would_have_to_become_is_told_and_not_
             "network.door is 127.0.0.1, and is to be 0.0.0.0",
         ),
         (
-            |file| file.platform.placement.edge = "node-1".parse().unwrap(),
+            |file| file.platform.placement.edge = vec!["node-1".parse().unwrap()],
             "edge is on [\"node-4\"], and is to be on [\"node-1\"]",
+        ),
+        (
+            |file| file.platform.edge.address = Some([192, 0, 2, 20].into()),
+            "edge.address is nothing, and is to be 192.0.2.20",
+        ),
+        (
+            |file| file.platform.edge.tls_port = Some(9443),
+            "edge.tls_port is nothing, and is to be 9443",
         ),
         (
             |file| file.platform.placement.kafka.truncate(1),
@@ -279,8 +287,17 @@ async fn before_anybody_keeps_the_platform_a_machine_may_come_and_none_may_go() 
     assert_eq!(former[0].cause, "node-5 is in the file no more");
 }
 
+/// With a share that is opened by what stands in this file.
+pub(crate) fn with_secret_in(file: &str) -> Description {
+    let share = "[shares.code]\nkind = \"s3\"\nbucket = \"code\"\nregion = \"eu-west-1\"\nkey_id = \"id\"\nsecret_file = \"node-3.password\"\n";
+    let mut description = described(&format!("{FILE}{share}")).unwrap();
+    let known = description.shares.values_mut().next().unwrap();
+    known.secret_file = Some(file.into());
+    description
+}
+
 /// As agents have them for lifecycle managers.
-fn make_folders(world: &World) {
+pub(crate) fn make_folders(world: &World) {
     for number in MANAGERS {
         world.hosts.with(&format!("192.0.2.1{number}"), |system| {
             let folder = GIVEN.rsplit_once('/').unwrap().0;
@@ -304,13 +321,6 @@ async fn given_in_vain(world: &World, file: Description) {
 
 #[tokio::test(start_paused = true)]
 async fn what_opens_a_share_may_always_change_and_nodes_are_told() {
-    let share = "[shares.code]\nkind = \"s3\"\nbucket = \"code\"\nregion = \"eu-west-1\"\nkey_id = \"id\"\nsecret_file = \"node-3.password\"\n";
-    let with_secret_in = |file: &str| {
-        let mut description = described(&format!("{FILE}{share}")).unwrap();
-        let known = description.shares.values_mut().next().unwrap();
-        known.secret_file = Some(file.into());
-        description
-    };
     let world = World::new();
     let mut owner = world.computer(1);
     owner.description = with_secret_in("/ops/first.secret");

@@ -105,6 +105,8 @@ fn the_rehearsal_is_a_platform_of_four_local_machines() {
     assert_eq!(found.platform.machines.len(), 4);
     assert_eq!(found.kinds().into_iter().collect::<Vec<_>>(), ["local"]);
     assert_eq!(found.key_file, Path::new("/ops/fleet.key"));
+    assert_eq!(found.platform.placement.edge.len(), 2);
+    assert!(found.platform.edge.address.is_some());
 }
 
 #[test]
@@ -116,11 +118,12 @@ fn images_may_be_files_and_where_all_are_no_engine_is_needed() {
     assert!(found.socket.is_some());
     let (before, after) = LOCAL.split_once("[images]").unwrap();
     let (_, after) = after.split_once("[local]").unwrap();
-    let files: Vec<String> = COMPONENTS
-        .into_iter()
-        .map(|component| format!("{} = {{ archive = \"/ops/edge.tar\" }}", key_of(component)))
+    let components = [COMPONENTS.as_slice(), &[Component::Address]].concat();
+    let files: Vec<String> = components
+        .iter()
+        .map(|component| format!("{} = {{ archive = \"/ops/edge.tar\" }}", key_of(*component)))
         .collect();
     let all = format!("{before}[images]\n{}\n\n[local]{after}", files.join("\n"));
     let found = described(&all).unwrap().images;
-    assert_eq!((found.names.len(), found.socket), (COMPONENTS.len(), None));
+    assert_eq!((found.names.len(), found.socket), (components.len(), None));
 }

@@ -7,15 +7,18 @@ use actix_web::http::Method;
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Query, ServiceConfig, to};
 use actix_web::{HttpRequest, HttpResponse};
+use common::port::part::SILENT_LOOPS;
 use common::problem::Problem;
 use common::service::ServiceName;
-use prometheus::{Encoder as _, Registry, TextEncoder};
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
 use serde::Deserialize;
 
 use super::endpoint::{Access, Endpoint, Listener, mount};
 use super::logs;
 use super::refusal::{Refusal, text};
-use crate::lifecycle::{Lifecycle, Role};
+use crate::lifecycle::{Lifecycle, Loop, Role};
+use crate::metrics::register;
 
 /// What the common endpoints tell about.
 #[derive(Debug, Clone)]
@@ -26,6 +29,7 @@ pub(super) struct About {
     pub(super) metrics: Registry,
     pub(super) any_instance_answers: bool,
     pub(super) leader_paths: &'static [&'static str],
+    pub(super) own_paths: &'static [&'static str],
 }
 
 const GET: Method = Method::GET;
@@ -73,13 +77,18 @@ fn alive(about: &About, yes: &str) -> HttpResponse {
     if silent.is_empty() {
         return text(yes);
     }
-    let body = format!("these loops are silent: {}", silent.join(", "));
-    HttpResponse::ServiceUnavailable().content_type(ContentType::plaintext()).body(body)
+    let silent = silent.join(", ");
+    let mut answer = HttpResponse::ServiceUnavailable();
+    answer.insert_header((SILENT_LOOPS, silent.as_str())).content_type(ContentType::plaintext());
+    answer.body(format!("these loops are silent: {silent}"))
 }
 
-/// `/readyz`, and with `?verbose` each condition and why it does not hold.
+/// `/readyz`, and with `?verbose` each condition and why it does not hold, and each loop and when it was last heard of.
+/// Who looks from its machine is told of silent loops in a header: one that waits for others is to be left alone, one
+/// whose loops hang is not.
 async fn readyz(about: Data<Arc<About>>, request: HttpRequest) -> HttpResponse {
-    let ready = about.lifecycle.is_ready();
+    let silent = about.lifecycle.silent_loops();
+    let ready = about.lifecycle.is_ready() && silent.is_empty();
     let mut body = String::new();
     if request
         .query_string()
@@ -96,11 +105,23 @@ async fn readyz(about: Data<Arc<About>>, request: HttpRequest) -> HttpResponse {
                 Err(why) => body.push_str(&format!("[-] {name}: {why}\n")),
             }
         }
+        for one in about.lifecycle.loops() {
+            body.push_str(&told(&one));
+        }
     }
     body.push_str(if ready { "ok\n" } else { "not ready\n" });
-    let status = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    let mut status = status;
-    status.content_type(ContentType::plaintext()).body(body)
+    let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    if !silent.is_empty() {
+        answer.insert_header((SILENT_LOOPS, silent.join(", ")));
+    }
+    answer.content_type(ContentType::plaintext()).body(body)
+}
+
+fn told(one: &Loop) -> String {
+    let Loop { name, age, within, turns } = one;
+    let mark = if one.is_silent() { '-' } else { '+' };
+    let (age, within) = (age.as_secs_f64(), within.as_secs());
+    format!("[{mark}] loop {name}: heard of {age:.1} s ago, of at most {within}, {turns} times\n")
 }
 
 /// The log is chosen by the service, never by the caller: any `name` is an unknown log.
@@ -125,9 +146,22 @@ async fn get_logs(
     Ok(HttpResponse::Ok().json(serde_json::json!({ "logs": logs })))
 }
 
+/// How long ago each loop was heard of: what a service's `/health` judges, as a number.
+fn loop_ages(lifecycle: &Lifecycle) -> Vec<MetricFamily> {
+    let registry = Registry::new();
+    let about = "How long ago a loop of the service was last heard of.";
+    let ages = GaugeVec::new(Opts::new("service_loop_age_seconds", about), &["loop"]);
+    let ages = register(&registry, ages);
+    for one in lifecycle.loops() {
+        ages.with_label_values(&[one.name]).set(one.age.as_secs_f64());
+    }
+    registry.gather()
+}
+
 async fn metrics(about: Data<Arc<About>>) -> Result<HttpResponse, Refusal> {
     let mut families = prometheus::gather();
     families.extend(about.metrics.gather());
+    families.extend(loop_ages(&about.lifecycle));
     let mut body = Vec::new();
     TextEncoder::new().encode(&families, &mut body).map_err(|err| {
         tracing::error!(error = &err as &dyn std::error::Error, "metrics could not be encoded");

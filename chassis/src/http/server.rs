@@ -62,6 +62,7 @@ pub fn bind(
         metrics: service.metrics(),
         any_instance_answers: service.any_instance_answers(),
         leader_paths: service.leader_paths(),
+        own_paths: service.own_paths(),
     });
     let mut listeners = Listeners { servers: Vec::new(), plain: None, internal: None };
     if let Some(address) = config.address {

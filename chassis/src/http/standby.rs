@@ -32,7 +32,8 @@ fn leaders_url(request: &ServiceRequest) -> Option<String> {
     let Role::StandsBy { leader: Some(leader) } = about.lifecycle.role() else { return None };
     let is_common = common_endpoints::ENDPOINTS.iter().any(|row| row.path == request.path());
     let is_leaders = about.leader_paths.contains(&request.path());
-    if is_common || (about.any_instance_answers && !is_leaders) {
+    let is_own = about.own_paths.contains(&request.path());
+    if is_common || is_own || (about.any_instance_answers && !is_leaders) {
         return None;
     }
     let is_internal = request.app_config().secure();

@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::container::ContainerState;
+use super::nodes::Agent;
 use super::share;
 use crate::digest::{Digest, ImageRef, hex};
 use crate::id::{Epoch, Generation};
 use crate::name::PartName;
 
 /// A container of the platform itself that should run on a node. It is on the node's own network, has no
-/// capabilities, a read-only root with a small `/tmp`, and writes to its volumes only.
+/// capabilities but those of [`PartSpec::rights`], a read-only root with a small `/tmp`, and writes to its volumes only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PartSpec {
     pub name: PartName,
     pub generation: Generation,
@@ -32,6 +32,21 @@ pub struct PartSpec {
     pub health: Option<PartHealth>,
     /// How long it may take to end when it is asked to.
     pub stop_seconds: u32,
+    /// What it may do beside what every process may: nothing, of most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rights: Vec<PartRight>,
+}
+
+/// A right of the machine's that a part can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartRight {
+    /// To change the machine's addresses.
+    NetworkAdmin,
+    /// To speak with others below TCP.
+    RawNetwork,
+    /// To run programs in the name of other groups.
+    SetGroups,
 }
 
 impl PartSpec {
@@ -56,7 +71,6 @@ pub enum PartImage {
 
 /// A small file that is mounted into a part.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PartFile {
     /// Absolute.
     pub path: String,
@@ -72,7 +86,6 @@ impl std::fmt::Debug for PartFile {
 
 /// A folder that survives the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PartVolume {
     pub from: VolumeSource,
     /// Absolute, inside the container.
@@ -94,9 +107,12 @@ pub enum VolumeSource {
     MachinesSocket,
 }
 
+/// The header by which a service that answers says that loops of its own are silent, and which: it is as one that answers
+/// nothing.
+pub const SILENT_LOOPS: &str = "avishkar-silent-loops";
+
 /// How one sees that it is ready: asked once a second on the node itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PartHealth {
     pub port: u16,
     /// Must answer below 400 over HTTP; without it, listening is enough.
@@ -110,12 +126,17 @@ pub struct PartHealth {
     /// How long it may be silent from its start on, where that is longer than any other may; 0 where it is not.
     #[serde(default, skip_serializing_if = "is_ordinary")]
     pub start_seconds: u32,
+    /// The agents of all machines that have one of its kind, its own among them, where too few of these are none: it is
+    /// ended for its silence only as far as they let it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ensemble: Vec<Agent>,
 }
 
 impl PartHealth {
     /// Of the first of its kind, for which listening is enough.
     pub fn listens(port: u16) -> Self {
-        PartHealth { port, path: None, says: Vec::new(), turn: 0, start_seconds: 0 }
+        let (says, ensemble) = (Vec::new(), Vec::new());
+        PartHealth { port, path: None, says, turn: 0, start_seconds: 0, ensemble }
     }
 }
 
@@ -148,7 +169,6 @@ pub struct Part {
 
 /// A part to be removed, at or below a generation: a newer one of the same name stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PartRemoval {
     pub name: PartName,
     pub generation: Generation,

@@ -36,9 +36,10 @@ impl Rules {
         }
         match facts.part {
             BasePart::ZooKeeper | BasePart::Kafka | BasePart::Registry => self.keeper_restart_after,
-            BasePart::Edge | BasePart::LifecycleManager | BasePart::PlatformInitializer => {
-                self.restart_after
-            }
+            BasePart::Edge
+            | BasePart::Address
+            | BasePart::LifecycleManager
+            | BasePart::PlatformInitializer => self.restart_after,
         }
     }
 
@@ -48,6 +49,7 @@ impl Rules {
             BasePart::ZooKeeper | BasePart::Kafka => MEMBER_STARTS_WITHIN,
             BasePart::Registry
             | BasePart::Edge
+            | BasePart::Address
             | BasePart::LifecycleManager
             | BasePart::PlatformInitializer => START_WITHIN,
         };
@@ -149,6 +151,7 @@ fn absent(facts: &Facts<'_>) -> Step {
         BasePart::ZooKeeper
         | BasePart::Kafka
         | BasePart::Edge
+        | BasePart::Address
         | BasePart::LifecycleManager
         | BasePart::PlatformInitializer => Step::Make,
     }
@@ -157,7 +160,11 @@ fn absent(facts: &Facts<'_>) -> Step {
 /// A lifecycle manager that hangs is ended by its agent, which needs no leader; so is a platform initializer.
 fn only_we_look_at(part: BasePart) -> bool {
     match part {
-        BasePart::Registry | BasePart::ZooKeeper | BasePart::Kafka | BasePart::Edge => true,
+        BasePart::Registry
+        | BasePart::ZooKeeper
+        | BasePart::Kafka
+        | BasePart::Edge
+        | BasePart::Address => true,
         BasePart::LifecycleManager | BasePart::PlatformInitializer => false,
     }
 }

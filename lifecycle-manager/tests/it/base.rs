@@ -52,6 +52,24 @@ async fn a_part_of_the_base_that_hangs_is_restarted_and_not_again_and_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_of_two_edges_gets_again_what_moves_their_address() {
+    let world = World { pair: true, ..World::new() };
+    world
+        .during(async {
+            world.until_calm().await;
+            for node in ["node-3", "node-4"].map(name) {
+                for lost in ["edge", "address"].map(part) {
+                    until(async || has(&world, &node, &lost)).await;
+                    empty(&world, &node, &lost).await;
+                    until(async || has(&world, &node, &lost)).await;
+                }
+            }
+            assert!(!has(&world, &name("node-1"), &part("address")));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stall_of_all_that_keep_something_restarts_none_of_them() {
     let world = World::new();
     let keepers = ["kafka", "zookeeper"].map(part);

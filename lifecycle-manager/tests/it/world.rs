@@ -31,7 +31,7 @@ use common::topic::Topic;
 use lifecycle_manager::config::{Raw, RawLifecycle, RawProvision, RawRestarts, RawRollout};
 use lifecycle_manager::{Backends, Config, Ports, Service, Vault};
 use rollout::parts::Secrets;
-use rollout::platform::{Component, Image, Placement, PlannedMachine, Platform};
+use rollout::platform::{Component, EdgeSettings, Image, Placement, PlannedMachine, Platform};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use testkit::nodes::Reach;
@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) credentials: GivenOnce,
     pub(crate) document_000_paths: bool,
     pub(crate) max_machines: usize,
+    /// Two edges, and an address that moves between them.
+    pub(crate) pair: bool,
 }
 
 impl World {
@@ -85,6 +87,7 @@ impl World {
             machines,
             document_000_paths: false,
             max_machines: 0,
+            pair: false,
         }
     }
 
@@ -126,7 +129,12 @@ impl World {
         lifecycle.document_000_paths = self.document_000_paths;
         provision.max_machines = self.max_machines;
         let http = http.resolve().unwrap();
-        Raw { lifecycle, restarts, rollout, provision }.resolve(&http, Some(platform())).unwrap()
+        let mut platform = platform();
+        if self.pair {
+            platform.placement.edge.push(name("node-3"));
+            platform.edge.address = Some([192, 0, 2, 20].into());
+        }
+        Raw { lifecycle, restarts, rollout, provision }.resolve(&http, Some(platform)).unwrap()
     }
 
     /// Runs a lifecycle manager for as long as the story takes; then it crashes.
@@ -305,8 +313,13 @@ pub(crate) fn image(text: &str) -> ImageRef {
     ImageRef::new("127.0.0.1:5000/avishkar/platform", Digest::of(text.as_bytes())).unwrap()
 }
 
-const COMPONENTS: [Component; 4] =
-    [Component::Platform, Component::KafkaZookeeper, Component::Registry, Component::Edge];
+const COMPONENTS: [Component; 5] = [
+    Component::Platform,
+    Component::KafkaZookeeper,
+    Component::Registry,
+    Component::Edge,
+    Component::Address,
+];
 
 pub(crate) fn id_of(component: Component) -> Digest {
     Digest::of(component.repository().as_bytes())
@@ -348,7 +361,7 @@ pub(crate) fn platform() -> Platform {
             zookeeper: three.clone(),
             kafka: three,
             registry: name("node-1"),
-            edge: name("node-4"),
+            edge: vec![name("node-4")],
             lifecycle_manager: vec![name("node-1"), name("node-2")],
         },
         images: COMPONENTS.into_iter().map(image).collect::<BTreeMap<_, _>>(),
@@ -356,6 +369,7 @@ pub(crate) fn platform() -> Platform {
         door: [127, 0, 0, 1].into(),
         edge_bind: [0, 0, 0, 0].into(),
         edge_advertised: None,
+        edge: EdgeSettings::default(),
         local: None,
         azure: None,
         code: BTreeMap::new(),

@@ -27,7 +27,7 @@ pub(crate) async fn run(
     let Some(stored) = route(&*shared.ports.store, instance).await? else {
         return Err(Error::failed(FailureCode::UnknownInstance, "the instance has no route"));
     };
-    let probe = shared.ports.edge.probe(stored.record.front_port, path).await;
+    let probe = shared.edge.probe(stored.record.front_port, path).await;
     probe.map_err(|err| match err {
         edge::Error::Unavailable(_) | edge::Error::Stale { .. } | edge::Error::Refused { .. } => {
             Error::failed(FailureCode::RouteFailed, err.to_string())

@@ -78,6 +78,7 @@ mod tests {
             processes: 100,
             health: Some(PartHealth::listens(9092)),
             stop_seconds: 30,
+            rights: Vec::new(),
         }
     }
 

@@ -62,8 +62,8 @@ impl fmt::Display for Step {
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     pub(crate) instances: usize,
-    /// The machine of the edge; without one the load balancer goes to the first.
-    pub(crate) edge: Option<String>,
+    /// The machines of the edges; without one the load balancer goes to the first machine.
+    pub(crate) edges: Vec<String>,
     /// A service must be ready, and then be registered, within this.
     pub(crate) ready_within: SignedDuration,
     /// A service must be deregistered, and then be gone, within this.

@@ -8,7 +8,7 @@ use common::name::NodeName;
 use common::port::host::Credential;
 
 use crate::failure::{Failure, Why};
-use crate::parts::{BasePart, REGISTRY_PORT, base_parts};
+use crate::parts::{REGISTRY_PORT, base_parts};
 use crate::platform::{Component, PlannedMachine, Platform};
 
 /// A machine that should be a node.
@@ -87,7 +87,7 @@ pub fn agent_names(machine: &PlannedMachine) -> Vec<String> {
 }
 
 fn ports(platform: &Platform, name: &NodeName) -> Vec<u16> {
-    let of_parts = base_parts(platform, name).into_iter().flat_map(BasePart::ports);
+    let of_parts = base_parts(platform, name).into_iter().flat_map(|part| part.ports(platform));
     let mut ports: Vec<u16> = [REGISTRY_PORT].into_iter().chain(of_parts).collect();
     ports.sort_unstable();
     ports.dedup();

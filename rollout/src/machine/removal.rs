@@ -42,6 +42,14 @@ pub(super) async fn containers(host: &dyn Host) -> Result<(), Why> {
         (&["network", "ls", "--quiet", "--filter", LABEL], &["network", "rm"]),
         (&["volume", "ls", "--quiet", "--filter", LABEL], &["volume", "rm"]),
     ];
+    // What moves an address between machines takes it away when it is asked to end, and not when it is killed.
+    let moving = ["ps", "--quiet", "--filter", "label=avishkar.part=address"];
+    let moving = must(host, "docker", &docker(&moving)).await?.text();
+    let moving: Vec<&str> = moving.split_whitespace().collect();
+    if !moving.is_empty() {
+        let command = docker(&["stop", "--time", "5"]).args(moving).within(super::apply::STOP);
+        must(host, "docker", &command).await?;
+    }
     for (list, remove) in kinds {
         let listed = must(host, "docker", &docker(list)).await?.text();
         let found: Vec<&str> = listed.split_whitespace().collect();

@@ -26,9 +26,18 @@ pub fn plan_parts(platform: &Platform, generation: Generation, seen: &PartsSeen)
     let mut steps = plan.run(BasePart::Registry);
     steps.extend(plan.wait(BasePart::Registry));
     let filling = plan.fill(!steps.is_empty());
-    let together = [BasePart::ZooKeeper, BasePart::Kafka, BasePart::Edge];
+    let mut together = vec![BasePart::ZooKeeper, BasePart::Kafka];
+    let edges: Vec<&NodeName> = platform.placement.edge.iter().collect();
+    if edges.len() < 2 {
+        together.push(BasePart::Edge);
+    }
     let mut later: Vec<PartStep> = together.iter().flat_map(|part| plan.run(*part)).collect();
     later.extend(together.iter().flat_map(|part| plan.wait(*part)));
+    if edges.len() > 1 {
+        // The address comes up at the first: so the other one is changed first, and has it while the first is.
+        later.extend(plan.one_by_one(BasePart::Edge, edges.iter().rev()));
+        later.extend(plan.one_by_one(BasePart::Address, edges.iter()));
+    }
     for part in [BasePart::LifecycleManager, BasePart::PlatformInitializer] {
         later.extend(plan.run(part));
         later.extend(plan.wait(part));
@@ -79,6 +88,19 @@ impl Plan<'_> {
     fn wait(&self, part: BasePart) -> Vec<PartStep> {
         let needed = [Found::Unknown, Found::Missing, Found::Starting];
         self.steps(part, PartAction::Await(part), &needed)
+    }
+
+    /// Of a pair one serves while the other is changed: each is waited for before the next is touched.
+    fn one_by_one<'b>(
+        &self,
+        part: BasePart,
+        nodes: impl Iterator<Item = &'b &'b NodeName>,
+    ) -> Vec<PartStep> {
+        let all = [self.run(part), self.wait(part)].concat();
+        let of = |node: &NodeName| {
+            all.iter().filter(|step| step.node == *node).cloned().collect::<Vec<_>>()
+        };
+        nodes.flat_map(|node| of(node)).collect()
     }
 
     fn point(&self) -> Vec<PartStep> {

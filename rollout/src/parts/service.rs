@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use common::name::NodeName;
 use common::port::machines::Shape;
 use common::port::part::{PartFile, PartHealth, PartImage, PartSpec, PartVolume, VolumeSource};
 use common::service::ServiceName;
@@ -74,7 +75,7 @@ pub fn service(
     };
     let image = image.map_or_else(own, Ok)?;
     let mut environment = everywhere(site, service, listeners)?;
-    environment.extend(of_its_own(site, service)?);
+    environment.extend(of_its_own(site, service, listeners)?);
     let environment =
         environment.into_iter().map(|(key, value)| (format!("AVISHKAR_{key}"), value)).collect();
     let mut command = vec!["service".to_owned(), name.to_owned()];
@@ -114,7 +115,11 @@ fn everywhere(
 }
 
 /// What differs from `config/<service>.toml`, besides what differs everywhere.
-fn of_its_own(site: &Site<'_>, service: ServiceName) -> Result<Settings, Incomplete> {
+fn of_its_own(
+    site: &Site<'_>,
+    service: ServiceName,
+    own: Listeners,
+) -> Result<Settings, Incomplete> {
     let platform = site.platform;
     // Only its own machine can call: the plain listener is on loopback.
     let gets = || ("HTTP__DOCUMENT_001_GETS", "true".to_owned());
@@ -131,13 +136,26 @@ fn of_its_own(site: &Site<'_>, service: ServiceName) -> Result<Settings, Incompl
         }
         ServiceName::NodeManager => [gets(), ("NODE_MANAGER__NODES", "store".to_owned())].into(),
         ServiceName::LoadBalancer => {
-            let edge = || site.address_of(&platform.placement.edge);
-            let advertised = platform.edge_advertised.map_or_else(edge, Ok)?;
-            [gets(), ("EDGE__ADVERTISED", advertised.to_string())].into()
+            let edges = &platform.placement.edge;
+            let first = || {
+                let missing = || Incomplete::NotPlaced { part: "edge", node: site.node.clone() };
+                site.address_of(edges.first().ok_or_else(missing)?)
+            };
+            let announced =
+                platform.edge_advertised.or_else(|| platform.edge.address.map(IpAddr::V4));
+            let mut settings = Settings::from([
+                gets(),
+                ("EDGE__ADVERTISED", announced.map_or_else(first, Ok)?.to_string()),
+            ]);
+            if let Some(other) = edges.iter().find(|edge| *edge != site.node) {
+                let others = SocketAddr::new(site.address_of(other)?, own.mutual_tls);
+                settings.insert("EDGE__OTHER", others.to_string());
+            }
+            settings
         }
         ServiceName::PlatformInitializer => {
             let mut settings =
-                Settings::from([gets(), ("MACHINES__EDGE", platform.placement.edge.to_string())]);
+                Settings::from([gets(), ("MACHINES__EDGE", named(&platform.placement.edge))]);
             if !platform.door.is_loopback() {
                 // Who comes through the front door must find the app manager behind it.
                 settings.insert("PLATFORM__FRONT_DOORS", ServiceName::AppManager.to_string());
@@ -152,6 +170,11 @@ fn of_its_own(site: &Site<'_>, service: ServiceName) -> Result<Settings, Incompl
         }
         ServiceName::NodeAgent => Settings::new(),
     })
+}
+
+/// Separated by commas.
+fn named(nodes: &[NodeName]) -> String {
+    nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(",")
 }
 
 /// Those of the base stand on fixed machines; what hangs of all others is first the lifecycle manager's to restart.

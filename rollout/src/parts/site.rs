@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use common::id::Generation;
 use common::name::{NodeName, PartName};
+use common::port::nodes::Agent;
 use common::port::part::{PartImage, PartSpec, PartVolume, VolumeSource};
 
 use crate::platform::{Component, Platform};
@@ -73,6 +74,18 @@ impl Site<'_> {
         found.map(|index| index + 1).ok_or_else(not_placed)
     }
 
+    /// The agents of those that have one of a kind, where there are enough of them that most are not all.
+    pub(super) fn ensemble(&self, nodes: &[NodeName]) -> Result<Vec<Agent>, Incomplete> {
+        if nodes.len() <= 2 {
+            return Ok(Vec::new());
+        }
+        let agent = |node| {
+            let found = self.platform.agent(node);
+            found.ok_or_else(|| Incomplete::NoAddress(node.clone()))
+        };
+        nodes.iter().map(agent).collect()
+    }
+
     /// By its id: only where it was copied to.
     pub(super) fn by_id(&self, component: Component) -> Result<PartImage, Incomplete> {
         let image = self.platform.images.get(&component);
@@ -104,6 +117,7 @@ impl Site<'_> {
             processes: 256,
             health: None,
             stop_seconds: 20,
+            rights: Vec::new(),
         }
     }
 }

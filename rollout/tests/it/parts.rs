@@ -16,7 +16,7 @@ use rollout::parts::{
     self, AUTHORITY, AZURE_PRINCIPAL, BasePart, Credentials, GIVEN, Incomplete, JWT, PLATFORM,
     SHARES, SSH_KEY, Secrets, ServicePapers, Site, base_parts,
 };
-use rollout::platform::{Component, Image, Placement, PlannedMachine, Platform};
+use rollout::platform::{Component, EdgeSettings, Image, Placement, PlannedMachine, Platform};
 
 use crate::world::FixedAuthority;
 
@@ -63,7 +63,7 @@ pub(crate) fn platform(base: usize) -> Platform {
             zookeeper: names(base),
             kafka: names(base),
             registry: "node-1".parse().unwrap(),
-            edge: "node-4".parse().unwrap(),
+            edge: vec!["node-4".parse().unwrap()],
             lifecycle_manager: names(2),
         },
         images: COMPONENTS.into_iter().map(image).collect(),
@@ -71,6 +71,7 @@ pub(crate) fn platform(base: usize) -> Platform {
         door: "127.0.0.1".parse().unwrap(),
         edge_bind: "0.0.0.0".parse().unwrap(),
         edge_advertised: None,
+        edge: EdgeSettings::default(),
         local: None,
         azure: None,
         code: BTreeMap::new(),
@@ -91,12 +92,12 @@ pub(crate) fn secrets() -> Secrets {
     }
 }
 
-fn on<T>(platform: &Platform, node: &str, make: impl FnOnce(&Site<'_>) -> T) -> T {
+pub(crate) fn on<T>(platform: &Platform, node: &str, make: impl FnOnce(&Site<'_>) -> T) -> T {
     let node: NodeName = node.parse().unwrap();
     make(&Site { platform, node: &node, generation: Generation(7) })
 }
 
-fn service(platform: &Platform, node: &str, service: ServiceName) -> PartSpec {
+pub(crate) fn service(platform: &Platform, node: &str, service: ServiceName) -> PartSpec {
     on(platform, node, |site| {
         let papers = ServicePapers::of(site, service, &FixedAuthority("ca"), &secrets()).unwrap();
         parts::service(site, service, None, &papers).unwrap()

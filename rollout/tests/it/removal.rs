@@ -31,7 +31,11 @@ async fn nothing_of_the_platform_is_left_on_a_given_machine() {
             assert_eq!(system.folders.iter().find(ours), None);
         });
     }
-    assert!(world.effects().contains(&"remove containers".to_owned()));
+    let effects = world.effects();
+    let place = |effect: &str| effects.iter().position(|done| done == effect);
+    assert!(place("remove containers").is_some());
+    assert!(place("stop the address") < place("remove containers"), "{effects:?}");
+    assert!(place("stop the address").is_some(), "{effects:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use common::port::{Authority, Nodes as _, Parts as _};
 use common::service::ServiceName;
 use lifecycle_manager::Vault;
 use rollout::parts::{BasePart, Secrets, ServicePapers, Site, base_parts, registry, service};
-use rollout::platform::{Component, Image, Placement, PlannedMachine, Platform};
+use rollout::platform::{Component, EdgeSettings, Image, Placement, PlannedMachine, Platform};
 
 use super::process;
 use crate::settings::REGISTRY;
@@ -100,7 +100,7 @@ pub(crate) fn platform(agents: &[Agent]) -> Platform {
             zookeeper: first(names.len() - 1),
             kafka: first(names.len() - 1),
             registry: seed,
-            edge,
+            edge: vec![edge],
             lifecycle_manager: first(2),
         },
         images: COMPONENTS.into_iter().map(image).collect::<BTreeMap<_, _>>(),
@@ -108,6 +108,7 @@ pub(crate) fn platform(agents: &[Agent]) -> Platform {
         door: [127, 0, 0, 1].into(),
         edge_bind: [0, 0, 0, 0].into(),
         edge_advertised: None,
+        edge: EdgeSettings::default(),
         local: None,
         azure: None,
         code: BTreeMap::new(),

@@ -65,7 +65,7 @@ fn at(raw: http::Raw, service: ServiceName, ip: IpAddr) -> http::Config {
 impl FleetConfigs {
     pub(crate) fn new(agents: &[Agent], plant: Option<Plant>) -> Self {
         let platform = fleet::platform(agents);
-        let edge = platform.placement.edge.clone();
+        let edge = platform.placement.edge.first().expect("there is an edge").clone();
         FleetConfigs {
             platform,
             lifecycle_manager: of_lifecycle_manager(plant),

@@ -68,6 +68,7 @@ fn spec(world: &dyn World) -> PartSpec {
         processes: 32,
         health: None,
         stop_seconds: 2,
+        rights: Vec::new(),
     }
 }
 

@@ -68,6 +68,7 @@ pub fn spec(name: &str, image: PartImage) -> PartSpec {
         processes: 32,
         health: None,
         stop_seconds: 2,
+        rights: Vec::new(),
     }
 }
 

@@ -175,13 +175,7 @@ fn docker(system: &mut System, words: &[&str]) -> Output {
             note(system, "load");
             said("")
         }
-        ["container", "inspect", "--format", format, "avishkar-agent"] => {
-            if !system.files.contains_key(AGENT) {
-                return failed(1, "No such container");
-            }
-            let is_state = format.contains("avishkar.spec");
-            said(if is_state { text(system, AGENT) } else { "id".to_owned() })
-        }
+        ["container", "inspect", "--format", format, "avishkar-agent"] => agent(system, format),
         ["stop", "--time", "10", "avishkar-agent"] => said(""),
         ["rm", "--force", "avishkar-agent"] => {
             system.files.remove(AGENT);
@@ -202,10 +196,23 @@ fn docker(system: &mut System, words: &[&str]) -> Output {
             note(system, &format!("list {}", words[0]));
             said(if words[0] == "ps" { "one\ntwo\n" } else { "" })
         }
+        ["ps", "--quiet", "--filter", "label=avishkar.part=address"] => said("two\n"),
+        ["stop", "--time", "5", "two"] => {
+            note(system, "stop the address");
+            said("")
+        }
         ["rm", "--force", "--volumes", "one", "two"] => {
             note(system, "remove containers");
             said("")
         }
         _ => failed(1, &format!("docker: {words:?}?")),
     }
+}
+
+fn agent(system: &System, format: &str) -> Output {
+    if !system.files.contains_key(AGENT) {
+        return failed(1, "No such container");
+    }
+    let is_state = format.contains("avishkar.spec");
+    said(if is_state { text(system, AGENT) } else { "id".to_owned() })
 }

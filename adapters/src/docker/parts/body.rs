@@ -9,7 +9,7 @@ use bollard::models::{
 use common::id::Epoch;
 use common::name::PartName;
 use common::port::container::label;
-use common::port::part::{PartImage, PartSpec};
+use common::port::part::{PartImage, PartRight, PartSpec};
 use common::port::part_containers::{MountSource, PartMount, PartSite};
 
 use super::super::body::{log_config, tmpfs_options};
@@ -74,6 +74,7 @@ fn host_config(spec: &PartSpec, site: &PartSite) -> HostConfig {
         memory_swap: Some(memory),
         pids_limit: Some(i64::from(spec.processes)),
         cap_drop: Some(vec!["ALL".to_owned()]),
+        cap_add: capabilities(&spec.rights),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         readonly_rootfs: Some(true),
         tmpfs: Some(HashMap::from([("/tmp".to_owned(), tmpfs_options())])),
@@ -84,6 +85,16 @@ fn host_config(spec: &PartSpec, site: &PartSite) -> HostConfig {
         log_config: Some(log_config()),
         ..HostConfig::default()
     }
+}
+
+/// None where there is none, so that what was made before there were any is as ever.
+fn capabilities(rights: &[PartRight]) -> Option<Vec<String>> {
+    let name = |right: &PartRight| match right {
+        PartRight::NetworkAdmin => "NET_ADMIN".to_owned(),
+        PartRight::RawNetwork => "NET_RAW".to_owned(),
+        PartRight::SetGroups => "SETGID".to_owned(),
+    };
+    (!rights.is_empty()).then(|| rights.iter().map(name).collect())
 }
 
 fn mount(wanted: &PartMount, user: u32) -> Mount {
@@ -146,6 +157,7 @@ pub(super) mod tests {
             processes: 64,
             health: None,
             stop_seconds: 20,
+            rights: Vec::new(),
         }
     }
 
@@ -177,6 +189,16 @@ pub(super) mod tests {
         assert_eq!(host.restart_policy.unwrap().name, Some(RestartPolicyNameEnum::NO));
         assert_eq!((host.privileged, host.cap_add, host.binds), (None, None, None));
         assert_eq!(host.group_add, Some(vec!["999".to_owned()]));
+    }
+
+    #[test]
+    fn a_part_gets_the_rights_that_it_is_given_and_no_other() {
+        let rights = vec![PartRight::NetworkAdmin, PartRight::RawNetwork, PartRight::SetGroups];
+        let body = create(&PartSpec { rights, user: 0, ..spec() }, Epoch(4), &site(), "sha256:00");
+        let host = body.host_config.unwrap();
+        assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+        assert_eq!(host.cap_add.unwrap(), ["NET_ADMIN", "NET_RAW", "SETGID"]);
+        assert_eq!(host.privileged, None);
     }
 
     #[test]

@@ -138,6 +138,7 @@ mod tests {
             image: "avishkar/machine:dev".to_owned(),
             platform: "avishkar".to_owned(),
             range: "192.0.2.0/24".parse().unwrap(),
+            kept: None,
             resolvers: vec!["192.0.2.53".parse().unwrap(), "192.0.2.54".parse().unwrap()],
         };
         let shape = LocalShape {

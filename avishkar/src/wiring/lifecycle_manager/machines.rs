@@ -39,7 +39,7 @@ pub(super) fn backends(
     }
     let name = platform.name.as_str();
     if let Some(place) = &platform.local {
-        take(&mut backends, "local", local(raw, place, name));
+        take(&mut backends, "local", local(raw, place, platform));
     }
     if let Some(place) = &platform.azure {
         take(&mut backends, "azure", azure(principal, place, name));
@@ -78,11 +78,16 @@ fn given(machine: &PlannedMachine) -> Option<GivenMachine> {
     Some(GivenMachine { name: machine.name.clone(), access })
 }
 
-fn local(raw: &RawPlatform, place: &LocalPlace, platform: &str) -> anyhow::Result<LocalMachines> {
+fn local(
+    raw: &RawPlatform,
+    place: &LocalPlace,
+    platform: &Platform,
+) -> anyhow::Result<LocalMachines> {
     let settings = LocalSettings {
         socket: raw.machines_socket.clone(),
         image: place.image.clone(),
-        platform: platform.to_owned(),
+        platform: platform.name.to_string(),
+        kept: platform.edge.address,
         range: place.range.parse().context("the range of local machines is none")?,
         resolvers: place.resolvers.clone(),
     };

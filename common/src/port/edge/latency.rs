@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// The upper bounds of all buckets but the last, which has none, in milliseconds: at most a third apart, so that what
 /// is read between two of them is not far off.
 pub const LATENCY_BOUNDS_MS: [u64; 42] = [
@@ -21,6 +24,22 @@ pub struct Latency {
 impl Default for Latency {
     fn default() -> Self {
         Latency { counts: [0; BUCKETS], sum: Duration::ZERO }
+    }
+}
+
+/// The counts of all buckets, and the sum.
+impl Serialize for Latency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.counts.as_slice(), self.sum).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Latency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (counts, sum) = <(Vec<u64>, Duration)>::deserialize(deserializer)?;
+        let counts =
+            counts.try_into().map_err(|_| D::Error::custom("another number of buckets"))?;
+        Ok(Latency { counts, sum })
     }
 }
 
@@ -46,6 +65,14 @@ impl Latency {
     pub fn at_most(&self, milliseconds: u64) -> u64 {
         let buckets = LATENCY_BOUNDS_MS.partition_point(|bound| *bound <= milliseconds);
         self.counts.iter().take(buckets).sum()
+    }
+
+    /// Those of another edge as well.
+    pub fn join(&mut self, other: &Latency) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self.sum = self.sum.saturating_add(other.sum);
     }
 
     /// What was added after `earlier` was as this is.

@@ -5,19 +5,21 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::latency::Latency;
 use super::{Table, Upstream};
 use crate::name::LegacyName;
 
 /// Of all apps that the edge serves, and no others.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     pub apps: BTreeMap<LegacyName, AppTraffic>,
     pub replicas: BTreeMap<SocketAddr, ReplicaTraffic>,
 }
 
 /// Of one app, whichever replica it met, or none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppTraffic {
     /// By class of their status, `1xx` to `5xx`.
     pub answers: [u64; 5],
@@ -34,7 +36,7 @@ pub struct AppTraffic {
 }
 
 /// Of one replica, since it was given to the edge.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplicaTraffic {
     pub instance: LegacyName,
     pub requests: u64,
@@ -69,6 +71,18 @@ impl AppTraffic {
     pub fn errors(&self) -> u64 {
         let [.., errors] = self.answers;
         errors
+    }
+
+    fn join(&mut self, other: &AppTraffic) {
+        for (count, more) in self.answers.iter_mut().zip(other.answers) {
+            *count += more;
+        }
+        self.latency.join(&other.latency);
+        self.passed_on += other.passed_on;
+        self.passed_on_latency.join(&other.passed_on_latency);
+        self.received_bytes += other.received_bytes;
+        self.sent_bytes += other.sent_bytes;
+        self.in_flight += other.in_flight;
     }
 
     fn add(&mut self, answer: &Answer, is_passed_on: bool) {
@@ -143,6 +157,22 @@ impl Traffic {
             if let Some(replica) = self.replicas.get_mut(&address) {
                 replica.requests += 1;
                 replica.errors += u64::from(!is_last || answer.is_error());
+            }
+        }
+    }
+
+    /// What another edge has counted, of the apps and replicas that are known here.
+    pub fn join(&mut self, other: &Traffic) {
+        for (instance, app) in &mut self.apps {
+            if let Some(more) = other.apps.get(instance) {
+                app.join(more);
+            }
+        }
+        for (address, replica) in &mut self.replicas {
+            let more = other.replicas.get(address);
+            if let Some(more) = more.filter(|more| more.instance == replica.instance) {
+                replica.requests += more.requests;
+                replica.errors += more.errors;
             }
         }
     }
@@ -246,6 +276,24 @@ mod tests {
         assert_eq!(traffic.replicas.keys().collect::<Vec<_>>(), [&at(2)]);
         traffic.serves(&table(&[]));
         assert_eq!(traffic, Traffic::default());
+    }
+
+    #[test]
+    fn what_two_edges_count_is_one_count_and_survives_being_told() {
+        let table = table(&[("shop", &[1, 2])]);
+        let (mut here, mut there) = (Traffic::default(), Traffic::default());
+        here.serves(&table);
+        there.serves(&table);
+        here.ended(&name("shop"), &answer(200), [at(1)]);
+        there.ended(&name("shop"), &answer(500), [at(1)]);
+        there.ended(&name("shop"), &answer(200), [at(2)]);
+        let there = there.with_in_flight(&[(at(2), 4)].into());
+        let told = serde_json::to_string(&there).unwrap();
+        here.join(&serde_json::from_str(&told).unwrap());
+        let shop = &here.apps[&name("shop")];
+        assert_eq!((shop.answers, shop.in_flight), ([0, 2, 0, 0, 1], 4));
+        assert_eq!((shop.latency.count(), shop.passed_on, shop.sent_bytes), (3, 3, 60));
+        assert_eq!((of_replica(&here, 1), of_replica(&here, 2)), ((2, 1), (1, 0)));
     }
 
     #[test]

@@ -139,6 +139,7 @@ fn part(generation: u64) -> PartSpec {
         processes: 100,
         health: None,
         stop_seconds: 30,
+        rights: Vec::new(),
     }
 }
 

@@ -13,7 +13,7 @@ const SERVICE: ServiceName = ServiceName::NodeManager;
 fn rules() -> Rules {
     Rules {
         instances: 2,
-        edge: None,
+        edges: Vec::new(),
         ready_within: SignedDuration::from_secs(120),
         stop_within: SignedDuration::from_secs(60),
     }

@@ -37,6 +37,7 @@ fn spec() -> PartSpec {
         processes: 32,
         health: None,
         stop_seconds: 10,
+        rights: Vec::new(),
     }
 }
 
