@@ -39,7 +39,7 @@ use common::port::disk::{Removed, StoredImage};
 use futures::stream::BoxStream;
 use tokio::sync::RwLock;
 
-pub use edge::{EdgeContainer, EdgeContainerSettings};
+pub use edge::{EdgeContainer, EdgeContainerSettings, EdgePorts};
 use failure::{classify, within};
 use networks::Networks;
 pub use remains::{Home, Remains};

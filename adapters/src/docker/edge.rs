@@ -51,12 +51,40 @@ pub struct EdgeContainerSettings {
     pub home: PathBuf,
     /// The address of front ports and of the listener for host names.
     pub bind: IpAddr,
+    pub ports: EdgePorts,
     /// The folder of `table.json`, and of what the edge has accepted.
     pub table_folder: PathBuf,
     /// The folder of its control socket and its access log, which it writes.
     pub run_folder: PathBuf,
     /// As whom it runs: user and group ids. Both folders belong to them.
     pub owner: (u32, u32),
+}
+
+/// Where it listens for host names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EdgePorts {
+    pub host_port: u16,
+    /// The same over TLS.
+    pub tls_port: u16,
+    /// The port over TLS as visitors see it; 0 where it is the same.
+    pub tls_announced: u16,
+}
+
+impl EdgePorts {
+    /// Where nothing else is said. A TLS port that another program has costs TLS then, and not the edge.
+    pub const USUAL: EdgePorts = EdgePorts { host_port: 8088, tls_port: 8443, tls_announced: 0 };
+
+    /// What is as usual stays the edge's own to say.
+    fn environment(self) -> Vec<String> {
+        let EdgePorts { host_port, tls_port, tls_announced } = self;
+        let said = [
+            ("EDGE_HOST_PORT", host_port, EdgePorts::USUAL.host_port),
+            ("EDGE_TLS_PORT", tls_port, EdgePorts::USUAL.tls_port),
+            ("EDGE_TLS_ANNOUNCED", tls_announced, EdgePorts::USUAL.tls_announced),
+        ];
+        let differing = said.into_iter().filter(|(_, port, usual)| port != usual);
+        differing.map(|(key, port, _)| format!("{key}={port}")).collect()
+    }
 }
 
 /// The container of the edge.
@@ -174,7 +202,8 @@ impl EdgeContainer {
 
 impl EdgeContainerSettings {
     fn body(&self, fingerprint: &str) -> ContainerCreateBody {
-        let EdgeContainerSettings { image, bind, table_folder, run_folder, owner, .. } = self;
+        let EdgeContainerSettings { image, bind, ports, table_folder, run_folder, owner, .. } =
+            self;
         let (user, group) = owner;
         let log = [("max-size", "10m"), ("max-file", "3")];
         let log = log.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -201,7 +230,7 @@ impl EdgeContainerSettings {
         ContainerCreateBody {
             image: Some(image.clone()),
             user: Some(format!("{user}:{group}")),
-            env: Some(vec![format!("EDGE_BIND={bind}")]),
+            env: Some([vec![format!("EDGE_BIND={bind}")], ports.environment()].concat()),
             labels: Some(HashMap::from([
                 (label::PLATFORM.to_owned(), EDGE.to_owned()),
                 (LABEL.to_owned(), fingerprint.to_owned()),
@@ -291,17 +320,21 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_may_have_a_colon_in_its_path() {
+    fn a_folder_may_have_a_colon_in_its_path_and_ports_are_said_where_they_are_others() {
         let settings = EdgeContainerSettings {
             socket: "/run/docker.sock".into(),
             image: "avishkar/edge:dev".to_owned(),
             home: "/state/a:b".into(),
             bind: IpAddr::from([127, 0, 0, 1]),
+            ports: EdgePorts { tls_port: 9443, tls_announced: 443, ..EdgePorts::USUAL },
             table_folder: "/state/a:b/table".into(),
             run_folder: "/state/a:b/run".into(),
             owner: (1, 1),
         };
-        let host = settings.body("f").host_config.unwrap();
+        let body = settings.body("f");
+        let said = ["EDGE_BIND=127.0.0.1", "EDGE_TLS_PORT=9443", "EDGE_TLS_ANNOUNCED=443"];
+        assert_eq!(body.env.unwrap(), said);
+        let host = body.host_config.unwrap();
         assert_eq!(host.binds, None);
         let mounts = host.mounts.unwrap();
         let pairs: Vec<(&str, &str)> = mounts

@@ -55,8 +55,9 @@ impl Listening {
 pub(super) fn services(settings: &Settings, listening: &Listening, ours: Ours) -> Check {
     let name = "ports";
     let services = settings.services.iter().filter(|_| !ours.services).map(SocketAddr::port);
-    let host_names = Some(settings.edge.host_names).filter(|_| !ours.edge);
-    let ports = listening.among(&services.chain(host_names).collect());
+    let of_edge = [Some(settings.edge.host_names), settings.edge.tls].into_iter().flatten();
+    let of_edge = of_edge.filter(|_| !ours.edge);
+    let ports = listening.among(&services.chain(of_edge).collect());
     let Some(first) = ports.first() else {
         let sentence = match (ours.services, ours.edge) {
             (true, true) => "the platform listens on its ports",

@@ -27,13 +27,15 @@ pub(crate) struct Edge {
     pub(crate) address: IpAddr,
     /// The port for host names.
     pub(crate) host_names: u16,
+    /// The same over TLS, where it must be that one.
+    pub(crate) tls: Option<u16>,
     pub(crate) front: RangeInclusive<u16>,
 }
 
 impl Edge {
     /// The ports that its image opens where it is not told otherwise.
     pub(crate) fn at(address: IpAddr) -> Self {
-        Edge { address, host_names: 8088, front: 2000..=2999 }
+        Edge { address, host_names: 8088, tls: None, front: 2000..=2999 }
     }
 }
 

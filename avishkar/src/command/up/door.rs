@@ -5,11 +5,11 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 use std::time::Duration;
 
-use adapters::docker::{EdgeContainer, EdgeContainerSettings};
+use adapters::docker::{EdgeContainer, EdgeContainerSettings, EdgePorts};
 use anyhow::Context as _;
 use common::port::containers;
 
-use super::settings::Settings;
+use super::settings::{RawEdge, Settings};
 use crate::failure::Failure;
 
 /// The user that the edge's image makes for itself. Where the platform is root, the edge is not.
@@ -25,10 +25,11 @@ pub(super) fn prepare(settings: &Settings, home: &Path) -> anyhow::Result<EdgeCo
         owner = share(folder).with_context(|| format!("{} cannot be used", folder.display()))?;
     }
     let socket = settings.node_agent.meant.socket.clone();
-    let (image, bind) = (settings.edge.image.clone(), settings.edge.bind);
+    let RawEdge { image, bind, host_port, tls_port, tls_announced } = settings.edge.clone();
+    let ports = EdgePorts { host_port, tls_port, tls_announced };
     let home = home.to_owned();
     let wanted =
-        EdgeContainerSettings { socket, image, home, bind, table_folder, run_folder, owner };
+        EdgeContainerSettings { socket, image, home, bind, ports, table_folder, run_folder, owner };
     Ok(EdgeContainer::new(wanted).map_err(|err| refused(err, &settings.edge.image))?)
 }
 

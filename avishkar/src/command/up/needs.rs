@@ -12,6 +12,6 @@ pub(in crate::command) fn needs(settings: &Settings, data: &Path) -> doctor::Set
         socket: settings.node_agent.meant.socket.clone(),
         folder: data.to_owned(),
         services: addresses.into_iter().flatten().flatten().collect(),
-        edge: doctor::Edge::at(settings.edge.bind),
+        edge: settings.edge.listens(),
     }
 }
