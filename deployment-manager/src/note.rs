@@ -107,7 +107,7 @@ async fn try_note(shared: &Shared, held: &mut Held, changes: &[Change]) -> Resul
     let gone = changes.iter().find_map(backed_out).filter(|_| !is_in_progress(before));
     if let Some(failure) = gone {
         tracing::warn!(instance = %after.instance, generation = %after.generation, %failure, "went back");
-        after.owed.push(notice::backed_out(&after, failure));
+        after.owed.push(notice::backed_out(before, failure));
     }
     let mut ops = vec![put(path::deployment(&after.instance), &after, Some(held.version))];
     ops.extend(more);

@@ -57,6 +57,14 @@ impl Details {
         }
     }
 
+    /// Of a canary that goes: what failed is its release, and what is taken away are its replicas.
+    fn of_canary(deployment: &Deployment, failure: &Failure) -> Self {
+        let rising = deployment.rising();
+        let own = deployment.slots.iter().filter(|slot| slot.generation == rising);
+        let replicas = own.filter_map(Slot::replica).map(ReplicaDetails::of).collect();
+        Details { replicas, failure: Some(failure.clone()), ..Details::of(deployment) }
+    }
+
     /// Of a request that nothing was made for.
     pub(crate) fn refused(instance: &LegacyName, failure: &Failure) -> Self {
         Details {
@@ -121,9 +129,10 @@ pub(crate) fn notice(
 }
 
 /// What is told where a canary goes although its request has ended well: nobody asked, so it is a request of its own.
+/// `deployment` is as it was with the canary.
 pub(crate) fn backed_out(deployment: &Deployment, failure: &Failure) -> Owed {
     let request = deployment.request.derive("backed out");
-    let outcome = failed(failure, &Details::of(deployment));
+    let outcome = failed(failure, &Details::of_canary(deployment, failure));
     notice(&deployment.instance, Goal::Running, request, &outcome)
 }
 

@@ -93,13 +93,16 @@ async fn look(shared: &Shared, left: &mut BTreeMap<LegacyName, Left>) -> Result<
     Ok(())
 }
 
-/// Whether its replicas are to be beside each other.
+/// Whether its replicas are to be beside each other, or may be: while nobody says where they go, they stay.
 async fn is_kept_together(shared: &Shared, deployment: &Deployment) -> Result<bool, Error> {
     let number = deployment.serving.as_ref().map_or(deployment.release, |serving| serving.release);
     let store = shared.ports.store.as_ref();
     let release = stored::release(store, &deployment.app, number).await?;
-    let placement = release.and_then(|release| release.placement);
-    Ok(placement.unwrap_or(shared.config.placement) == Strategy::SameNode)
+    let placement = match release.and_then(|release| release.placement) {
+        Some(placement) => Some(placement),
+        None => stored::usual_placement(store).await?,
+    };
+    Ok(placement != Some(Strategy::Spread))
 }
 
 /// For how long, by what came of the one before.

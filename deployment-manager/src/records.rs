@@ -7,7 +7,7 @@ use common::port::Store;
 use common::port::store::Path;
 use common::record::deployment::Deployment;
 use common::record::path;
-use common::record::release::Release;
+use common::record::release::{Release, Strategy, UsualPlacement};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 /// How many shards are listed at once.
@@ -27,6 +27,12 @@ pub(crate) async fn release(
 ) -> Result<Option<Release>, Error> {
     let stored = load(store, &path::release(app, number)).await?;
     Ok(stored.map(|stored: Stored<Release>| stored.record))
+}
+
+/// Where the node manager places replicas of apps that do not say it; none while it has not said so.
+pub(crate) async fn usual_placement(store: &dyn Store) -> Result<Option<Strategy>, Error> {
+    let stored = load(store, &path::usual_placement()).await?;
+    Ok(stored.map(|stored: Stored<UsualPlacement>| stored.record.strategy))
 }
 
 /// Every instance that has a deployment.

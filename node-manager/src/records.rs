@@ -1,5 +1,6 @@
-//! This service's own record, the placement; and reading what this service decides from.
+//! This service's own records, placements and where replicas usually go; and reading what this service decides from.
 
+use chassis::leading;
 use chassis::records::{self, Stored};
 use common::digest::ImageRef;
 use common::id::{ReleaseNumber, RequestId};
@@ -11,7 +12,7 @@ use common::record::instance::Instance;
 use common::record::node::PortLease;
 use common::record::owed::Owed;
 use common::record::path;
-use common::record::release::{Release, Strategy};
+use common::record::release::{Release, Strategy, UsualPlacement};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,20 @@ pub(crate) async fn needs(
     let release = release(shared, instance, request).await?;
     let usual = shared.config.placement;
     Ok(release.map(|release| (release.limits, release.placement.unwrap_or(usual))))
+}
+
+/// Says where replicas go of apps that do not say it: who moves them has to know.
+pub(crate) async fn tell_usual_placement(shared: &Shared) -> Result<(), leading::Error> {
+    let path = path::usual_placement();
+    let told = UsualPlacement { schema: 1, strategy: shared.config.placement };
+    let before: Option<Stored<UsualPlacement>> =
+        records::load(shared.ports.store.as_ref(), &path).await?;
+    if before.as_ref().is_some_and(|before| before.record == told) {
+        return Ok(());
+    }
+    let version = before.map(|before| before.version);
+    shared.seat.commit(vec![records::put(path, &told, version)]).await?;
+    Ok(())
 }
 
 async fn release(

@@ -12,6 +12,7 @@ use super::change::{Change, advance, note};
 use super::course::{self, Course};
 use super::patience::Patience;
 use super::placement;
+use super::replicas::is_in_front;
 use super::share;
 
 /// What message 5 came to.
@@ -34,7 +35,8 @@ pub(crate) struct WantedStop {
     pub(crate) app: AppName,
 }
 
-/// A newer generation is on its way; what is served stays served until it takes over.
+/// A newer generation is on its way; what is served stays served until it takes over. So does what has just taken over and
+/// is watched: its visitors are not to get the release before it on the way to the next one, unless that is what is wanted.
 pub(crate) fn deploy(
     before: Option<Deployment>,
     instance: LegacyName,
@@ -44,6 +46,11 @@ pub(crate) fn deploy(
 ) -> Deployment {
     let mut deployment =
         before.unwrap_or_else(|| first(instance, wanted.app.clone(), wanted.request, now));
+    let starts = matches!(wanted.course, Course::Whole | Course::Canary(_));
+    let is_before = deployment.serving.as_ref().is_some_and(|one| one.release == wanted.release);
+    if starts && !is_before && is_in_front(&deployment) {
+        course::take_over(&mut deployment, now);
+    }
     let rising = deployment.rising();
     deployment.app = wanted.app;
     deployment.release = wanted.release;

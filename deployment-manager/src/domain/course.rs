@@ -4,11 +4,12 @@
 use common::failure::{Failure, FailureCode};
 use common::id::{ReleaseNumber, RequestId};
 use common::record::course::{Canary, Decision, DecisionKind, Share};
-use common::record::deployment::{Deployment, Goal, Slot, SlotState, State};
+use common::record::deployment::{Deployment, Goal, Revision, Slot, SlotState, State};
 use common::record::kept::Way;
 use jiff::{SignedDuration, Timestamp};
 
 use super::patience::Patience;
+use super::releases;
 use super::replicas::{gets_share, is_advancing};
 
 /// How the release that is wanted comes into service.
@@ -151,6 +152,10 @@ pub(super) fn drop_canary(deployment: &mut Deployment, failure: &Failure, now: T
         deployment.canary = None;
         deployment.adopted = None;
         deployment.failure = Some(failure.clone());
+        if let Some(serving) = deployment.serving.clone() {
+            deployment.release = serving.release;
+            deployment.image = Some(serving.image);
+        }
     }
 }
 
@@ -197,8 +202,27 @@ pub(super) fn shares(deployment: &mut Deployment, now: Timestamp) {
     deployment.decided(Decision { at: now, kind: DecisionKind::Canary, reason });
 }
 
+/// The newest generation is what is served from now on.
+pub(super) fn take_over(deployment: &mut Deployment, now: Timestamp) {
+    let Some(image) = deployment.image.clone() else { return };
+    let (generation, release) = (deployment.rising(), deployment.release);
+    ended(deployment, now);
+    if !deployment.serves(generation) {
+        releases::enter(deployment, &image, now);
+    }
+    for slot in deployment.slots.iter_mut().filter(|slot| slot.generation != generation) {
+        if slot.state < SlotState::Drained {
+            slot.state = SlotState::Drained;
+            slot.since = now;
+        }
+    }
+    deployment.serving = Some(Revision { generation, release, image });
+    deployment.canary = None;
+    deployment.adopted = None;
+}
+
 /// A canary has got all, or is gone.
-pub(super) fn ended(deployment: &mut Deployment, now: Timestamp) {
+fn ended(deployment: &mut Deployment, now: Timestamp) {
     let release = deployment.release;
     let (kind, reason) = if deployment.canary.is_some() {
         let reason = format!("release {release} gets all requests, as was asked for");

@@ -110,13 +110,16 @@ pub(crate) fn is_wanted(deployment: &Deployment, seen: &Observed, slot: &Slot) -
 /// Whom the route should name now.
 pub(crate) fn target<'a>(deployment: &'a Deployment, seen: &Observed) -> Target<'a> {
     let served = served_generation(deployment);
-    let beside = served.map(|generation| serving(deployment, seen, generation)).unwrap_or_default();
+    let beside = served.map(|generation| serving(deployment, seen, generation, seen.replicas));
+    let beside = beside.unwrap_or_default();
     if !is_advancing(deployment) && !is_canary(deployment) {
         return if served.is_some() { Target::Replicas(beside) } else { Target::Nobody };
     }
     let rising = deployment.rising();
-    let newest = ready(staying(deployment, seen, rising));
-    let complete = newest.len() >= wanted_count(deployment, seen, rising) && !newest.is_empty();
+    let wanted = wanted_count(deployment, seen, rising);
+    let stays = ready(staying(deployment, seen, rising)).len();
+    let complete = stays >= wanted && stays > 0;
+    let newest = serving(deployment, seen, rising, wanted);
     if is_canary(deployment) && live_generations(deployment).contains(&rising) {
         // A share is of something: alone it would begin with all requests.
         let begins = complete && !beside.is_empty();
@@ -135,6 +138,15 @@ pub(crate) fn target<'a>(deployment: &'a Deployment, seen: &Observed) -> Target<
         Some(_) => Target::Replicas(beside),
         None => Target::Nobody,
     }
+}
+
+/// Whether visitors get the newest generation already, beside one that they could get again.
+pub(crate) fn is_in_front(deployment: &Deployment) -> bool {
+    let rising = deployment.rising();
+    let newest: Vec<&Slot> =
+        deployment.slots.iter().filter(|slot| slot.generation == rising).collect();
+    let has_way_back = deployment.serving.is_some() && !deployment.serves(rising);
+    is_advancing(deployment) && has_way_back && has_taken_over(deployment, &newest)
 }
 
 /// Whether the newest generation is in the route, and the one before it is not any more.
@@ -159,9 +171,10 @@ fn serving<'a>(
     deployment: &'a Deployment,
     seen: &Observed,
     generation: Generation,
+    wanted: usize,
 ) -> Vec<&'a Slot> {
     let mut chosen = ready(staying(deployment, seen, generation));
-    let missing = seen.replicas.saturating_sub(chosen.len());
+    let missing = wanted.saturating_sub(chosen.len());
     let drains = |slot: &&Slot| {
         slot.generation == generation
             && slot.state == SlotState::Routed

@@ -6,9 +6,9 @@ use common::record::course::Share;
 /// Weights have three digits at most.
 const MOST: usize = 1000;
 
-/// How many replicas a canary has, where this many are wanted of an instance: its part of them, and one at least.
+/// How many replicas a canary has, where this many are wanted of an instance: its part of them, and one at least of any.
 pub(crate) fn replicas(share: Share, wanted: usize) -> usize {
-    (wanted * usize::from(share.percent())).div_ceil(100).max(1)
+    (wanted * usize::from(share.percent())).div_ceil(100)
 }
 
 /// The weights of one replica of what is served and of one of the canary, so that the canary's together get the share.

@@ -86,6 +86,24 @@ async fn what_was_built_and_is_no_longer_anywhere_is_built_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_registry_lost_and_another_node_has_runs_there_and_is_not_built_again() {
+    let world = with_bundle(&["python3", "main.py"]).await;
+    world.live(world.deployed(1, "shop")).await;
+    let home = world.slots("shop")[0].place.clone().unwrap().node;
+    let image = world.deployment("shop").unwrap().image.unwrap();
+    world.nodes.withdraw_image(&image);
+    for other in ["node-1", "node-2"].map(node).into_iter().filter(|node| *node != home) {
+        world.nodes.engine(&other).remove_image(image.digest()).await.unwrap();
+    }
+    world.live(world.deployed(2, "shop")).await;
+    let slots = world.slots("shop");
+    assert_eq!((slots[0].attempt, &slots[0].place.as_ref().unwrap().node), (1, &home));
+    assert_eq!(slots[0].generation.0, 2);
+    assert_eq!(world.builds.lock().unwrap().len(), 1);
+    world.assert_exact("shop", 1, "deployed again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_served_is_placed_anew_and_not_built_again_where_its_image_cannot_be_had() {
     let world = with_bundle(&["python3", "main.py"]).await;
     world.live(world.deployed(1, "shop")).await;

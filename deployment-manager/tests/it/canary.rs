@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use common::failure::FailureCode;
 use common::name::ContainerName;
+use common::port::bus::Delivery;
 use common::port::edge::Upstream;
 use common::port::routes::{ReplicaShare, RouteTraffic};
 use common::record::course::DecisionKind;
@@ -136,6 +137,30 @@ impl World {
         self.routes.set_traffic(&name("shop"), RouteTraffic { window_seconds: 60, replicas });
     }
 
+    /// Release 1 with two replicas, and release 2, which has just taken over; one replica of that.
+    async fn taking_over(&self) -> Slot {
+        self.write_instance("shop", 1, 2);
+        self.deployed(1, "shop").await;
+        self.write_instance("shop", 2, 2);
+        self.deploy(2, "shop");
+        let routed = || {
+            let mut slots = self.shop().slots.into_iter();
+            slots.find(|slot| slot.generation.0 == 2 && slot.state == SlotState::Routed)
+        };
+        until("it has taken over", || routed().is_some()).await;
+        routed().unwrap()
+    }
+
+    /// The request for release 2 failed once, for this reason, and release 1 is served as before.
+    fn assert_gone_back(&self, why: &str) {
+        let told: Vec<String> = self.ends(2).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains(&format!("Error - {why}")), "{told:?}");
+        assert_eq!(self.shop().serving.unwrap().release.0, 1);
+        assert!(self.backed_out().is_some());
+        self.assert_exact("shop", 2, "gone back");
+    }
+
     fn backed_out(&self) -> Option<String> {
         let last = self.shop().decisions.pop()?;
         (last.kind == DecisionKind::BackedOut).then_some(last.reason)
@@ -163,9 +188,19 @@ async fn a_canary_whose_requests_fail_goes_by_itself_and_it_is_told_why_once() {
     assert!(world.backed_out().unwrap().contains("20 of its 60"));
     let first = world.ends(2).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
     assert_eq!(first, ["done shop deploy - 192.0.2.10:2000"], "the request had ended");
-    let messages = world.bus.messages(Topic::FirstTopic);
-    let told = messages.iter().filter(|message| message.msg.contains("ERRORS_ROSE")).count();
-    assert_eq!(told, 1);
+    let records = world.bus.records(Topic::FirstTopic);
+    let says =
+        |one: &&Delivery| String::from_utf8_lossy(&one.record.payload).contains("ERRORS_ROSE");
+    let told: Vec<&Delivery> = records.iter().filter(says).collect();
+    assert_eq!(told.len(), 1);
+    let details = told[0].record.header("details").unwrap();
+    let details: Value = serde_json::from_slice(details).unwrap();
+    let gone: Vec<&Value> =
+        details["replicas"].as_array().unwrap().iter().map(|one| &one["slot"]).collect();
+    assert_eq!((&details["release"], gone), (&json!(2), vec![&json!(3)]), "what failed");
+    let shop = world.shop();
+    let serving = shop.serving.unwrap();
+    assert_eq!((shop.release, &shop.image), (serving.release, &Some(serving.image)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,28 +208,13 @@ async fn a_release_whose_requests_fail_as_it_takes_over_gives_all_back_and_its_r
     let world = World::new().watching();
     world
         .live(async {
-            world.write_instance("shop", 1, 2);
-            world.deployed(1, "shop").await;
-            world.write_instance("shop", 2, 2);
-            world.deploy(2, "shop");
-            let took_over = || {
-                let shop = world.shop();
-                shop.slots
-                    .iter()
-                    .any(|slot| slot.generation.0 == 2 && slot.state == SlotState::Routed)
-            };
-            until("it has taken over", took_over).await;
+            world.taking_over().await;
             world.visitors((200, 0), (30, 10));
             world.told(2).await;
             world.settled("shop").await;
         })
         .await;
-    let told: Vec<String> = world.ends(2).into_iter().map(|(_, text)| text).collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("Error - ERRORS_ROSE: release 2: 20 of its 60"), "{told:?}");
-    assert_eq!(world.shop().serving.unwrap().release.0, 1);
-    assert!(world.backed_out().is_some());
-    world.assert_exact("shop", 2, "gone back");
+    world.assert_gone_back("ERRORS_ROSE: release 2: 20 of its 60");
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,18 +222,7 @@ async fn a_release_that_dies_in_its_first_moments_gives_all_back() {
     let world = World::new().watching();
     world
         .live(async {
-            world.write_instance("shop", 1, 2);
-            world.deployed(1, "shop").await;
-            world.write_instance("shop", 2, 2);
-            world.deploy(2, "shop");
-            let routed = || {
-                let shop = world.shop();
-                shop.slots
-                    .into_iter()
-                    .find(|slot| slot.generation.0 == 2 && slot.state == SlotState::Routed)
-            };
-            until("it has taken over", || routed().is_some()).await;
-            let slot = routed().unwrap();
+            let slot = world.taking_over().await;
             let instance = "shop".parse().unwrap();
             let container = ContainerName::new(&instance, slot.number);
             world.nodes.engine(&slot.place.unwrap().node).exit(&container, 3);
@@ -221,11 +230,7 @@ async fn a_release_that_dies_in_its_first_moments_gives_all_back() {
             world.settled("shop").await;
         })
         .await;
-    let told: Vec<String> = world.ends(2).into_iter().map(|(_, text)| text).collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("Error - APP_EXITED: it ended with code 3"), "{told:?}");
-    assert_eq!(world.shop().serving.unwrap().release.0, 1);
-    world.assert_exact("shop", 2, "gone back");
+    world.assert_gone_back("APP_EXITED: it ended with code 3");
 }
 
 impl World {

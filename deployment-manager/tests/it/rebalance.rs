@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use common::port::Store as _;
+use common::port::store::Op;
 use common::record::course::DecisionKind;
 use common::record::deployment::SlotState;
 use common::record::node::Verdict;
-use common::record::release::Strategy;
+use common::record::path;
 use common::topic::Topic;
+use serde_json::json;
 
 use crate::node_manager::Placement;
 use crate::world::{World, name, node, until};
@@ -24,6 +27,16 @@ impl World {
         assert_eq!(world.homes(), ["node-1", "node-1"]);
         world.set_verdict("node-2", Verdict::Live);
         world
+    }
+
+    /// What the node manager says of apps that do not say where their replicas go; none: nothing.
+    async fn set_usual_placement(&self, strategy: Option<&str>) {
+        let path = path::usual_placement();
+        if let Some(strategy) = strategy {
+            return self.write(&path, &json!({ "schema": 1, "strategy": strategy }));
+        }
+        let version = self.store.get(&path).await.unwrap().unwrap().version;
+        self.store.commit(vec![Op::Delete { path, version }]).await.unwrap();
     }
 
     /// The nodes of the replicas that are served.
@@ -115,11 +128,14 @@ async fn nothing_moves_where_it_is_switched_off_or_a_node_is_not_sure() {
 
 #[tokio::test(start_paused = true)]
 async fn who_cannot_move_keeps_nobody_else_from_it_and_is_tried_less_and_less() {
-    let mut world = World::crowded().await;
-    world.config.placement = Strategy::SameNode;
+    let world = World::crowded().await;
+    world.set_usual_placement(Some("same-node")).await;
     world.live(tokio::time::sleep(5 * INTERVAL)).await;
-    assert!(world.decided().is_empty(), "the platform keeps replicas together");
-    world.config.placement = Strategy::Spread;
+    assert!(world.decided().is_empty(), "the node manager keeps replicas together");
+    world.set_usual_placement(None).await;
+    world.live(tokio::time::sleep(5 * INTERVAL)).await;
+    assert!(world.decided().is_empty(), "the node manager has not said what it does");
+    world.set_usual_placement(Some("spread")).await;
     world.set_placement(Placement::Full);
     world
         .live(async {

@@ -79,6 +79,7 @@ impl World {
         for name in ["node-1", "node-2"] {
             world.add_node(name);
         }
+        world.write(&path::usual_placement(), &json!({ "schema": 1, "strategy": "spread" }));
         world.write_app("shop", 2);
         for release in 1..=2 {
             world.nodes.offer_image(&image(release));

@@ -26,7 +26,8 @@ pub(crate) struct Candidate {
     pub(crate) underway: Promised,
     /// How many replicas of the same instance it has or is about to get.
     pub(crate) replicas: u32,
-    /// Whether it has to fetch an image that may be gone from the registry: of a release that is gone back to.
+    /// Whether it has to fetch an image that may be gone from the registry: of a release that is gone back to, or of a
+    /// replica that could not be started where it was placed first.
     pub(crate) fetches: bool,
     /// None where the node says nothing of its disk: then it is not asked for.
     pub(crate) room: Option<Room>,

@@ -13,7 +13,7 @@ use serde_json::json;
 use testkit::nodes::Reach;
 use tokio::time::sleep;
 
-use crate::world::{World, instance, name, run, until};
+use crate::world::{World, id, instance, name, run, until};
 
 fn image(release: &str) -> ImageRef {
     ImageRef::new("registry.example.org:5000/apps/shop", Digest::of(release.as_bytes())).unwrap()
@@ -110,4 +110,33 @@ async fn a_node_that_lost_what_it_was_told_is_told_again() {
         assert_eq!(kept(&world, "node-1").len(), 2);
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_could_not_be_started_is_placed_again_where_its_image_is() {
+    for (attempt, chosen) in [(0, "node-1"), (1, "node-2")] {
+        let world = World::with_nodes(2);
+        let room = disk(10_000_000_000);
+        world.nodes.set_disk(&name("node-1"), Disk { images: Vec::new(), ..room.clone() });
+        world.nodes.set_disk(&name("node-2"), room);
+        let slot = json!({
+            "number": 1, "generation": 1, "placement_request": id(1), "state": "asked",
+            "since": "2026-01-01T00:00:00Z", "attempt": attempt, "place": null, "container_id": null,
+        });
+        let record = json!({
+            "schema": 1, "instance": "shop", "app": "shop", "release": 1, "generation": 1,
+            "goal": "running", "state": "placing", "request": id(1),
+            "deadline": "2026-01-01T00:10:00Z", "image": image("one"), "slots": [slot],
+            "updated_at": "2026-01-01T00:00:00Z",
+        });
+        world.write(&path::deployment(&instance("shop")), &record);
+        world
+            .during(async {
+                let is_known = |node| !world.nodes.pins(&name(node)).is_empty();
+                until(async || is_known("node-1") && is_known("node-2")).await;
+                world.ask(1, "shop").await;
+                assert_eq!(world.choice(1).await.name.as_str(), chosen, "attempt {attempt}");
+            })
+            .await;
+    }
 }

@@ -36,7 +36,10 @@ fn owner(
         (S::LoadBalancer, true)
     } else if below("/avishkar/nodes/") {
         (nodes_by, true)
-    } else if below("/avishkar/ports/") || below("/avishkar/alive/") {
+    } else if below("/avishkar/ports/")
+        || below("/avishkar/alive/")
+        || path == "/avishkar/usual-placement"
+    {
         (S::NodeManager, true)
     } else if below("/avishkar/machines/")
         || below("/avishkar/running/")

@@ -63,6 +63,27 @@ fn every_instance_that_could_move_is_one_to_go_on_with() {
 }
 
 #[test]
+fn what_shares_a_node_parts_first_and_then_the_fullest_node_gives() {
+    let apps = [app("one", &[1]), app("two", &[1]), app("three", &[1]), app("zoo", &[2, 2])];
+    let zoo = first(&apps, &homes(3)).unwrap();
+    assert_eq!((zoo.instance.as_str(), zoo.replica), ("zoo", apps[3].slots[1].placement_request));
+    let apps =
+        [("a", 2), ("b", 2), ("x", 1), ("y", 1), ("z", 1)].map(|(name, on)| app(name, &[on]));
+    assert_eq!(
+        proposed(&apps, &homes(3)).as_deref(),
+        Some("x to node-3: node-1 has 3 replicas of all apps, and node-3 has 0")
+    );
+}
+
+#[test]
+fn a_replica_that_leaves_is_on_no_node_any_more() {
+    let mut apps = [app("one", &[1]), app("two", &[1])];
+    assert!(proposed(&apps, &homes(2)).is_some());
+    apps[1].slots[0].state = SlotState::Leaving;
+    assert_eq!(proposed(&apps, &homes(2)), None);
+}
+
+#[test]
 fn a_move_never_brings_two_replicas_of_an_app_onto_one_node() {
     let apps = [app("shop", &[1, 2]), app("bakery", &[1, 2]), app("cafe", &[1, 2])];
     assert_eq!(proposed(&apps, &homes(2)), None);

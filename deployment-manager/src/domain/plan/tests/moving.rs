@@ -109,15 +109,31 @@ fn a_node_that_dies_during_a_move_ends_it_and_as_many_as_are_wanted_are_served()
 }
 
 #[test]
+fn a_move_that_nobody_finds_a_place_for_is_forgotten_in_two_minutes() {
+    let mut world = begun();
+    for (seconds, is_under_way) in [(119, true), (1, false)] {
+        world.wait(seconds);
+        while world.step() {}
+        assert_eq!(world.deployment.as_ref().unwrap().moving.is_some(), is_under_way, "{seconds}");
+    }
+    let why = "the new replica did not come up".to_owned();
+    assert_eq!(last(&world), (DecisionKind::NotMoved, why));
+    world.run();
+    world.assert_settled();
+}
+
+#[test]
 fn a_deploy_or_a_stop_ends_a_move() {
     let mut world = begun();
     world.answer();
     world.deploy();
+    assert_eq!(world.deployment.as_ref().unwrap().moving, None);
     world.run();
     world.assert_settled();
     let mut world = begun();
     world.answer();
     world.stop();
+    assert_eq!(world.deployment.as_ref().unwrap().moving, None);
     world.run();
     world.assert_settled();
 }

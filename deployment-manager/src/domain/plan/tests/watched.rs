@@ -1,6 +1,9 @@
 //! What has just taken over is watched, and what is seen to fail goes.
 
+use std::collections::BTreeSet;
+
 use common::failure::Failure;
+use common::id::ReleaseNumber;
 use common::record::course::DecisionKind;
 use jiff::SignedDuration;
 
@@ -123,5 +126,83 @@ fn a_promotion_is_watched_from_when_it_gets_all() {
     world.run();
     assert_eq!((world.state(), world.deployment.as_ref().unwrap().release.0), (State::Failed, 2));
     assert_eq!(world.deployment.as_ref().unwrap().serving.as_ref().unwrap().release.0, 1);
+    world.assert_settled();
+}
+
+/// The generations that the edge serves at once, as they come one after the other, until nothing is left to do.
+fn fronts(world: &mut World) -> Vec<BTreeSet<u64>> {
+    let mut fronts: Vec<BTreeSet<u64>> = Vec::new();
+    for _ in 0..100 {
+        world.answer();
+        let went = world.step();
+        let front = world.edge.iter().map(|one| one.2.0).collect();
+        if fronts.last() != Some(&front) {
+            fronts.push(front);
+        }
+        if !went {
+            world.wait(1);
+        }
+    }
+    fronts
+}
+
+fn serving(world: &World) -> u32 {
+    world.deployment.as_ref().unwrap().serving.as_ref().unwrap().release.0
+}
+
+#[test]
+fn a_newer_release_takes_over_from_the_one_that_is_watched_and_not_from_the_one_before_it() {
+    let mut world = watched(2);
+    took_over(&mut world);
+    world.deploy();
+    assert_eq!(fronts(&mut world), [BTreeSet::from([2]), BTreeSet::from([3])]);
+    assert_eq!((world.state(), serving(&world)), (State::Running, 3));
+    let kept = world.deployment.as_ref().unwrap().releases.iter();
+    assert_eq!(kept.map(|kept| kept.number.0).collect::<Vec<_>>(), [1, 2, 3]);
+    world.assert_settled();
+}
+
+#[test]
+fn a_newer_release_that_fails_leaves_the_one_that_was_watched() {
+    let mut world = watched(2);
+    took_over(&mut world);
+    world.deploy();
+    world.luck = Luck::Probe(FailureCode::AppExited);
+    assert_eq!(fronts(&mut world), [BTreeSet::from([2])]);
+    assert_eq!((world.state(), serving(&world)), (State::Failed, 2));
+    world.assert_settled();
+}
+
+#[test]
+fn the_release_before_is_in_front_at_once_where_it_is_what_is_wanted() {
+    let mut world = watched(2);
+    took_over(&mut world);
+    world.deploy_release(ReleaseNumber(1), Way::RolledBack);
+    let fronts = fronts(&mut world);
+    assert_eq!(fronts, [BTreeSet::from([1]), BTreeSet::from([3])], "generations");
+    assert_eq!((world.state(), serving(&world)), (State::Running, 1));
+    world.assert_settled();
+}
+
+#[test]
+fn a_canary_beside_what_is_watched_leaves_that_in_front() {
+    let mut world = watched(2);
+    took_over(&mut world);
+    world.canary(10);
+    assert_eq!(fronts(&mut world), [BTreeSet::from([2]), BTreeSet::from([2, 3])]);
+    assert_eq!((world.state(), serving(&world)), (State::Running, 2));
+    world.assert_settled();
+}
+
+#[test]
+fn what_is_watched_stays_in_front_while_its_node_is_emptied() {
+    let mut world = watched(1);
+    took_over(&mut world);
+    let home = world.edge.first().unwrap().0.clone();
+    let number = (1..=2).find(|number| node(*number) == home).unwrap();
+    world.set_verdict(number, Verdict::Draining);
+    assert_eq!(fronts(&mut world), [BTreeSet::from([2])]);
+    assert_ne!(world.edge.first().unwrap().0, home);
+    assert_eq!((world.state(), serving(&world)), (State::Running, 2));
     world.assert_settled();
 }
