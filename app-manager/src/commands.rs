@@ -18,6 +18,7 @@ pub(crate) mod unschedule;
 pub(crate) mod users;
 
 mod accept;
+mod changeable;
 mod failing;
 mod turn;
 

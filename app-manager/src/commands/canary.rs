@@ -5,26 +5,25 @@ use common::id::RequestId;
 use common::name::LegacyName;
 use common::port::Store;
 use common::record::deployment::{Deployment, Goal, State as Phase};
-use common::record::instance::{Instance, State};
+use common::record::instance::Instance;
 use common::record::kept::Way;
 use common::record::operation::fingerprint;
 use common::topic::Topic;
 
-use super::Error;
 use super::accept::{Accepted, Ask, Change, accept};
 use super::deploy::{Start, start};
+use super::{Error, changeable};
 use crate::context::Context;
-use crate::domain::access::{Action, Ownership, Person};
+use crate::domain::access::Person;
 use crate::records::instances;
 use crate::records::requests::Kind;
 
 /// Whether something of the instance is served that a canary could run beside.
 pub(super) async fn runs(store: &dyn Store, instance: &Instance) -> Result<bool, records::Error> {
     store.sync().await?;
-    let is_away = matches!(instance.state, State::Scheduled | State::Stopping | State::Stopped);
     let deployment = instances::deployment(store, &instance.name).await?;
     let serves = |one: Deployment| one.goal == Goal::Running && one.serving.is_some();
-    Ok(!is_away && deployment.is_some_and(serves))
+    Ok(!changeable::is_away(instance) && deployment.is_some_and(serves))
 }
 
 /// Whether a canary has come to its share, and is not getting all requests already.
@@ -51,14 +50,8 @@ pub(crate) async fn promote(
     };
     let decide = || async {
         store.sync().await?;
-        let stored = instances::load(store, name).await?.ok_or(Error::InstanceUnknown)?;
+        let stored = changeable::deployed(store, person, name).await?;
         let mut instance = stored.record;
-        if !person.may(Action::ChangeInstance, Ownership::of(&instance.owner)) {
-            return Err(Error::InstanceUnknown);
-        }
-        if matches!(instance.state, State::Scheduled | State::Stopping | State::Stopped) {
-            return Err(Error::NotDeployed);
-        }
         let deployment = instances::deployment(store, name).await?;
         let canary = deployment.filter(gets_share).ok_or(Error::NoCanary)?;
         let (release, by) = (canary.release, &person.name);

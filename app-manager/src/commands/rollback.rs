@@ -2,16 +2,16 @@
 
 use common::id::{ReleaseNumber, RequestId};
 use common::name::LegacyName;
-use common::record::instance::{Instance, State};
+use common::record::instance::Instance;
 use common::record::kept::Way;
 use common::record::operation::fingerprint;
 use common::topic::Topic;
 
-use super::Error;
 use super::accept::{Accepted, Ask, Change, accept};
 use super::deploy::{Start, start};
+use super::{Error, changeable};
 use crate::context::Context;
-use crate::domain::access::{Action, Ownership, Person};
+use crate::domain::access::Person;
 use crate::domain::rollback::{Refusal, target};
 use crate::records::requests::Kind;
 use crate::records::{apps, instances};
@@ -37,14 +37,8 @@ pub(crate) async fn rollback(
     let decide = || async {
         // What was in service is another service's to note: this must not be older than what its user saw.
         store.sync().await?;
-        let stored = instances::load(store, name).await?.ok_or(Error::InstanceUnknown)?;
+        let stored = changeable::deployed(store, person, name).await?;
         let mut instance = stored.record;
-        if !person.may(Action::ChangeInstance, Ownership::of(&instance.owner)) {
-            return Err(Error::InstanceUnknown);
-        }
-        if matches!(instance.state, State::Scheduled | State::Stopping | State::Stopped) {
-            return Err(Error::NotDeployed);
-        }
         let release = chosen(context, &instance, named).await?;
         let (by, way) = (&person.name, Way::RolledBack);
         let wanted = Start { release, replicas: None, by, way, canary: None };

@@ -3,15 +3,13 @@
 use common::id::RequestId;
 use common::message::LoadBalancerCommand;
 use common::name::LegacyName;
-use common::record::instance::State;
 use common::record::operation::fingerprint;
 use common::topic::Topic;
 
-use super::Error;
 use super::accept::{Accepted, Ask, Change, accept, owed};
+use super::{Error, changeable};
 use crate::context::Context;
-use crate::domain::access::{Action, Ownership, Person};
-use crate::records::instances;
+use crate::domain::access::Person;
 use crate::records::requests::Kind;
 
 /// Records how many replicas an instance should have.
@@ -32,15 +30,9 @@ pub(crate) async fn scale(
         fingerprint: fingerprint(LoadBalancerCommand::TOPIC, &text),
     };
     let decide = || async {
-        let stored = instances::load(context.ports.store.as_ref(), name).await?;
-        let stored = stored.ok_or(Error::InstanceUnknown)?;
+        let store = context.ports.store.as_ref();
+        let stored = changeable::deployed(store, person, name).await?;
         let mut instance = stored.record;
-        if !person.may(Action::ChangeInstance, Ownership::of(&instance.owner)) {
-            return Err(Error::InstanceUnknown);
-        }
-        if matches!(instance.state, State::Scheduled | State::Stopping | State::Stopped) {
-            return Err(Error::NotDeployed);
-        }
         instance.replicas = replicas;
         instance.generation = instance.generation.next();
         instance.updated_at = context.ports.clock.now();

@@ -9,11 +9,11 @@ use common::topic::Topic;
 use jiff::Timestamp;
 
 use super::accept::{Accepted, Ask, Change, Ends, accept, owed};
-use super::{Error, unschedule};
+use super::{Error, changeable, unschedule};
 use crate::context::Context;
-use crate::domain::access::{Action, Ownership, Person};
+use crate::domain::access::Person;
+use crate::records::requests;
 use crate::records::requests::Kind;
-use crate::records::{instances, requests};
 
 /// Records that nothing of an instance should be left: neither what runs, nor the schedule that would start it again.
 pub(crate) async fn stop(
@@ -33,12 +33,8 @@ pub(crate) async fn stop(
         fingerprint: fingerprint(DeploymentCommand::TOPIC, &text),
     };
     let decide = || async {
-        let stored = instances::load(store, name).await?;
-        let stored = stored.ok_or(Error::InstanceUnknown)?;
+        let stored = changeable::instance(store, person, name).await?;
         let mut instance = stored.record;
-        if !person.may(Action::ChangeInstance, Ownership::of(&instance.owner)) {
-            return Err(Error::InstanceUnknown);
-        }
         let now = context.ports.clock.now();
         let is_idle = instance.state == State::Scheduled
             && !requests::is_open(store, instance.request).await?;

@@ -10,13 +10,13 @@ use common::record::operation::fingerprint;
 use common::topic::Topic;
 use jiff::Timestamp;
 
-use super::Error;
 use super::accept::{Accepted, Ask, Change, Ends, accept};
 use super::schedule::Expected;
+use super::{Error, changeable};
 use crate::context::Context;
-use crate::domain::access::{Action, Ownership, Person};
+use crate::domain::access::Person;
 use crate::records::requests::Kind;
-use crate::records::{instances, schedules};
+use crate::records::schedules;
 
 /// Records that an instance has no schedule from now on.
 pub(crate) async fn unschedule(
@@ -36,11 +36,8 @@ pub(crate) async fn unschedule(
         fingerprint: fingerprint(Topic::Scheduler, &text),
     };
     let decide = || async {
-        let stored = instances::load(store, name).await?.ok_or(Error::InstanceUnknown)?;
+        let stored = changeable::instance(store, person, name).await?;
         let mut instance = stored.record;
-        if !person.may(Action::ChangeInstance, Ownership::of(&instance.owner)) {
-            return Err(Error::InstanceUnknown);
-        }
         let scheduled = schedules::load(store, name).await?;
         let generation = scheduled.as_ref().map(|scheduled| scheduled.record.generation);
         let has_one = scheduled.is_some_and(|scheduled| scheduled.record.wish.is_some());
