@@ -3,7 +3,9 @@
 //! Owns deadlines and how refusals are read; never decides whether to ask again.
 
 mod certificates;
+mod other_edge;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,13 +16,15 @@ use bytes::Bytes;
 use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::LegacyName;
-use common::port::routes::{Error, Probed, Problem, RouteTraffic, Routed, WantedRoute};
+use common::port::routes::{Error, Probed, Problem, RouteTraffic, Routed, Visitors, WantedRoute};
 use common::port::{Cause, Routes, Store};
 use common::service::ServiceName;
 use reqwest::{Certificate, Client, Identity, RequestBuilder};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::leaders::Leader;
+
+pub use other_edge::OtherEdgeClient;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// A change waits for the edge (15 s) and for requests under way (10 s), both settings there.
@@ -94,7 +98,15 @@ impl RoutesClient {
         path: &str,
         request: impl FnOnce(&Client, String) -> RequestBuilder,
     ) -> Result<T, Error> {
-        let answered = self.send(&format!("routes{path}"), request).await;
+        self.call_at(&format!("routes{path}"), request).await
+    }
+
+    async fn call_at<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: impl FnOnce(&Client, String) -> RequestBuilder,
+    ) -> Result<T, Error> {
+        let answered = self.send(path, request).await;
         let (status, body) = answered.map_err(Error::Unavailable)?;
         if (200..300).contains(&status) {
             return serde_json::from_slice(&body).map_err(|err| Error::Unavailable(err.into()));
@@ -168,6 +180,11 @@ impl Routes for RoutesClient {
     async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, Error> {
         let request = |http: &Client, url| http.get(url).timeout(TRAFFIC_WITHIN);
         self.call(&format!("/{instance}/traffic"), request).await
+    }
+
+    async fn visitors(&self) -> Result<BTreeMap<LegacyName, Visitors>, Error> {
+        let request = |http: &Client, url| http.get(url).timeout(TRAFFIC_WITHIN);
+        self.call_at("traffic", request).await
     }
 }
 

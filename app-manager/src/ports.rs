@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::port::{Blobs, Bus, Certificates, Clock, Entropy, Nodes, Store};
+use common::port::{Blobs, Bus, Certificates, Clock, Entropy, Nodes, Routes, Store};
 
 /// The ports, as the binary connects them.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct Ports {
     pub nodes: Arc<dyn Nodes>,
     /// Of host names: the load balancer keeps them.
     pub certificates: Arc<dyn Certificates>,
+    /// For what visitors ask of apps: the load balancer hears it.
+    pub routes: Arc<dyn Routes>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod document_001;
+mod edge;
 mod error;
 mod routes;
 
@@ -34,6 +35,21 @@ const ASKERS: Access = Access::Services(&[
 /// Who gives certificates: people do, by the app manager.
 const GIVERS: Access = Access::Services(&[ServiceName::AppManager]);
 
+/// Who shows people what their apps are asked.
+const SHOWERS: Access = Access::Services(&[ServiceName::AppManager]);
+
+/// Who leads asks the one beside the other edge.
+const PAIR: Access = Access::Services(&[ServiceName::LoadBalancer]);
+
+/// What each instance answers about its own edge, whoever leads.
+pub(crate) const OWN_PATHS: &[&str] = &[
+    "/api/v1/edge/routes",
+    "/api/v1/edge/certificates",
+    "/api/v1/edge/in-flight",
+    "/api/v1/edge/traffic",
+    "/api/v1/edge/visits",
+];
+
 /// Every route of the service besides those that all services have.
 pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(GET, "/registerApp", Access::ActingGet, &[37], || to(document_001::register_app))
@@ -59,6 +75,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(GET, "/api/v1/routes/{instance}/traffic", DEPLOYERS, &[33, 40], || {
         to(routes::traffic)
     }),
+    Endpoint::new(GET, "/api/v1/traffic", SHOWERS, &[40], || to(routes::visitors)),
+    Endpoint::new(POST, "/api/v1/edge/routes", PAIR, &[39], || to(edge::take_routes)),
+    Endpoint::new(POST, "/api/v1/edge/certificates", PAIR, &[39], || to(edge::take_certificates)),
+    Endpoint::new(GET, "/api/v1/edge/in-flight", PAIR, &[39], || to(edge::in_flight)),
+    Endpoint::new(GET, "/api/v1/edge/traffic", PAIR, &[39, 40], || to(edge::traffic)),
+    Endpoint::new(GET, "/api/v1/edge/visits", PAIR, &[39, 40], || to(edge::visits)),
     Endpoint::new(GET, "/api/v1/certificates", GIVERS, &[39], || to(certificates::list)),
     Endpoint::new(PUT, "/api/v1/certificates/{host}", GIVERS, &[39], || to(certificates::set)),
     Endpoint::new(DELETE, "/api/v1/certificates/{host}", GIVERS, &[39], || {

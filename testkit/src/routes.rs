@@ -14,7 +14,7 @@ use common::id::Generation;
 use common::name::LegacyName;
 use common::port::Routes;
 use common::port::edge::Upstream;
-use common::port::routes::{Error, RouteTraffic, Routed, WantedRoute};
+use common::port::routes::{Error, RouteTraffic, Routed, Visitors, WantedRoute};
 
 /// The address the front ports are announced under.
 pub const FRONT_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
@@ -35,6 +35,7 @@ struct Balancer {
     answers: BTreeMap<LegacyName, Option<u16>>,
     /// What was asked of them, where a test says so.
     traffic: BTreeMap<LegacyName, RouteTraffic>,
+    visitors: BTreeMap<LegacyName, Visitors>,
     calls: Vec<Call>,
 }
 
@@ -82,6 +83,11 @@ impl MemoryRoutes {
     /// What is told from now on of what the app's replicas are asked; none at first.
     pub fn set_traffic(&self, instance: &LegacyName, traffic: RouteTraffic) {
         self.balancer().traffic.insert(instance.clone(), traffic);
+    }
+
+    /// What is told from now on of what the app's visitors ask.
+    pub fn set_visitors(&self, instance: &LegacyName, visitors: Visitors) {
+        self.balancer().visitors.insert(instance.clone(), visitors);
     }
 
     /// The route of an instance as it was wanted last.
@@ -210,5 +216,11 @@ impl Routes for MemoryRoutes {
             return Err(Error::Failed(failure));
         }
         balancer.answer(balancer.traffic.get(instance).cloned().unwrap_or_default())
+    }
+
+    async fn visitors(&self) -> Result<BTreeMap<LegacyName, Visitors>, Error> {
+        let balancer = self.balancer();
+        balancer.admit()?;
+        balancer.answer(balancer.visitors.clone())
     }
 }

@@ -1,15 +1,18 @@
 //! `GET /api/v1/instances` and one of them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use common::failure::Failure;
 use common::name::{AppName, LegacyName, UserName};
+use common::port::routes::Visitors;
 use common::record::deployment::{self, Deployment};
 use common::record::instance::Instance;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::problems::ApiError;
 use super::replicas::{self, Measured};
@@ -22,6 +25,8 @@ use crate::records::{apps, instances};
 
 /// How many deployments are read at once.
 const AT_ONCE: usize = 32;
+/// How long an answer waits for what visitors ask: it is shown where it is there.
+const TRAFFIC_WITHIN: Duration = Duration::from_secs(1);
 
 /// The instances that a person may see, by name.
 pub(super) async fn seen_by(context: &Context, person: &Person) -> Result<Vec<Instance>, ApiError> {
@@ -67,10 +72,10 @@ pub(super) async fn list(context: Data<Context>, person: Person) -> Result<HttpR
         .try_collect()
         .await?;
     let deployments = seen.iter().filter_map(|(_, deployment)| deployment.as_ref());
-    let measured = replicas::measure(&context, deployments).await?;
+    let told = told(&context, deployments).await?;
     let views: Vec<Value> = seen
         .iter()
-        .map(|(instance, deployment)| view(instance, deployment.as_ref(), &measured))
+        .map(|(instance, deployment)| view(instance, deployment.as_ref(), &told))
         .collect();
     Ok(HttpResponse::Ok().json(views))
 }
@@ -83,19 +88,38 @@ pub(super) async fn show(
     let name = instance_name(&name)?;
     let instance = one(&context, &person, &name, Action::SeeInstances).await?;
     let deployment = instances::deployment(context.ports.store.as_ref(), &name).await?;
-    let measured = replicas::measure(&context, deployment.iter()).await?;
-    Ok(HttpResponse::Ok().json(view(&instance, deployment.as_ref(), &measured)))
+    let told = told(&context, deployment.iter()).await?;
+    Ok(HttpResponse::Ok().json(view(&instance, deployment.as_ref(), &told)))
+}
+
+/// What others say of instances now.
+struct Told {
+    measured: Measured,
+    /// Of those that are served; nothing while nobody counts.
+    visitors: BTreeMap<LegacyName, Visitors>,
+}
+
+async fn told<'a>(
+    context: &Context,
+    deployments: impl Iterator<Item = &'a Deployment>,
+) -> Result<Told, ApiError> {
+    let asked = timeout(TRAFFIC_WITHIN, context.ports.routes.visitors());
+    let (measured, visitors) = futures::join!(replicas::measure(context, deployments), asked);
+    let visitors = visitors.ok().and_then(Result::ok).unwrap_or_default();
+    Ok(Told { measured: measured?, visitors })
 }
 
 /// What the user asked for, and how far it is.
-fn view(instance: &Instance, deployment: Option<&Deployment>, measured: &Measured) -> Value {
-    let replicas = deployment.map(|deployment| replicas::views(deployment, measured));
+fn view(instance: &Instance, deployment: Option<&Deployment>, told: &Told) -> Value {
+    let replicas = deployment.map(|deployment| replicas::views(deployment, &told.measured));
+    let serving = deployment.and_then(|deployment| deployment.serving.as_ref());
     let failure = instance.failure.as_ref().or_else(|| since_then(deployment?));
     let failure = failure.map(|failure| failure_view(failure, deployment));
     json!({
         "name": instance.name,
         "app": instance.app,
         "release": instance.release,
+        "serving": serving.map(|serving| serving.release),
         "owner": instance.owner,
         "state": instance.state,
         "step": deployment.and_then(step),
@@ -104,6 +128,7 @@ fn view(instance: &Instance, deployment: Option<&Deployment>, measured: &Measure
         "wanted_replicas": instance.replicas,
         "replicas": replicas.unwrap_or_default(),
         "canary": deployment.and_then(canary_view),
+        "traffic": told.visitors.get(&instance.name),
         "failure": failure,
         "waiting_for": (!instance.owed.is_empty()).then_some("bus"),
         "created_at": instance.created_at,

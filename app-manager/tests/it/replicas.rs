@@ -1,12 +1,15 @@
 //! What is shown of replicas.
 
 use common::failure::{Failure, FailureCode};
+use common::id::ReleaseNumber;
 use common::name::ContainerName;
 use common::port::nodes::Probe;
-use common::record::deployment::{Deployment, State};
+use common::port::routes::Visitors;
+use common::record::deployment::{Deployment, Revision, State};
 use common::record::path;
 use serde_json::{Value, json};
 use testkit::nodes::Reach;
+use testkit::routes::Health;
 
 use crate::logs::{image, with_replicas};
 use crate::world::{Api, World, dev};
@@ -39,6 +42,38 @@ async fn only_what_its_node_finds_well_is_ready() {
             assert_eq!(states(&api).await, ["unhealthy", "unhealthy"]);
             world.nodes.set_reach(&agents[1].node, Reach::Hung).await;
             assert_eq!(states(&api).await, ["unhealthy", "unreachable"]);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_visitors_ask_is_shown_where_the_load_balancer_tells_it() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            api.deployed("shop", &dev()).await;
+            with_replicas(&world, &["node-1"]).await;
+            assert_eq!(shown(&api).await["traffic"], Value::Null, "nobody has asked");
+            let visitors = Visitors {
+                seconds: 60,
+                requests: 600,
+                errors: 6,
+                in_flight: 1,
+                p50_ms: Some(4),
+                p99_ms: Some(80),
+            };
+            world.routes.set_visitors(&"shop".parse().unwrap(), visitors);
+            world.routes.set_visitors(&"other".parse().unwrap(), Visitors::default());
+            let at = path::deployment(&"shop".parse().unwrap());
+            let mut deployment: Deployment = world.read(&at).unwrap();
+            let (generation, release) = (deployment.generation, ReleaseNumber(7));
+            deployment.serving = Some(Revision { generation, release, image: image() });
+            world.write(&at, &deployment);
+            let told = shown(&api).await;
+            assert_eq!((&told["traffic"]["requests"], &told["serving"]), (&json!(600), &json!(7)));
+            assert_eq!(told["traffic"]["p99_ms"], 80);
+            world.routes.set_health(Health::Down);
+            assert_eq!(shown(&api).await["traffic"], Value::Null);
         })
         .await;
 }

@@ -164,6 +164,7 @@ async fn without_a_private_secret_the_service_does_not_start() {
             blobs: Arc::new(world.blobs.clone()),
             nodes: Arc::new(world.nodes.clone()),
             certificates: Arc::new(world.certificates.clone()),
+            routes: Arc::new(world.routes.clone()),
             clock: world.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(1)),
         };

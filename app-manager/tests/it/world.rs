@@ -24,8 +24,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use testkit::{
-    ManualClock, MemoryBlobs, MemoryBus, MemoryCertificates, MemoryNodes, MemoryStore,
-    SeededEntropy,
+    ManualClock, MemoryBlobs, MemoryBus, MemoryCertificates, MemoryNodes, MemoryRoutes,
+    MemoryStore, SeededEntropy,
 };
 use tokio::time::{sleep, timeout};
 use zip::ZipWriter;
@@ -43,6 +43,7 @@ pub(crate) struct World {
     pub(crate) blobs: MemoryBlobs,
     pub(crate) nodes: MemoryNodes,
     pub(crate) certificates: MemoryCertificates,
+    pub(crate) routes: MemoryRoutes,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) config: Config,
     http: http::Config,
@@ -87,6 +88,7 @@ impl World {
             blobs: MemoryBlobs::new(),
             nodes: MemoryNodes::new(clock.clone()),
             certificates: MemoryCertificates::default(),
+            routes: MemoryRoutes::default(),
             config: raw.resolve(&http).unwrap(),
             clock,
             folder,
@@ -105,6 +107,7 @@ impl World {
             blobs: Arc::new(self.blobs.clone()),
             nodes: Arc::new(self.nodes.clone()),
             certificates: Arc::new(self.certificates.clone()),
+            routes: Arc::new(self.routes.clone()),
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(rand())),
         };

@@ -1,5 +1,6 @@
 //! An instance as the platform shows it.
 
+use common::port::routes::Visitors;
 use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/instances/{name}`.
@@ -7,7 +8,11 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Instance {
     pub(crate) name: String,
     pub(crate) app: String,
+    /// What was asked for last.
     pub(crate) release: u32,
+    /// What is served; none where nothing is.
+    #[serde(default)]
+    pub(crate) serving: Option<u32>,
     pub(crate) state: String,
     /// How far the deployment manager is, where it is at work.
     #[serde(default)]
@@ -19,6 +24,9 @@ pub(crate) struct Instance {
     /// What gets a share of the requests beside what is served.
     #[serde(default)]
     pub(crate) canary: Option<Canary>,
+    /// What visitors ask of it; none while nobody counts.
+    #[serde(default)]
+    pub(crate) traffic: Option<Visitors>,
     #[serde(default)]
     pub(crate) failure: Option<Reason>,
 }

@@ -1,6 +1,7 @@
-//! `avishkar status NAME`: one instance. Without a name: the platform.
+//! `avishkar status NAME`: one instance. Without a name: the platform, and what visitors ask of it.
 
 mod platform;
+mod traffic;
 
 use super::instance::{Canary, Instance};
 use crate::cli::Status;
@@ -20,13 +21,20 @@ fn text(instance: &Instance) -> String {
     if let Some(step) = &instance.step {
         text.push_str(&format!(" ({step})"));
     }
-    text.push_str(&format!("\napp {}, release {}\n", instance.app, instance.release));
+    text.push_str(&format!("\napp {}, release {}", instance.app, instance.release));
+    match instance.serving.filter(|serving| *serving != instance.release) {
+        Some(serving) => text.push_str(&format!(" (release {serving} is served)\n")),
+        None => text.push('\n'),
+    }
     if let Some(Canary { release, share, promoted }) = &instance.canary {
         let next = if *promoted { ", and is to get all" } else { "" };
         text.push_str(&format!("canary release {release} gets {share} % of the requests{next}\n"));
     }
     if let Some(url) = &instance.url {
         text.push_str(&format!("url {url}\n"));
+    }
+    if let Some(visitors) = &instance.traffic {
+        text.push_str(&format!("traffic {}\n", traffic::sentence(visitors)));
     }
     text.push_str(&format!("request {}\n", instance.request_id));
     if !instance.replicas.is_empty() {

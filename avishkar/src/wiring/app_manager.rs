@@ -12,7 +12,7 @@ use chassis::config::Problem;
 use chassis::service::Service;
 use chassis::system::{SystemClock, SystemEntropy};
 use chassis::{http, telemetry};
-use common::port::{Blobs, Certificates, Nodes};
+use common::port::{Blobs, Certificates, Nodes, Routes};
 use common::service::ServiceName;
 use serde::{Deserialize, Serialize};
 
@@ -67,10 +67,11 @@ impl Wiring for File {
         let folder = meant.config.blobs_folder();
         let blobs = blobs::connect(meant.config.bundles, &folder, &identity, &store)?;
         let balancer = RoutesClient::new(Arc::clone(&store), &identity.ca, &identity.client_pem());
-        let certificates = Arc::new(balancer.context("the load balancer cannot be asked")?);
+        let balancer = Arc::new(balancer.context("the load balancer cannot be asked")?);
+        let (certificates, routes) = (Arc::clone(&balancer), balancer);
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         let nodes = nodes::connect(&identity)?;
-        meant.make(Ports { store, bus, blobs, nodes, certificates, clock, entropy })
+        meant.make(Ports { store, bus, blobs, nodes, certificates, routes, clock, entropy })
     }
 }
 
@@ -81,11 +82,12 @@ impl Meant {
         within: &Within,
         nodes: Arc<dyn Nodes>,
         certificates: Arc<dyn Certificates>,
+        routes: Arc<dyn Routes>,
     ) -> anyhow::Result<Arc<dyn Service>> {
         let blobs: Arc<dyn Blobs> = blobs::open(&self.config.blobs_folder())?;
         let (store, bus) = (within.session(), within.bus());
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        self.clone().make(Ports { store, bus, blobs, nodes, certificates, clock, entropy })
+        self.clone().make(Ports { store, bus, blobs, nodes, certificates, routes, clock, entropy })
     }
 
     fn make(self, ports: Ports) -> anyhow::Result<Arc<dyn Service>> {

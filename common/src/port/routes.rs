@@ -2,6 +2,7 @@
 
 mod traffic;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 
@@ -15,7 +16,7 @@ use crate::id::Generation;
 use crate::name::{HostLabel, LegacyName};
 use crate::problem;
 
-pub use traffic::{ReplicaShare, RouteTraffic, Share};
+pub use traffic::{ReplicaShare, RouteTraffic, Share, Visitors};
 
 /// Why a route was not set or removed.
 #[derive(Debug, thiserror::Error)]
@@ -101,4 +102,7 @@ pub trait Routes: Debug + Send + Sync {
 
     /// What each replica was asked lately, and how it went. Where that is not known, this fails.
     async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, Error>;
+
+    /// What each app that is served was asked lately. Where that is not known, this fails.
+    async fn visitors(&self) -> Result<BTreeMap<LegacyName, Visitors>, Error>;
 }

@@ -1,6 +1,7 @@
 //! The fakes as the service gets them: every call that changes something lets others run first, so
 //! that a crash can come between any two of them, and the load balancer keeps its records.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Seek as _};
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +14,7 @@ use common::port::container::{Container, ContainerSpec};
 use common::port::containers::{Follow, LineStream};
 use common::port::edge::EdgeOptions;
 use common::port::nodes::{self, Agent, Build, Issuer, Probe, Removal, SampleStream};
-use common::port::routes::{self, RouteTraffic, Routed, WantedRoute};
+use common::port::routes::{self, RouteTraffic, Routed, Visitors, WantedRoute};
 use common::port::{Nodes, Routes};
 use common::record::path;
 use common::record::route::{Route, RouteGoal};
@@ -168,5 +169,9 @@ impl Routes for LoadBalancer {
 
     async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, routes::Error> {
         self.routes.traffic(instance).await
+    }
+
+    async fn visitors(&self) -> Result<BTreeMap<LegacyName, Visitors>, routes::Error> {
+        self.routes.visitors().await
     }
 }

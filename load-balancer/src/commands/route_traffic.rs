@@ -1,8 +1,10 @@
-//! Tell what the replicas of an instance were asked lately.
+//! Tell what the replicas of an instance were asked lately, and what apps were.
+
+use std::collections::BTreeMap;
 
 use common::failure::FailureCode;
 use common::name::LegacyName;
-use common::port::routes::RouteTraffic;
+use common::port::routes::{RouteTraffic, Visitors};
 
 use super::Error;
 use crate::records::route;
@@ -13,9 +15,15 @@ pub(crate) async fn run(shared: &Shared, instance: &LegacyName) -> Result<RouteT
     if route(&*shared.ports.store, instance).await?.is_none() {
         return Err(Error::failed(FailureCode::UnknownInstance, "the instance has no route"));
     }
-    let told = shared.lately().of(instance);
-    told.ok_or_else(|| {
-        let why = "the edge does not say what it is asked";
-        Error::failed(FailureCode::RouteFailed, why)
-    })
+    shared.lately().of(instance).ok_or_else(untold)
+}
+
+/// Of all apps that are served; refused in the same way.
+pub(crate) fn of_apps(shared: &Shared) -> Result<BTreeMap<LegacyName, Visitors>, Error> {
+    shared.lately().of_apps().ok_or_else(untold)
+}
+
+fn untold() -> Error {
+    let why = "the edge does not say what it is asked";
+    Error::failed(FailureCode::RouteFailed, why)
 }

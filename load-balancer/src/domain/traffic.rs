@@ -1,51 +1,115 @@
-//! What replicas were asked lately: what the edge has counted now, without what it had counted a minute ago.
+//! What replicas and apps were asked lately: what the edge has counted now, without what it had counted a minute ago.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::name::LegacyName;
-use common::port::edge::{ReplicaTraffic, Traffic};
-use common::port::routes::{ReplicaShare, RouteTraffic};
+use common::port::edge::{AppTraffic, Latency, ReplicaTraffic, Traffic};
+use common::port::routes::{ReplicaShare, RouteTraffic, Visitors};
 
 /// How long ago a request may have ended to be told.
 const WINDOW: Duration = Duration::from_mins(1);
 /// How far apart what is kept is; the window is so much longer, or shorter.
 const STEP: Duration = Duration::from_secs(5);
 
-type Replicas = BTreeMap<SocketAddr, ReplicaTraffic>;
+/// What is kept of what was heard.
+#[derive(Debug, Clone, Default)]
+struct Counts {
+    replicas: BTreeMap<SocketAddr, ReplicaTraffic>,
+    apps: BTreeMap<LegacyName, AppCounts>,
+}
 
-/// What was heard of replicas last, and within the window.
+#[derive(Debug, Clone, Default)]
+struct AppCounts {
+    /// By class of their status.
+    answers: [u64; 5],
+    latency: Latency,
+    in_flight: u64,
+}
+
+/// What was heard of replicas and apps last, and within the window.
 #[derive(Debug, Default)]
 pub(crate) struct Lately {
     /// None while the edge does not tell.
-    now: Option<Replicas>,
+    now: Option<(Duration, Counts)>,
     /// The oldest first, at least [`STEP`] apart.
-    kept: VecDeque<(Duration, Replicas)>,
+    kept: VecDeque<(Duration, Counts)>,
+}
+
+impl From<Traffic> for Counts {
+    fn from(traffic: Traffic) -> Self {
+        let of = |app: AppTraffic| AppCounts {
+            answers: app.answers,
+            latency: app.latency,
+            in_flight: app.in_flight,
+        };
+        let apps = traffic.apps.into_iter().map(|(instance, app)| (instance, of(app)));
+        Counts { replicas: traffic.replicas, apps: apps.collect() }
+    }
+}
+
+impl AppCounts {
+    fn requests(&self) -> u64 {
+        self.answers.iter().sum()
+    }
+
+    fn errors(&self) -> u64 {
+        self.answers.last().copied().unwrap_or_default()
+    }
+
+    /// What came since; counts that are lower than before have begun anew.
+    fn since(&self, before: Option<&AppCounts>, seconds: u32) -> Visitors {
+        let is_grown = |before: &&AppCounts| {
+            before.answers.iter().zip(self.answers).all(|(before, now)| *before <= now)
+        };
+        let nothing = AppCounts::default();
+        let before = before.filter(is_grown).unwrap_or(&nothing);
+        let latency = self.latency.since(&before.latency);
+        Visitors {
+            seconds,
+            requests: self.requests() - before.requests(),
+            errors: self.errors() - before.errors(),
+            in_flight: self.in_flight,
+            p50_ms: latency.all_but_one_of(2),
+            p99_ms: latency.all_but_one_of(100),
+        }
+    }
 }
 
 impl Lately {
     /// The edge told; none where it did not.
     pub(crate) fn heard(&mut self, traffic: Option<Traffic>, now: Duration) {
-        let replicas = traffic.map(|traffic| traffic.replicas);
-        if let Some(replicas) = &replicas {
+        let counts = traffic.map(Counts::from);
+        if let Some(counts) = &counts {
             let is_due = self.kept.back().is_none_or(|(at, _)| now.saturating_sub(*at) >= STEP);
             if is_due {
-                self.kept.push_back((now, replicas.clone()));
+                self.kept.push_back((now, counts.clone()));
             }
             while self.kept.front().is_some_and(|(at, _)| now.saturating_sub(*at) > WINDOW) {
                 self.kept.pop_front();
             }
         }
-        self.now = replicas;
+        self.now = counts.map(|counts| (now, counts));
+    }
+
+    /// What visitors asked of each app within the window; none while the edge does not tell.
+    pub(crate) fn of_apps(&self) -> Option<BTreeMap<LegacyName, Visitors>> {
+        let (at, now) = self.now.as_ref()?;
+        let (since, before) = self.kept.front()?;
+        let seconds = u32::try_from(at.saturating_sub(*since).as_secs()).unwrap_or(u32::MAX);
+        let of = |(instance, app): (&LegacyName, &AppCounts)| {
+            (instance.clone(), app.since(before.apps.get(instance), seconds))
+        };
+        Some(now.apps.iter().map(of).collect())
     }
 
     /// What each replica of an instance was asked within the window; none while the edge does not tell.
     pub(crate) fn of(&self, instance: &LegacyName) -> Option<RouteTraffic> {
-        let replicas = self.now.as_ref()?.iter();
+        let replicas = self.now.as_ref()?.1.replicas.iter();
         let ours = replicas.filter(|(_, replica)| replica.instance == *instance);
         let shares = ours.filter_map(|(address, now)| {
-            let before = self.kept.front().and_then(|(_, replicas)| replicas.get(address));
+            let before = self.kept.front().and_then(|(_, counts)| counts.replicas.get(address));
             // Counts that are lower than before have begun anew.
             let before = before.filter(|before| {
                 before.instance == now.instance
@@ -136,5 +200,42 @@ mod tests {
         lately.heard(Some(traffic(&[(1, 5, 0, true)])), Duration::ZERO);
         lately.heard(None, STEP);
         assert_eq!(lately.of(&"shop".parse().unwrap()), None);
+    }
+
+    /// So many requests of each class, which took so many milliseconds each.
+    fn asked(answers: [u64; 5], took: u64) -> Traffic {
+        let mut app = AppTraffic { answers, in_flight: 2, ..AppTraffic::default() };
+        for _ in 0..app.requests() {
+            app.latency.add(Duration::from_millis(took));
+        }
+        let apps = BTreeMap::from([("shop".parse().unwrap(), app)]);
+        Traffic { apps, ..Traffic::default() }
+    }
+
+    fn visitors(lately: &Lately) -> Visitors {
+        lately.of_apps().unwrap()[&"shop".parse::<LegacyName>().unwrap()]
+    }
+
+    #[test]
+    fn what_visitors_asked_is_told_of_the_window_and_of_no_longer() {
+        let mut lately = Lately::default();
+        lately.heard(Some(asked([0, 100, 0, 0, 50], 900)), Duration::ZERO);
+        let nothing = Visitors { in_flight: 2, ..Visitors::default() };
+        assert_eq!(visitors(&lately), nothing, "nobody knows when those came");
+        let mut both = asked([0, 100, 0, 0, 50], 900);
+        let more = asked([0, 98, 0, 0, 2], 10);
+        both.join(&more);
+        lately.heard(Some(both.clone()), STEP);
+        let told = visitors(&lately);
+        assert_eq!((told.seconds, told.requests, told.errors, told.in_flight), (5, 100, 2, 4));
+        let (p50, p99) = (told.p50_ms.unwrap(), told.p99_ms.unwrap());
+        assert!(p50 <= p99 && (6..=10).contains(&p99), "{told:?}");
+        lately.heard(Some(both), WINDOW + 2 * STEP);
+        assert_eq!(visitors(&lately).requests, 0);
+        // An edge that has lost its counts begins with nothing.
+        lately.heard(Some(asked([0, 3, 0, 0, 0], 10)), WINDOW + 3 * STEP);
+        assert_eq!(visitors(&lately).requests, 3);
+        lately.heard(None, WINDOW + 4 * STEP);
+        assert_eq!(lately.of_apps(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/routes`: set, remove, probe, tell the traffic of, list.
+//! `/api/v1/routes`: set, remove, probe, tell the traffic of, list. `/api/v1/traffic`: that of all apps.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, Query};
@@ -58,6 +58,10 @@ pub(super) async fn traffic(
 ) -> Result<HttpResponse, Error> {
     let traffic = route_traffic::run(&shared, &instance).await?;
     Ok(HttpResponse::Ok().json(traffic))
+}
+
+pub(super) async fn visitors(shared: Data<Shared>) -> Result<HttpResponse, Error> {
+    Ok(HttpResponse::Ok().json(route_traffic::of_apps(&shared)?))
 }
 
 pub(super) async fn list(shared: Data<Shared>) -> Result<HttpResponse, Error> {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use common::id::ReleaseNumber;
-use common::port::routes::WantedRoute;
 use common::record::path;
 use common::record::scale::Scaling;
 use jiff::SignedDuration;
@@ -11,17 +10,31 @@ use serde_json::{Value, json};
 use testkit::edge::Health;
 
 use crate::balance::{Platform, seconds};
-use crate::world::{name, until, wanted};
+use crate::world::{Api, name, until, wanted};
 
 /// It rests after ten seconds.
 const RESTS: Scaling =
     Scaling { idle_seconds: Some(10), cooldown_seconds: 1, ..Scaling::within(0, 4) };
 
-/// The route to these replicas, as the deployment manager asks for it where an app may rest.
-fn held(ports: &[u16]) -> WantedRoute {
+/// An app with one replica that may rest.
+async fn may_rest() -> Platform {
+    let platform = Platform::of(Some(RESTS));
+    platform.serves(1).await;
+    platform
+}
+
+/// The deployment manager has the edge serve these replicas of an app that may rest.
+async fn route(api: &Api, ports: &[u16]) {
     let mut route = wanted("shop", 1, ports);
     route.edge.held = true;
-    route
+    assert_eq!(api.set(&route).await.port(), 2000);
+}
+
+/// The app's only replica is routed until nobody has asked for long enough, and goes.
+async fn rests(platform: &Platform, api: &Api) {
+    until("no replica is wanted", || platform.wanted() == Some(0)).await;
+    platform.serves(0).await;
+    route(api, &[]).await;
 }
 
 /// What the app's release says besides.
@@ -39,12 +52,11 @@ fn reasons(platform: &Platform) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn an_app_that_nobody_asks_for_rests_and_is_woken_by_the_first_request() {
-    let platform = Platform::of(Some(RESTS));
-    platform.serves(1).await;
+    let platform = may_rest().await;
     let world = &platform.world;
     world
         .live(async |api| {
-            api.set(&held(&[20000])).await.port();
+            route(&api, &[20000]).await;
             // Somebody asks every few seconds, and is answered.
             for _ in 0..6 {
                 let (_, replica) = world.edge.begin_request(2000).unwrap();
@@ -53,10 +65,8 @@ async fn an_app_that_nobody_asks_for_rests_and_is_woken_by_the_first_request() {
                 seconds(4).await;
             }
             assert_eq!(platform.wanted(), None);
-            until("no replica is wanted", || platform.wanted() == Some(0)).await;
+            rests(&platform, &api).await;
             assert_eq!(world.told(1).await, ["done balance app$shop$0"]);
-            platform.serves(0).await;
-            api.set(&held(&[])).await.port();
             seconds(60).await;
             assert_eq!(platform.wanted(), Some(0), "nobody asked");
             assert_eq!(world.edge.begin_request(2000), None, "it waits");
@@ -64,7 +74,7 @@ async fn an_app_that_nobody_asks_for_rests_and_is_woken_by_the_first_request() {
             until("a replica is wanted", || platform.wanted() == Some(1)).await;
             assert!(asked.elapsed() < Duration::from_millis(300), "{:?}", asked.elapsed());
             platform.serves(1).await;
-            api.set(&held(&[20000])).await.port();
+            route(&api, &[20000]).await;
             assert!(world.edge.begin_request(2000).is_some());
             assert_eq!(platform.kinds(), ["rested", "woken"]);
             assert_eq!(
@@ -77,12 +87,11 @@ async fn an_app_that_nobody_asks_for_rests_and_is_woken_by_the_first_request() {
 
 #[tokio::test(start_paused = true)]
 async fn an_edge_that_does_not_tell_lets_no_app_rest() {
-    let platform = Platform::of(Some(RESTS));
-    platform.serves(1).await;
+    let platform = may_rest().await;
     let world = &platform.world;
     world
         .live(async |api| {
-            api.set(&held(&[20000])).await.port();
+            route(&api, &[20000]).await;
             world.edge.set_health(Health::Down);
             seconds(120).await;
             assert_eq!(platform.wanted(), None);
@@ -94,15 +103,12 @@ async fn an_edge_that_does_not_tell_lets_no_app_rest() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_while_no_load_balancer_is_there_is_seen_by_the_next_one() {
-    let platform = Platform::of(Some(RESTS));
-    platform.serves(1).await;
+    let platform = may_rest().await;
     let world = &platform.world;
     world
         .live(async |api| {
-            api.set(&held(&[20000])).await.port();
-            until("no replica is wanted", || platform.wanted() == Some(0)).await;
-            platform.serves(0).await;
-            api.set(&held(&[])).await.port();
+            route(&api, &[20000]).await;
+            rests(&platform, &api).await;
         })
         .await;
     assert_eq!(world.edge.begin_request(2000), None);

@@ -134,6 +134,12 @@ async fn a_bad_release_is_told_from_a_good_one_in_the_same_process_too() {
             "60 of its 60 requests failed (100 %, more than 5 %), and 0 of 60 of the release before"
         );
         assert_eq!(of(20000).is_worse_than(of(20001)), None);
+        let visitors = routes.visitors().await.unwrap();
+        let shop = &visitors[&name("shop")];
+        assert_eq!((visitors.len(), shop.requests, shop.errors), (1, 120, 60));
+        world.edge.set_health(Health::Down);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(routes.visitors().await.is_err(), "nobody counts");
     };
     tokio::select! {
         biased;

@@ -1,9 +1,11 @@
 //! A load balancer in memory that keeps its routes in the store, as the real one does.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use common::id::Generation;
 use common::name::LegacyName;
-use common::port::routes::{Error, RouteTraffic, Routed, WantedRoute};
+use common::port::routes::{Error, RouteTraffic, Routed, Visitors, WantedRoute};
 use common::port::store::Op;
 use common::port::{Routes, Store as _};
 use common::record::route::{Route, RouteGoal};
@@ -68,5 +70,9 @@ impl Routes for StoredRoutes {
 
     async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, Error> {
         self.memory.traffic(instance).await
+    }
+
+    async fn visitors(&self) -> Result<BTreeMap<LegacyName, Visitors>, Error> {
+        self.memory.visitors().await
     }
 }

@@ -9,7 +9,9 @@ use futures::future::join_all;
 use reqwest::Url;
 use serde::Serialize;
 
+use super::traffic;
 use crate::client::Client;
+use crate::command::instance::Instance;
 use crate::command::up::given::Given;
 use crate::command::up::settings::Settings;
 use crate::doctor::{self, default_folder};
@@ -55,7 +57,11 @@ pub(super) async fn run(
         vec![state.service.to_string(), state.state.to_owned(), why]
     };
     let rows: Vec<Vec<String>> = states.iter().map(row).collect();
-    output.answer(&states, &table(&["SERVICE", "STATE", "WHY"], &rows))?;
+    let mut text = table(&["SERVICE", "STATE", "WHY"], &rows);
+    if let Some(traffic) = traffic(client, &states, output).await {
+        text = format!("{}\n\n{traffic}", text.trim_end());
+    }
+    output.answer(&states, &text)?;
     let failing = states.iter().filter(|state| state.state != "ready").count();
     if failing > 0 {
         let is_silent = states.iter().all(|state| state.state == "silent");
@@ -63,6 +69,16 @@ pub(super) async fn run(
         return Err(Failure::Unfit { failing, checks: states.len(), hint }.into());
     }
     Ok(())
+}
+
+/// What visitors ask of the apps that whoever is signed in may see; programs are told it of each instance.
+async fn traffic(client: &Client, states: &[Told], output: Output) -> Option<String> {
+    let is_ready = |told: &Told| told.service == ServiceName::AppManager && told.state == "ready";
+    if output.is_json() || !states.iter().any(is_ready) {
+        return None;
+    }
+    let instances: Vec<Instance> = client.get("/api/v1/instances").await.ok()?;
+    traffic::rows(&instances)
 }
 
 async fn ask(service: ServiceName, door: Url) -> Told {

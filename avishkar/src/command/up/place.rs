@@ -55,7 +55,8 @@ pub(super) async fn place(
             meant.place(&around.within, around.nodes(), around.routes())
         })?,
         around.part(settings.app_manager, |around, meant| {
-            meant.place(&around.within, around.nodes(), around.certificates())
+            let (nodes, certificates) = (around.nodes(), around.certificates());
+            meant.place(&around.within, nodes, certificates, around.routes())
         })?,
         around.part(settings.lifecycle_manager, |around, meant| {
             let Around { within, machine, doors, .. } = around;

@@ -1,12 +1,13 @@
 //! [`CurrentRoutes`]: the load balancer of the process, also after it was begun anew.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use common::id::Generation;
 use common::name::LegacyName;
 use common::port::Routes;
-use common::port::routes::{Error, RouteTraffic, Routed, WantedRoute};
+use common::port::routes::{Error, RouteTraffic, Routed, Visitors, WantedRoute};
 
 /// The routes of the load balancer that was made last. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -40,5 +41,9 @@ impl Routes for CurrentRoutes {
 
     async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, Error> {
         self.now()?.traffic(instance).await
+    }
+
+    async fn visitors(&self) -> Result<BTreeMap<LegacyName, Visitors>, Error> {
+        self.now()?.visitors().await
     }
 }

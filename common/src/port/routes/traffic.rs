@@ -24,6 +24,22 @@ pub struct ReplicaShare {
     pub errors: u64,
 }
 
+/// What visitors asked of one app lately, and how it went; an answer to `GET /api/v1/traffic` has it of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visitors {
+    /// How much time it is of.
+    pub seconds: u32,
+    pub requests: u64,
+    /// Those of them that ended with a status of the class `5xx`.
+    pub errors: u64,
+    /// Under way now.
+    pub in_flight: u64,
+    /// How long half of them took at most; none without any.
+    pub p50_ms: Option<u64>,
+    /// How long all but one of a hundred took at most.
+    pub p99_ms: Option<u64>,
+}
+
 /// What several replicas got, together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Share {
