@@ -60,18 +60,25 @@ pub(crate) async fn follow(shared: &Shared) {
     }
 }
 
-async fn follow_once(shared: &Shared) -> Result<(), Error> {
-    let mut hints = shared.ports.store.watch(&path::folder("nodes")).await?;
+/// Knows what the records say and changes nothing, for an instance that stands by; never ends.
+pub(crate) async fn keep_looking(shared: &Shared) {
+    if matches!(shared.config.nodes, Nodes::Configured(_)) {
+        return std::future::pending().await;
+    }
     loop {
-        read(shared).await?;
-        if let Ok(None) = timeout(LOOK_EVERY, hints.next()).await {
-            return Ok(());
+        // Whoever leads says what is wrong with the store.
+        if let Err(err) = look(shared).await {
+            tracing::debug!(
+                error = &err as &dyn std::error::Error,
+                "the records of the nodes cannot be read"
+            );
         }
+        sleep(LOOK_EVERY).await;
     }
 }
 
-/// Takes the nodes from their records.
-async fn read(shared: &Shared) -> Result<(), Error> {
+/// Takes the nodes from their records, and leaves those that are nodes no longer.
+async fn look(shared: &Shared) -> Result<(), Error> {
     let store = shared.ports.store.as_ref();
     let mut nodes = Vec::new();
     for name in store.children(&path::folder("nodes")).await? {
@@ -87,6 +94,23 @@ async fn read(shared: &Shared) -> Result<(), Error> {
             shared.verdict_wake.wake(name);
         }
     }
+    Ok(())
+}
+
+async fn follow_once(shared: &Shared) -> Result<(), Error> {
+    let mut hints = shared.ports.store.watch(&path::folder("nodes")).await?;
+    loop {
+        read(shared).await?;
+        if let Ok(None) = timeout(LOOK_EVERY, hints.next()).await {
+            return Ok(());
+        }
+    }
+}
+
+/// Takes the nodes from their records.
+async fn read(shared: &Shared) -> Result<(), Error> {
+    let store = shared.ports.store.as_ref();
+    look(shared).await?;
     for name in store.children(&path::folder("alive")).await? {
         let Ok(name) = name.parse::<NodeName>() else { continue };
         let is_known_dead =

@@ -60,14 +60,6 @@ impl Heartbeats {
         inner.last_tick = now;
     }
 
-    /// Starts listening anew: everything before is no silence of a node.
-    pub(crate) fn restart(&self) {
-        let now = Instant::now();
-        let mut inner = self.lock();
-        inner.listening_since = now;
-        inner.last_tick = now;
-    }
-
     pub(crate) fn note(&self, node: &NodeName, sample: Sample) {
         let now = Instant::now();
         let mut inner = self.lock();

@@ -18,9 +18,8 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(100);
 
-/// Listens to all nodes; never ends.
+/// Listens to all nodes; never ends. Who stands by listens too: once it leads, it knows since when a node has been silent.
 pub(crate) async fn listen(shared: &Shared) {
-    shared.heartbeats.restart();
     let ticking = async {
         loop {
             shared.heartbeats.tick();

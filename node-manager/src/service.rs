@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::ports::Ports;
 use crate::reconcile::{Leases, Placements, Verdicts};
 use crate::shared::Shared;
-use crate::{disks, enrolment, http, listen, sampling};
+use crate::{disks, enrolment, http, listen, records, sampling};
 
 /// How often requests that are older than the platform remembers are forgotten, and how many at once.
 const COLLECT_EVERY: Duration = Duration::from_mins(10);
@@ -40,9 +40,15 @@ impl Service {
 
 #[async_trait]
 impl Leader for Service {
-    /// Knows the nodes.
+    /// A leader whose machine died is followed by one that heard the machine's last sample itself.
+    async fn stand_by(&self) {
+        futures::join!(enrolment::keep_looking(&self.shared), listen::listen(&self.shared));
+    }
+
+    /// Knows the nodes, and says how it chooses among them.
     async fn start(&self) -> Result<(), service::Error> {
-        Ok(enrolment::enrol(&self.shared).await?)
+        enrolment::enrol(&self.shared).await?;
+        Ok(records::tell_usual_placement(&self.shared).await?)
     }
 
     async fn work(&self, lifecycle: &Lifecycle) {

@@ -17,10 +17,17 @@ use crate::{registry, service};
 /// How long until a start that failed is tried again; the wait doubles from the first to the last.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(1);
+/// How long a start may take: all that the store has is read, each part of it with a deadline of its own.
+const START_WITHIN: Duration = Duration::from_mins(5);
 
 /// What an instance of a service does once it leads.
 #[async_trait]
 pub trait Leader: Send + Sync {
+    /// What an instance does that does not lead yet: dropped as soon as it does. It writes nothing.
+    async fn stand_by(&self) {
+        pending::<()>().await;
+    }
+
     /// Takes in what the store has, before any loop runs. An error means "not yet": it is tried again until it
     /// succeeds, so it may be done any number of times.
     async fn start(&self) -> Result<(), service::Error> {
@@ -43,7 +50,16 @@ pub async fn run_until_lost(
 ) -> Result<(), Lost> {
     let condition = lifecycle.condition("store");
     let election = seat.election();
-    let Some(leadership) = win(&election, &condition, lifecycle).await else { return Ok(()) };
+    let standing_by = async {
+        leader.stand_by().await;
+        pending().await
+    };
+    let won = tokio::select! {
+        biased;
+        won = win(&election, &condition, lifecycle) => won,
+        none = standing_by => none,
+    };
+    let Some(leadership) = won else { return Ok(()) };
     seat.take(leadership.lead().clone());
     let work = async {
         if starts(leader, &election, &condition, lifecycle).await {
@@ -99,9 +115,12 @@ async fn starts(
     condition: &Condition,
     lifecycle: &Lifecycle,
 ) -> bool {
+    let beat = lifecycle.beat("start");
     let starting = async {
         let mut retry = FIRST_RETRY;
+        beat.busy_for(START_WITHIN);
         while let Err(err) = start(leader, election).await {
+            beat.busy_for(START_WITHIN);
             condition.fails(err.to_string());
             tracing::warn!(
                 error = &*err as &dyn Error,

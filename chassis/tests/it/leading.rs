@@ -45,9 +45,10 @@ struct Worker {
     started: AtomicUsize,
     worked: AtomicUsize,
     at_work: AtomicBool,
+    stands_by: AtomicBool,
 }
 
-/// Says that the work is over, however it came to its end.
+/// Says that it is over, however it came to its end.
 struct AtWork<'a>(&'a AtomicBool);
 
 impl Drop for AtWork<'_> {
@@ -64,11 +65,16 @@ impl Worker {
             started: AtomicUsize::default(),
             worked: AtomicUsize::default(),
             at_work: AtomicBool::default(),
+            stands_by: AtomicBool::default(),
         })
     }
 
     fn is_at_work(&self) -> bool {
         self.at_work.load(Ordering::Relaxed)
+    }
+
+    fn is_standing_by(&self) -> bool {
+        self.stands_by.load(Ordering::Relaxed)
     }
 
     fn started(&self) -> usize {
@@ -82,6 +88,12 @@ impl Worker {
 
 #[async_trait]
 impl Leader for Worker {
+    async fn stand_by(&self) {
+        self.stands_by.store(true, Ordering::Relaxed);
+        let _standing_by = AtWork(&self.stands_by);
+        std::future::pending().await
+    }
+
     async fn start(&self) -> Result<(), service::Error> {
         self.started.fetch_add(1, Ordering::Relaxed);
         let left = self.failures_left.load(Ordering::Relaxed);

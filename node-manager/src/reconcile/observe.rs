@@ -7,7 +7,7 @@ use common::id::RequestId;
 use common::name::{LegacyName, NodeName};
 use common::port::container::Limits;
 use common::port::disk::Disk;
-use common::record::deployment::{Deployment, SlotState};
+use common::record::deployment::{Deployment, Slot, SlotState};
 use common::record::kept::Way;
 use common::record::node::Node;
 
@@ -28,7 +28,7 @@ pub(crate) async fn candidates(
         Some(instance) => ours::deployment(shared, instance).await?.map(|stored| stored.record),
         None => None,
     };
-    let placed = deployment.as_ref().map(Placed::of).unwrap_or_default();
+    let placed = deployment.as_ref().map(Placed::of);
     let mut limits = BTreeMap::new();
     let nodes = shared.members().all();
     let disks: BTreeMap<NodeName, Disk> = nodes
@@ -39,6 +39,9 @@ pub(crate) async fn candidates(
     let app = deployment.as_ref().map(|deployment| &deployment.app);
     let goes_back =
         deployment.as_ref().is_some_and(|deployment| deployment.origin.way == Way::RolledBack);
+    // Where it was placed first, it may be the image that could not be had.
+    let is_again =
+        deployment.as_ref().is_some_and(|deployment| is_placed_again(deployment, request));
     let bytes = app.map_or(0, |app| room::size(disks.values(), app, image));
     let mut candidates = Vec::with_capacity(nodes.len());
     for node in nodes.iter() {
@@ -46,28 +49,32 @@ pub(crate) async fn candidates(
             let added = app.map_or(bytes, |app| room::added(disk, app, bytes));
             Room::on(disk, image, added)
         });
-        let found = candidate(shared, node, instance, &placed, &mut limits).await?;
-        let fetches = goes_back && !room.is_some_and(Room::has_image);
+        let found = candidate(shared, node, instance, placed.as_ref(), &mut limits).await?;
+        let fetches = (goes_back || is_again) && !room.is_some_and(Room::has_image);
         candidates.push(Candidate { fetches, room, ..found });
     }
     Ok(candidates)
 }
 
-/// Where the deployment has replicas, by the requests that placed them.
+fn is_placed_again(deployment: &Deployment, request: Option<RequestId>) -> bool {
+    let asked = |slot: &&Slot| Some(slot.placement_request) == request;
+    deployment.slots.iter().find(asked).is_some_and(|slot| slot.attempt > 0)
+}
+
+/// What the deployment has that stays, by the requests that placed it.
 #[derive(Debug, Default)]
 struct Placed<'a> {
     nodes: BTreeMap<RequestId, &'a NodeName>,
-    /// Requests whose replicas are on their way out.
-    leaving: BTreeSet<RequestId>,
+    /// Asked for, with a place or not yet. What else has a lease is on its way out, or out.
+    stays: BTreeSet<RequestId>,
 }
 
 impl<'a> Placed<'a> {
     fn of(deployment: &'a Deployment) -> Self {
         let mut placed = Placed::default();
-        for slot in &deployment.slots {
-            if slot.state >= SlotState::Leaving {
-                placed.leaving.insert(slot.placement_request);
-            } else if let Some(place) = &slot.place {
+        for slot in deployment.slots.iter().filter(|slot| slot.state < SlotState::Leaving) {
+            placed.stays.insert(slot.placement_request);
+            if let Some(place) = &slot.place {
                 placed.nodes.insert(slot.placement_request, &place.node);
             }
         }
@@ -79,7 +86,7 @@ async fn candidate(
     shared: &Shared,
     node: &Node,
     instance: Option<&LegacyName>,
-    placed: &Placed<'_>,
+    placed: Option<&Placed<'_>>,
     limits: &mut BTreeMap<LegacyName, Limits>,
 ) -> Result<Candidate, records::Error> {
     let sample = shared.heartbeats.latest(&node.name);
@@ -89,8 +96,8 @@ async fn candidate(
 
     let mut underway = Promised::default();
     let mut requests: BTreeSet<RequestId> = placed
-        .nodes
-        .iter()
+        .into_iter()
+        .flat_map(|placed| &placed.nodes)
         .filter(|(_, place)| **place == &node.name)
         .map(|(request, _)| *request)
         .collect();
@@ -98,7 +105,8 @@ async fn candidate(
     for port in leased.iter().filter(|port| !in_use.contains(port)) {
         let lease = ours::lease(shared, &node.name, *port).await?.map(|stored| stored.record);
         let Some(lease) = lease.filter(|lease| lease.released_at.is_none()) else { continue };
-        if Some(&lease.instance) == instance && !placed.leaving.contains(&lease.request) {
+        let stays = placed.is_none_or(|placed| placed.stays.contains(&lease.request));
+        if Some(&lease.instance) == instance && stays {
             requests.insert(lease.request);
         }
         let promised = match limits.get(&lease.instance) {

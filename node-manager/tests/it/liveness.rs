@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
 use chassis::service::Service as _;
+use common::record::leader::Advertised;
 use common::record::node::{Alive, Node, Verdict};
 use common::record::path;
 use node_manager::config::Nodes;
@@ -140,6 +141,37 @@ async fn a_death_during_an_outage_of_the_store_is_told_by_the_leader_after_it() 
         biased;
         () = story => {}
         () = lives => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stood_by_when_a_node_fell_silent_knows_since_when() {
+    for nodes in ["configured", "stored"] {
+        let mut world = World::with_nodes(1);
+        let node = name("node-1");
+        if nodes == "stored" {
+            world.config.nodes = Nodes::Stored;
+            world.write(&path::node(&node), &world.members[0]);
+        }
+        let first = world.service();
+        world.config.advertised = Advertised::plain("127.0.0.1:8041");
+        let second = world.service();
+        let leads = Lifecycle::new();
+        let story = async {
+            world.until_verdict(&node, Verdict::Live).await;
+            run(&second, async {
+                seconds(20).await;
+                world.nodes.set_reach(&node, Reach::Partitioned).await;
+                seconds(5).await;
+                assert_ne!(world.verdict(&node), Some(Verdict::Dead));
+                leads.stop();
+                let began = Instant::now();
+                world.until_verdict(&node, Verdict::Dead).await;
+                assert!(began.elapsed() < Duration::from_secs(3), "{nodes}: {:?}", began.elapsed());
+            })
+            .await;
+        };
+        futures::join!(story, async { first.run(leads.clone()).await.unwrap() });
     }
 }
 

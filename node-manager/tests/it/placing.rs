@@ -306,6 +306,28 @@ fn deployed(world: &World, app: &str, serving: Option<u32>, release: u32, slots:
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_stopped_a_moment_ago_is_no_replica_to_stay_away_from() {
+    let world = World::with_nodes(2);
+    world.nodes.set_use(&name("node-1"), NodeUse { cpu_percent: 80.0, ..measured() });
+    world.nodes.set_use(&name("node-2"), measured());
+    world
+        .during(async {
+            deployed(&world, "shop", None, 1, &[(1, 1)]);
+            world.ask(1, "shop").await;
+            assert_eq!(world.choice(1).await.name, name("node-2"));
+            // Its lease is still there.
+            deployed(&world, "shop", None, 1, &[(2, 2), (3, 2)]);
+            world.nodes.set_use(&name("node-1"), measured());
+            tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+            world.ask(2, "shop").await;
+            let first = world.choice(2).await.name;
+            world.ask(3, "shop").await;
+            assert_ne!(world.choice(3).await.name, first);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_container_may_use_is_what_its_deployment_runs() {
     let world = World::with_nodes(1);
     let limits = |memory_bytes| Limits { memory_bytes, ..Limits::default() };

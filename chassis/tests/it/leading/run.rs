@@ -25,14 +25,14 @@ async fn the_leader_starts_then_works_and_is_ready_and_registered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stands_by_does_nothing_and_is_ready_to() {
+async fn who_stands_by_does_only_that_and_is_ready() {
     let tree = MemoryStore::new();
     let _first = Instance::working(&tree, 1).await;
     let second = Instance::start(&tree, 2, &Worker::new(Task::UntilStop, 0));
     second.stands_by(1).await;
     sleep(Duration::from_secs(30)).await;
     assert_eq!(second.worker.started(), 0);
-    assert!(second.lifecycle.is_ready());
+    assert!(second.worker.is_standing_by() && second.lifecycle.is_ready());
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,6 +45,7 @@ async fn a_stop_ends_the_work_and_lets_the_next_lead_at_once() {
     first.lifecycle.stop();
     assert_eq!(first.ends().await, Some(Ok(())));
     second.works().await;
+    assert!(!second.worker.is_standing_by());
     assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
 }
 
