@@ -15,8 +15,9 @@ use crate::reconcile::Error;
 
 /// How long one step looks before others have their turn.
 const LOOK_FOR: Duration = Duration::from_secs(1);
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LAST_PAUSE: Duration = Duration::from_millis(100);
+/// The next look is an eighth of the time that was waited later, within these: what answers soon is seen soon.
+const LEAST_PAUSE: Duration = Duration::from_millis(5);
+const MOST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Looks at replicas that were started, again and again, until each answers or cannot.
 pub(super) async fn probe(round: &Round<'_>, slots: &[Slot]) -> Result<Effect, Error> {
@@ -31,7 +32,6 @@ async fn probe_one(round: &Round<'_>, slot: &Slot) -> Result<Effect, Error> {
         Err(failure) => return Ok(Effect::of(Change::Unfit { slot: placement, failure })),
     };
     let until = Instant::now() + LOOK_FOR;
-    let mut pause = FIRST_PAUSE;
     loop {
         match look(round, &placed).await? {
             Verdict::Good => return Ok(Effect::of(Change::Ready { slot: placement })),
@@ -43,8 +43,9 @@ async fn probe_one(round: &Round<'_>, slot: &Slot) -> Result<Effect, Error> {
                 return Ok(Effect::of(Change::Unfit { slot: placement, failure }));
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 3 / 2).min(LAST_PAUSE);
+        let waited = Duration::try_from(round.now().duration_since(slot.since));
+        let pause = waited.map_or(MOST_PAUSE, |waited| waited / 8);
+        tokio::time::sleep(pause.clamp(LEAST_PAUSE, MOST_PAUSE)).await;
     }
 }
 
