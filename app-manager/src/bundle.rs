@@ -2,13 +2,14 @@
 //!
 //! All of it is blocking and pure but for reading the one file; the caller runs it beside the async
 //! threads. Reading order: [`archive`] checks, [`detect`] finds out, [`manifest`] and [`app_json`] are
-//! what the bundle says.
+//! what the bundle says, [`model`] is what it is then, where it says so.
 
 pub(crate) mod app_json;
 pub(crate) mod archive;
 pub(crate) mod detect;
 pub(crate) mod json;
 pub(crate) mod manifest;
+pub(crate) mod model;
 pub(crate) mod procfile;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use common::record::release::BuildPlan;
 
 use self::app_json::AppJson;
 use self::archive::{Archive, TooLong};
+use self::manifest::Manifest;
 use crate::domain::settings::{Bounds, Settings};
 
 /// Everything a release takes from its bundle.
@@ -43,6 +45,8 @@ pub(crate) enum Error {
     Dockerfile(String),
     #[error(transparent)]
     Detect(#[from] detect::Error),
+    #[error(transparent)]
+    Model(#[from] model::Error),
 }
 
 /// Checks an archive and finds out what it holds.
@@ -58,16 +62,19 @@ pub(crate) fn inspect<R: Read + Seek>(
     if let Some(path) = files.dockerfile() {
         return Err(Error::Dockerfile(path));
     }
-    let settings = match files.bounded("avishkar.toml", manifest::LARGEST)? {
+    let Manifest { settings, model } = match files.bounded("avishkar.toml", manifest::LARGEST)? {
         Some(bytes) => manifest::read(&bytes, bounds)?,
-        None => Settings::new(bounds),
+        None => Manifest { settings: Settings::new(bounds), model: None },
     };
     files.variables = settings.environment.keys().cloned().collect();
     let app_json = match files.bounded("app.json", app_json::LARGEST)? {
         Some(bytes) => Some(AppJson::read(&bytes).map_err(Error::AppJson)?),
         None => None,
     };
-    let mut plan = detect::plan(&mut files)?;
+    let mut plan = match &model {
+        Some(model) => model::plan(&mut files, model, settings.limits.memory_bytes)?,
+        None => detect::plan(&mut files)?,
+    };
     plan.root.clone_from(&files.root);
     Ok(Bundle { plan, settings, app_json })
 }
@@ -126,6 +133,11 @@ impl<R: Read + Seek> detect::Root for Below<'_, R> {
     fn has(&self, path: &str) -> bool {
         let path = self.full(path);
         self.archive.has(&path)
+    }
+
+    fn size(&mut self, path: &str) -> Option<u64> {
+        let path = self.full(path);
+        self.archive.size(&path)
     }
 
     fn content(&mut self, path: &str) -> Option<Vec<u8>> {

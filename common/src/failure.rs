@@ -103,6 +103,8 @@ codes! {
     CodeUnfit = "CODE_UNFIT",
     /// What is in the folder of a share is not the code that was meant.
     CodeMismatch = "CODE_MISMATCH",
+    /// The instance is an app of another kind than model.
+    NotAModel = "NOT_A_MODEL",
     /// The services of this platform are one process: none is added, removed or stopped by itself.
     SingleProcess = "SINGLE_PROCESS",
     /// A broken invariant inside the platform; the log has the details.

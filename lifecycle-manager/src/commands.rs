@@ -76,6 +76,9 @@ impl Commands<'_> {
             LifecycleCommand::RestartApp { instance } => {
                 self.restart(request, Family::Apps, instance.into()).await
             }
+            LifecycleCommand::RestartModel { instance } => {
+                self.restart(request, Family::Models, instance.into()).await
+            }
             LifecycleCommand::NeedNode { reason } => {
                 let wanted = Wanted { request: request.id, by: By::Message, reason, name: None };
                 let text = wanted.reason.clone();

@@ -34,9 +34,8 @@ pub(crate) async fn at_all(shared: &Shared, found: &Found, apps: Apps, beat: &Be
         Box::pin(async move { (target.clone(), at_service(shared, place).await) })
     });
     let asked = found.apps.iter().filter(|_| apps == Apps::Asked);
-    let asked = asked.map(|(name, path)| -> BoxFuture<'_, _> {
-        let target = Target::App { name: name.clone() };
-        Box::pin(async move { (target, at_app(shared, name, path).await) })
+    let asked = asked.map(|(name, app)| -> BoxFuture<'_, _> {
+        Box::pin(async move { (app.target(name), at_app(shared, name, &app.path).await) })
     });
     let looks: Vec<BoxFuture<'_, (Target, Finding)>> = services.chain(asked).collect();
     let mut looks = stream::iter(looks).buffer_unordered(shared.config.at_once);
@@ -47,7 +46,7 @@ pub(crate) async fn at_all(shared: &Shared, found: &Found, apps: Apps, beat: &Be
         round.insert(target, Some(finding));
     }
     if apps == Apps::Left {
-        round.extend(found.apps.keys().map(|name| (Target::App { name: name.clone() }, None)));
+        round.extend(found.apps.iter().map(|(name, app)| (app.target(name), None)));
     }
     let is_judged = round.iter().any(|(target, finding)| {
         target.kind() == Some(Kind::Service)

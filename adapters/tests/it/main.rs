@@ -21,6 +21,7 @@ mod nodes;
 mod part_containers;
 mod parts;
 mod probes;
+mod served_models;
 mod shares;
 mod ssh;
 mod store;

@@ -145,6 +145,12 @@ impl<R: Read + Seek> Archive<R> {
         self.files.contains_key(path)
     }
 
+    /// How many bytes a file has; none if there is no such file.
+    pub(crate) fn size(&mut self, path: &str) -> Option<u64> {
+        let index = self.files.get(path)?;
+        self.zip.by_index_raw(*index).ok().map(|file| file.size())
+    }
+
     /// A file's bytes; none if there is no such file. A file larger than `limit` is an `Err`.
     pub(crate) fn read(&mut self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, TooLong> {
         let Some(index) = self.files.get(path) else { return Ok(None) };

@@ -7,7 +7,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use common::record::release::{BuildPlan, Runtime};
+use common::record::release::{BuildPlan, PythonDependencies, Runtime};
 
 use super::json;
 use super::procfile;
@@ -19,6 +19,8 @@ pub(super) const LARGEST: u64 = 256 * 1024;
 pub(super) trait Root {
     /// Whether there is this file, by its path below the root.
     fn has(&self, path: &str) -> bool;
+    /// How many bytes it has; none if there is no such file.
+    fn size(&mut self, path: &str) -> Option<u64>;
     /// Its content; none if there is no such file, or it is larger than is sensible.
     fn content(&mut self, path: &str) -> Option<Vec<u8>>;
     /// The folders directly below the root.
@@ -66,6 +68,11 @@ pub(super) fn plan(root: &mut dyn Root) -> Result<BuildPlan, Error> {
         "it has none of requirements.txt, pyproject.toml, main.py, package.json, index.html"
             .to_owned(),
     ))
+}
+
+/// Where the packages are declared that Python code needs; none where that cannot be told.
+pub(super) fn declared(root: &dyn Root) -> Option<PythonDependencies> {
+    python::dependencies(root)
 }
 
 fn static_site() -> BuildPlan {

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::json::{place, tamed};
+use super::model::{self, Model, What, Written, Wrong};
 use crate::domain::edge;
-use crate::domain::scaling::{self, Written};
+use crate::domain::scaling;
 use crate::domain::settings::{self, Bounds, Settings};
 
 /// How large the file may be.
@@ -32,6 +33,8 @@ pub(crate) enum Why {
     UnknownField(String),
     #[error("{0}")]
     Invalid(String),
+    #[error("{0}")]
+    ModelName(String),
     #[error(transparent)]
     Setting(settings::Error),
 }
@@ -47,9 +50,10 @@ struct Raw {
     cpus: Option<Spanned<Cores>>,
     replicas: Option<Spanned<i64>>,
     placement: Option<Strategy>,
-    scaling: Option<Spanned<Written>>,
+    scaling: Option<Spanned<scaling::Written>>,
     edge: Option<Spanned<edge::Written>>,
     read_only: Option<bool>,
+    model: Option<Written>,
 }
 
 /// An amount of memory: `"256m"` or a number of bytes.
@@ -86,18 +90,48 @@ impl Cores {
     }
 }
 
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    pub(crate) settings: Settings,
+    /// Without, the bundle is no model.
+    pub(crate) model: Option<Model>,
+}
+
 /// Reads the file; what it leaves out is as the platform has it by default.
-pub(crate) fn read(bytes: &[u8], bounds: &Bounds) -> Result<Settings, Error> {
+pub(crate) fn read(bytes: &[u8], bounds: &Bounds) -> Result<Manifest, Error> {
+    let mut raw = parsed(bytes)?;
+    let written = raw.model.take().map(Written::read).transpose();
+    let model = written.map_err(|Wrong { start, what }| match what {
+        What::Name(text) => at(bytes, start, Why::ModelName(text)),
+        What::Number(text) => at(bytes, start, Why::Invalid(text)),
+    })?;
+    let health = raw.health.as_ref().filter(|health| health.get_ref() != model::HEALTH);
+    if let (Some(_), Some(health)) = (&model, health) {
+        let text = format!("a model answers at {}: leave the key out", model::HEALTH);
+        return Err(at(bytes, health.span().start, Why::Invalid(text)));
+    }
+    let mut settings = settings(bytes, raw, bounds)?;
+    if model.is_some() {
+        settings.health_path = Some(model::HEALTH.to_owned());
+    }
+    Ok(Manifest { settings, model })
+}
+
+fn parsed(bytes: &[u8]) -> Result<Raw, Error> {
     let text = std::str::from_utf8(bytes).map_err(|err| {
         at(bytes, err.valid_up_to(), Why::Invalid("the text is not UTF-8".to_owned()))
     })?;
-    let raw: Raw = toml::from_str(text).map_err(|err| {
+    toml::from_str(text).map_err(|err| {
         let start = err.span().map_or(0, |span| span.start);
         let message = tamed(err.message());
         let is_unknown = message.starts_with("unknown field");
         let why = if is_unknown { Why::UnknownField(message) } else { Why::Invalid(message) };
         at(bytes, start, why)
-    })?;
+    })
+}
+
+fn settings(bytes: &[u8], raw: Raw, bounds: &Bounds) -> Result<Settings, Error> {
     let wrong =
         |span: Range<usize>| move |err: settings::Error| at(bytes, span.start, Why::Setting(err));
     let mut settings = Settings::new(bounds);
@@ -169,7 +203,8 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "name = \"shop\"\nport = 9000\nhealth = \"/up\"\nmemory = \"512m\"\ncpus = 1\nreplicas = 3\nplacement = \"same-node\"\nread_only = true\n[env]\nMODE = \"fast\"\n[scaling]\nmin = 2\nmax = 6\ncpu = 60\n[edge]\nsticky = true\n";
-        let settings = read(text.as_bytes(), &BOUNDS).unwrap();
+        let Manifest { settings, model } = read(text.as_bytes(), &BOUNDS).unwrap();
+        assert_eq!(model, None);
         assert_eq!(settings.port, 9000);
         assert_eq!(settings.health_path.as_deref(), Some("/up"));
         assert_eq!(
@@ -186,7 +221,8 @@ mod tests {
 
     #[test]
     fn an_empty_file_means_the_defaults() {
-        assert_eq!(read(b"", &BOUNDS).unwrap(), Settings::new(&BOUNDS));
+        let manifest = Manifest { settings: Settings::new(&BOUNDS), model: None };
+        assert_eq!(read(b"", &BOUNDS).unwrap(), manifest);
     }
 
     #[test]
@@ -211,9 +247,24 @@ mod tests {
             ("port = 80\n[edge]\nconnections = 0\n", 2, 1),
             ("port = 80\n[edge]\nsticky = true\nhost = 1\n", 4, 1),
             ("replicas = 3\nscaling = { min = 1, max = 2 }", 2, 11),
+            ("port = 80\n[model]\n", 2, 1),
+            ("port = 80\n[model]\nfile = \"/m\"\n", 3, 8),
+            ("port = 80\n[model]\nfile = \"m\"\nfiles = 1\n", 4, 1),
+            ("port = 80\n[model]\nfile = \"m\"\ntimeout_seconds = 0\n", 4, 19),
+            ("health = \"/up\"\n[model]\nfile = \"m\"\n", 1, 10),
         ] {
             let err = read(text.as_bytes(), &BOUNDS).unwrap_err();
             assert_eq!((err.line, err.column), (line, column), "{text}: {err}");
+        }
+    }
+
+    #[test]
+    fn a_model_answers_where_its_program_does() {
+        for health in ["", "health = \"/health\"\n"] {
+            let text = format!("{health}[model]\nfile = \"m.pkl\"\n");
+            let manifest = read(text.as_bytes(), &BOUNDS).unwrap();
+            assert_eq!(manifest.settings.health_path.as_deref(), Some("/health"));
+            assert_eq!(manifest.model.unwrap().contract, "model.py");
         }
     }
 

@@ -57,6 +57,7 @@ pub(crate) fn hint(code: FailureCode) -> &'static str {
         FailureCode::ShareRefused => "give the share's current key, and see the node's clock",
         FailureCode::CodeUnfit => "put a Dockerfile and what it needs into the share's folder",
         FailureCode::CodeMismatch => "name the digest of what is there, or put back what was meant",
+        FailureCode::NotAModel => "restart it as an app, or give its avishkar.toml a [model]",
         FailureCode::SingleProcess => {
             "Ctrl-C ends the platform's process, and apps go on; `avishkar down` ends both"
         }

@@ -1,5 +1,7 @@
 //! How a command's refusal looks over HTTP: status, code, sentence, hint. The one place with status codes.
 
+mod models;
+
 use std::error::Error as _;
 use std::fmt;
 use std::io::ErrorKind;
@@ -291,12 +293,15 @@ fn bundle_problem(err: &bundle::Error) -> Problem {
             let problem = match &source.why {
                 manifest::Why::UnknownField(_) => say("MANIFEST_UNKNOWN_FIELD", MANIFEST),
                 manifest::Why::Invalid(_) => say("MANIFEST_INVALID", MANIFEST),
+                manifest::Why::ModelName(_) => say("MODEL_NAME_INVALID", MANIFEST),
                 manifest::Why::Setting(setting_error) => setting(setting_error, "MANIFEST_INVALID"),
             };
             Problem { detail, ..problem }.hint(
-                "its keys: name, port, health, env, memory, cpus, replicas, scaling, edge, read_only",
+                "its keys: name, port, health, env, memory, cpus, replicas, placement, scaling, edge, \
+                 read_only, model",
             )
         }
+        bundle::Error::Model(source) => models::problem(source),
         bundle::Error::AppJson(source) if source.is_unknown_field() => {
             say("MANIFEST_UNKNOWN_FIELD", MANIFEST)
         }

@@ -13,6 +13,8 @@ pub enum LifecycleCommand {
     RestartNode { node: NodeName },
     /// `restart app$<instance>`.
     RestartApp { instance: LegacyName },
+    /// `restart model$<instance>`.
+    RestartModel { instance: LegacyName },
     /// `need node$<reason>`.
     NeedNode { reason: String },
     /// `verdict$<json>`.
@@ -27,6 +29,7 @@ impl LifecycleCommand {
             LifecycleCommand::RestartService { service } => format!("restart service${service}"),
             LifecycleCommand::RestartNode { node } => format!("restart node${node}"),
             LifecycleCommand::RestartApp { instance } => format!("restart app${instance}"),
+            LifecycleCommand::RestartModel { instance } => format!("restart model${instance}"),
             LifecycleCommand::NeedNode { reason } => format!("need node${reason}"),
             LifecycleCommand::Verdict { json } => format!("verdict${json}"),
         }
@@ -43,6 +46,9 @@ impl LifecycleCommand {
             "restart app" => {
                 Ok(LifecycleCommand::RestartApp { instance: text::instance(payload)? })
             }
+            "restart model" => {
+                Ok(LifecycleCommand::RestartModel { instance: text::instance(payload)? })
+            }
             "need node" => Ok(LifecycleCommand::NeedNode { reason: payload.to_owned() }),
             "verdict" if json::is_object(payload) => {
                 Ok(LifecycleCommand::Verdict { json: payload.to_owned() })
@@ -58,6 +64,7 @@ impl LifecycleCommand {
             LifecycleCommand::RestartService { .. } => "restart-service",
             LifecycleCommand::RestartNode { .. } => "restart-node",
             LifecycleCommand::RestartApp { .. } => "restart-app",
+            LifecycleCommand::RestartModel { .. } => "restart-model",
             LifecycleCommand::NeedNode { .. } => "need-node",
             LifecycleCommand::Verdict { .. } => "verdict",
         }

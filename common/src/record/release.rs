@@ -63,6 +63,12 @@ impl Release {
         let rests = self.scaling.is_some_and(|scaling| scaling.min == 0);
         EdgeOptions { held: rests, ..self.edge.clone() }
     }
+
+    /// Whether it is of kind model.
+    pub fn is_model(&self) -> bool {
+        let Source::Bundle { plan, .. } = &self.source else { return false };
+        matches!(plan.runtime, Runtime::Model { .. })
+    }
 }
 
 /// Where replicas of one instance go, of the nodes that take them.
@@ -73,6 +79,13 @@ pub enum Strategy {
     Spread,
     /// To the node that has most of them already; where it is full, to the one that has most of them beside it.
     SameNode,
+}
+
+/// Where replicas of apps go that do not say it: written by the node manager, which places them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsualPlacement {
+    pub schema: u32,
+    pub strategy: Strategy,
 }
 
 /// What a release is made from.
@@ -101,9 +114,17 @@ pub struct BuildPlan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Runtime {
-    Python { dependencies: PythonDependencies },
-    Node { lock_file: bool },
+    Python {
+        dependencies: PythonDependencies,
+    },
+    Node {
+        lock_file: bool,
+    },
     Static,
+    /// A file and the contract in Python that loads it and asks it, served by a program of the platform.
+    Model {
+        dependencies: PythonDependencies,
+    },
 }
 
 /// Where a Python app declares what it needs.

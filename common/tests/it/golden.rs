@@ -130,6 +130,10 @@ fn own_verbs() -> Vec<Case> {
             "22-restart-app",
             lifecycle(LifecycleCommand::RestartApp { instance: shop() }, Topic::FirstTopic),
         ),
+        (
+            "22-restart-model",
+            lifecycle(LifecycleCommand::RestartModel { instance: shop() }, Topic::FirstTopic),
+        ),
         ("23-need-node", lifecycle(LifecycleCommand::NeedNode { reason }, Topic::NodeManager)),
         ("24-verdict", lifecycle(LifecycleCommand::Verdict { json }, Topic::NodeManager)),
         ("25-done", event(done)),

@@ -100,6 +100,7 @@ fn lifecycle() -> impl Strategy<Value = LifecycleCommand> {
         instance().prop_map(|name| LifecycleCommand::RestartService { service: name.to_string() }),
         node().prop_map(|node| LifecycleCommand::RestartNode { node }),
         instance().prop_map(|instance| LifecycleCommand::RestartApp { instance }),
+        instance().prop_map(|instance| LifecycleCommand::RestartModel { instance }),
         free().prop_map(|reason| LifecycleCommand::NeedNode { reason }),
         free().prop_map(|text| LifecycleCommand::Verdict {
             json: serde_json::json!({ "why": text }).to_string()

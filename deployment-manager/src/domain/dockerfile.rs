@@ -20,7 +20,9 @@ pub struct Images {
 /// Renders the file; `command` is the plan's, substituted.
 pub(crate) fn render(plan: &BuildPlan, command: &[String], images: &Images) -> String {
     match plan.runtime {
-        Runtime::Python { dependencies } => python(dependencies, command, images),
+        Runtime::Python { dependencies } | Runtime::Model { dependencies } => {
+            python(dependencies, command, images)
+        }
         Runtime::Node { lock_file } => node(lock_file, command, images),
         Runtime::Static => format!("FROM {}\n{APP}", images.static_site),
     }
@@ -159,6 +161,20 @@ mod tests {
             CMD ["python3", "main.py"]
         "#]]
         .assert_eq(&rendered(runtime, &["python3", "main.py"]));
+    }
+
+    #[test]
+    fn a_model_is_built_as_a_python_app_is() {
+        let command = ["python", "/usr/local/lib/avishkar/serve_model", "--file", "m.pkl"];
+        for dependencies in [
+            PythonDependencies::Requirements,
+            PythonDependencies::Project,
+            PythonDependencies::None,
+        ] {
+            let model = rendered(Runtime::Model { dependencies }, &command);
+            assert_eq!(model, rendered(Runtime::Python { dependencies }, &command));
+            assert!(model.contains("runtime-python:1\n"), "{model}");
+        }
     }
 
     #[test]

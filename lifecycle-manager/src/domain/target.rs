@@ -15,7 +15,7 @@ pub(crate) enum Target {
     Service(ServiceName),
     Node(NodeName),
     App(LegacyName),
-    /// An instance of an app whose `app.json` says `"kind": "model"`.
+    /// An instance of an app of kind model.
     Model(LegacyName),
 }
 

@@ -112,6 +112,7 @@ pub(super) fn failed(failure: &Failure) -> Refusal {
         | FailureCode::NoCanary
         | FailureCode::ErrorsRose
         | FailureCode::SingleProcess
+        | FailureCode::NotAModel
         | FailureCode::ChangeUnderway => 409,
         FailureCode::Internal => 500,
         FailureCode::InsufficientStorage => 507,

@@ -9,12 +9,12 @@ use common::name::NodeName;
 use common::record::instance::{self, Instance};
 use common::record::path;
 use common::record::platform::{InstanceState, ServiceImage};
-use common::record::release::App;
 use common::service::ServiceName;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::refusals::of_records;
+use crate::models::is_model;
 use crate::records::{Rollout, load, rollout_path};
 use crate::shared::Shared;
 
@@ -62,7 +62,7 @@ pub(super) async fn list(shared: Data<Shared>) -> Result<Json<Vec<Told>>, Refusa
     Ok(Json(told))
 }
 
-/// An instance of an app whose `app.json` says that it is a model.
+/// An instance of an app of kind model.
 #[derive(Debug, Serialize)]
 pub(super) struct Model {
     name: String,
@@ -79,9 +79,8 @@ pub(super) async fn models(shared: Data<Shared>) -> Result<Json<Vec<Model>>, Ref
         let stored = readable(load::<Instance>(&shared, &at).await);
         let Some(stored) = stored.map_err(|err| of_records(&err))? else { continue };
         let instance = stored.record;
-        let app = readable(load::<App>(&shared, &path::app(&instance.app)).await);
-        let app = app.map_err(|err| of_records(&err))?;
-        if app.is_some_and(|app| crate::models::is_model(&app.record)) {
+        let is_one = is_model(&shared, &instance.app, instance.release).await;
+        if is_one.map_err(|err| of_records(&err))? {
             models.push(Model {
                 name: instance.name.to_string(),
                 app: instance.app.to_string(),

@@ -27,20 +27,20 @@ use crate::world::{Outcome, World, name, run, until};
 
 /// What was answered.
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     location: Option<String>,
     retry_after: bool,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
 
-async fn call(
+pub(crate) async fn call(
     service: &Service,
     caller: Option<ServiceName>,
     method: Method,

@@ -10,6 +10,7 @@ mod filling;
 mod http;
 mod machine_restarts;
 mod machines;
+mod models;
 mod papers;
 mod registry;
 mod requests;

@@ -32,7 +32,7 @@ pub(crate) struct Rules {
 impl Rules {
     pub(super) fn of(&self, target: &Target) -> &verdict::Rule {
         match target {
-            Target::Service { .. } | Target::App { .. } => &self.looks,
+            Target::Service { .. } | Target::App { .. } | Target::Model { .. } => &self.looks,
             Target::Node { .. } => &self.told,
             Target::Fleet { .. } => &self.fleet,
         }

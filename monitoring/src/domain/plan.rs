@@ -98,7 +98,10 @@ impl Board {
 
     fn why(&self, target: &Target, watched: &Watched) -> String {
         match (watched.latest, target) {
-            (Finding::Bad(complaint), Target::Service { .. } | Target::App { .. }) => {
+            (
+                Finding::Bad(complaint),
+                Target::Service { .. } | Target::App { .. } | Target::Model { .. },
+            ) => {
                 let (bad, window) = (watched.history.bad(), self.rules.of(target).window);
                 format!("{bad} of its last {window} looks failed, the last because {complaint}")
             }

@@ -55,6 +55,10 @@ pub(crate) enum Target {
     App {
         name: LegacyName,
     },
+    /// An app of kind model: looked at as one, and restarted as what it is.
+    Model {
+        name: LegacyName,
+    },
 }
 
 impl Target {
@@ -64,20 +68,28 @@ impl Target {
             Target::Fleet { .. } => None,
             Target::Service { .. } => Some(Kind::Service),
             Target::Node { .. } => Some(Kind::Node),
-            Target::App { .. } => Some(Kind::App),
+            Target::App { .. } | Target::Model { .. } => Some(Kind::App),
         }
     }
 
     /// The kind as alerts and answers carry it.
     pub(crate) fn kind_name(&self) -> &'static str {
-        self.kind().map_or("fleet", Kind::as_str)
+        match self {
+            Target::Model { .. } => "model",
+            Target::Fleet { .. }
+            | Target::Service { .. }
+            | Target::Node { .. }
+            | Target::App { .. } => self.kind().map_or("fleet", Kind::as_str),
+        }
     }
 
     /// The name as alerts and answers carry it.
     pub(crate) fn name(&self) -> &str {
         match self {
             Target::Fleet { of } => of.plural(),
-            Target::Service { name, .. } | Target::App { name } => name.as_str(),
+            Target::Service { name, .. } | Target::App { name } | Target::Model { name } => {
+                name.as_str()
+            }
             Target::Node { name } => name.as_str(),
         }
     }
@@ -86,7 +98,10 @@ impl Target {
     pub(crate) fn instance(&self) -> Option<&str> {
         match self {
             Target::Service { instance, .. } => Some(instance.as_str()),
-            Target::Fleet { .. } | Target::Node { .. } | Target::App { .. } => None,
+            Target::Fleet { .. }
+            | Target::Node { .. }
+            | Target::App { .. }
+            | Target::Model { .. } => None,
         }
     }
 
@@ -107,6 +122,9 @@ impl Target {
             }
             Target::Node { name } => Some(LifecycleCommand::RestartNode { node: name.clone() }),
             Target::App { name } => Some(LifecycleCommand::RestartApp { instance: name.clone() }),
+            Target::Model { name } => {
+                Some(LifecycleCommand::RestartModel { instance: name.clone() })
+            }
         }
     }
 }
@@ -118,7 +136,10 @@ impl fmt::Display for Target {
             Target::Service { name, instance } if instance.as_str() != FIRST => {
                 write!(f, "service {name} ({instance})")
             }
-            Target::Service { .. } | Target::Node { .. } | Target::App { .. } => {
+            Target::Service { .. }
+            | Target::Node { .. }
+            | Target::App { .. }
+            | Target::Model { .. } => {
                 write!(f, "{} {}", self.kind_name(), self.name())
             }
         }

@@ -51,8 +51,10 @@ pub(super) async fn check_health(shared: Data<Shared>) -> Result<Json<Vec<Checke
         checked(Whose::Service(entry.name.to_string()), &entry, verdicts.get(&target), now)
     };
     let app = |entry: Entry| {
-        let target = Target::App { name: entry.name.clone() };
-        checked(Whose::App(entry.name.to_string()), &entry, verdicts.get(&target), now)
+        let (app, model) =
+            (Target::App { name: entry.name.clone() }, Target::Model { name: entry.name.clone() });
+        let verdict = verdicts.get(&app).or_else(|| verdicts.get(&model));
+        checked(Whose::App(entry.name.to_string()), &entry, verdict, now)
     };
     Ok(Json(services.into_iter().map(service).chain(apps.into_iter().map(app)).collect()))
 }

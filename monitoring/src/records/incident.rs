@@ -83,7 +83,8 @@ pub(crate) fn asks_for_restart(message: &Owed) -> bool {
         Ok(
             LifecycleCommand::RestartService { .. }
             | LifecycleCommand::RestartNode { .. }
-            | LifecycleCommand::RestartApp { .. },
+            | LifecycleCommand::RestartApp { .. }
+            | LifecycleCommand::RestartModel { .. },
         ) => message.envelope.to_topic == LifecycleCommand::TOPIC,
         Ok(LifecycleCommand::NeedNode { .. } | LifecycleCommand::Verdict { .. }) | Err(_) => false,
     }

@@ -68,6 +68,7 @@ async fn the_lifecycle_manager_hears_the_verdicts_as_json() {
             LifecycleCommand::RestartService { .. }
             | LifecycleCommand::RestartNode { .. }
             | LifecycleCommand::RestartApp { .. }
+            | LifecycleCommand::RestartModel { .. }
             | LifecycleCommand::NeedNode { .. } => None,
         })
         .collect();
@@ -226,6 +227,23 @@ async fn an_app_is_asked_through_its_front_door_and_a_stopped_one_is_no_failure(
             until(async || world.verdict("app", "blog").is_none()).await;
             seconds(120).await;
             assert!(world.restarted().iter().all(|text| text == "restart app$shop"));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_is_asked_as_an_app_and_restarted_as_a_model() {
+    let world = World::with_everything();
+    for app in ["shop", "blog", "wiki"] {
+        world.app(app).await;
+    }
+    world.model("rents").await;
+    world
+        .during(async {
+            world.until_verdict("model", "rents", "up").await;
+            world.routes.set_answer(&instance("rents"), Some(503));
+            until(async || !world.restarted().is_empty()).await;
+            assert_eq!(world.restarted(), ["restart model$rents"]);
         })
         .await;
 }

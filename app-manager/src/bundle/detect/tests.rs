@@ -13,6 +13,10 @@ impl Root for Files<'_> {
         self.0.contains_key(path)
     }
 
+    fn size(&mut self, path: &str) -> Option<u64> {
+        self.0.get(path).map(|text| text.len() as u64)
+    }
+
     fn content(&mut self, path: &str) -> Option<Vec<u8>> {
         self.0.get(path).map(|text| text.as_bytes().to_vec())
     }

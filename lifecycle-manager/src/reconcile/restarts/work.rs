@@ -13,11 +13,9 @@ use common::id::{MessageId, RequestId};
 use common::message::DeploymentCommand;
 use common::name::LegacyName;
 use common::record::deployment::Deployment;
-use common::record::instance::Instance;
 use common::record::operation::{Operation, Outcome as RequestOutcome};
 use common::record::owed::Owed;
 use common::record::path;
-use common::record::release::App;
 use common::service::ServiceName;
 use common::topic::Topic;
 use jiff::Timestamp;
@@ -29,7 +27,7 @@ use crate::domain::restart::Asker;
 use crate::domain::restart::machine::Order;
 use crate::domain::target::Target;
 use crate::domain::waits::elapsed;
-use crate::models::is_model;
+use crate::models::serves_model;
 use crate::records::{Error, Restart, Stage, Work, load};
 
 /// A deployment manager ends its requests within its own deadlines; then it is not waited for any more.
@@ -56,10 +54,6 @@ impl Restarts<'_> {
         match &restart.target {
             Target::Service(service) => self.instances_of(*service, asker).await,
             Target::Node(node) => self.machine(node, asker).await,
-            Target::Model(instance) if !self.is_model(instance).await? => {
-                let message = format!("{instance} is no model");
-                Ok(Err(Failure::new(FailureCode::UnknownInstance, message)))
-            }
             Target::App(instance) | Target::Model(instance) => {
                 self.deployment(restart, instance).await
             }
@@ -98,29 +92,26 @@ impl Restarts<'_> {
         }
     }
 
-    /// Only what is deployed is deployed again: what was stopped stays so.
+    /// Only what is deployed is deployed again: what was stopped stays so. What is asked for as a model has to be one.
     async fn deployment(
         &self,
         restart: &Restart,
         instance: &LegacyName,
     ) -> Result<Result<Work, Failure>, Error> {
         let stored = load::<Deployment>(self.0, &path::deployment(instance)).await?;
-        if !stored.is_some_and(|stored| stored.record.is_deployed()) {
+        let Some(stored) = stored.filter(|stored| stored.record.is_deployed()) else {
             let message = format!("{instance} is not deployed");
             return Ok(Err(Failure::new(FailureCode::UnknownInstance, message)));
+        };
+        let as_model = matches!(restart.target, Target::Model(_));
+        if as_model && !serves_model(self.0, &stored.record).await? {
+            let message = format!("{instance} is an app of another kind");
+            return Ok(Err(Failure::new(FailureCode::NotAModel, message)));
         }
         let asked = restart.waiting.first().map(|asked| asked.request);
         let new = || RequestId(self.0.ports.entropy.uuid());
         let request = asked.map_or_else(new, |request| request.derive("deploy again"));
         Ok(Ok(Work::Deployment { instance: instance.clone(), request }))
-    }
-
-    async fn is_model(&self, instance: &LegacyName) -> Result<bool, Error> {
-        let Some(instance) = load::<Instance>(self.0, &path::instance(instance)).await? else {
-            return Ok(false);
-        };
-        let app = load::<App>(self.0, &path::app(&instance.record.app)).await?;
-        Ok(app.is_some_and(|app| is_model(&app.record)))
     }
 
     /// The deployment manager keeps how its request ended.

@@ -9,18 +9,21 @@ use super::rust::{self, Literal};
 use super::tree::Tree;
 
 const FOLDER: &str = "docs/errors/";
-/// The edge answers with codes of its own; it is Lua and configuration.
-const EDGE: &str = "docker/edge/";
+/// What answers with codes of its own and is not Rust: the edge, and what serves models.
+const OTHERS: [&str; 2] = ["docker/edge/", "docker/runtime-python/"];
 /// Texts that look like codes and are none: variables of the environment, serde's names of cases, and rights of the kernel.
 const NO_CODES: [&str; 5] =
     ["SCREAMING_SNAKE_CASE", "ID_LIKE", "NET_ADMIN", "NET_RAW", "SYS_RESOURCE"];
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 16] = [
+    "ADDRESS_",
     "AVISHKAR_",
     "AZURE_",
     "CARGO_",
     "DEBIAN_",
     "EDGE_BIND",
+    "EDGE_HOST_PORT",
     "EDGE_RESERVED",
+    "EDGE_TLS_",
     "KAFKA_",
     "LC_",
     "NOTIFY_",
@@ -42,7 +45,7 @@ fn codes(tree: &Tree) -> BTreeMap<String, String> {
             }
         }
     }
-    for (path, text) in tree.within(EDGE) {
+    for (path, text) in OTHERS.into_iter().flat_map(|folder| tree.within(folder)) {
         for word in text.split('"').filter(|word| looks_like_a_code(word)) {
             codes.entry(word.to_owned()).or_insert_with(|| path.to_owned());
         }
