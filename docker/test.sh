@@ -22,7 +22,7 @@ finish() {
 }
 
 trap finish EXIT INT TERM
-AVISHKAR_MORE_PACKAGES="systemd $(command -v npm >/dev/null || echo nodejs npm)" docker/engine.sh up
+AVISHKAR_MORE_PACKAGES="systemd $(command -v npm >/dev/null || echo nodejs npm) $(command -v go >/dev/null || echo golang-go)" docker/engine.sh up
 enter_docker_group "$@"
 scratch=$(mktemp -d /tmp/avishkar-test.XXXXXX)
 export TMPDIR=$scratch
@@ -57,6 +57,8 @@ docker/share-servers.sh await
 
 export AVISHKAR_TEST_KAFKA=127.0.0.1:9092 AVISHKAR_TEST_ZOOKEEPER=127.0.0.1:2181 AVISHKAR_TEST_REGISTRY=127.0.0.1:5000
 export AVISHKAR_TEST_AZURITE=127.0.0.1:10000 AVISHKAR_TEST_S3=127.0.0.1:4568
+AVISHKAR_TEST_PEBBLE=$(docker/share-servers.sh pebble)
+export AVISHKAR_TEST_PEBBLE
 export AVISHKAR_TEST_DOCKER=1 AVISHKAR_TEST_CLUSTER=1
 # One at a time: the suites share one Kafka and one ZooKeeper, and the tests of the platform kill them in turn.
 say "cargo test: all crates, contract suites on real servers, the composed platform"

@@ -1,5 +1,6 @@
 //! The ports on real technology, a module each. Only the binary depends on it.
 
+pub mod acme;
 pub mod agent;
 pub mod authority;
 pub mod blobs;
@@ -18,6 +19,7 @@ pub mod ssh;
 pub mod webhooks;
 pub mod zookeeper;
 
+pub use acme::{AcmeAuthority, AcmeSettings};
 pub use agent::AgentClient;
 pub use authority::CertificateAuthorities;
 pub use blobs::{AgentBlobs, FileBlobs};

@@ -13,6 +13,7 @@ pub(crate) mod route_traffic;
 pub(crate) mod scale_app;
 pub(crate) mod set_route;
 pub(crate) mod status_app;
+pub(crate) mod take;
 
 mod outcome;
 
@@ -67,11 +68,11 @@ impl From<store::Error> for Error {
 }
 
 impl Error {
-    fn failed(code: FailureCode, message: impl Into<String>) -> Self {
+    pub(crate) fn failed(code: FailureCode, message: impl Into<String>) -> Self {
         Error::Failed(Failure::new(code, message))
     }
 
-    fn is_changed(&self) -> bool {
+    pub(crate) fn is_changed(&self) -> bool {
         matches!(self, Error::Records(err) if err.is_changed())
     }
 }

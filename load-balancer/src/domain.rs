@@ -4,6 +4,7 @@ pub(crate) mod balance;
 pub(crate) mod certificate;
 pub(crate) mod front_ports;
 pub(crate) mod lists;
+pub(crate) mod renewal;
 pub(crate) mod route;
 pub(crate) mod scale;
 pub(crate) mod table;

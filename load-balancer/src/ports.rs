@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::port::{Bus, Clock, Edge, EdgeCertificates, Nodes, Store};
+use common::port::{Bus, Clock, Edge, EdgeCertificates, Nodes, OtherEdge, PublicAuthority, Store};
 
 /// The ports of this service.
 #[derive(Debug, Clone)]
@@ -12,6 +12,10 @@ pub struct Ports {
     pub edge: Arc<dyn Edge>,
     /// Of the same edge.
     pub certificates: Arc<dyn EdgeCertificates>,
+    /// The load balancer beside the other edge, where there is a pair.
+    pub other: Option<Arc<dyn OtherEdge>>,
+    /// Who makes the certificates that nobody gives, if anybody does.
+    pub authority: Option<Arc<dyn PublicAuthority>>,
     /// Only for their samples.
     pub nodes: Arc<dyn Nodes>,
     pub clock: Arc<dyn Clock>,

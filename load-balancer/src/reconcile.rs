@@ -1,9 +1,10 @@
-//! What makes it so: the route of an app that is on its way, the edge's table, the drain and end of routes, the outcome of scales. Each is
-//! one idempotent function of a key, and may be stopped at any point.
+//! What makes it so: the route of an app that is on its way, the edge's table, the drain and end of routes, the outcome of scales,
+//! the edge's certificates and those that are asked for. Each is one idempotent function of a key, and may be stopped at any point.
 
 pub(crate) mod announce;
 pub(crate) mod balance;
 pub(crate) mod certificates;
+pub(crate) mod orders;
 pub(crate) mod route;
 pub(crate) mod scale;
 pub(crate) mod table;

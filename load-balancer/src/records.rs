@@ -1,5 +1,7 @@
 //! Reading what this service decides from.
 
+mod orders;
+
 use std::collections::BTreeMap;
 
 use chassis::records::{self, Stored};
@@ -15,6 +17,8 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use orders::{AuthorityAccount, Order, Placed, account, order, orders};
+
 /// How many records are read at once.
 const AT_ONCE: usize = 32;
 
@@ -24,6 +28,9 @@ pub(crate) struct Certificate {
     pub(crate) schema: u32,
     #[serde(flatten)]
     pub(crate) told: HostCertificate,
+    /// Of the public authority that it was ordered from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) directory: Option<String>,
     /// The certificate and who signed it, PEM.
     pub(crate) chain: String,
     /// See `seal.rs`; never the key itself.

@@ -1,5 +1,6 @@
-//! Keys of certificates at rest: sealed with a secret that only the platform's load balancers have, so that the store, its
-//! copies and who reads them have none. Sealed for one host name: moved to another, it does not open.
+//! Secrets at rest, which are keys of certificates and the account at the public authority: sealed with a secret that only
+//! the platform's load balancers have, so that the store, its copies and who reads them have none. Sealed for one purpose,
+//! such as one host name: moved to another, it does not open.
 
 use std::fmt;
 use std::fs::File;
@@ -10,7 +11,6 @@ use std::path::Path;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::name::HostName;
 use sha2::{Digest as _, Sha256};
 
 const SHORTEST: usize = 32;
@@ -62,19 +62,20 @@ impl Seal {
         Seal::new(secret.trim_ascii())
     }
 
-    pub(crate) fn seal(&self, host: &HostName, key: &str) -> String {
-        let mut sealed = key.as_bytes().to_vec();
-        let nonce = self.0.seal_in_place_append_tag(Aad::from(host.as_str()), &mut sealed);
-        let nonce = nonce.expect("a key is short enough to be sealed");
+    /// `purpose`: what it is sealed for, and opens for alone; the host name for a certificate's key.
+    pub(crate) fn seal(&self, purpose: &str, secret: &str) -> String {
+        let mut sealed = secret.as_bytes().to_vec();
+        let nonce = self.0.seal_in_place_append_tag(Aad::from(purpose), &mut sealed);
+        let nonce = nonce.expect("a secret is short enough to be sealed");
         STANDARD.encode([nonce.as_ref().as_slice(), &sealed].concat())
     }
 
-    pub(crate) fn open(&self, host: &HostName, sealed: &str) -> Result<String, Error> {
+    pub(crate) fn open(&self, purpose: &str, sealed: &str) -> Result<String, Error> {
         let bytes = STANDARD.decode(sealed).map_err(|_| Error::Foreign)?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN).ok_or(Error::Foreign)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Error::Foreign)?;
-        let mut key = sealed.to_vec();
-        let opened = self.0.open_in_place(nonce, Aad::from(host.as_str()), &mut key);
+        let mut secret = sealed.to_vec();
+        let opened = self.0.open_in_place(nonce, Aad::from(purpose), &mut secret);
         let opened = opened.map_err(|_| Error::Foreign)?.to_vec();
         String::from_utf8(opened).map_err(|_| Error::Foreign)
     }
@@ -88,25 +89,21 @@ mod tests {
 
     const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-    fn host(name: &str) -> HostName {
-        name.parse().unwrap()
-    }
-
     #[test]
     fn a_sealed_key_opens_for_its_host_and_secret_alone() {
         let seal = Seal::new(SECRET).unwrap();
-        let shop = host("shop.example.org");
-        let sealed = seal.seal(&shop, "the key");
+        let shop = "shop.example.org";
+        let sealed = seal.seal(shop, "the key");
         assert!(!sealed.contains("key"));
-        assert_eq!(seal.open(&shop, &sealed).unwrap(), "the key");
+        assert_eq!(seal.open(shop, &sealed).unwrap(), "the key");
         // Never the same twice: nobody sees that a key came back.
-        assert_ne!(seal.seal(&shop, "the key"), sealed);
+        assert_ne!(seal.seal(shop, "the key"), sealed);
         let foreign = |opened: Result<String, Error>| matches!(opened, Err(Error::Foreign));
-        assert!(foreign(seal.open(&host("other.example.org"), &sealed)));
+        assert!(foreign(seal.open("other.example.org", &sealed)));
         let other = Seal::new(b"another secret of thirty-two bytes").unwrap();
-        assert!(foreign(other.open(&shop, &sealed)));
+        assert!(foreign(other.open(shop, &sealed)));
         for damaged in ["", "AAAA", "%", &sealed.replace(&sealed[20..24], "AAAA")] {
-            assert!(foreign(seal.open(&shop, damaged)), "{damaged}");
+            assert!(foreign(seal.open(shop, damaged)), "{damaged}");
         }
     }
 

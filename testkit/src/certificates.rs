@@ -11,7 +11,7 @@ use common::digest::Digest;
 use common::name::HostName;
 use common::port::Certificates;
 use common::port::authority::Papers;
-use common::port::certificates::{Error, HostCertificate, Source};
+use common::port::certificates::{Error, HostCertificate, Listed, Source};
 use common::problem::Problem;
 use jiff::Timestamp;
 
@@ -74,9 +74,10 @@ impl Certificates for MemoryCertificates {
         Ok(told)
     }
 
-    async fn list(&self) -> Result<Vec<HostCertificate>, Error> {
+    async fn list(&self) -> Result<Listed, Error> {
         tokio::task::yield_now().await;
-        Ok(self.admitted()?.kept.values().cloned().collect())
+        let certificates = self.admitted()?.kept.values().cloned().collect();
+        Ok(Listed { certificates, orders: Vec::new() })
     }
 
     async fn remove(&self, host: &HostName) -> Result<(), Error> {

@@ -13,6 +13,7 @@ pub mod nodes;
 pub mod part_containers;
 pub mod parts;
 pub mod probes;
+pub mod public_authority;
 pub mod shares;
 pub mod store;
 

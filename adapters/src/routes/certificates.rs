@@ -4,18 +4,12 @@ use async_trait::async_trait;
 use common::name::HostName;
 use common::port::Certificates;
 use common::port::authority::Papers;
-use common::port::certificates::{Error, HostCertificate};
+use common::port::certificates::{Error, HostCertificate, Listed};
 use common::problem::Problem;
 use reqwest::{Client, RequestBuilder};
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{CHANGE_WITHIN, PROBE_WITHIN, RoutesClient};
-
-#[derive(Deserialize)]
-struct Listed {
-    certificates: Vec<HostCertificate>,
-}
 
 /// What the load balancer itself says with a status of 500 and more.
 const DECIDED: [&str; 2] = ["CERTIFICATES_OFF", "ROUTE_FAILED"];
@@ -53,10 +47,9 @@ impl Certificates for RoutesClient {
         self.ask(&format!("/{host}"), request).await
     }
 
-    async fn list(&self) -> Result<Vec<HostCertificate>, Error> {
+    async fn list(&self) -> Result<Listed, Error> {
         let request = |http: &Client, url| http.get(url).timeout(PROBE_WITHIN);
-        let listed: Listed = self.ask("", request).await?;
-        Ok(listed.certificates)
+        self.ask("", request).await
     }
 
     async fn remove(&self, host: &HostName) -> Result<(), Error> {

@@ -15,7 +15,7 @@ use chassis::tls::{Identity, install_cryptography};
 use common::port::nodes::Agent;
 use common::port::{Blobs, Cause, Containers, PartContainers, Shares};
 use common::service::ServiceName;
-use node_agent::ports::{Firewall, Rules};
+use node_agent::ports::{Alone, Firewall, Rules};
 use node_agent::{Config, NodeAgent, Ports};
 use testkit::{
     MemoryBlobs, MemoryContainers, MemoryPartContainers, MemoryRegistry, MemoryShares, pki,
@@ -94,7 +94,9 @@ pub(crate) async fn while_serving_behind(
     let parts = Arc::new(no_parts());
     let (blobs, clock) = (Arc::new(MemoryBlobs::new()), Arc::new(SystemClock));
     let shares = Arc::new(MemoryShares::default());
-    while_serving_all(Ports { containers, parts, shares, blobs, firewall, clock }, ask).await;
+    let neighbours = Arc::new(Alone);
+    let ports = Ports { containers, parts, shares, blobs, firewall, neighbours, clock };
+    while_serving_all(ports, ask).await;
 }
 
 /// Serves an agent of this engine for parts while `ask` asks it.
@@ -116,7 +118,9 @@ pub(crate) async fn while_serving_code(
         Arc::new(MemoryContainers::new(Arc::clone(&clock) as _, MemoryRegistry::default()));
     let firewall = Arc::new(NoFirewall);
     let blobs = Arc::new(MemoryBlobs::new());
-    while_serving_all(Ports { containers, parts, shares, blobs, firewall, clock }, ask).await;
+    let neighbours = Arc::new(Alone);
+    let ports = Ports { containers, parts, shares, blobs, firewall, neighbours, clock };
+    while_serving_all(ports, ask).await;
 }
 
 fn no_parts() -> MemoryPartContainers {
@@ -207,7 +211,8 @@ pub(crate) async fn while_serving_blobs(
         let containers = MemoryContainers::new(Arc::clone(&clock) as _, MemoryRegistry::default());
         let (containers, parts) = (Arc::new(containers), Arc::new(no_parts()));
         let (shares, firewall) = (Arc::new(MemoryShares::default()), Arc::new(NoFirewall));
-        let ports = Ports { containers, parts, shares, blobs, firewall, clock };
+        let neighbours = Arc::new(Alone);
+        let ports = Ports { containers, parts, shares, blobs, firewall, neighbours, clock };
         Unserved::new(&format!("node-{}", number + 1), ports, pki.path())
     };
     let unserved: Vec<Unserved> = blobs.into_iter().enumerate().map(unserved).collect();

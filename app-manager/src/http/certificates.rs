@@ -9,7 +9,6 @@ use chassis::http::Refusal;
 use common::name::HostName;
 use common::port::authority::Papers;
 use common::port::certificates::Error;
-use serde_json::json;
 use tokio::time::timeout;
 
 use super::problems::ApiError;
@@ -19,8 +18,7 @@ use crate::context::Context;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(25);
 
 pub(super) async fn list(context: Data<Context>) -> Result<HttpResponse, ApiError> {
-    let all = within(context.ports.certificates.list()).await?;
-    Ok(HttpResponse::Ok().json(json!({ "certificates": all })))
+    Ok(HttpResponse::Ok().json(within(context.ports.certificates.list()).await?))
 }
 
 pub(super) async fn set(

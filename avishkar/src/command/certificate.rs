@@ -6,9 +6,8 @@ use std::path::Path;
 
 use common::name::HostName;
 use common::port::authority::Papers;
-use common::port::certificates::HostCertificate;
+use common::port::certificates::{HostCertificate, HostOrder, Listed};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
 
 use crate::cli::{Certificate, CertificateAdd, CertificateRemove};
 use crate::client::{ANSWER_WITHIN, Client};
@@ -17,12 +16,6 @@ use crate::output::{Output, table};
 
 /// A chain of ten certificates takes less.
 const LARGEST_FILE: u64 = 256 * 1024;
-
-/// `GET /api/v1/certificates`.
-#[derive(Debug, Serialize, Deserialize)]
-struct Answer {
-    certificates: Vec<HostCertificate>,
-}
 
 pub(crate) async fn run(client: &Client, args: Certificate, output: Output) -> anyhow::Result<()> {
     match args {
@@ -41,8 +34,8 @@ async fn add(client: &Client, args: &CertificateAdd, output: Output) -> anyhow::
 }
 
 async fn list(client: &Client, output: Output) -> anyhow::Result<()> {
-    let answer: Answer = client.get("/api/v1/certificates").await?;
-    output.answer(&answer, &text(&answer.certificates))
+    let listed: Listed = client.get("/api/v1/certificates").await?;
+    output.answer(&listed, &text(&listed))
 }
 
 async fn remove(client: &Client, args: &CertificateRemove, output: Output) -> anyhow::Result<()> {
@@ -66,7 +59,21 @@ fn read(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn text(certificates: &[HostCertificate]) -> String {
+fn text(listed: &Listed) -> String {
+    let mut text = shown(&listed.certificates);
+    for HostOrder { host, failed } in &listed.orders {
+        text.push_str(&match failed {
+            None => format!("\n{host}: the public authority is asked for one"),
+            Some(failed) => format!(
+                "\n{host}: {}: {}\n  hint: {}\n  tried again at {}",
+                failed.code, failed.problem, failed.hint, failed.next_try
+            ),
+        });
+    }
+    text
+}
+
+fn shown(certificates: &[HostCertificate]) -> String {
     if certificates.is_empty() {
         return "no host name has a certificate".to_owned();
     }

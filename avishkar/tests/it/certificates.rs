@@ -19,9 +19,19 @@ fn told() -> Value {
     })
 }
 
+fn listed() -> Value {
+    let failed = json!({
+        "times": 2, "code": "CERTIFICATE_REFUSED", "problem": "unauthorized: nobody answers",
+        "hint": "see where the name leads", "next_try": "2026-11-22T13:00:00Z",
+    });
+    let orders =
+        json!([{ "host": "new.example.org" }, { "host": "www.example.org", "failed": failed }]);
+    json!({ "certificates": [told()], "orders": orders })
+}
+
 fn platform() -> FakePlatform {
     FakePlatform::start(|line, _| match line {
-        LIST => Answer::Says(200, json!({ "certificates": [told()] }).to_string()),
+        LIST => Answer::Says(200, listed().to_string()),
         _ if line == format!("PUT {SHOP}") => Answer::Says(200, told().to_string()),
         _ if line == format!("DELETE {SHOP}") => Answer::Says(204, String::new()),
         _ => Answer::Says(404, "{}".to_owned()),
@@ -69,9 +79,16 @@ fn certificates_are_a_table_for_people_and_whole_for_programs() {
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("HOST") && lines[0].contains("VALID UNTIL"), "{text}");
     assert!(lines[1].starts_with("shop.example.org  2027-01-01T00:00:00Z"), "{text}");
+    let orders = [
+        "new.example.org: the public authority is asked for one",
+        "www.example.org: CERTIFICATE_REFUSED: unauthorized: nobody answers",
+        "  hint: see where the name leads",
+        "  tried again at 2026-11-22T13:00:00Z",
+    ];
+    assert_eq!(lines[2..], orders);
     let output = avishkar(&["--json", "certificate", "list"], &home).output().unwrap();
     let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(listed, json!({ "certificates": [told()] }));
+    assert_eq!(listed, self::listed());
     let output = avishkar(&["certificate", "remove", "shop.example.org"], &home).output().unwrap();
     assert_eq!(said(&output.stdout), "visitors of shop.example.org are shown none any more\n");
 }

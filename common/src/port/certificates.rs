@@ -47,6 +47,40 @@ pub struct HostCertificate {
 pub enum Source {
     /// Somebody gave it.
     Given,
+    /// The platform asked a public authority for it.
+    Ordered,
+}
+
+/// A certificate that the platform asks a public authority for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostOrder {
+    pub host: HostName,
+    /// What went wrong since the last one that it got, if anything did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<OrderFailure>,
+}
+
+/// Why there is no certificate yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderFailure {
+    /// How often in a row.
+    pub times: u32,
+    /// Stable, with a page in `docs/errors/`.
+    pub code: String,
+    /// What the authority said the last time, in its own words.
+    pub problem: String,
+    /// What to do.
+    pub hint: String,
+    /// Not before this moment is it asked again.
+    pub next_try: Timestamp,
+}
+
+/// The certificates of host names, and those that are asked for; each sorted by host name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    pub certificates: Vec<HostCertificate>,
+    #[serde(default)]
+    pub orders: Vec<HostOrder>,
 }
 
 /// Keeps certificates. Every method may be repeated.
@@ -55,8 +89,7 @@ pub trait Certificates: Debug + Send + Sync {
     /// Shows this one to visitors of the host name from now on; returns once the edge does.
     async fn set(&self, host: &HostName, papers: &Papers) -> Result<HostCertificate, Error>;
 
-    /// All of them, sorted by host name.
-    async fn list(&self) -> Result<Vec<HostCertificate>, Error>;
+    async fn list(&self) -> Result<Listed, Error>;
 
     /// Shows none from now on; that there is none is told as a refusal.
     async fn remove(&self, host: &HostName) -> Result<(), Error>;

@@ -60,12 +60,27 @@ pub fn certificate(host: &HostName) -> Path {
     path(format!("/avishkar/certificates/{host}"))
 }
 
+/// What becomes of asking a public authority for the certificate of a host name.
+pub fn order(host: &HostName) -> Path {
+    path(format!("/avishkar/orders/{host}"))
+}
+
+/// By whom the public authority knows the platform.
+pub fn authority_account() -> Path {
+    path("/avishkar/authority-account".to_owned())
+}
+
 pub fn scale(name: &LegacyName) -> Path {
     path(format!("/avishkar/scale/{name}"))
 }
 
 pub fn machine(name: &NodeName) -> Path {
     path(format!("/avishkar/machines/{name}"))
+}
+
+/// Where replicas go of apps that do not say it.
+pub fn usual_placement() -> Path {
+    path("/avishkar/usual-placement".to_owned())
 }
 
 /// Whether the platform is on.

@@ -5,7 +5,9 @@
 
 local cjson = require "cjson.safe"
 local ffi = require "ffi"
+local files = require "files"
 local marks = require "secure_marks"
+local is_host_name = require("names").is_host_name
 local settings = require "settings"
 local ssl = require "ngx.ssl"
 ffi.cdef [[
@@ -29,11 +31,6 @@ local M = {}
 
 local function is_count(value)
   return type(value) == "number" and value >= 0 and value == math.floor(value) and value < 2 ^ 53
-end
-
-local function is_host_name(value)
-  return type(value) == "string" and #value <= 253 and value:match("^[a-z0-9.-]+$") ~= nil
-    and value:find(".", 1, true) ~= nil and not value:find("..", 1, true)
 end
 
 -- Of OpenSSL's view of a certificate and its key: both, or nil and why not.
@@ -64,6 +61,14 @@ local function problem_of_certificates(list)
   end
 end
 
+local function problem_of_kept(list)
+  if list == nil then return end   -- of a set from before there were any
+  if type(list) ~= "table" then return "kept is not a list" end
+  for index, one in ipairs(list) do
+    if type(one) ~= "table" or not is_host_name(one.host) then return "kept " .. index .. ": it names no host" end
+  end
+end
+
 local function problem_of_challenges(list)
   if type(list) ~= "table" then return "challenges is not a list" end
   for index, challenge in ipairs(list) do
@@ -84,18 +89,26 @@ local function parse(blob)
   if not is_count(set.epoch) or not is_count(set.generation) then
     return nil, "epoch and generation are not whole numbers"
   end
-  mistake = problem_of_certificates(set.certificates) or problem_of_challenges(set.challenges)
+  mistake = problem_of_certificates(set.certificates) or problem_of_kept(set.kept)
+    or problem_of_challenges(set.challenges)
   if mistake then return nil, mistake end
   return set
 end
 
-local function read(path)
-  local file, mistake, number = io.open(path, "rb")
-  if not file then return nil, mistake, number end
-  local blob
-  blob, mistake, number = file:read("*a")
-  file:close()
-  return blob, mistake, number
+-- What a set does not have and its names are to keep, taken from what is shown; whether there was any.
+local function take_kept(set)
+  local given, found = {}, false
+  for _, certificate in ipairs(set.certificates) do given[certificate.host] = true end
+  for _, one in ipairs(set.kept or {}) do
+    local pair = not given[one.host] and cjson.decode(shared:get("of:" .. one.host) or "")
+    if pair then
+      local papers = { host = one.host, certificate = pair.certificate, key = pair.key, redirect = one.redirect }
+      set.certificates[#set.certificates + 1] = papers
+      found = true
+    end
+  end
+  set.kept = nil
+  return found
 end
 
 local function write_all(descriptor, blob)
@@ -157,14 +170,14 @@ local function show(set)
   return marks.use(set)
 end
 
-local function note(set, blob)
-  shared:set("digest", ngx.md5(blob))
+local function note(set, digest)
+  shared:set("digest", digest)
   shared:set("age", set.epoch .. ":" .. set.generation)
 end
 
 -- After a set that could not be shown: the one before, as far as it goes.
 local function show_kept()
-  local blob = read(KEPT)
+  local blob = files.read(KEPT)
   local set = blob and parse(blob)
   local shown, mistake = show(set or { certificates = {}, challenges = {} })
   if not shown then ngx.log(ngx.ERR, "edge: the certificates of before cannot be shown again: ", mistake) end
@@ -187,6 +200,11 @@ local function load(blob)
   end
   if #blob > MOST_BYTES then return refuse(422, "CERTIFICATES_INVALID", "the set is over 8 MiB") end
   ngx.timer.at(FORGET_AFTER, forget)
+  local digest = ngx.md5(blob)
+  if take_kept(set) then
+    set.digest = digest   -- of what was asked for
+    blob = cjson.encode(set)
+  end
   -- Kept is only what could be shown: at a start there is nothing else to go back to.
   local shown
   shown, mistake = show(set)
@@ -200,7 +218,7 @@ local function load(blob)
     show_kept()
     return refuse(503, "CERTIFICATES_NOT_KEPT", mistake)
   end
-  note(set, blob)
+  note(set, digest)
   shared:delete("damage")
 end
 
@@ -244,13 +262,13 @@ end
 -- At start: the set that was taken last.
 function M.restore()
   if shared:get("age") then return end   -- nginx is reloaded: the dictionary is still there
-  local blob, mistake, number = read(KEPT)
+  local blob, mistake, number = files.read(KEPT)
   if not blob and number == ENOENT then return end
   local set
   if blob then set, mistake = parse(blob) end
   local shown
   if set then shown, mistake = show(set) end
-  if shown then return note(set, blob) end
+  if shown then return note(set, set.digest or ngx.md5(blob)) end
   os.rename(KEPT, KEPT .. ".damaged")
   local words = "certificates.json cannot be served: " .. mistake
   ngx.log(ngx.ERR, "edge: ", words)

@@ -4,7 +4,9 @@
 
 local cjson = require "cjson.safe"
 local ffi = require "ffi"
+local files = require "files"
 local marks = require "marks"
+local is_host_name = require("names").is_host_name
 ffi.cdef [[ int fileno(void *stream); int fsync(int fd); ]]
 
 local WANTED = "/var/lib/avishkar/edge/table.json"
@@ -44,11 +46,6 @@ local function problem_of_upstream(upstream)
   if weight ~= nil and not (is_count(weight) and weight >= 1 and weight <= 1000) then
     return "upstream weight is not from 1 to 1000"
   end
-end
-
-local function is_host_name(value)
-  return type(value) == "string" and #value <= 253 and value:match("^[a-z0-9.-]+$") ~= nil
-    and value:find(".", 1, true) ~= nil and not value:find("..", 1, true)
 end
 
 local NUMBERS = { "max_body_bytes", "requests_per_second", "connections", "timeout_seconds" }
@@ -115,15 +112,6 @@ local function compare(epoch, generation, other_epoch, other_generation)
   return generation - other_generation
 end
 
-local function read(path)
-  local file, mistake, number = io.open(path, "rb")
-  if not file then return nil, mistake, number end
-  local blob
-  blob, mistake, number = file:read("*a")
-  file:close()
-  return blob, mistake, number
-end
-
 local function keep(blob)
   local file, mistake = io.open(ACCEPTED .. ".new", "wb")
   if not file then return nil, mistake end
@@ -171,7 +159,7 @@ end
 -- Loads the wanted table if it is the one announced and not older than what is held; else says why not.
 -- The file is read while requests wait: tables are small and changes rare.
 function M.load(epoch, generation)
-  local blob, mistake = read(WANTED)
+  local blob, mistake = files.read(WANTED)
   if not blob then return refuse(422, "TABLE_INVALID", "the table cannot be read: " .. mistake) end
   local held_epoch, held_generation = M.current()
   local age = compare(epoch, generation, held_epoch, held_generation)
@@ -220,7 +208,7 @@ end
 local function whole_tables()
   local found = {}
   for place, path in ipairs { ACCEPTED, BEFORE, WANTED } do
-    local blob, mistake, number = read(path)
+    local blob, mistake, number = files.read(path)
     local table
     if blob then table, mistake = M.parse(blob) end
     if table then

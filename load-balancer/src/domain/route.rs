@@ -133,6 +133,15 @@ pub(crate) fn serve(existing: Option<&Route>, wanted: &WantedRoute, front_port: 
     }
 }
 
+/// Whether a route claims nothing that the one in its place does not have: then nobody else has it, as every route is
+/// compared with all others when it claims something.
+pub(crate) fn claims_no_more(new: &Route, standing: &Route) -> bool {
+    standing.goal != RouteGoal::Removed
+        && new.front_port == standing.front_port
+        && new.host == standing.host
+        && new.edge.hosts.iter().all(|name| standing.edge.hosts.contains(name))
+}
+
 /// The route of an app that is on its way: it has all but replicas.
 pub(crate) fn announce(deployment: &Deployment, release: &Release, front_port: u16) -> Route {
     Route {
@@ -220,6 +229,25 @@ mod tests {
         assert_eq!((ports(&removed.upstreams), ports(&removed.leaving)), (vec![], vec![21, 22]));
         let back = serve(Some(&removed), &wanted(&[22]), 2000);
         assert_eq!((back.goal, ports(&back.leaving)), (RouteGoal::Served, vec![21]));
+    }
+
+    #[test]
+    fn other_routes_are_looked_at_only_for_what_is_claimed_anew() {
+        let hosts = |names: &[&str]| EdgeOptions {
+            hosts: names.iter().map(|name| name.parse().unwrap()).collect(),
+            ..EdgeOptions::default()
+        };
+        let with = |names| WantedRoute { edge: hosts(names), ..wanted(&[21]) };
+        let standing = serve(None, &with(&["a.example.org", "b.example.org"]), 2000);
+        let claims = |names, port| serve(Some(&standing), &with(names), port);
+        assert!(claims_no_more(&claims(&["b.example.org"], 2000), &standing));
+        assert!(!claims_no_more(&claims(&["b.example.org"], 2001), &standing));
+        assert!(!claims_no_more(&claims(&["c.example.org"], 2000), &standing));
+        let removed = remove(&standing, Generation(4));
+        assert!(!claims_no_more(&claims(&["b.example.org"], 2000), &removed));
+        let host = "other".parse::<common::name::LegacyName>().unwrap().host_label();
+        let other = Route { host, ..standing.clone() };
+        assert!(!claims_no_more(&claims(&["b.example.org"], 2000), &other));
     }
 
     #[test]

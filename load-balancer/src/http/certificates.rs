@@ -19,8 +19,7 @@ pub(super) async fn set(
 }
 
 pub(super) async fn list(shared: Data<Shared>) -> Result<HttpResponse, Error> {
-    let all = certificates::list(&shared).await?;
-    Ok(HttpResponse::Ok().json(json!({ "certificates": all })))
+    Ok(HttpResponse::Ok().json(certificates::list(&shared).await?))
 }
 
 pub(super) async fn remove(

@@ -1,4 +1,5 @@
-//! The edge's certificates: read all, open their keys, give the edge the whole set if it shows another one.
+//! The edge's certificates, and its answers to a public authority: read all, open the keys, give the edge the whole set if it
+//! has another one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,11 +9,14 @@ use chassis::leading;
 use chassis::reconcile::{Outcome, Reconcile};
 use common::id::Generation;
 use common::name::HostName;
+use common::port::EdgeCertificates;
 use common::port::authority::Papers;
-use common::port::edge::{self, CertificateSet, HostCertificate, ServedCertificates};
+use common::port::edge::{
+    self, CertificateSet, Challenge, HostCertificate, KeptCertificate, ServedCertificates,
+};
 
 use super::Single;
-use crate::records::{Certificate, certificates, routes};
+use crate::records::{Certificate, certificates, orders, routes};
 use crate::seal::{self, Seal};
 use crate::shared::Shared;
 
@@ -34,6 +38,8 @@ pub(crate) enum Error {
 #[derive(Debug)]
 pub(crate) struct CertificateReconciler {
     shared: Arc<Shared>,
+    /// Of the own edge, or for who leads of both of a pair.
+    edge: Arc<dyn EdgeCertificates>,
     last: Mutex<Last>,
 }
 
@@ -52,8 +58,8 @@ struct Last {
 }
 
 impl CertificateReconciler {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        CertificateReconciler { shared, last: Mutex::default() }
+    pub(crate) fn new(shared: Arc<Shared>, edge: Arc<dyn EdgeCertificates>) -> Self {
+        CertificateReconciler { shared, edge, last: Mutex::default() }
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
@@ -63,40 +69,37 @@ impl CertificateReconciler {
     async fn bring_up_to_date(&self) -> Result<(), Error> {
         let shared = &self.shared;
         let changes = (shared.certificate_changes(), shared.changes());
-        let served = shared.ports.certificates.served().await;
+        let served = self.edge.served().await;
         if let Ok(served) = &served
             && (self.shows_last(served) || self.shows_nothing(served))
             && self.has_seen(changes)
         {
             return Ok(());
         }
-        let epoch = shared.seat.epoch().ok_or(leading::Error::NotLeading)?;
-        // The store has caught up then.
-        shared.seat.still_leads().await?;
+        let epoch = shared.edge_epoch().await?;
         let records = certificates(&*shared.ports.store).await.map_err(leading::Error::from)?;
         let records = records.into_iter().map(|stored| stored.record).collect();
-        let wanted = self.opened(records).await?;
-        let is_nothing = wanted.is_empty();
+        let challenges = challenges(shared).await?;
+        let wanted = CertificateSet { challenges, ..self.opened(records).await? };
+        let is_nothing = wanted == CertificateSet::default();
         match served {
             // An edge that is older than certificates shows none, and has to.
             Err(edge::Error::Refused { .. }) if is_nothing => {}
             served => {
                 let served = served?;
-                // With none of the keys it is the secret that is wrong: visitors keep what they are shown.
-                if is_nothing && served.hosts.iter().any(|host| self.last().left_out.contains(host))
-                {
-                    return Err(seal::Error::Foreign.into());
+                if served.epoch == epoch {
+                    // Who follows may have given it one under this epoch before it was started again.
+                    let mut last = self.last();
+                    last.offered = last.offered.max(served.generation);
                 }
-                let is_new =
-                    self.last().shown.as_ref().is_none_or(|set| set.certificates != wanted);
-                let is_needed = !is_nothing || !served.hosts.is_empty();
+                let is_other = |set: &CertificateSet| {
+                    let CertificateSet { epoch, generation, .. } = *set;
+                    *set != CertificateSet { epoch, generation, ..wanted.clone() }
+                };
+                let is_new = self.last().shown.as_ref().is_none_or(is_other);
+                let is_needed = !is_nothing || !served.hosts.is_empty() || self.has_answered();
                 if is_needed && (is_new || !self.shows_last(&served)) {
-                    self.give(CertificateSet {
-                        epoch,
-                        certificates: wanted,
-                        ..CertificateSet::default()
-                    })
-                    .await?;
+                    self.give(CertificateSet { epoch, ..wanted }).await?;
                 }
             }
         }
@@ -117,6 +120,11 @@ impl CertificateReconciler {
             .is_some_and(|set| (served.epoch, served.generation) == (set.epoch, set.generation))
     }
 
+    /// Whether it answers challenges.
+    fn has_answered(&self) -> bool {
+        self.last().shown.as_ref().is_some_and(|set| !set.challenges.is_empty())
+    }
+
     /// And should: nothing has to be given to an edge that never had any.
     fn shows_nothing(&self, served: &ServedCertificates) -> bool {
         served.hosts.is_empty() && self.last().is_nothing
@@ -129,45 +137,45 @@ impl CertificateReconciler {
             last.offered = last.offered.next();
             set.generation = last.offered;
         }
-        self.shared.ports.certificates.serve(&set).await?;
-        let count = set.certificates.len();
+        self.edge.serve(&set).await?;
+        let count = set.certificates.len() + set.kept.len();
         tracing::info!(epoch = %set.epoch, generation = %set.generation, certificates = count, "the edge shows new certificates");
         self.shared.metrics.certificates.set(i64::try_from(count).unwrap_or(i64::MAX));
         self.last().shown = Some(set);
         Ok(())
     }
 
-    /// With their keys. One that cannot be opened costs that host name, and is told once.
-    async fn opened(&self, records: Vec<Certificate>) -> Result<Vec<HostCertificate>, Error> {
+    /// With their keys. Visitors of a name whose key cannot be opened are shown on what they are, and it is told once.
+    async fn opened(&self, records: Vec<Certificate>) -> Result<CertificateSet, Error> {
+        let mut set = CertificateSet::default();
         if records.is_empty() {
             self.shared.metrics.certificates_left_out.set(0);
             self.last().left_out.clear();
-            return Ok(Vec::new());
+            return Ok(set);
         }
         let seal = Seal::load(&self.shared.config.seal_file)?;
         let not_redirected = self.not_redirected().await?;
-        let mut left_out = Vec::new();
-        let mut opened = Vec::new();
         for Certificate { told, chain, sealed_key, .. } in records {
             let host = told.host;
-            match seal.open(&host, &sealed_key) {
+            let redirect = !not_redirected.contains(&host);
+            match seal.open(host.as_str(), &sealed_key) {
                 Ok(key) => {
-                    let redirect = !not_redirected.contains(&host);
                     let papers = Papers { certificate: chain, key };
-                    opened.push(HostCertificate { host, papers, redirect });
+                    set.certificates.push(HostCertificate { host, papers, redirect });
                 }
                 Err(err) => {
                     if !self.last().left_out.contains(&host) {
-                        tracing::error!(error = &err as &dyn std::error::Error, %host, "a certificate is left out; set it again");
+                        tracing::error!(error = &err as &dyn std::error::Error, %host, "a certificate's key cannot be opened; set it again");
                     }
-                    left_out.push(host);
+                    set.kept.push(KeptCertificate { host, redirect });
                 }
             }
         }
+        let left_out: Vec<HostName> = set.kept.iter().map(|one| one.host.clone()).collect();
         let count = i64::try_from(left_out.len()).unwrap_or(i64::MAX);
         self.shared.metrics.certificates_left_out.set(count);
         self.last().left_out = left_out;
-        Ok(opened)
+        Ok(set)
     }
 
     /// Names of apps that are there without TLS as well.
@@ -176,6 +184,13 @@ impl CertificateReconciler {
         let plain = all.into_iter().filter(|stored| stored.record.edge.https.is_both());
         Ok(plain.flat_map(|stored| stored.record.edge.hosts).collect())
     }
+}
+
+/// What is answered to the public authority while orders are under way.
+async fn challenges(shared: &Shared) -> Result<Vec<Challenge>, Error> {
+    let all = orders(&*shared.ports.store).await.map_err(leading::Error::from)?;
+    let placed = all.into_iter().filter_map(|stored| stored.record.placed);
+    Ok(placed.flat_map(|placed| placed.challenges).collect())
 }
 
 #[async_trait]

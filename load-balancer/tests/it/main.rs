@@ -9,6 +9,8 @@ mod crash;
 mod document_001;
 mod drain;
 mod options;
+mod orders;
+mod pair;
 mod property;
 mod rest;
 mod routes;

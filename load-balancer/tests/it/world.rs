@@ -21,10 +21,10 @@ use chassis::service::Service as _;
 use common::id::{Generation, RequestId, SlotNumber};
 use common::message::{Event, LoadBalancerCommand};
 use common::name::LegacyName;
-use common::port::Certificates;
 use common::port::edge::{EdgeOptions, Upstream, Weight};
 use common::port::routes::WantedRoute;
 use common::port::store::Path;
+use common::port::{Certificates, PublicAuthority};
 use common::record::deployment::{Goal, SlotState, State};
 use common::record::leader::Advertised;
 use common::record::path;
@@ -35,7 +35,7 @@ use futures::future::LocalBoxFuture;
 use load_balancer::{Config, LoadBalancer, Ports};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use testkit::{ManualClock, MemoryBus, MemoryEdge, MemoryNodes, MemoryStore};
+use testkit::{ManualClock, MemoryAuthority, MemoryBus, MemoryEdge, MemoryNodes, MemoryStore};
 use uuid::Uuid;
 
 pub(crate) const DRAIN_WITHIN: Duration = Duration::from_secs(10);
@@ -47,6 +47,7 @@ pub(crate) struct World {
     pub(crate) store: MemoryStore,
     pub(crate) bus: MemoryBus,
     pub(crate) edge: MemoryEdge,
+    pub(crate) authority: Option<MemoryAuthority>,
     pub(crate) nodes: MemoryNodes,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: Config,
@@ -59,10 +60,12 @@ impl World {
             store: MemoryStore::new(),
             bus: MemoryBus::new(clock.clone()).with_topics(),
             edge: MemoryEdge::default(),
+            authority: None,
             nodes: MemoryNodes::new(clock.clone()),
             clock,
             config: Config {
                 advertised_ip: [192, 0, 2, 10].into(),
+                other: None,
                 first_port: 2000,
                 last_port: 2999,
                 confirm_within: CONFIRM_WITHIN,
@@ -113,6 +116,8 @@ impl World {
             store: Arc::new(self.store.clone()),
             edge: Arc::new(self.edge.clone()),
             certificates: Arc::new(self.edge.clone()),
+            other: None,
+            authority: self.authority.clone().map(|one| Arc::new(one) as Arc<dyn PublicAuthority>),
             nodes: Arc::new(self.nodes.clone()),
             clock: self.clock.clone(),
         }

@@ -4,7 +4,7 @@ use common::id::{Epoch, Generation};
 use common::name::HostName;
 use common::port::EdgeCertificates;
 use common::port::authority::Papers;
-use common::port::edge::{CertificateSet, Error, HostCertificate};
+use common::port::edge::{CertificateSet, Error, HostCertificate, KeptCertificate};
 
 /// Runs the whole contract on an edge that nobody else gives certificates. Its epochs are used up to 2 above the one it
 /// serves.
@@ -14,6 +14,7 @@ pub async fn holds(edge: &dyn EdgeCertificates) {
     an_older_set_is_refused(edge, base).await;
     other_content_under_the_same_generation_is_refused(edge, base).await;
     a_set_that_cannot_be_served_leaves_the_one_before(edge, base).await;
+    what_is_to_be_kept_is_shown_on(edge, base).await;
     a_newer_epoch_begins_its_generations_again(edge, base).await;
 }
 
@@ -35,7 +36,7 @@ pub fn set(epoch: u64, generation: u64, hosts: &[&str]) -> CertificateSet {
         epoch: Epoch(epoch),
         generation: Generation(generation),
         certificates: hosts.iter().map(certificate).collect(),
-        challenges: Vec::new(),
+        ..CertificateSet::default()
     }
 }
 
@@ -87,6 +88,23 @@ async fn a_set_that_cannot_be_served_leaves_the_one_before(edge: &dyn EdgeCertif
         assert!(is_told, "{err:?}");
         serves(edge, (base, 2), &["b.example.org"]).await;
     }
+}
+
+async fn what_is_to_be_kept_is_shown_on(edge: &dyn EdgeCertificates, base: u64) {
+    let keep = |host: &str| KeptCertificate {
+        host: host.parse().expect("a test names hosts well"),
+        redirect: true,
+    };
+    let mut next = set(base, 3, &["c.example.org"]);
+    next.kept = vec![keep("b.example.org"), keep("never.example.org")];
+    for _ in 0..2 {
+        edge.serve(&next).await.expect("the set is taken, and again");
+        serves(edge, (base, 3), &["b.example.org", "c.example.org"]).await;
+    }
+    next.generation = Generation(4);
+    next.kept.clear();
+    edge.serve(&next).await.expect("the set is taken");
+    serves(edge, (base, 4), &["c.example.org"]).await;
 }
 
 async fn a_newer_epoch_begins_its_generations_again(edge: &dyn EdgeCertificates, base: u64) {

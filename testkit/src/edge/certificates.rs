@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use common::port::EdgeCertificates;
-use common::port::edge::{CertificateSet, Error, ServedCertificates};
+use common::port::edge::{CertificateSet, Error, HostCertificate, ServedCertificates};
 
 use super::{MemoryEdge, State};
 
@@ -22,7 +22,7 @@ impl State {
             if asked < age {
                 return Err(Error::Stale { epoch: held.epoch, generation: held.generation });
             }
-            if asked == age && held != set {
+            if asked == age && self.certified_by.as_ref() != Some(set) {
                 return Err(Error::Refused { code: "GENERATION_CONFLICT".to_owned() });
             }
         }
@@ -35,7 +35,17 @@ impl State {
         if !is_fit {
             return Err(Error::Refused { code: "CERTIFICATES_INVALID".to_owned() });
         }
-        self.certificates = Some(set.clone());
+        let mut shown = set.clone();
+        let held = self.certificates.take().unwrap_or_default().certificates;
+        for kept in shown.kept.drain(..) {
+            let known = held.iter().find(|one| one.host == kept.host && !hosts.contains(&one.host));
+            let certificate = known.cloned();
+            shown
+                .certificates
+                .extend(certificate.map(|one| HostCertificate { redirect: kept.redirect, ..one }));
+        }
+        self.certificates = Some(shown);
+        self.certified_by = Some(set.clone());
         Ok(())
     }
 }

@@ -54,6 +54,12 @@ pub(super) struct Meant {
     files: Option<FilesSettings>,
 }
 
+impl Meant {
+    pub(super) fn shows_certificates(&self) -> bool {
+        self.files.is_none()
+    }
+}
+
 /// All problems at once.
 pub(super) fn resolve(
     nginx: RawNginx,

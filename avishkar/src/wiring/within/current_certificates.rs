@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use common::name::HostName;
 use common::port::Certificates;
 use common::port::authority::Papers;
-use common::port::certificates::{Error, HostCertificate};
+use common::port::certificates::{Error, HostCertificate, Listed};
 
 /// The certificates of the load balancer that was made last. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +30,7 @@ impl Certificates for CurrentCertificates {
         self.now()?.set(host, papers).await
     }
 
-    async fn list(&self) -> Result<Vec<HostCertificate>, Error> {
+    async fn list(&self) -> Result<Listed, Error> {
         self.now()?.list().await
     }
 

@@ -16,7 +16,16 @@ pub struct CertificateSet {
     pub epoch: Epoch,
     pub generation: Generation,
     pub certificates: Vec<HostCertificate>,
+    /// Names that are shown on what they are shown, as nobody has it to give; of no certificate of this set.
+    pub kept: Vec<KeptCertificate>,
     pub challenges: Vec<Challenge>,
+}
+
+/// A host name that keeps what the edge has for it, if it has anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeptCertificate {
+    pub host: HostName,
+    pub redirect: bool,
 }
 
 /// What a visitor of one host name is shown.
@@ -31,7 +40,7 @@ pub struct HostCertificate {
 }
 
 /// What is answered at `/.well-known/acme-challenge/<token>`, for every host name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge {
     pub token: String,
     pub answer: String,
