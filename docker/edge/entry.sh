@@ -56,7 +56,13 @@ echo "worker_processes $workers;" >$conf/main.conf
 echo "listen $at:$host_port;" >$conf/host.conf
 suffix=$([ "$announced" = 443 ] || echo ":$announced")
 echo "map \"\" \$tls_suffix { default \"$suffix\"; }" >$conf/tls.conf
-echo "map \$server_port \$port_as_seen { default \$server_port; ${tls_port:+$tls_port $announced;} }" >>$conf/tls.conf
+# A map costs every request something: there is none where visitors see the ports that are listened on.
+port_as_seen='$server_port'
+if [ -n "$tls_port" ] && [ "$announced" != "$tls_port" ]; then
+  port_as_seen='$port_as_seen'
+  echo "map \$server_port \$port_as_seen { default \$server_port; $tls_port $announced; }" >>$conf/tls.conf
+fi
+echo "proxy_set_header X-Forwarded-Port $port_as_seen;" >$conf/forwarded_port.conf
 if [ -n "$tls_port" ]; then
   echo "listen $at:$tls_port ssl;" >$conf/tls_listen.conf
   echo "include /etc/edge/tls.conf;" >>$conf/tls.conf

@@ -149,6 +149,10 @@ impl Followed {
 
     fn take(&mut self, piece: &[u8], tally: &mut Tally) {
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            if self.rest.is_empty() && part.ends_with(b"\n") && part.len() <= LONGEST_LINE {
+                tally.add(part);
+                continue;
+            }
             if self.rest.len() + part.len() <= LONGEST_LINE {
                 self.rest.extend_from_slice(part);
             }

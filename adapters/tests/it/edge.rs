@@ -1,5 +1,8 @@
 //! The contract of the edge on the real image, and what only a real edge can show.
 
+mod abuse;
+mod acme;
+mod changes;
 mod damage;
 mod dead;
 mod held;

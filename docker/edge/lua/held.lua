@@ -2,6 +2,7 @@
 -- (control.lua), starts a replica for who waits, and takes all away where nobody came for long.
 
 local answers = require "answers"
+local left = require "left"
 local routes = require "routes"
 local settings = require "settings"
 
@@ -10,6 +11,8 @@ local shared, var = ngx.shared.asked, ngx.var
 local MOST_OF_AN_APP, MOST_OF_A_WORKER = 256, 1024
 local LONGEST = settings.hold_seconds
 local LOOK_EVERY = 0.02
+local LOOK_AFTER_VISITOR_EVERY = 25   -- of these looks
+local CLIENT_CLOSED_REQUEST = 499
 
 local waiting = 0   -- of this worker
 local counted = {}   -- instances that the last tick knew
@@ -92,8 +95,12 @@ function M.wait(instance)
   begin(instance)
   local route = routes.of_request()
   -- Counted, too: in sleeps.
-  for _ = 1, LONGEST / LOOK_EVERY do
+  for look = 1, LONGEST / LOOK_EVERY do
     ngx.sleep(LOOK_EVERY)
+    if look % LOOK_AFTER_VISITOR_EVERY == 0 and left.is_gone() then
+      M.leave()
+      return ngx.exit(CLIENT_CLOSED_REQUEST)
+    end
     route = routes.of_request()
     if not route or route.count > 0 then break end
   end

@@ -149,6 +149,32 @@ async fn who_leaves_while_waiting_is_counted_no_more_and_is_not_sent_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_behind_a_body_that_nobody_reads_is_counted_no_more_either() {
+    with_edge(async |world| {
+        at_rest(world).await;
+        let (body, mut waiting) = ("a".repeat(20_000), Vec::new());
+        let post = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        for _ in 0..20 {
+            let mut one = TcpStream::connect(("127.0.0.1", world.first)).await.unwrap();
+            one.write_all(post.as_bytes()).await.unwrap();
+            one.write_all(body.as_bytes()).await.unwrap();
+            waiting.push(one);
+        }
+        until_waiting(world, 20).await;
+        let began = Instant::now();
+        waiting.truncate(1);
+        until_waiting(world, 1).await;
+        // Sooner than who stays is sent away.
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        world.edge.load(&resting(2, world.first, &[echo().await])).await.unwrap();
+        let mut answer = vec![0; 12];
+        waiting[0].read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, b"HTTP/1.1 200");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_edge_that_holds_nobody_says_at_once_that_the_app_starts() {
     with_edge_of(&["EDGE_HOLD_SECONDS=0"], async |world| {
         at_rest(world).await;

@@ -1,5 +1,7 @@
 //! Host names over TLS: certificates that come, change and go while visitors are there.
 
+mod limits;
+
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,0 +1,202 @@
+//! Visitors and apps that mean harm: what each gets, and that others notice nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use common::port::Edge as _;
+use testkit::contract::edge::{Apps as _, table};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::{PATIENCE, ask, ask_with, start, start_app, with_edge};
+
+/// Visitors who send a byte a second, each on a connection of its own.
+const SLOW: usize = 400;
+
+/// Sends these bytes; what comes back until the edge ends the connection.
+async fn send(port: u16, bytes: &str) -> String {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    // It may be ended before all is sent.
+    drop(connection.write_all(bytes.as_bytes()).await);
+    let mut answer = Vec::new();
+    let ended = timeout(PATIENCE, connection.read_to_end(&mut answer)).await;
+    drop(ended.expect("the edge ends the connection"));
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_readers_could_take_for_two_requests_is_refused_and_reaches_no_replica() {
+    with_edge(async |world| {
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&heads);
+        let app = start(move |mut visit| {
+            let seen = Arc::clone(&seen);
+            async move {
+                seen.lock().await.push(visit.head.clone());
+                visit.answer(200, "").await;
+            }
+        })
+        .await;
+        world.edge.load(&table(1, 1, &[("shop", world.first, &[app])])).await.unwrap();
+        let chunked = "Transfer-Encoding: chunked\r\n";
+        let ambiguous = [
+            ("400", "POST / HTTP/1.1", format!("Host: x\r\nContent-Length: 5\r\n{chunked}")),
+            ("400", "POST / HTTP/1.1", format!("Host: x\r\n{chunked}Content-Length: 5\r\n")),
+            (
+                "400",
+                "POST / HTTP/1.1",
+                "Host: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n".into(),
+            ),
+            ("400", "POST / HTTP/1.1", "Host: x\r\nContent-Length: +5\r\n".into()),
+            ("400", "POST / HTTP/1.1", "Host: x\r\nContent-Length: 5, 5\r\n".into()),
+            ("400", "POST / HTTP/1.1", format!("Host: x\r\n{chunked}{chunked}")),
+            ("501", "POST / HTTP/1.1", "Host: x\r\nTransfer-Encoding: xchunked\r\n".into()),
+            ("501", "POST / HTTP/1.1", "Host: x\r\nTransfer-Encoding: gzip, chunked\r\n".into()),
+            ("400", "POST / HTTP/1.0", format!("Host: x\r\n{chunked}")),
+            ("400", "GET / HTTP/1.1", "Host: x\r\nHost: y\r\n".into()),
+            ("400", "GET / HTTP/1.1", "Accept: */*\r\n".into()),
+            ("400", "GET / HTTP/1.1", "Host: x\r\nContent-Length : 5\r\n".into()),
+            ("400", "GET / HTTP/1.1", "Host: x\r\nX-Nothing: \0\r\n".into()),
+            ("400", "GET / HTTP/1.1", "Host: x/y\r\n".into()),
+        ];
+        for (status, line, headers) in &ambiguous {
+            let second = "0\r\n\r\nGET /second HTTP/1.1\r\nHost: x\r\n\r\n";
+            let answer = send(world.first, &format!("{line}\r\n{headers}\r\n{second}")).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{headers:?}: {answer}");
+            assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{headers:?}: {answer}");
+            assert!(ask(world.first).await.starts_with("HTTP/1.1 200"));
+        }
+        assert_eq!(heads.lock().await.len(), ambiguous.len(), "more than the good ones");
+
+        // A line may end in a bare LF: it is one request all the same, and what is passed on has whole ends.
+        heads.lock().await.clear();
+        let bare = "GET /bare HTTP/1.1\nHost: x\nX-Kept: a\nConnection: close\n\n";
+        let answer = send(world.first, bare).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let heads = heads.lock().await;
+        assert_eq!(heads.len(), 1, "{heads:?}");
+        assert!(heads[0].contains("X-Kept: a\r\n"), "{heads:?}");
+        assert!(!heads[0].replace("\r\n", "").contains('\n'), "{heads:?}");
+    })
+    .await;
+}
+
+/// Sends one more byte of a header each second until the edge ends the connection.
+async fn be_slow(port: u16) {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    connection.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
+    let mut answer = [0; 1024];
+    loop {
+        match timeout(Duration::from_secs(1), connection.read(&mut answer)).await {
+            Ok(Ok(1..)) => {}
+            Ok(Ok(0) | Err(_)) => return,
+            Err(_) if connection.write_all(b"a").await.is_err() => return,
+            Err(_) => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_a_byte_a_second_is_let_go_and_holds_nobody_up() {
+    with_edge(async |world| {
+        let app = world.apps.start(204).await;
+        world.edge.load(&table(1, 1, &[("shop", world.first, &[app])])).await.unwrap();
+        let mut slow = JoinSet::new();
+        for _ in 0..SLOW {
+            slow.spawn(be_slow(world.first));
+        }
+        let others = async {
+            let mut answered = 0;
+            loop {
+                let answer = timeout(Duration::from_secs(5), ask(world.first)).await.unwrap();
+                assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+                answered += 1;
+                sleep(Duration::from_millis(20)).await;
+                if slow.try_join_next().is_some() {
+                    return answered;
+                }
+            }
+        };
+        let answered = timeout(PATIENCE, others).await.expect("they are let go");
+        assert!(answered > 10, "they were let go before anybody else was answered");
+        let gone = timeout(PATIENCE, slow.join_all()).await;
+        assert_eq!(gone.expect("all are let go").len(), SLOW - 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_steers_nothing_and_a_head_without_end_is_no_answer() {
+    with_edge(async |world| {
+        let app = start(|mut visit| async move {
+            if visit.head.starts_with("GET /steer ") {
+                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX-Accel-Redirect: /secret\r\n\
+                     X-Accel-Limit-Rate: 1\r\nX-Accel-Charset: x\r\nSet-Cookie: a=b\r\n\r\nown";
+                drop(visit.connection.write_all(answer.as_bytes()).await);
+                return;
+            }
+            drop(visit.connection.write_all(b"HTTP/1.1 200 OK\r\n").await);
+            let line = format!("X-Much: {}\r\n", "a".repeat(1000));
+            for _ in 0..10_000 {
+                if visit.connection.write_all(line.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        })
+        .await;
+        world.edge.load(&table(1, 1, &[("shop", world.first, &[app])])).await.unwrap();
+        let steer = ask_with(world.first, "GET /steer HTTP/1.1\r\nHost: x\r\n", "");
+        let steered = timeout(PATIENCE, steer).await.expect("nothing slows it down");
+        assert!(steered.starts_with("HTTP/1.1 200") && steered.ends_with("own"), "{steered}");
+        assert!(
+            !steered.contains("X-Accel") && steered.contains("Set-Cookie: a=b\r\n"),
+            "{steered}"
+        );
+        let much = ask(world.first).await;
+        assert!(much.starts_with("HTTP/1.1 502"), "{}", much.len());
+        assert!(much.contains("REPLICA_UNREACHABLE"), "{}", much.len());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_end_ends_with_its_visitor_and_is_kept_nowhere() {
+    with_edge(async |world| {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&sent);
+        let endless = start(move |mut visit| {
+            let sent = Arc::clone(&counted);
+            async move {
+                drop(visit.connection.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await);
+                while visit.connection.write_all(&[b'x'; 64 * 1024]).await.is_ok() {
+                    sent.fetch_add(64 * 1024, Ordering::SeqCst);
+                }
+            }
+        })
+        .await;
+        let well = start_app(200, Arc::new(Semaphore::new(1))).await;
+        let rows = [("endless", world.first, &[endless][..]), ("well", world.first + 1, &[well])];
+        world.edge.load(&table(1, 1, &rows)).await.unwrap();
+        let mut visitor = TcpStream::connect(("127.0.0.1", world.first)).await.unwrap();
+        visitor.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut piece = vec![0; 1024 * 1024];
+        visitor.read_exact(&mut piece).await.unwrap();
+        world.wait_for_under_way(endless, 1).await;
+        // Who does not read is not read ahead for, but for what sockets hold.
+        let ahead = async || {
+            let before = sent.load(Ordering::SeqCst);
+            sleep(Duration::from_millis(500)).await;
+            sent.load(Ordering::SeqCst) - before
+        };
+        timeout(PATIENCE, async { while ahead().await > 0 {} }).await.expect("it stops");
+        assert!(sent.load(Ordering::SeqCst) < 64 * 1024 * 1024);
+        assert!(ask(world.first + 1).await.starts_with("HTTP/1.1 200"));
+        drop(visitor);
+        world.wait_for_under_way(endless, 0).await;
+    })
+    .await;
+}
