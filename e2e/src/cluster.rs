@@ -28,6 +28,17 @@ pub async fn start(service: &str) -> anyhow::Result<()> {
     docker(&["start", &container_of(service).await?]).await.map(drop)
 }
 
+/// Empties folders of a part that is dead, as if it had another disk.
+pub async fn lose_disk(service: &str, folders: &[&str]) -> anyhow::Result<()> {
+    let id = container_of(service).await?;
+    let image = docker(&["inspect", "-f", "{{.Image}}", &id]).await?;
+    let mut run = vec!["run", "--rm", "--user", "0", "--network", "none", "--volumes-from", &id];
+    run.extend(["--entrypoint", "find", image.trim()]);
+    run.extend(folders);
+    run.extend(["-mindepth", "1", "-delete"]);
+    docker(&run).await.map(drop)
+}
+
 /// Stops a service in order, as for maintenance.
 pub async fn stop(service: &str) -> anyhow::Result<()> {
     docker(&["stop", "-t", "10", &container_of(service).await?]).await.map(drop)

@@ -1,6 +1,8 @@
 //! The platform in one process, on this machine's own Docker: begun after the cluster is gone, as the
 //! two do not run side by side. `make test` sees to that.
 
+mod files;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -1,11 +1,18 @@
 //! Trials that take minutes: `make chaos` runs them, `make test` does not.
 
+use std::time::Duration;
+
 use e2e::fleet::Fleet;
+use e2e::load::Crowd;
+use e2e::platform::sample;
 use jiff::SignedDuration;
+use tokio::time::sleep;
 
 use super::hung::freeze;
-use super::{WHOLE_WITHIN, whole_fleet};
+use super::{SOON, WHOLE_WITHIN, fleet_with_app, homes, whole_fleet};
 
+/// How long nothing but the edge and apps is there.
+const DEAD_FOR: Duration = Duration::from_mins(10);
 /// Two of a kind are never started again at once: whoever does it waits for the first.
 const APART: SignedDuration = SignedDuration::from_secs(10);
 
@@ -18,4 +25,28 @@ async fn most_zookeepers_may_hang_and_no_person_is_needed() {
     let mut gaps = again.iter().zip(again.iter().skip(1));
     assert!(gaps.all(|(one, next)| next.duration_since(*one) >= APART), "{again:?}");
     fleet.ready(WHOLE_WITHIN).await.unwrap();
+}
+
+#[tokio::test]
+async fn ten_minutes_without_services_agents_kafka_and_zookeeper_cost_no_request() {
+    let (fleet, url) = fleet_with_app("orphaned").await;
+    let before = homes(&fleet.admin(SOON).await.unwrap(), "orphaned").await;
+    let crowd = Crowd::start(&url, 4, "orphaned");
+    for machine in &fleet.machines {
+        machine.end_all_but(&["edge", "address"]).await.unwrap();
+    }
+    let asked = crowd.answered();
+    sleep(DEAD_FOR).await;
+    let answered = crowd.answered() - asked;
+    for machine in &fleet.machines {
+        machine.begin_again().await.unwrap();
+    }
+    fleet.ready(WHOLE_WITHIN).await.unwrap();
+    let user = fleet.admin(SOON).await.unwrap();
+    assert_eq!(homes(&user, "orphaned").await, before, "replicas are where they were");
+    user.deploy(&sample("hello"), "orphaned", 2).await.unwrap();
+    let first_failure = crowd.first_failure();
+    assert_eq!(crowd.finish().await.failed, 0, "{first_failure:?}");
+    assert!(answered > 10_000, "{answered} were answered");
+    user.does(&["stop", "orphaned"]).await.unwrap();
 }

@@ -1,9 +1,11 @@
-//! `docs/features.md`: a row for each feature of the source documents, and what proves it.
+//! `docs/features.md`: a row for each feature of the source documents, and what proves it; `docs/trials.md`: faults, and
+//! the tests that do them.
 
 use super::none;
 use super::tree::Tree;
 
 const PAGE: &str = "docs/features.md";
+const TRIALS: &str = "docs/trials.md";
 const LAST: u32 = 78;
 const STATES: [&str; 3] = ["planned", "built", "done"];
 
@@ -60,6 +62,14 @@ fn proofs(tree: &Tree) -> Vec<String> {
     offences
 }
 
+/// Every test that is named, in back-quotes, is there.
+fn trials(tree: &Tree) -> Vec<String> {
+    let text = tree.text(TRIALS).unwrap_or_default();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let lost = quoted.filter(|place| place.contains(".rs::") && !stands(tree, place));
+    lost.map(|place| format!("{TRIALS}: there is no {place}")).collect()
+}
+
 fn stands(tree: &Tree, place: &str) -> bool {
     match place.split_once("::") {
         None => tree.has_entry(place),
@@ -83,6 +93,20 @@ fn every_state_is_one_of_three() {
 #[test]
 fn what_is_built_names_a_test_or_file_that_exists() {
     none(&proofs(&Tree::read()));
+}
+
+#[test]
+fn every_trial_names_tests_that_exist() {
+    none(&trials(&Tree::read()));
+}
+
+#[test]
+fn planted_trials_are_found() {
+    let tree = Tree::planted(&[
+        (TRIALS, "| `a` | `e2e/tests/it/main.rs::one_way`, `e2e/tests/it/main.rs::no_way` |\n"),
+        ("e2e/tests/it/main.rs", "fn one_way() {}\n"),
+    ]);
+    assert_eq!(trials(&tree), ["docs/trials.md: there is no e2e/tests/it/main.rs::no_way"]);
 }
 
 #[test]
