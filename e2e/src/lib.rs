@@ -18,6 +18,7 @@ pub mod load;
 pub mod platform;
 pub mod raw_http;
 pub mod refusal;
+pub mod scripted;
 pub mod single;
 pub mod truth;
 pub mod twin;

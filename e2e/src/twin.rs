@@ -19,6 +19,16 @@ pub struct Twin {
 impl Twin {
     /// Starts it like the cluster's container of the service, and waits until it is ready.
     pub async fn start(service: &str, port: u16, within: Duration) -> anyhow::Result<Self> {
+        Self::start_with(service, port, within, &[]).await
+    }
+
+    /// The same with settings of its own, as variables of its environment: `AVISHKAR_SECTION__KEY=value`.
+    pub async fn start_with(
+        service: &str,
+        port: u16,
+        within: Duration,
+        settings: &[&str],
+    ) -> anyhow::Result<Self> {
         let name = format!("avishkar-twin-{service}");
         docker(&["rm", "-f", &name]).await?;
         let one: Vec<Value> =
@@ -47,6 +57,7 @@ impl Twin {
             format!("AVISHKAR_HTTP__ADVERTISED={address}"),
             "AVISHKAR_TELEMETRY__LOG_FOLDER=".to_owned(),
         ];
+        let own = own.into_iter().chain(settings.iter().map(|one| (*one).to_owned()));
         for variable in words(&one["Config"]["Env"]).into_iter().chain(own) {
             all.extend(["-e".to_owned(), variable]);
         }

@@ -40,7 +40,7 @@ impl Truth {
         self.what_is_said_is_so().context("I10, honest status")
     }
 
-    /// What deployments want is what runs, in the generation that is served and in no other.
+    /// What deployments want is what runs, in the generation that is served, or gets a share beside it, and in no other.
     fn each_replica_is_once(&self) -> anyhow::Result<()> {
         let mut running = Replicas::new();
         for container in &self.containers {
@@ -59,7 +59,9 @@ impl Truth {
             let serving = deployment.serving.as_ref().map(|serving| serving.generation);
             for slot in &deployment.slots {
                 ensure!(slot.state == SlotState::Routed, "{instance} is not settled: {slot:?}");
-                ensure!(serving == Some(slot.generation), "{instance} does not serve {slot:?}");
+                let shares = deployment.canary.is_some() && slot.generation == deployment.rising();
+                let serves = serving == Some(slot.generation) || shares;
+                ensure!(serves, "{instance} does not serve {slot:?}");
                 let place = slot.place.as_ref().with_context(|| format!("no place: {slot:?}"))?;
                 let place = Placed {
                     node: place.node.to_string(),

@@ -1,10 +1,10 @@
 //! An app that takes all of its processor is given a second replica, and loses it when it takes little.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use e2e::platform::User;
+use e2e::scripted::Scripted;
 use e2e::truth;
 use e2e::wait;
 use serde_json::{Value, json};
@@ -15,26 +15,16 @@ use crate::cluster_is_ready;
 const WITHIN: Duration = Duration::from_mins(5);
 const APP: &str = "burner";
 /// Burns for twenty seconds after a request for it, and goes on answering.
-const MAIN: &str = r#"
-import http.server, os, threading, time
-
-def burn(until):
-    while time.monotonic() < until:
-        pass
-
-class Answer(http.server.BaseHTTPRequestHandler):
+const METHODS: &str = r#"
     def do_GET(self):
         if self.path == "/burn":
             until = time.monotonic() + 20
-            threading.Thread(target=burn, args=(until,), daemon=True).start()
-        self.send_response(200)
-        self.send_header("Content-Length", "3")
-        self.end_headers()
-        self.wfile.write(b"ok\n")
-    def log_message(self, *_):
-        pass
+            threading.Thread(target=self.burn, args=(until,), daemon=True).start()
+        self.answer(200, b"ok\n")
 
-http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Answer).serve_forever()
+    def burn(self, until):
+        while time.monotonic() < until:
+            pass
 "#;
 /// A tenth of the usual cooldown: a removal takes half a minute without need.
 const SETTINGS: &str = "cpus = 0.3\n[scaling]\nmin = 1\nmax = 2\ncooldown = 3\n";
@@ -63,10 +53,8 @@ async fn requests_shown(class: &str) -> anyhow::Result<u64> {
 async fn an_app_that_burns_is_given_a_second_replica_and_loses_it_again() {
     cluster_is_ready().await;
     let user = User::admin().await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("main.py"), MAIN).unwrap();
-    fs::write(folder.path().join("avishkar.toml"), SETTINGS).unwrap();
-    let url = user.deploy(folder.path(), APP, 1).await.unwrap();
+    let app = Scripted::new(METHODS).unwrap().with_settings(SETTINGS).unwrap();
+    let url = user.deploy(app.path(), APP, 1).await.unwrap();
     serve(1).await;
     let burns = reqwest::get(format!("{url}/burn")).await.unwrap();
     assert_eq!(burns.status(), 200);

@@ -1,9 +1,9 @@
 //! An app that nobody asks for has no replica, and one for the first request, which waits for it.
 
-use std::fs;
 use std::time::Duration;
 
 use e2e::platform::User;
+use e2e::scripted::Scripted;
 use e2e::wait;
 use serde_json::{Value, json};
 
@@ -12,24 +12,13 @@ use crate::cluster_is_ready;
 /// The idle time, the end of a replica, and a machine that has other things to do.
 const WITHIN: Duration = Duration::from_mins(2);
 const APP: &str = "sleeper";
-const MAIN: &str = r#"
-import http.server, os
-
-class Answer(http.server.BaseHTTPRequestHandler):
+/// Gives back what it is sent.
+const METHODS: &str = r#"
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-    def log_message(self, *_):
-        pass
+        self.answer(200, self.rfile.read(int(self.headers["Content-Length"])))
 
-http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Answer).serve_forever()
+    def do_GET(self):
+        self.answer(200, b"")
 "#;
 const SETTINGS: &str = "[scaling]\nmin = 0\nmax = 2\nidle = 5\ncooldown = 1\n";
 
@@ -48,10 +37,8 @@ async fn it_rests(user: &User) {
 async fn an_app_that_nobody_asks_for_rests_and_the_first_request_waits_for_a_replica() {
     cluster_is_ready().await;
     let user = User::admin().await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("main.py"), MAIN).unwrap();
-    fs::write(folder.path().join("avishkar.toml"), SETTINGS).unwrap();
-    let url = user.deploy(folder.path(), APP, 1).await.unwrap();
+    let app = Scripted::new(METHODS).unwrap().with_settings(SETTINGS).unwrap();
+    let url = user.deploy(app.path(), APP, 1).await.unwrap();
     it_rests(&user).await;
     let body = "held ".repeat(20_000);
     let answer = reqwest::Client::new().post(&url).body(body.clone()).send().await.unwrap();

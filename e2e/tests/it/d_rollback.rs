@@ -1,36 +1,21 @@
 //! A release is gone back from while its users go on, and the registry is away: nothing is built, and nobody notices.
 
-use std::fs;
-use std::path::Path;
-
 use e2e::load::Crowd;
 use e2e::platform::User;
+use e2e::scripted::Scripted;
 use e2e::{cluster, wait};
 
 use crate::{SOON, cluster_is_ready};
 
 const APP: &str = "undone";
 
-fn write(folder: &Path, release: u32) {
-    let main = format!(
+fn methods(release: u32) -> String {
+    format!(
         r#"
-import http.server, os
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
     def do_GET(self):
-        body = b"one of them: release {release}\n"
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_):
-        pass
-
-http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Answer).serve_forever()
+        self.answer(200, b"one of them: release {release}\n")
 "#
-    );
-    fs::write(folder.join("main.py"), main).unwrap();
+    )
 }
 
 async fn answers(url: &str, release: u32) -> anyhow::Result<()> {
@@ -46,11 +31,10 @@ async fn answers(url: &str, release: u32) -> anyhow::Result<()> {
 async fn a_release_is_gone_back_from_under_load_while_the_registry_is_away() {
     cluster_is_ready().await;
     let user = User::admin().await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), 1);
-    user.deploy(folder.path(), APP, 2).await.unwrap();
-    write(folder.path(), 2);
-    let url = user.deploy(folder.path(), APP, 2).await.unwrap();
+    let app = Scripted::new(&methods(1)).unwrap();
+    user.deploy(app.path(), APP, 2).await.unwrap();
+    app.rewrite(&methods(2)).unwrap();
+    let url = user.deploy(app.path(), APP, 2).await.unwrap();
     answers(&url, 2).await.unwrap();
 
     let away = cluster::stop("registry").await;

@@ -100,6 +100,26 @@ fn what_is_as_it_should_be_is_consistent() {
         .unwrap();
 }
 
+/// The replica of `shop` 1 is a newer generation's, and its container with it; `share` is what it gets.
+fn newer(truth: &mut Truth, share: &Value) {
+    changed(truth, |one| one.generation = 4);
+    let shop = truth.deployments.get_mut("shop").unwrap();
+    shop.generation.0 = 4;
+    shop.slots[0].generation.0 = 4;
+    shop.canary = serde_json::from_value(share.clone()).unwrap();
+}
+
+#[test]
+fn a_canary_runs_beside_what_is_served_and_nothing_else_does() {
+    let mut truth = sound();
+    newer(&mut truth, &json!({ "share": 20, "since": "2026-01-01T00:00:00Z", "told": true }));
+    truth.is_consistent().unwrap();
+    let mut truth = sound();
+    newer(&mut truth, &Value::Null);
+    let found = truth.is_consistent().unwrap_err();
+    assert!(found.to_string().starts_with("I2,"), "{found:#}");
+}
+
 /// Replaces the container of `shop` 1 by what `change` makes of it.
 fn changed(truth: &mut Truth, change: impl Fn(&mut Container)) {
     let mut one = container("shop", 1);
