@@ -9,13 +9,14 @@ use bytes::Bytes;
 use common::digest::{Digest, ImageRef};
 use common::id::{ReleaseNumber, RequestId};
 use common::name::{AppName, InstanceName, LegacyName, UserName};
+use common::record::course::Share;
 use common::record::operation::Outcome;
 use jiff::civil::DateTime;
 
 use crate::commands::deploy::{self, Name, Wish};
 use crate::commands::release::{Expected, Upload};
 use crate::commands::schedule::{self, Message13, Wanted};
-use crate::commands::{Error, release, rollback, scale, stop};
+use crate::commands::{Error, canary, release, rollback, scale, stop};
 use crate::context::Context;
 use crate::domain::access::{Person, Role};
 use crate::domain::schedule::{Lateness, Schedule, When};
@@ -88,6 +89,21 @@ impl Door {
         let wish = Wish { app, instance, release: None, replicas, canary: None, app_json: None };
         let accepted = deploy::deploy(&self.context, &self.person, wish, id).await;
         accepted.map(|accepted| accepted.instance).map_err(refused)
+    }
+
+    /// Asks for an app's newest release to get a share of the requests of the instance of the app's own name, beside what
+    /// is served.
+    pub async fn canary(&self, app: AppName, share: Share, id: RequestId) -> Result<(), Refused> {
+        let (instance, canary) = (Name::Usual, Some(share));
+        let wish = Wish { app, instance, release: None, replicas: None, canary, app_json: None };
+        let accepted = deploy::deploy(&self.context, &self.person, wish, id).await;
+        accepted.map(drop).map_err(refused)
+    }
+
+    /// Asks for an instance's canary to get all requests.
+    pub async fn promote(&self, instance: &LegacyName, id: RequestId) -> Result<(), Refused> {
+        let accepted = canary::promote(&self.context, &self.person, instance, id).await;
+        accepted.map(drop).map_err(refused)
     }
 
     /// Asks for an app's newest release to run from the first to the second of these times, in UTC, as an instance of

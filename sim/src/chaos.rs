@@ -1,6 +1,7 @@
 //! The larger faults of a run: each begins at a moment of its own, and is over after a while.
 
 mod blow;
+mod edge;
 mod stray;
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use common::name::NodeName;
 use common::port::Containers as _;
+use common::service::ServiceName;
 use jiff::SignedDuration;
 use testkit::containers::Health;
 use testkit::nodes::Reach;
@@ -74,7 +76,9 @@ async fn fall(world: &Arc<World>, blow: Blow, lasts: Duration) {
             world.truth.bus.duplicate_next_publishes(5);
             world.truth.bus.repeat_next_deliveries(5);
         }
-        Blow::EdgeLosesItsDisk => world.truth.edge.restart_without_disk(),
+        Blow::EdgeLosesItsDisk => edge::lose_disk(world),
+        Blow::EdgeDies => edge::die_for(world, lasts).await,
+        Blow::FrontPortHeld(port) => edge::miss_port_for(world, port, lasts).await,
         Blow::SessionExpires(service) => {
             if let Some(life) = world.life(service) {
                 life.session.expire();
@@ -105,15 +109,20 @@ async fn fall(world: &Arc<World>, blow: Blow, lasts: Duration) {
     }
 }
 
+async fn pause_for(world: &Arc<World>, service: ServiceName, pause: Sleep) {
+    let Some(life) = world.life(service) else { return };
+    world.stage.pause(life.number);
+    pause.await;
+    world.stage.resume(life.number);
+    if service == ServiceName::LoadBalancer {
+        world.checker().balancer_resumed(world.stage.now());
+    }
+}
+
 async fn fall_for(world: &Arc<World>, blow: Blow, lasts: Duration) {
     let pause = world.stage.sleep(lasts);
     match blow {
-        Blow::Pause(service) => {
-            let Some(life) = world.life(service) else { return };
-            world.stage.pause(life.number);
-            pause.await;
-            world.stage.resume(life.number);
-        }
+        Blow::Pause(service) => pause_for(world, service, pause).await,
         Blow::CutPort(service, port) => {
             world.faults().cut.insert((service, port));
             pause.await;
@@ -153,6 +162,8 @@ async fn fall_for(world: &Arc<World>, blow: Blow, lasts: Duration) {
         | Blow::Standby(_)
         | Blow::RecordsTwice
         | Blow::EdgeLosesItsDisk
+        | Blow::EdgeDies
+        | Blow::FrontPortHeld(_)
         | Blow::SessionExpires(_)
         | Blow::ClockJumps(..)
         | Blow::NodeDead(_)
@@ -177,7 +188,12 @@ async fn unreachable_for(world: &Arc<World>, node: &NodeName, reach: Reach, last
 
 pub(crate) async fn set_reach(world: &Arc<World>, node: &NodeName, reach: Reach) {
     world.truth.nodes.set_reach(node, reach).await;
-    world.checker().struck(node, world.stage.now());
+    if reach == Reach::Dead {
+        world.checker().harmed(node);
+    }
+    let now = world.stage.now();
+    world.checker().struck(node, now);
+    world.checker().node_is(node, reach == Reach::Up, now);
     world.observe();
 }
 
@@ -221,6 +237,8 @@ async fn hurt_node(world: &Arc<World>, blow: Blow, lasts: Duration) {
         | Blow::NodeHung(_)
         | Blow::NodeCutFrom(..)
         | Blow::EdgeLosesItsDisk
+        | Blow::EdgeDies
+        | Blow::FrontPortHeld(_)
         | Blow::ClockJumps(..) => {}
     }
 }
@@ -233,6 +251,7 @@ async fn remove_containers(world: &Arc<World>, node: &NodeName, pause: Sleep) {
         drop(engine.ensure_absent(&container.name).await);
         engine.occupy_port(container.host_port);
     }
+    world.checker().harmed(node);
     world.checker().struck(node, world.stage.now());
     world.observe();
     pause.await;
@@ -246,6 +265,7 @@ async fn end_containers(world: &Arc<World>, node: &NodeName) {
     for container in engine.containers() {
         engine.exit(&container.name, 1);
     }
+    world.checker().harmed(node);
     world.checker().struck(node, world.stage.now());
     // The agent starts them again after a moment.
     world.stage.sleep(Duration::from_millis(900)).await;
@@ -280,6 +300,7 @@ pub(crate) async fn heal(world: &Arc<World>) {
             life.session.reconnect();
         }
     }
+    edge::heal(world);
     for agent in &world.truth.agents {
         let engine = world.truth.nodes.engine(&agent.node);
         engine.set_health(Health::Answers);

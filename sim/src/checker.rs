@@ -4,7 +4,9 @@
 //! Every change is checked when it is made; [`settled()`] says what is wrong once nothing goes wrong any
 //! more. The invariants are those of the platform's fault catalogue.
 
+mod balance;
 mod commands;
+mod courses;
 mod fleet;
 mod leases;
 mod outcomes;
@@ -30,6 +32,8 @@ use common::record::deployment::Deployment;
 use common::service::ServiceName;
 use testkit::store::Committed;
 
+use self::balance::Balance;
+use self::courses::Courses;
 use self::fleet::Keeping;
 pub(crate) use self::fleet::kept;
 use self::served::held;
@@ -145,6 +149,8 @@ pub(crate) struct Checker {
     struck: BTreeMap<NodeName, u64>,
     /// When ports were released, and by whom they had been leased.
     released: BTreeMap<Path, (u64, LegacyName)>,
+    /// Front ports that another program had at some time.
+    held: BTreeSet<u16>,
     /// When a clock jumped last.
     jumped: Option<u64>,
     /// The newest stop of each instance.
@@ -161,6 +167,8 @@ pub(crate) struct Checker {
     open: BTreeSet<Path>,
     windows: Windows,
     wishes: Wishes,
+    courses: Courses,
+    balance: Balance,
     keeping: Keeping,
     pub(crate) visits: Visits,
     /// How many commands changed what is wanted.
@@ -187,6 +195,7 @@ impl Checker {
             doubled: BTreeSet::new(),
             struck: BTreeMap::new(),
             released: BTreeMap::new(),
+            held: BTreeSet::new(),
             jumped: None,
             stops: BTreeMap::new(),
             began: BTreeMap::new(),
@@ -196,6 +205,8 @@ impl Checker {
             open: BTreeSet::new(),
             windows: Windows::default(),
             wishes: Wishes::default(),
+            courses: Courses::default(),
+            balance: Balance::default(),
             keeping: Keeping::default(),
             visits: Visits::default(),
             effective: 0,
@@ -253,6 +264,7 @@ impl Checker {
             self.check_writer(committed, Some(&change));
             self.check_deployment(&change, now);
             self.check_running(&change, truth);
+            self.check_courses(&change, truth, now);
             self.promise(&change);
             return;
         }
@@ -264,6 +276,7 @@ impl Checker {
             "epochs" => self.check_epoch(committed),
             "alive" => self.check_verdict(committed),
             "ports" => self.check_lease(committed, now),
+            "scale" => self.check_scale(committed, truth, now),
             "operations" => self.check_operation(committed, now),
             "platform" => self.check_platform(committed),
             "restarts" | "lifecycle" => self.check_keeping(committed, now),
@@ -296,6 +309,13 @@ impl Checker {
     pub(crate) fn struck(&mut self, node: &NodeName, now: u64) {
         self.stirred = true;
         self.struck.insert(node.clone(), now);
+        self.forget_moves();
+    }
+
+    /// Another program has a front port.
+    pub(crate) fn held(&mut self, port: u16) {
+        self.held.insert(port);
+        self.forget_moves();
     }
 
     /// The clock of a service jumped: quarantines that it measures say nothing any more.

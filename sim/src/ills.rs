@@ -7,7 +7,7 @@ use testkit::nodes::Reach;
 
 use crate::chaos;
 use crate::dice::Dice;
-use crate::script::Script;
+use crate::script::{HEARD, Script, app};
 use crate::user::image;
 use crate::world::World;
 
@@ -33,7 +33,7 @@ fn sluggish(dice: &mut Dice) -> Vec<Probe> {
 /// apps cannot be built.
 pub(crate) fn ill(world: &World, dice: &mut Dice) {
     for number in 1..=5 {
-        let app = crate::script::app(number);
+        let app = app(number);
         if dice.happens(800) {
             let mut unbuildable = world.truth.unbuildable.lock().expect("nobody panics");
             unbuildable.insert(format!("apps/{app}"));
@@ -54,6 +54,13 @@ pub(crate) fn ill(world: &World, dice: &mut Dice) {
             }
         }
     }
+}
+
+/// Some releases of the app of whose visitors the edge hears answer them with errors.
+pub(crate) fn err(world: &World, dice: &mut Dice) {
+    let mut erring = world.truth.erring.lock().expect("nobody panics");
+    let releases = (2..=20).filter(|_| dice.happens(3500));
+    erring.extend(releases.map(|number| image(&app(HEARD), number)));
 }
 
 /// A node that never comes back.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chassis::blocking;
-use common::name::LegacyName;
+use common::name::{InstanceName, LegacyName};
 use common::port::nodes::NodeUse;
 use common::record::path;
 use common::service::ServiceName;
@@ -16,27 +16,27 @@ use testkit::{ManualClock, MemoryBlobs, MemoryBus, MemoryEdge, MemoryNodes, Memo
 
 use crate::blast;
 use crate::call::Fault;
-use crate::chaos::{Scope, heal, lose_who_keeps_a_bundle, strike};
+use crate::chaos::heal;
 use crate::checker::{self, Demand, Violation};
 use crate::coverage::Coverage;
 use crate::dice::Dice;
 use crate::drain::drain;
 use crate::fault::{Rates, Trap, Victim};
 use crate::fleet::{self, Fleet, Trial};
-use crate::ills::{ill, lose_a_node, offer};
+use crate::ills::offer;
 use crate::plant::Plant;
-use crate::script::{Armed, Operation, Script, Tally};
+use crate::script::{Armed, Operation, Script, Tally, app};
 use crate::services::{SERVICES, start};
 use crate::settings::{Configs, Settings};
+use crate::storm;
 use crate::takeover::{self, Leave};
 use crate::trace::Trace;
+use crate::visitors::{ask_for, look};
 use crate::world::{Truth, World};
 
 /// How many nodes a storm has.
 const NODES: usize = 3;
 
-/// How often a visitor asks.
-const ASK_EVERY: Duration = Duration::from_millis(97);
 /// For how long nobody may answer while one of several replicas' nodes is lost.
 const MOST_GAP: Duration = Duration::from_secs(2);
 
@@ -191,6 +191,8 @@ fn world(plan: &Plan, folder: &Path, dice: Dice) -> Arc<World> {
         blobs: MemoryBlobs::new(),
         clocks: clocks.into_iter().collect(),
         crashing: Mutex::default(),
+        erring: Mutex::default(),
+        balances: AtomicBool::new(false),
         unbuildable: Mutex::default(),
         lost: Mutex::default(),
         folder: folder.to_owned(),
@@ -260,7 +262,6 @@ async fn direct(plan: &Plan, world: &Arc<World>, tally: &Arc<Tally>, mut dice: D
         world.stage.sleep(dice.millis(0, 40)).await;
     }
     world.lives().supervised = true;
-    let most = world.settings.most_replicas;
     match &plan.kind {
         Kind::Calm => {
             let made = (plan.seed.is_multiple_of(2), 2);
@@ -270,36 +271,20 @@ async fn direct(plan: &Plan, world: &Arc<World>, tally: &Arc<Tally>, mut dice: D
             script.play(Arc::clone(world), Arc::clone(tally)).await;
         }
         Kind::Storm { commands } => {
-            let script = Script::drawn(&mut dice, *commands, most);
-            offer(world, &script);
-            let blows = dice.between(6, 9);
-            let spared = plan.seed % 4 == 3;
-            let scope = if spared { Scope::ControlPlane } else { Scope::Everything };
-            if spared {
-                look(world, Demand::Always);
-            }
-            let within = script.length();
-            world.faults().rates = Rates::drawn(&mut dice);
-            ill(world, &mut dice);
-            strike(world, &mut dice, (blows, scope), within);
-            lose_who_keeps_a_bundle(world, plan.seed, within);
-            script.play(Arc::clone(world), Arc::clone(tally)).await;
-            if dice.happens(2500) && !spared {
-                lose_a_node(world, &mut dice).await;
-            }
-            world.stage.sleep(Duration::from_secs(1)).await;
+            storm::play(world, tally, &mut dice, (plan.seed, *commands)).await;
         }
         Kind::Fleet { .. } | Kind::Trial { .. } => {}
         Kind::TakeOver { service, how } => takeover::play(world, *service, *how).await,
         Kind::Single { faults } => {
             let operation = faults.operation;
             // What is ill is known by its image.
-            let made = (operation != Operation::UndoStarting, faults.replicas.max(1));
+            let made = (!operation.is_of_images(), faults.replicas.max(1));
             let armed = Armed { traps: faults.traps.clone(), forced: faults.forced };
             let script = Script::of(&mut dice, operation, made, armed);
             offer(world, &script);
-            operation.prepare(world);
+            operation.prepare(world).await;
             look(world, faults.demand());
+            ask_for(world, InstanceName::from(app(1)).into());
             if faults.poisoned {
                 let poison = blast::poison(Arc::clone(world), &mut dice);
                 world.stage.spawn(0, poison);
@@ -342,20 +327,4 @@ async fn finish(plan: &Plan, world: &Arc<World>, tally: &Arc<Tally>, dice: &mut 
         let emptied = |world: &World| settled(world).and_then(|()| checker::empty(&world.truth));
         drain(world, tally, within, emptied).await;
     }
-}
-
-/// A visitor asks at every front port, as long as the run lasts.
-fn look(world: &Arc<World>, demand: Demand) {
-    world.checker().visits.demand = demand;
-    if demand == Demand::Nothing {
-        return;
-    }
-    let asking = Arc::clone(world);
-    world.stage.spawn(0, async move {
-        loop {
-            asking.stage.sleep(ASK_EVERY).await;
-            let now = asking.stage.now();
-            asking.checker().ask_doors(&asking.truth, now);
-        }
-    });
 }

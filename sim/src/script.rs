@@ -1,6 +1,7 @@
 //! What is asked of the platform in one run, and when.
 
 mod operation;
+mod train;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use common::id::RequestId;
 use common::message::DeploymentCommand;
 use common::name::{AppName, InstanceName, LegacyName};
+use common::record::course::Share;
 use jiff::civil::{Date, date};
 use testkit::nodes::Reach;
 use uuid::{Builder, Uuid};
@@ -22,6 +24,11 @@ use crate::world::World;
 
 /// The day that the simulated clocks begin with.
 const FIRST_DAY: Date = date(2026, 1, 1);
+
+/// The app whose replicas follow its load, in some storms.
+pub(crate) const BALANCED: usize = 4;
+/// The app of whose visitors the edge hears.
+pub(crate) const HEARD: usize = 5;
 
 /// One thing that happens to the platform from outside.
 #[derive(Debug, Clone)]
@@ -60,6 +67,15 @@ pub(crate) fn request(dice: &mut Dice) -> RequestId {
     RequestId(Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid())
 }
 
+/// How much a script asks for.
+#[derive(Debug)]
+pub(crate) struct Extent {
+    pub(crate) commands: usize,
+    pub(crate) most_replicas: u32,
+    /// Whether the replicas of one app follow its load.
+    pub(crate) balances: bool,
+}
+
 /// Draws a script while it keeps in mind what was asked before.
 struct Author<'a> {
     dice: &'a mut Dice,
@@ -68,6 +84,8 @@ struct Author<'a> {
     instances: Vec<LegacyName>,
     past: Vec<Act>,
     most_replicas: u32,
+    /// Whether the replicas of one app follow its load.
+    balances: bool,
     /// How long what was written takes.
     length: Duration,
 }
@@ -87,7 +105,8 @@ impl Author<'_> {
             *count += 1;
             *count
         });
-        let bundle = self.dice.happens(4000);
+        let bundle =
+            if name == self::app(BALANCED) { self.balances } else { self.dice.happens(4000) };
         Act::Wish(Wish::Release { app: name, number, bundle }, request(self.dice))
     }
 
@@ -123,32 +142,54 @@ impl Author<'_> {
         let app = self.pick();
         let instance = self.dice.one_of(&self.instances).clone();
         match self.dice.below(100) {
-            0..30 => self.deploy(app),
-            30..34 => self.schedule(app),
-            34..46 => self.release(app),
-            46..64 => {
+            0..28 => self.deploy(app),
+            28..32 => self.schedule(app),
+            32..43 => self.release(app),
+            43..59 => {
                 let replicas = self.replicas();
                 Act::Wish(Wish::Scale { instance, replicas }, request(self.dice))
             }
-            64..78 => Act::Wish(Wish::Stop { instance }, request(self.dice)),
-            78..84 => Act::Message(DeploymentCommand::Deploy { instance }, request(self.dice)),
-            84..88 => Act::Message(DeploymentCommand::Stop { instance }, request(self.dice)),
-            88..91 => Act::Status(instance, request(self.dice)),
+            59..72 => Act::Wish(Wish::Stop { instance }, request(self.dice)),
+            72..78 => Act::Message(DeploymentCommand::Deploy { instance }, request(self.dice)),
+            78..82 => Act::Message(DeploymentCommand::Stop { instance }, request(self.dice)),
+            82..85 => Act::Status(instance, request(self.dice)),
+            85..88 => self.canary(app),
+            88..90 => Act::Wish(Wish::Promote { instance }, request(self.dice)),
+            90..92 => Act::Wish(Wish::Rollback { instance }, request(self.dice)),
             _ => self.dice.one_of(&self.past).clone(),
         }
     }
+
+    fn canary(&mut self, app: usize) -> Act {
+        let name = self.apps.get(app).cloned().unwrap_or_else(|| self::app(1));
+        let percent = self.dice.between(1, 99).cast_signed();
+        let share = Share::try_from(percent).expect("it is a share");
+        Act::Wish(Wish::Canary { app: name, share }, request(self.dice))
+    }
+}
+
+/// With the time between one and the next instead of the time of each.
+fn one_after_the_other(acts: Vec<(Duration, Act)>) -> Vec<(Duration, Act)> {
+    let mut last = Duration::ZERO;
+    let mut pause = |at: Duration| at.saturating_sub(std::mem::replace(&mut last, at));
+    acts.into_iter().map(|(at, act)| (pause(at), act)).collect()
 }
 
 impl Script {
-    /// Five apps, and as many commands as are wanted at least.
-    pub(crate) fn drawn(dice: &mut Dice, commands: usize, most_replicas: u32) -> Self {
-        let apps: Vec<AppName> = (1..=5).map(app).collect();
+    /// Five apps, and as many commands as are wanted at least. Four apps have all kinds of wishes, in a hurry; the
+    /// releases of the fifth have the time that they need.
+    pub(crate) fn drawn(dice: &mut Dice, extent: &Extent) -> Self {
+        let Extent { commands, most_replicas, balances } = *extent;
+        let mut train = train::train(dice, &self::app(HEARD));
+        let commands = commands.saturating_sub(train.len());
+        let apps: Vec<AppName> = (1..HEARD).map(app).collect();
         let mut author = Author {
             releases: vec![0; apps.len()],
             apps: apps.clone(),
             instances: Vec::new(),
             past: Vec::new(),
             most_replicas,
+            balances,
             length: Duration::ZERO,
             dice,
         };
@@ -167,7 +208,14 @@ impl Script {
             let act = author.next();
             acts.push((pause, act));
         }
-        Script { acts, apps, faults: Armed::default() }
+        let mut at = Duration::ZERO;
+        train.extend(acts.into_iter().map(|(pause, act)| {
+            at += pause;
+            (at, act)
+        }));
+        train.sort_by_key(|(at, _)| *at);
+        let apps = (1..=HEARD).map(app).collect();
+        Script { acts: one_after_the_other(train), apps, faults: Armed::default() }
     }
 
     /// Every instance is stopped.

@@ -127,6 +127,8 @@ fn deployment_manager(settings: &Settings, folder: &Path) -> deployment_manager:
     times.front_seconds = 8;
     times.scan_seconds = 15;
     times.sweep_seconds = 3;
+    times.rebalance_seconds = 5;
+    times.watch_seconds = 2;
     times.max_replicas = settings.most_replicas;
     own.build.folder = folder.join("builds").display().to_string();
     let http = http.resolve().expect("the shipped file is right");
@@ -169,6 +171,7 @@ fn node_manager(
 fn load_balancer(settings: &Settings) -> load_balancer::Config {
     load_balancer::Config {
         advertised_ip: [192, 0, 2, 10].into(),
+        other: None,
         first_port: 2000,
         last_port: 2999,
         confirm_within: Duration::from_secs(5),

@@ -145,7 +145,9 @@ fn of_app_manager(ops: &[Op]) -> Option<Step> {
     let instance: instance::Instance = written(ops, "/avishkar/instances/")?;
     match instance.state {
         instance::State::Deploying
-            if makes(ops, ".app-manager.deploy") || makes(ops, ".app-manager.rollback") =>
+            if [".app-manager.deploy", ".app-manager.rollback", ".app-manager.promote"]
+                .iter()
+                .any(|kind| makes(ops, kind)) =>
         {
             Some(Step::RecordDeploy)
         }

@@ -10,6 +10,7 @@ use common::digest::{Digest, ImageRef};
 use common::id::RequestId;
 use common::message::{DeploymentCommand, LoadBalancerCommand};
 use common::name::{AppName, InstanceName, LegacyName};
+use common::record::course::Share;
 use common::service::ServiceName;
 use common::topic::Topic;
 use jiff::civil::DateTime;
@@ -17,7 +18,9 @@ use testkit::raw_zip::{RawEntry, RawZip};
 
 use crate::call::CallKind;
 use crate::fault::Point;
+use crate::load::{COOLDOWN, MOST};
 use crate::plant::Plant;
+use crate::script::{BALANCED, app};
 use crate::services::ASK_AGAIN;
 use crate::settings::REGISTRY;
 use crate::step::Step;
@@ -40,6 +43,15 @@ pub(crate) enum Wish {
         instance: Option<InstanceName>,
         replicas: Option<u32>,
     },
+    /// The newest release gets a share of the requests of the instance of the app's own name.
+    Canary {
+        app: AppName,
+        share: Share,
+    },
+    /// The canary gets all requests.
+    Promote {
+        instance: LegacyName,
+    },
     /// From the first to the second of these times, as the app manager's clock shows them.
     Schedule {
         app: AppName,
@@ -53,7 +65,7 @@ pub(crate) enum Wish {
     Stop {
         instance: LegacyName,
     },
-    /// To what was in service before.
+    /// To what was in service before; a canary goes.
     Rollback {
         instance: LegacyName,
     },
@@ -64,7 +76,8 @@ impl Wish {
     pub(crate) fn kind(&self) -> Option<&'static str> {
         match self {
             Wish::Release { .. } => None,
-            Wish::Deploy { .. } => Some("deploy"),
+            Wish::Deploy { .. } | Wish::Canary { .. } => Some("deploy"),
+            Wish::Promote { .. } => Some("promote"),
             Wish::Schedule { .. } => Some("schedule"),
             Wish::Scale { .. } => Some("scale"),
             Wish::Stop { .. } => Some("stop"),
@@ -87,9 +100,15 @@ pub(crate) fn image(app: &AppName, number: u32) -> ImageRef {
 }
 
 /// The bundle of a release: a site of one page.
-pub(crate) fn bundle(app: &AppName, number: u32) -> Bytes {
-    let page = format!("<p>{app} {number}</p>");
-    RawZip::of([RawEntry::stored("index.html", page.as_bytes())]).bytes().into()
+pub(crate) fn bundle(of: &AppName, number: u32) -> Bytes {
+    let page = format!("<p>{of} {number}</p>");
+    let mut files = vec![RawEntry::stored("index.html", page.as_bytes())];
+    let cooldown = COOLDOWN.as_secs();
+    let manifest = format!("[scaling]\nmin = 1\nmax = {MOST}\ncooldown = {cooldown}\n");
+    if *of == app(BALANCED) {
+        files.push(RawEntry::stored("avishkar.toml", manifest.as_bytes()));
+    }
+    RawZip::of(files).bytes().into()
 }
 
 async fn ask(door: Door, wish: Wish, id: RequestId) -> Result<(), Refused> {
@@ -103,6 +122,8 @@ async fn ask(door: Door, wish: Wish, id: RequestId) -> Result<(), Refused> {
         Wish::Deploy { app, instance, replicas } => {
             door.deploy(app, instance, replicas, id).await.map(drop)
         }
+        Wish::Canary { app, share } => door.canary(app, share, id).await,
+        Wish::Promote { instance } => door.promote(&instance, id).await,
         Wish::Schedule { app, instance, times } => {
             door.schedule(app, instance, times, id).await.map(drop)
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +49,10 @@ pub(crate) struct Truth {
     pub(crate) clocks: BTreeMap<ServiceName, Arc<ManualClock>>,
     /// Images whose containers end as soon as they run.
     pub(crate) crashing: Mutex<BTreeSet<ImageRef>>,
+    /// Images whose containers listen, and answer visitors with an error.
+    pub(crate) erring: Mutex<BTreeSet<ImageRef>>,
+    /// Whether the replicas of an app follow its load: else the load balancer needs no samples.
+    pub(crate) balances: AtomicBool,
     /// Apps whose bundles cannot be built.
     pub(crate) unbuildable: Mutex<BTreeSet<String>>,
     /// Where services keep files.
@@ -300,6 +305,9 @@ impl World {
         for agent in &self.truth.agents {
             let lost = self.truth.nodes.set_reach(&agent.node, reach).now_or_never();
             lost.expect("a node is lost without waiting for anything");
+            if reach == Reach::Dead {
+                self.checker().harmed(&agent.node);
+            }
             self.checker().struck(&agent.node, self.stage.now());
             let (world, node) = (Arc::clone(self), agent.node.clone());
             self.stage.spawn(0, async move {
@@ -321,6 +329,10 @@ impl World {
 impl Truth {
     pub(crate) fn crashes(&self, image: &ImageRef) -> bool {
         lock(&self.crashing).contains(image)
+    }
+
+    pub(crate) fn errs(&self, image: &ImageRef) -> bool {
+        lock(&self.erring).contains(image)
     }
 
     /// Whether what is built for a repository ends in an error.

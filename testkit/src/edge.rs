@@ -42,6 +42,8 @@ struct State {
     health: Health,
     table: Option<Table>,
     certificates: Option<CertificateSet>,
+    /// What it was asked to serve when it took those.
+    certified_by: Option<CertificateSet>,
     ports: FrontPorts,
     host_port: u16,
     /// What apps answer with, where a test says so; else 200.
@@ -71,6 +73,7 @@ impl MemoryEdge {
             health: Health::Answers,
             table: None,
             certificates: None,
+            certified_by: None,
             ports: FrontPorts { first, last, closed: Vec::new() },
             host_port: 8088,
             answers: BTreeMap::new(),
@@ -98,6 +101,16 @@ impl MemoryEdge {
     /// Starts again with another program on this port; the table is read from disk.
     pub fn restart_with_port_taken(&self, port: u16) {
         self.state().ports.closed.push(port);
+    }
+
+    /// Starts again, and every port is its own; the table is read from disk.
+    pub fn restart_with_all_ports(&self) {
+        self.state().ports.closed.clear();
+    }
+
+    /// Front ports that it could not open.
+    pub fn closed_ports(&self) -> Vec<u16> {
+        self.state().ports.closed.clone()
     }
 
     /// Starts again with a damaged file beside a table that is whole.

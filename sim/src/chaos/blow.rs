@@ -39,8 +39,15 @@ pub(crate) enum Blow {
     /// Somebody removes containers by hand, and something else takes their ports.
     ContainersRemoved(NodeName),
     EdgeLosesItsDisk,
+    /// It ends, and comes back with the table that it had.
+    EdgeDies,
+    /// The edge starts again, and another program has one of its front ports.
+    FrontPortHeld(u16),
     ClockJumps(ServiceName, i64),
 }
+
+/// Those that apps have; the last one is nobody's as a rule.
+const FRONT_PORTS: [u16; 5] = [2000, 2001, 2002, 2004, 2006];
 
 /// What may be struck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +83,9 @@ impl Blow {
             Blow::NodeDead(_)
             | Blow::ContainersEnd(_)
             | Blow::ContainersRemoved(_)
-            | Blow::EdgeLosesItsDisk => false,
+            | Blow::EdgeLosesItsDisk
+            | Blow::EdgeDies
+            | Blow::FrontPortHeld(_) => false,
         }
     }
 
@@ -94,8 +103,9 @@ impl Blow {
             Blow::ContainersEnd(node) | Blow::ContainersRemoved(node) => {
                 !world.truth.nodes.containers(node).is_empty()
             }
-            Blow::EdgeLosesItsDisk => world.truth.edge.table().is_some(),
+            Blow::EdgeLosesItsDisk | Blow::FrontPortHeld(_) => world.truth.edge.table().is_some(),
             Blow::SecondLeader(_)
+            | Blow::EdgeDies
             | Blow::CutPort(..)
             | Blow::BusAway
             | Blow::RecordsTwice
@@ -129,7 +139,7 @@ fn drawn(world: &World, dice: &mut Dice) -> Blow {
     let index = usize::try_from(dice.below(world.truth.agents.len() as u64)).unwrap_or_default();
     let node = world.node(index).cloned().expect("there are nodes");
     let point = *dice.one_of(&[Point::Before, Point::After]);
-    match dice.below(100) {
+    match dice.below(105) {
         0..10 => Blow::Crash(service),
         10..26 => Blow::CrashAtCall(service, point, dice.below(20)),
         26..31 => Blow::Pause(service),
@@ -156,6 +166,8 @@ fn drawn(world: &World, dice: &mut Dice) -> Blow {
         91..93 => Blow::ContainersEnd(node),
         93..95 => Blow::ContainersRemoved(node),
         95..97 => Blow::EdgeLosesItsDisk,
+        97..99 => Blow::EdgeDies,
+        99..102 => Blow::FrontPortHeld(*dice.one_of(&FRONT_PORTS)),
         _ => Blow::ClockJumps(service, *dice.one_of(&[-40, -3, 3, 45, 3600])),
     }
 }

@@ -6,15 +6,18 @@ use common::record::path;
 use common::service::ServiceName;
 use testkit::store::Committed;
 
+use super::wishes::is_success;
 use super::{Checker, Invariant, decoded};
 use crate::world::Truth;
 
 /// The kinds of operations that end; the others only say that a message was heard.
-const ENDING: [(ServiceName, &str); 13] = [
+const ENDING: [(ServiceName, &str); 15] = [
     (ServiceName::AppManager, "deploy"),
     (ServiceName::AppManager, "stop"),
     (ServiceName::AppManager, "scale"),
     (ServiceName::AppManager, "schedule"),
+    (ServiceName::AppManager, "promote"),
+    (ServiceName::AppManager, "rollback"),
     (ServiceName::DeploymentManager, "deploy-app"),
     (ServiceName::DeploymentManager, "stop-app"),
     (ServiceName::NodeManager, "give-best-node"),
@@ -46,6 +49,10 @@ impl Checker {
                 self.violate(Invariant::I1NoLostCommand, format!("{path} was forgotten"));
             }
             (Some(before), Some(after)) => {
+                let is_of_a_user = path.name().contains(".app-manager.");
+                if before.outcome.is_none() && is_success(&after) && is_of_a_user {
+                    self.note_done(path.name(), now);
+                }
                 if before.outcome.is_some() && before.outcome != after.outcome {
                     self.violate(Invariant::I1NoLostCommand, format!("{path} ended twice"));
                 }

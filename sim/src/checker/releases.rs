@@ -1,16 +1,17 @@
 //! I8: what an instance can go back to is what was in service, and nothing else gets in or out.
 
-use common::record::deployment::{Deployment, State};
+use common::record::deployment::Deployment;
 
 use super::{Change, Checker, Invariant};
 
 impl Checker {
-    /// The kept releases change with the one step that brings a generation into service.
+    /// The kept releases change where another generation is served from then on, and nowhere else.
     pub(super) fn check_releases(&mut self, change: &Change<'_>) {
         let Change { path, before, after: Some(after) } = *change else { return };
         let same = |before: &Deployment| before.releases == after.releases;
-        let enters = after.state == State::Running
-            && before.is_some_and(|before| before.state != State::Running);
+        let served = |one: &Deployment| one.serving.as_ref().map(|serving| serving.generation);
+        let now = served(after);
+        let enters = now.is_some() && before.and_then(served) != now;
         let flaw = if enters {
             flaw_of_newest(after)
         } else {

@@ -62,6 +62,8 @@ impl Checker {
                 }
             }
         }
+        self.check_shares(table, truth);
+        self.check_moving(table);
         self.check_kept(table, truth);
         self.check_switched(table, truth, now);
     }
@@ -97,7 +99,10 @@ impl Checker {
             self.violate(Invariant::I8Monotone, what);
         }
         let has = |row: &&TableRoute| !row.upstreams.is_empty();
-        for old in before.routes.iter().filter(has) {
+        // Whoever's door another program holds is not served; everybody else is.
+        let held = truth.edge.closed_ports();
+        let open = |row: &&TableRoute| !held.contains(&row.front_port);
+        for old in before.routes.iter().filter(has).filter(open) {
             let mut kept = table.routes.iter().filter(has);
             if kept.any(|row| row.instance == old.instance) {
                 continue;

@@ -20,8 +20,9 @@ use common::service::ServiceName;
 use common::topic::{Topic, TopicName};
 use serde::de::DeserializeOwned;
 
+use super::courses::is_beside;
 use super::{Checker, Invariant, Violation, decoded};
-use super::{windows, wishes};
+use super::{courses, windows, wishes};
 use crate::world::{Truth, runs};
 
 /// How long a deployment may be in progress at most, its undoing included.
@@ -63,6 +64,7 @@ pub(crate) fn settled(checker: &Checker, truth: &Truth, now: u64) -> Checked {
     registry(truth, &deployments)?;
     leases(truth, &deployments)?;
     operations(checker, truth)?;
+    courses::ended(truth, &deployments)?;
     windows::over(&checker.windows, truth)?;
     wishes::kept(checker, truth, &deployments)
 }
@@ -154,7 +156,8 @@ fn heard(truth: &Truth, deployments: &[Deployment]) -> Checked {
             Told::Stopped | Told::Scheduled => {
                 deployment.is_none_or(|one| one.state == State::Removed)
             }
-            Told::DeployFailed => deployment.is_none_or(|one| one.state == State::Failed),
+            Told::DeployFailed => deployment
+                .is_none_or(|one| one.state == State::Failed || courses::has_gone_back(one)),
             Told::StopFailed => deployment.is_none_or(|one| one.goal == Goal::Stopped),
         };
         demand(agrees, Invariant::I10HonestStatus, || {
@@ -184,7 +187,8 @@ fn replicas(truth: &Truth, deployments: &[Deployment]) -> Checked {
             Some(_) => {
                 let scale = scales.get(name).filter(|scale| scale.is_for(deployment));
                 let pinned = || instances.get(name).copied();
-                scale.map(|scale| scale.replicas).or_else(pinned).unwrap_or(1)
+                let wanted = scale.map(|scale| scale.replicas).or_else(pinned).unwrap_or(1);
+                wanted + courses::added(deployment, wanted)
             }
         };
         let count = deployment.slots.len();
@@ -221,7 +225,9 @@ fn containers(truth: &Truth, deployments: &[Deployment]) -> Checked {
             let same = serving.is_some_and(|one| {
                 one.generation == container.generation && one.image == container.image
             });
-            demand(same, Invariant::I5NoOrphan, || {
+            let of = |one: &&Deployment| one.instance.as_str() == container.instance.as_str();
+            let beside = deployments.iter().find(of).is_some_and(|one| is_beside(one, &container));
+            demand(same || beside, Invariant::I5NoOrphan, || {
                 format!("{name} of generation {} is not wanted", container.generation)
             })?;
             let instance = container.instance.to_string();

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use common::record::course::DecisionKind;
 use common::record::deployment::{Deployment, Goal, Slot, SlotState, State};
 use common::record::instance::{Instance, State as Told};
 use common::record::node::{Alive, Verdict};
 use common::record::route::{Route, RouteGoal};
+use common::record::scale::DecisionKind as Why;
 use testkit::store::Committed;
 
 use super::{Change, Checker, Invariant, decoded};
@@ -29,6 +31,26 @@ const WITHIN: &[(State, State)] = &[
 
 /// What a new generation begins as.
 const BEGINNINGS: &[State] = &[State::Placing, State::Stopping];
+
+/// What one begins as that takes over replicas that are there: a canary's, or those beside it.
+const ADOPTIONS: &[State] = &[State::Routing];
+
+/// The same where some of them are being replaced, or all are lost; a run need not visit it.
+const RARE_ADOPTIONS: &[State] = &[State::Accepted, State::Placing, State::Starting];
+
+/// What is decided of releases and places.
+const DECISIONS: [DecisionKind; 7] = [
+    DecisionKind::Canary,
+    DecisionKind::Promoted,
+    DecisionKind::CanaryEnded,
+    DecisionKind::BackedOut,
+    DecisionKind::Moving,
+    DecisionKind::Moved,
+    DecisionKind::NotMoved,
+];
+
+/// By what the number of replicas changes.
+const SCALING: [Why; 2] = [Why::Processor, Why::Idle];
 
 /// The changes that a replica may make under one placement.
 const SLOTS: &[(SlotState, SlotState)] = &[
@@ -68,13 +90,17 @@ pub(crate) fn table() -> BTreeSet<(&'static str, String, String)> {
     let within = WITHIN.iter().map(|(from, to)| ("deployment", name(from), name(to)));
     let slots = SLOTS.iter().map(|(from, to)| ("slot", name(from), name(to)));
     let new = BEGINNINGS.iter().map(|to| ("generation", "Any".to_owned(), name(to)));
+    let adopted = ADOPTIONS.iter().map(|to| ("generation", "Adopted".to_owned(), name(to)));
+    let decisions = DECISIONS.iter().map(|kind| ("decision", "Any".to_owned(), name(kind)));
     let gone = VANISHING.iter().map(|from| ("slot", name(from), "Gone".to_owned()));
     let verdicts = VERDICTS.iter().map(|(from, to)| ("verdict", name(from), name(to)));
+    let scaling = SCALING.iter().map(|kind| ("scaling", "Any".to_owned(), name(kind)));
+    let new = new.chain(adopted).chain(decisions).chain(scaling);
     within.chain(slots).chain(new).chain(gone).chain(verdicts).collect()
 }
 
 impl Checker {
-    fn visit(&mut self, kind: &'static str, from: String, to: String) {
+    pub(super) fn visit(&mut self, kind: &'static str, from: String, to: String) {
         self.edges.insert((kind, from, to));
     }
 
@@ -97,8 +123,13 @@ impl Checker {
         if is_new {
             self.began.insert(instance, (after.generation, now));
             self.count_foreign(change);
-            self.visit("generation", "Any".to_owned(), format!("{:?}", after.state));
-            if !BEGINNINGS.contains(&after.state) {
+            let (from, allowed) = match after.adopted {
+                None => ("Any", BEGINNINGS),
+                Some(_) if RARE_ADOPTIONS.contains(&after.state) => ("Adopted", RARE_ADOPTIONS),
+                Some(_) => ("Adopted", ADOPTIONS),
+            };
+            self.visit("generation", from.to_owned(), format!("{:?}", after.state));
+            if !allowed.contains(&after.state) {
                 let what = format!("{path} begins a generation as {:?}", after.state);
                 self.violate(Invariant::I8Monotone, what);
             }
@@ -178,6 +209,9 @@ impl Checker {
             self.count_wish(before.as_ref(), after);
         }
         let (Some(before), Some(after)) = (before, after) else { return };
+        if before.replicas != after.replicas {
+            self.forget_move(&after.name);
+        }
         let (from, to) = (before.generation, after.generation);
         if to != from && to != from.next() {
             let what = format!("the wish for {} went from {from} to {to}", after.name);
@@ -204,7 +238,9 @@ impl Checker {
             let what = format!("the route of {} came back without being asked", after.instance);
             self.violate(Invariant::I8Monotone, what);
         }
-        if after.front_port != before.front_port {
+        // What another program holds is given up.
+        let was_held = self.held.contains(&before.front_port);
+        if after.front_port != before.front_port && !was_held {
             let what = format!("the front port of {} changed", after.instance);
             self.violate(Invariant::I3PortExclusive, what);
         }
@@ -218,6 +254,7 @@ impl Checker {
             if from == to {
                 return;
             }
+            self.forget_moves();
             self.visit("verdict", format!("{from:?}"), format!("{to:?}"));
             if !VERDICTS.contains(&(from, to)) && (from, to) != LATE_VERDICT {
                 let what = format!("{} went from {from:?} to {to:?}", after.node);

@@ -1,26 +1,25 @@
 //! I5: what is there in the end is what was wished for. The wishes are known from those who made them; of
 //! the platform's records only the order in which they were accepted is taken, and how each ended.
 
+mod found;
+mod turns;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::digest::{Digest, ImageRef};
 use common::id::RequestId;
 use common::message::DeploymentCommand;
 use common::name::{AppName, InstanceName, LegacyName};
-use common::port::edge::Upstream;
 use common::port::store::Path;
-use common::record::deployment::Deployment;
 use common::record::operation::{Operation, Outcome};
 use common::record::path;
-use common::record::release::{Release, Source};
 use common::service::ServiceName;
 
+pub(super) use self::found::kept;
+use self::turns::{Outlook, Releases, Turn};
 use super::windows::Came;
-use super::{Checker, Invariant, Violation, decoded};
-use crate::user::{self, Wish};
+use super::{Checker, Invariant, decoded};
+use crate::user::Wish;
 use crate::world::Truth;
-
-type Checked = Result<(), Violation>;
 
 /// What was wished for, and what was accepted of it.
 #[derive(Debug, Default)]
@@ -55,11 +54,21 @@ struct Made {
 struct Accepted {
     goals: Vec<Goal>,
     counts: Vec<Count>,
-    /// The releases that its last deploy may be of, and all that any deploy may have been of.
-    releases: BTreeSet<(AppName, u32)>,
-    all_releases: BTreeSet<(AppName, u32)>,
+    /// What other programs may deploy before anybody else does.
+    first: Releases,
+    turns: Vec<Taken>,
     /// What other programs asked by themselves.
     foreign: Vec<Goal>,
+}
+
+/// A turn, and under which request it was asked for.
+#[derive(Debug)]
+struct Taken {
+    request: RequestId,
+    at: u64,
+    /// When it came to its end.
+    done: Option<u64>,
+    turn: Turn,
 }
 
 /// Whether an instance is to run.
@@ -78,9 +87,10 @@ struct Count {
 }
 
 /// What holds in the end, as far as that is certain.
-struct Wanted<'a> {
+struct Wanted {
     runs: Option<bool>,
-    releases: &'a BTreeSet<(AppName, u32)>,
+    is_certain: bool,
+    outlook: Outlook,
     counts: BTreeSet<usize>,
 }
 
@@ -138,6 +148,10 @@ impl Checker {
                             self.windows.plan(request, (app.clone(), name), times.0, now);
                         }
                         (Wish::Stop { instance }, "stop") => self.windows.take_away(instance),
+                        (Wish::Canary { app, share }, "deploy") => {
+                            let (instance, share) = (named(app, None), *share);
+                            self.note_share(instance, share, now);
+                        }
                         _ => {}
                     }
                     self.wishes.accept(request, kind, now);
@@ -149,17 +163,35 @@ impl Checker {
         }
     }
 
+    /// An operation came to its end.
+    pub(super) fn note_done(&mut self, name: &str, now: u64) {
+        let request = name.split('.').next().and_then(|request| request.parse().ok());
+        let Some(request) = request else { return };
+        let found = self.wishes.instances.iter_mut().find_map(|(instance, accepted)| {
+            let last = accepted.turns.last().map(|taken| taken.request);
+            let taken = accepted.turns.iter_mut().find(|taken| taken.request == request)?;
+            taken.done = Some(now);
+            let stays = u64::from(!matches!(taken.turn, Turn::Canary(..)));
+            let is_last = last == Some(request);
+            is_last.then(|| (instance.clone(), taken.at + stays))
+        });
+        // What an older request came to may be what a newer one asked for.
+        if let Some((instance, before)) = found {
+            self.forget_shares(&instance, before);
+        }
+    }
+
     /// A request was made that no user made: a window of a schedule begins, or ends.
     fn note_due(&mut self, request: RequestId, kind: &str, now: u64) {
         match self.windows.come(request, kind) {
             Ok(Came::Begin { app, instance, since }) => {
                 let releases = self.wishes.newest(&app, since, now);
                 let known = self.wishes.instances.entry(instance).or_default();
-                known.deploy(request, releases, None);
+                known.run((request, "deploy", now), Turn::Whole(releases), None);
             }
             Ok(Came::End { instance }) => {
                 let known = self.wishes.instances.entry(instance).or_default();
-                known.goals.push(Goal { request, runs: false });
+                known.stop(request, now);
             }
             Err(what) => self.violate(Invariant::I2EffectOnce, what),
         }
@@ -180,27 +212,19 @@ fn named(app: &AppName, instance: Option<&InstanceName>) -> LegacyName {
 
 impl Accepted {
     /// It is there, of a release, before anything of it runs: other programs may deploy it.
-    fn schedule(&mut self, releases: BTreeSet<(AppName, u32)>) {
+    fn schedule(&mut self, releases: Releases) {
         if self.counts.is_empty() {
             self.counts.push(Count { replicas: 1, by: None });
         }
-        if self.all_releases.is_empty() {
-            self.all_releases.clone_from(&releases);
-            self.releases = releases;
+        if self.turns.is_empty() && self.first.is_empty() {
+            self.first = releases;
         }
     }
 
-    /// What a step back from any of the releases that may be wanted now can lead to.
-    fn older(&self) -> BTreeSet<(AppName, u32)> {
-        let newest = self.releases.iter().map(|(_, number)| *number).max().unwrap_or_default();
-        let older = self.all_releases.iter().filter(|(_, number)| *number < newest);
-        older.cloned().collect()
-    }
-
-    fn deploy(
+    fn run(
         &mut self,
-        request: RequestId,
-        releases: BTreeSet<(AppName, u32)>,
+        (request, kind, at): (RequestId, &'static str, u64),
+        turn: Turn,
         replicas: Option<u32>,
     ) {
         self.goals.push(Goal { request, runs: true });
@@ -208,10 +232,32 @@ impl Accepted {
             self.counts.push(Count { replicas: 1, by: None });
         }
         if let Some(replicas) = replicas {
-            self.counts.push(Count { replicas, by: Some((request, "deploy")) });
+            self.counts.push(Count { replicas, by: Some((request, kind)) });
         }
-        self.all_releases.extend(releases.iter().cloned());
-        self.releases = releases;
+        self.turns.push(Taken { request, at, done: None, turn });
+    }
+
+    fn stop(&mut self, request: RequestId, at: u64) {
+        self.goals.push(Goal { request, runs: false });
+        self.turns.push(Taken { request, at, done: None, turn: Turn::Stop });
+    }
+
+    /// What its turns come to; `backed_out` is when the platform went back from a release of it by itself. Who was asked
+    /// for something else meanwhile may have done that.
+    fn outlook(&self, backed_out: Option<u64>) -> Outlook {
+        let nexts = self.turns.iter().skip(1).map(|next| next.at).chain([u64::MAX]);
+        let turns = self
+            .turns
+            .iter()
+            .zip(nexts)
+            .map(|(taken, next)| (&taken.turn, taken.done.is_some_and(|done| done < next)));
+        let mut outlook = Outlook::of(&self.first, turns);
+        let is_canary = |taken: &&Taken| matches!(taken.turn, Turn::Canary(..));
+        let last = self.turns.iter().rfind(is_canary).map(|taken| taken.at);
+        if backed_out > last || !self.foreign.is_empty() {
+            outlook.doubt();
+        }
+        outlook
     }
 }
 
@@ -222,34 +268,39 @@ impl Wishes {
     }
 
     fn accept(&mut self, request: RequestId, kind: &str, now: u64) {
-        let Some(Asked { wish, at }) = self.asked.get(&request) else { return };
+        let Some(asked) = self.asked.get(&request) else { return };
+        let (wish, at) = (asked.wish.clone(), asked.at);
+        let by = |kind| (request, kind, now);
         match (wish, kind) {
             (Wish::Deploy { app, instance, replicas }, "deploy") => {
-                let releases = self.newest(app, *at, now);
-                let known = self.instances.entry(named(app, instance.as_ref())).or_default();
-                known.deploy(request, releases, *replicas);
+                let turn = Turn::Whole(self.newest(&app, at, now));
+                self.of(named(&app, instance.as_ref())).run(by("deploy"), turn, replicas);
+            }
+            (Wish::Canary { app, share }, "deploy") => {
+                let turn = Turn::Canary(self.newest(&app, at, now), share);
+                self.of(named(&app, None)).run(by("deploy"), turn, None);
             }
             (Wish::Schedule { app, instance, .. }, "schedule") => {
-                let releases = self.newest(app, *at, now);
-                let known = self.instances.entry(named(app, instance.as_ref())).or_default();
-                known.schedule(releases);
+                let releases = self.newest(&app, at, now);
+                self.of(named(&app, instance.as_ref())).schedule(releases);
             }
             (Wish::Scale { instance, replicas }, "scale") => {
-                let known = self.instances.entry(instance.clone()).or_default();
                 let by = Some((request, "scale"));
-                known.counts.push(Count { replicas: *replicas, by });
+                self.of(instance).counts.push(Count { replicas, by });
             }
-            (Wish::Stop { instance }, "stop") => {
-                let known = self.instances.entry(instance.clone()).or_default();
-                known.goals.push(Goal { request, runs: false });
+            (Wish::Stop { instance }, "stop") => self.of(instance).stop(request, now),
+            (Wish::Promote { instance }, "promote") => {
+                self.of(instance).run(by("promote"), Turn::Promote, None);
             }
             (Wish::Rollback { instance }, "rollback") => {
-                let known = self.instances.entry(instance.clone()).or_default();
-                let older = known.older();
-                known.deploy(request, older, None);
+                self.of(instance).run(by("rollback"), Turn::Back, None);
             }
             _ => {}
         }
+    }
+
+    fn of(&mut self, instance: LegacyName) -> &mut Accepted {
+        self.instances.entry(instance).or_default()
     }
 
     /// The kind under which the app manager keeps what makes an instance run: a window of a schedule deploys.
@@ -259,7 +310,7 @@ impl Wishes {
     }
 
     /// The releases that may have been an app's newest one at a moment of this span.
-    fn newest(&self, app: &AppName, from: u64, to: u64) -> BTreeSet<(AppName, u32)> {
+    fn newest(&self, app: &AppName, from: u64, to: u64) -> Releases {
         let made = self.releases.get(app).map(Vec::as_slice).unwrap_or_default();
         let sure = made.iter().rposition(|made| made.done.is_some_and(|at| at < from));
         let possible = made.iter().skip(sure.unwrap_or_default()).filter(|made| made.asked <= to);
@@ -273,7 +324,8 @@ impl Wishes {
     }
 
     /// What the wishes of an instance come to.
-    fn wanted<'a>(&self, accepted: &'a Accepted, truth: &Truth) -> Wanted<'a> {
+    fn wanted(&self, accepted: &Accepted, truth: &Truth, backed_out: Option<u64>) -> Wanted {
+        let outlook = accepted.outlook(backed_out);
         let order = |goal: &Goal| self.heard.get(&goal.request).copied().unwrap_or(usize::MAX);
         let last = accepted.goals.last().copied();
         let mut goal = last;
@@ -289,7 +341,7 @@ impl Wishes {
         }
         let Some(goal) = goal else {
             let counts = BTreeSet::new();
-            return Wanted { runs: Some(false), releases: &accepted.releases, counts };
+            return Wanted { runs: Some(false), is_certain: true, outlook, counts };
         };
         let is_own = last.is_some_and(|last| last.request == goal.request);
         let (service, kind) = match (is_own, goal.runs) {
@@ -300,8 +352,7 @@ impl Wishes {
         };
         let is_certain = is_known && succeeded(truth, goal.request, service, kind);
         let runs = is_certain.then_some(goal.runs);
-        let releases = if is_certain { &accepted.releases } else { &accepted.all_releases };
-        Wanted { runs, releases, counts: counts(accepted, truth) }
+        Wanted { runs, is_certain, outlook, counts: counts(accepted, truth) }
     }
 }
 
@@ -322,79 +373,11 @@ fn operation(truth: &Truth, path: &Path) -> Option<Operation> {
     decoded(value.as_ref())
 }
 
-fn is_success(operation: &Operation) -> bool {
+pub(super) fn is_success(operation: &Operation) -> bool {
     matches!(operation.outcome, Some(Outcome::Succeeded { .. }))
 }
 
 fn succeeded(truth: &Truth, request: RequestId, service: ServiceName, kind: &str) -> bool {
     let path = path::operation(request, service, kind);
     operation(truth, &path).is_some_and(|operation| is_success(&operation))
-}
-
-/// Everybody has what they wished for, and nobody what nobody wished for.
-pub(super) fn kept(checker: &Checker, truth: &Truth, deployments: &[Deployment]) -> Checked {
-    let wishes = &checker.wishes;
-    let table = truth.edge.table().map(|table| table.routes).unwrap_or_default();
-    for row in &table {
-        let is_known = wishes.instances.contains_key(&row.instance);
-        demand(is_known, || format!("{} is served, and nobody asked for it", row.instance))?;
-    }
-    for (instance, accepted) in &wishes.instances {
-        let wanted = wishes.wanted(accepted, truth);
-        let row = table.iter().find(|row| row.instance == *instance);
-        let runs = row.is_some_and(|row| !row.upstreams.is_empty());
-        demand(wanted.runs.is_none_or(|wanted| wanted == runs), || {
-            let (is, was) = if runs { ("served", "stopped") } else { ("not served", "deployed") };
-            format!("{instance} is {is}, and was {was} last")
-        })?;
-        let Some(row) = row.filter(|_| runs) else { continue };
-        let count = row.upstreams.len();
-        demand(wanted.counts.contains(&count), || {
-            format!("{instance} has {count} replicas, and {:?} were asked for", wanted.counts)
-        })?;
-        for upstream in &row.upstreams {
-            check_release(wishes, truth, deployments, (instance, upstream), wanted.releases)?;
-        }
-    }
-    Ok(())
-}
-
-/// Behind an upstream is one of the releases that were asked for.
-fn check_release(
-    wishes: &Wishes,
-    truth: &Truth,
-    deployments: &[Deployment],
-    (instance, upstream): (&LegacyName, &Upstream),
-    allowed: &BTreeSet<(AppName, u32)>,
-) -> Checked {
-    // On a node that is lost nobody knows.
-    let Some(container) = truth.listener(upstream.address()) else { return Ok(()) };
-    let deployment = deployments.iter().find(|one| one.instance == *instance);
-    let is_it = |(app, number): &(AppName, u32)| {
-        if wishes.is_bundle(app, *number) {
-            deployment.is_some_and(|one| is_built_from(truth, one, app, *number))
-        } else {
-            container.image == user::image(app, *number)
-        }
-    };
-    demand(allowed.iter().any(is_it), || {
-        let image: &ImageRef = &container.image;
-        format!("{instance} serves {image}, and {allowed:?} was asked for")
-    })
-}
-
-/// Whether what a deployment serves was made from the bundle of a release.
-fn is_built_from(truth: &Truth, deployment: &Deployment, app: &AppName, number: u32) -> bool {
-    let Some(serving) = &deployment.serving else { return false };
-    let path = path::release(app, serving.release);
-    let value = truth.store.records(&path).into_iter().next().map(|(_, value)| value);
-    let source = decoded::<Release>(value.as_ref()).map(|release| release.source);
-    match source {
-        Some(Source::Bundle { bundle, .. }) => bundle == Digest::of(&user::bundle(app, number)),
-        Some(Source::Image { .. }) | None => false,
-    }
-}
-
-fn demand(holds: bool, what: impl FnOnce() -> String) -> Checked {
-    if holds { Ok(()) } else { Err(Violation::new(Invariant::I5NoOrphan, what())) }
 }

@@ -1,5 +1,6 @@
 //! What planted bugs do at the ports. Without one, every function here is the fake itself.
 
+mod courses;
 mod edge;
 mod memory;
 mod nodes;
@@ -8,7 +9,7 @@ mod records;
 
 pub(super) use self::edge::{load, set_route, status};
 pub(super) use self::memory::{again, is_before_memory};
-pub(super) use self::nodes::{ensure, listed, remove};
+pub(super) use self::nodes::{ensure, listed, remove, sampled};
 pub(super) use self::parts::{ensure_part, listed_parts, remove_part, restart_part};
 pub(crate) use self::records::lose_leases;
 pub(super) use self::records::{commit, publish};

@@ -1,6 +1,7 @@
 //! The nodes' agents.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -200,7 +201,9 @@ impl Nodes for SimNodes {
         };
         let samples = self.gate.ask(CallKind::NodesSamples, what, lost(node), opened).await?;
         let (gate, node) = (self.gate.clone(), node.clone());
-        if gate.life.service != ServiceName::NodeManager {
+        let is_balancer = gate.life.service == ServiceName::LoadBalancer;
+        let balances = gate.world.truth.balances.load(Ordering::Relaxed);
+        if gate.life.service != ServiceName::NodeManager && !(is_balancer && balances) {
             // Nothing is decided by what others hear.
             return Ok(stream::pending().boxed());
         }
@@ -264,9 +267,12 @@ fn echo(gate: Gate, sample: Sample) -> SampleStream {
 async fn on_its_way(
     gate: Gate,
     node: NodeName,
-    sample: Result<Sample, Error>,
+    mut sample: Result<Sample, Error>,
 ) -> Result<Sample, Error> {
     gate.alive().await;
+    if let Ok(sample) = &mut sample {
+        mischief::sampled(&gate, sample);
+    }
     if way(&gate, &node).await.is_err() {
         gate.world.stage.sleep(Duration::from_secs(3)).await;
         return Err(unreachable(&node));

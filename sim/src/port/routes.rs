@@ -1,13 +1,14 @@
 //! The load balancer as the deployment manager reaches it: its real commands, run in the load balancer's
 //! own life.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::id::Generation;
 use common::name::LegacyName;
 use common::port::Routes;
-use common::port::routes::{Error, RouteTraffic, Routed, WantedRoute};
+use common::port::routes::{Error, RouteTraffic, Routed, Visitors, WantedRoute};
 use common::service::ServiceName;
 
 use super::mischief;
@@ -101,6 +102,18 @@ impl Routes for SimRoutes {
         let world = Arc::clone(&self.gate.world);
         let instance = instance.clone();
         let ask = |routes: Arc<dyn Routes>| async move { routes.traffic(&instance).await };
+        let asked = async { with(&world, ask).await };
+        let mut told = self.gate.ask(CallKind::RoutesProbe, what, lost, asked).await?;
+        if self.gate.world.has(Plant::ErrorsUnseen) {
+            told.replicas.iter_mut().for_each(|replica| replica.errors = 0);
+        }
+        Ok(told)
+    }
+
+    async fn visitors(&self) -> Result<BTreeMap<LegacyName, Visitors>, Error> {
+        let what = self.gate.world.essence(format_args!("traffic of all apps"));
+        let world = Arc::clone(&self.gate.world);
+        let ask = |routes: Arc<dyn Routes>| async move { routes.visitors().await };
         let asked = async { with(&world, ask).await };
         self.gate.ask(CallKind::RoutesProbe, what, lost, asked).await
     }

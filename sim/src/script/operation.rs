@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::name::{AppName, InstanceName, LegacyName};
 use common::port::nodes::{NodeUse, Probe};
+use common::record::course::Share;
 use testkit::containers::Health;
 use testkit::nodes::Reach;
 
@@ -39,10 +40,22 @@ pub enum Operation {
     UndoRouting,
     /// The release of before is gone back to.
     Rollback,
+    /// Another release gets a share beside one that serves.
+    Canary,
+    /// It gets another share.
+    Share,
+    /// It gets all requests.
+    Promote,
+    /// It is taken away.
+    Abandon,
+    /// It answers with errors, and goes without being asked.
+    BackOut,
+    /// A node comes back that has nothing: a replica moves to it.
+    Move,
 }
 
 impl Operation {
-    pub const ALL: [Operation; 10] = [
+    pub const ALL: [Operation; 16] = [
         Operation::DeployAndStop,
         Operation::Redeploy,
         Operation::ScaleUp,
@@ -53,10 +66,21 @@ impl Operation {
         Operation::UndoStarting,
         Operation::UndoRouting,
         Operation::Rollback,
+        Operation::Canary,
+        Operation::Share,
+        Operation::Promote,
+        Operation::Abandon,
+        Operation::BackOut,
+        Operation::Move,
     ];
 
+    /// Whether its releases are of images: what is ill is known by its image.
+    pub(crate) fn is_of_images(self) -> bool {
+        matches!(self, Operation::UndoStarting | Operation::BackOut)
+    }
+
     /// Makes the world one in which it goes as it should.
-    pub(crate) fn prepare(self, world: &World) {
+    pub(crate) async fn prepare(self, world: &Arc<World>) {
         let truth = &world.truth;
         match self {
             Operation::UndoPlacing => {
@@ -80,9 +104,22 @@ impl Operation {
                     }
                 }
             }
+            Operation::BackOut => {
+                let mut erring = truth.erring.lock().expect("nobody panics");
+                erring.insert(image(&app(1), 2));
+            }
+            Operation::Move => {
+                if let Some(last) = truth.agents.last() {
+                    chaos::set_reach(world, &last.node, Reach::Dead).await;
+                }
+            }
             Operation::DeployAndStop
             | Operation::Redeploy
             | Operation::Rollback
+            | Operation::Canary
+            | Operation::Share
+            | Operation::Promote
+            | Operation::Abandon
             | Operation::ScaleUp
             | Operation::ScaleDown
             | Operation::Replace => {}
@@ -166,6 +203,52 @@ impl Writer<'_> {
         self.wish(after, Wish::Stop { instance });
     }
 
+    fn canary(&mut self, after: u64, percent: i64) {
+        let share = Share::try_from(percent).expect("it is a share");
+        self.wish(after, Wish::Canary { app: self.app.clone(), share });
+    }
+
+    fn promote(&mut self, after: u64) {
+        let instance = self.instance();
+        self.wish(after, Wish::Promote { instance });
+    }
+
+    /// A release that serves, and another one that gets a share.
+    fn two_releases(&mut self, replicas: u32) {
+        self.deploy(2, Some(replicas));
+        self.release(6, 2);
+        self.canary(0, 25);
+    }
+
+    /// What is asked of a canary that gets its share.
+    fn of_canary(&mut self, replicas: u32, ask: fn(&mut Self)) {
+        self.two_releases(replicas);
+        self.begin(6);
+        ask(self);
+    }
+
+    fn of_bad_canary(&mut self, replicas: u32) {
+        self.two_releases(replicas);
+        self.begin(2);
+        // Until visitors have seen enough of it.
+        self.node(8, Reach::Up);
+    }
+
+    fn of_move(&mut self) {
+        self.deploy(2, Some(3));
+        self.begin(8);
+        self.node(0, Reach::Up);
+        // Who was away gets nothing for a while.
+        self.node(32, Reach::Up);
+    }
+
+    fn of_replacement(&mut self, replicas: u32) {
+        self.deploy(2, Some(replicas));
+        self.begin(6);
+        self.node(0, Reach::Dead);
+        self.node(25, Reach::Up);
+    }
+
     fn roll_back(&mut self, after: u64) {
         let instance = self.instance();
         self.wish(after, Wish::Rollback { instance });
@@ -211,6 +294,17 @@ impl Script {
                 story.begin(8);
                 story.roll_back(0);
             }
+            Operation::Canary => {
+                story.deploy(2, Some(replicas));
+                story.release(6, 2);
+                story.begin(0);
+                story.canary(0, 25);
+            }
+            Operation::BackOut => story.of_bad_canary(replicas),
+            Operation::Share => story.of_canary(replicas, |story| story.canary(0, 50)),
+            Operation::Promote => story.of_canary(replicas, |story| story.promote(0)),
+            Operation::Abandon => story.of_canary(replicas, |story| story.roll_back(0)),
+            Operation::Move => story.of_move(),
             Operation::ScaleUp => {
                 story.deploy(2, Some(1));
                 story.begin(6);
@@ -221,12 +315,7 @@ impl Script {
                 story.begin(6);
                 story.scale(0, 1);
             }
-            Operation::Replace => {
-                story.deploy(2, Some(replicas));
-                story.begin(6);
-                story.node(0, Reach::Dead);
-                story.node(25, Reach::Up);
-            }
+            Operation::Replace => story.of_replacement(replicas),
             Operation::UndoPlacing
             | Operation::UndoBuilding
             | Operation::UndoStarting

@@ -108,6 +108,7 @@ fn app_manager(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {
         blobs: ports.blobs(),
         nodes: ports.nodes(),
         certificates: Arc::new(MemoryCertificates::default()),
+        routes: ports.routes(),
         clock: Arc::clone(&ports.clock),
         entropy: ports.entropy(),
     };
@@ -139,6 +140,8 @@ fn load_balancer(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {
         store: ports.store(),
         edge: ports.edge(),
         certificates: Arc::new(MemoryEdge::default()),
+        other: None,
+        authority: None,
         nodes: ports.nodes(),
         clock: Arc::clone(&ports.clock),
     };

@@ -42,6 +42,24 @@ fn every_step_of_a_replacement_may_be_repeated_and_may_fail() {
 }
 
 #[test]
+fn every_step_of_a_canary_may_be_repeated_and_may_fail() {
+    holds_for(Operation::Canary, 15);
+    holds_for(Operation::Share, 6);
+    holds_for(Operation::Promote, 10);
+    holds_for(Operation::Abandon, 6);
+}
+
+#[test]
+fn every_step_of_a_back_out_may_be_repeated_and_may_fail() {
+    holds_for(Operation::BackOut, 6);
+}
+
+#[test]
+fn every_step_of_a_move_may_be_repeated_and_may_fail() {
+    holds_for(Operation::Move, 15);
+}
+
+#[test]
 fn every_undo_may_be_repeated_and_may_fail() {
     for operation in [Operation::UndoPlacing, Operation::UndoBuilding] {
         holds_for(operation, 6);

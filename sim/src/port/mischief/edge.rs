@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use common::id::Generation;
 use common::port::Edge as _;
-use common::port::edge::{Error, Status, Table};
+use common::port::edge::{Error, Status, Table, Weight};
 use common::port::routes::{Routed, WantedRoute};
 
 use super::now_and_then;
@@ -36,6 +36,11 @@ pub(in crate::port) async fn load(gate: &Gate, table: &Table) -> Result<(), Erro
     if gate.world.has(Plant::EdgeMissesPorts) && now_and_then(gate, 6) {
         for upstream in table.routes.iter_mut().flat_map(|row| &mut row.upstreams) {
             upstream.port += 1;
+        }
+    }
+    if gate.world.has(Plant::EdgeIgnoresWeights) {
+        for upstream in table.routes.iter_mut().flat_map(|row| &mut row.upstreams) {
+            upstream.weight = Weight::ONE;
         }
     }
     edge.load(&table).await

@@ -10,6 +10,7 @@ use common::topic::TopicName;
 use serde_json::Value;
 use testkit::MemoryStore;
 
+use super::courses;
 use super::memory::commit_from_memory;
 use super::now_and_then;
 use crate::gate::Gate;
@@ -62,6 +63,9 @@ fn edited(gate: &Gate, ops: Vec<Op>) -> Vec<Op> {
     let owes = gate.world.has(Plant::StoreForgetsOwed) && now_and_then(gate, 8);
     let hurries = gate.world.has(Plant::RunsTooEarly) && now_and_then(gate, 8);
     let goes_back = gate.world.has(Plant::GenerationGoesBack);
+    if gate.world.has(Plant::CanariesStay) || gate.world.has(Plant::MovesStopFirst) {
+        return courses::edited(gate, ops);
+    }
     if gate.world.has(Plant::ScaleKeepsCount) {
         return ops.into_iter().map(|op| with_old_count(gate, op)).collect();
     }
