@@ -42,6 +42,7 @@ sim: ## Tell the story of one simulated run: make sim SEED=7
 sim-long: ## Run 10,000 simulated runs, and say what they visited
 	cargo run -q -p sim -- long
 bench: ## Measure against the floors, on a running cluster
+	@docker/images.sh bench
 	cargo run -p benches
 fmt: ## Format the code
 	cargo fmt --all

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::ensure;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::figure::{Figure, Goal};
 use crate::http::{self, Connection};
 
 /// How long the last answers are waited for.
@@ -53,7 +55,7 @@ impl Tally {
         f64::from(*took.select_nth_unstable(at).1)
     }
 
-    /// Whether anybody was answered, and how many were not, of how many, and why.
+    /// Of how many requests, and why the first that failed did.
     pub(crate) fn told(&self) -> String {
         let all = self.answered + self.failed;
         let mut told = format!("of {all} requests in {:.1} s", self.lasted.as_secs_f64());
@@ -63,9 +65,19 @@ impl Tally {
         told
     }
 
-    fn add(&mut self, other: Tally) {
+    /// The figure that none may fail; no figure where nobody was answered.
+    #[expect(clippy::cast_precision_loss, reason = "far fewer requests than 2^52")]
+    pub(crate) fn none_failed(&self, name: &str) -> anyhow::Result<Figure> {
+        ensure!(self.answered > 0, "nobody was answered: {:?}", self.first_failure);
+        let figure = Figure::of_value(name, self.failed as f64, Goal::AtMost(0.0));
+        Ok(figure.with_note(self.told()))
+    }
+
+    /// Takes in what became of others, at another time or of other clients.
+    pub(crate) fn add(&mut self, other: Tally) {
         self.answered += other.answered;
         self.failed += other.failed;
+        self.lasted += other.lasted;
         self.took.extend(other.took);
         self.first_failure = self.first_failure.take().or(other.first_failure);
     }

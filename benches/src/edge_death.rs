@@ -6,9 +6,9 @@ use std::time::Duration;
 use e2e::docker::container_of;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::engine::Engine;
 use crate::figure::{Figure, Goal, milliseconds};
 use crate::http;
+use crate::killer::{Killer, first_process_of};
 use crate::report::progress;
 use crate::stage::Stage;
 
@@ -20,18 +20,19 @@ const EVERY: Duration = Duration::from_millis(1);
 
 /// The greatest of some deaths: from the last answer before one to the first one after it.
 pub(crate) async fn measure(stage: &Stage) -> anyhow::Result<Figure> {
-    let mut engine = Engine::of_this_machine().await?;
+    let mut killer = Killer::on_this_machine().await?;
     let edge = container_of("edge").await?;
     let mut gaps = Vec::new();
     for trial in 0..TRIALS {
-        let before = last_answer(stage.front, engine.kill(&edge)).await?;
+        let process = first_process_of(&edge).await?;
+        let before = last_answer(stage.front, killer.kill(process)).await?;
         let after = http::first_200(stage.front, "bench", WITHIN).await?;
         let gap = milliseconds(after.duration_since(before));
         progress(&format!("edge: trial {trial}: nobody was answered for {gap:.0} ms"));
         gaps.push(gap);
         e2e::cluster::ready(WITHIN).await?;
     }
-    engine.close().await?;
+    killer.close().await?;
     let greatest = gaps.iter().copied().fold(f64::NAN, f64::max);
     let note =
         format!("the greatest of {TRIALS}: {gaps:.0?}; one new connection every millisecond");

@@ -9,6 +9,8 @@ use serde::Serialize;
 pub(crate) enum Goal {
     AtMost(f64),
     AtLeast(f64),
+    /// Nobody promised anything: it stands there to compare with.
+    Nowhere,
 }
 
 /// A measurement, the floor it was taken beside, and the goal.
@@ -20,8 +22,8 @@ pub(crate) struct Figure {
     /// The median of the pairs' ratios, value to floor.
     pub(crate) ratio: Option<f64>,
     /// For the ratio where a figure is one of pairs, else for the value.
-    pub(crate) goal: f64,
-    pub(crate) met: bool,
+    pub(crate) goal: Option<f64>,
+    pub(crate) met: Option<bool>,
     /// The least and the greatest of the pairs' ratios.
     #[serde(skip)]
     pub(crate) spread: Option<(f64, f64)>,
@@ -74,16 +76,18 @@ impl Figure {
 }
 
 impl Goal {
-    fn number(self) -> f64 {
+    fn number(self) -> Option<f64> {
         match self {
-            Goal::AtMost(number) | Goal::AtLeast(number) => number,
+            Goal::AtMost(number) | Goal::AtLeast(number) => Some(number),
+            Goal::Nowhere => None,
         }
     }
 
-    fn is_met(self, value: f64) -> bool {
+    fn is_met(self, value: f64) -> Option<bool> {
         match self {
-            Goal::AtMost(number) => value <= number,
-            Goal::AtLeast(number) => value >= number,
+            Goal::AtMost(number) => Some(value <= number),
+            Goal::AtLeast(number) => Some(value >= number),
+            Goal::Nowhere => None,
         }
     }
 }
@@ -127,23 +131,23 @@ mod tests {
             "{figure:?}"
         );
         assert_eq!(figure.spread, Some((2.0, 10.0)));
-        assert!(!figure.met);
+        assert_eq!(figure.met, Some(false));
     }
 
     #[test]
     fn an_absolute_goal_is_for_the_value_whatever_the_ratio_is() {
         let pairs = [(10.0, 1.0), (20.0, 10.0), (30.0, 10.0)];
         let figure = Figure::of_value_beside("a", &pairs, Goal::AtLeast(15.0));
-        assert_eq!((figure.ratio, figure.met), (Some(3.0), true), "{figure:?}");
-        assert!(!Figure::of_value_beside("a", &pairs, Goal::AtLeast(21.0)).met);
+        assert_eq!((figure.ratio, figure.met), (Some(3.0), Some(true)), "{figure:?}");
+        assert_eq!(Figure::of_value_beside("a", &pairs, Goal::AtLeast(21.0)).met, Some(false));
     }
 
     #[test]
     fn a_goal_is_met_exactly_too_and_nothing_is_met_by_no_measurement() {
-        assert!(Figure::of_value("a", 2.0, Goal::AtMost(2.0)).met);
-        assert!(Figure::of_value("a", 2.0, Goal::AtLeast(2.0)).met);
-        assert!(!Figure::of_pairs("a", &[], Goal::AtLeast(0.0)).met);
-        assert!(!Figure::of_pairs("a", &[], Goal::AtMost(9.0)).met);
+        assert_eq!(Figure::of_value("a", 2.0, Goal::AtMost(2.0)).met, Some(true));
+        assert_eq!(Figure::of_value("a", 2.0, Goal::AtLeast(2.0)).met, Some(true));
+        assert_eq!(Figure::of_pairs("a", &[], Goal::AtLeast(0.0)).met, Some(false));
+        assert_eq!(Figure::of_pairs("a", &[], Goal::AtMost(9.0)).met, Some(false));
     }
 
     #[test]
@@ -153,5 +157,7 @@ mod tests {
         let expected =
             r#"{"name":"a","value":1.0,"floor":null,"ratio":null,"goal":2.0,"met":true}"#;
         assert_eq!(json, expected);
+        let compared = Figure::of_value("a", 1.0, Goal::Nowhere);
+        assert_eq!((compared.goal, compared.met), (None, None));
     }
 }

@@ -14,6 +14,7 @@ const POLL_EVERY: Duration = Duration::from_millis(1);
 /// How long one such question waits for its answer.
 const ATTEMPT_WITHIN: Duration = Duration::from_millis(250);
 const LARGEST_HEAD: usize = 64 * 1024;
+const LARGEST_CHUNK: usize = 64 * 1024 * 1024;
 
 /// A connection that may carry many exchanges.
 #[derive(Debug)]
@@ -29,7 +30,15 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Whether the server ends the connection after it.
     pub(crate) closes: bool,
-    length: usize,
+    length: Length,
+}
+
+/// How long a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Known(usize),
+    /// It comes in chunks, the last of which is empty.
+    Chunks,
 }
 
 impl Connection<TcpStream> {
@@ -60,8 +69,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.read_more().await?;
         };
         let answer = self.buffer.get(..self.body_at).and_then(parse).ok_or_else(not_http)?;
-        while self.buffer.len() < self.body_at + answer.length {
-            self.read_more().await?;
+        match answer.length {
+            Length::Known(length) => {
+                while self.buffer.len() < self.body_at + length {
+                    self.read_more().await?;
+                }
+            }
+            Length::Chunks => {
+                let body = loop {
+                    let raw = self.buffer.get(self.body_at..).unwrap_or_default();
+                    match joined(raw)? {
+                        Some(body) => break body,
+                        None => self.read_more().await?,
+                    }
+                };
+                self.buffer.truncate(self.body_at);
+                self.buffer.extend(body);
+            }
         }
         Ok(answer)
     }
@@ -88,7 +112,33 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
 }
 
-/// Only answers with a length, or that never have a body, are understood.
+/// What is in the chunks; none while the last one is missing.
+fn joined(mut raw: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    loop {
+        let Some(end) = raw.windows(2).position(|two| two == b"\r\n") else { return Ok(None) };
+        let size = raw.get(..end).and_then(size).ok_or_else(not_http)?;
+        let Some(chunk) = raw.get(end + 2..end + 2 + size) else { return Ok(None) };
+        let after = end + 2 + size;
+        let Some(mark) = raw.get(after..after + 2) else { return Ok(None) };
+        if mark != b"\r\n" {
+            return Err(not_http());
+        }
+        if size == 0 {
+            return Ok(Some(body));
+        }
+        body.extend(chunk);
+        raw = raw.get(after + 2..).unwrap_or_default();
+    }
+}
+
+/// How long a chunk says it is.
+fn size(word: &[u8]) -> Option<usize> {
+    let size = usize::from_str_radix(str::from_utf8(word).ok()?, 16).ok()?;
+    (size <= LARGEST_CHUNK).then_some(size)
+}
+
+/// Only answers with a length or in chunks, or that never have a body, are understood.
 fn parse(head: &[u8]) -> Option<Answer> {
     let mut lines = str::from_utf8(head).ok()?.lines();
     let status: u16 = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
@@ -97,12 +147,14 @@ fn parse(head: &[u8]) -> Option<Answer> {
         let Some((name, value)) = line.split_once(':') else { continue };
         let value = value.trim();
         if name.eq_ignore_ascii_case("content-length") {
-            length = Some(value.parse().ok()?);
+            length = Some(Length::Known(value.parse().ok()?));
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            length = value.eq_ignore_ascii_case("chunked").then_some(Length::Chunks);
         } else if name.eq_ignore_ascii_case("connection") {
             closes = value.eq_ignore_ascii_case("close");
         }
     }
-    let length = if matches!(status, 204 | 304) { Some(0) } else { length };
+    let length = if matches!(status, 204 | 304) { Some(Length::Known(0)) } else { length };
     Some(Answer { status, closes, length: length? })
 }
 
@@ -155,15 +207,28 @@ mod tests {
     #[test]
     fn heads_are_read_whatever_the_case_of_their_names() {
         let head = b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\nConnection: Close\r\n\r\n";
-        assert_eq!(parse(head), Some(Answer { status: 200, closes: true, length: 12 }));
+        let length = Length::Known(12);
+        assert_eq!(parse(head), Some(Answer { status: 200, closes: true, length }));
         let head = b"HTTP/1.1 204 No Content\r\n\r\n";
-        assert_eq!(parse(head), Some(Answer { status: 204, closes: false, length: 0 }));
+        let length = Length::Known(0);
+        assert_eq!(parse(head), Some(Answer { status: 204, closes: false, length }));
     }
 
     #[test]
     fn an_answer_without_a_length_is_not_understood() {
-        assert_eq!(parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), None);
+        assert_eq!(parse(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"), None);
         assert_eq!(parse(b"SSH-2.0-OpenSSH\r\n\r\n"), None);
+    }
+
+    #[test]
+    fn chunks_are_joined_once_the_last_one_is_there() {
+        let raw = b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+        assert_eq!(joined(raw).unwrap(), Some(b"hello world".to_vec()));
+        for end in 0..raw.len() {
+            assert_eq!(joined(&raw[..end]).unwrap(), None, "{end} bytes");
+        }
+        assert!(joined(b"5\r\nhello, world").is_err(), "a chunk is longer than it says");
+        assert!(joined(b"five\r\nhello").is_err());
     }
 
     #[tokio::test]

@@ -1,16 +1,14 @@
 //! Requests that fail while other routes come and go.
 
-use anyhow::ensure;
 use std::time::Duration;
 
-use crate::figure::{Figure, Goal};
+use crate::figure::Figure;
 use crate::report::progress;
 use crate::stage::{ROUTES, Stage};
 use crate::{crowd, http, routes};
 
 const CLIENTS: usize = 16;
 const REGISTRATIONS: u16 = 20;
-const GOAL: Goal = Goal::AtMost(0.0);
 /// A front door answers as soon as its registration has.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -19,13 +17,7 @@ pub(crate) async fn measure(stage: &Stage) -> anyhow::Result<Figure> {
     progress(&format!("registrations: {REGISTRATIONS} under {CLIENTS} clients"));
     let (changed, tally) = crowd::during(stage.front, "bench", CLIENTS, change(stage)).await;
     changed?;
-    ensure!(tally.answered > 0, "nobody was answered: {:?}", tally.first_failure);
-    let failed = u32::try_from(tally.failed).unwrap_or(u32::MAX);
-    let figure = Figure {
-        floor: Some(0.0),
-        ..Figure::of_value("failed_in_registrations", f64::from(failed), GOAL)
-    };
-    Ok(figure.with_note(tally.told()))
+    tally.none_failed("failed_in_registrations")
 }
 
 async fn change(stage: &Stage) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::engine::Engine;
-use crate::servers::{PREFIX, Server, workers_of_the_edge};
+use crate::servers::{PREFIX, Program, Server};
 use crate::stage::Stage;
 
 const NAME: &str = "reloaded";
@@ -28,7 +28,7 @@ pub(crate) struct Reloaded {
 impl Reloaded {
     /// With `apps` apps, of which the first is at `at`.
     pub(crate) async fn start(stage: &Stage, apps: u16) -> anyhow::Result<Self> {
-        let workers = workers_of_the_edge().await?;
+        let workers = Program::Nginx.workers().await?;
         let mut others = String::new();
         for number in 1..apps {
             let (port, replica) = (OTHERS_FROM + number, stage.backend);
@@ -47,7 +47,8 @@ impl Reloaded {
             engine: Engine::of_this_machine().await?,
         };
         let conf = reloaded.conf(stage.backend);
-        let server = Server { name: NAME, network: "host", conf: &conf, listen: AT };
+        let program = Program::Nginx;
+        let server = Server { program, name: NAME, network: "host", conf: &conf, listen: AT };
         server.start(stage.folder.path()).await?;
         Ok(reloaded)
     }

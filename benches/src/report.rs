@@ -61,8 +61,8 @@ fn table(figures: &[Figure]) -> String {
             figure.name,
             shown(figure.value),
             figure.floor.map(shown).unwrap_or_default(),
-            figure.goal,
-            if figure.met { "yes" } else { "no" },
+            goal(figure),
+            met(figure),
         ));
         if !figure.note.is_empty() {
             lines.push(format!("{:width$}    {}", "", figure.note));
@@ -89,12 +89,24 @@ fn markdown(figures: &[Figure]) -> String {
             figure.name,
             shown(figure.value),
             figure.floor.map(shown).unwrap_or_default(),
-            figure.goal,
-            if figure.met { "yes" } else { "no" },
+            goal(figure),
+            met(figure),
             figure.note.replace('|', "/")
         ));
     }
     lines.join("\n")
+}
+
+fn goal(figure: &Figure) -> String {
+    figure.goal.map(|number| number.to_string()).unwrap_or_default()
+}
+
+fn met(figure: &Figure) -> &'static str {
+    match figure.met {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "",
+    }
 }
 
 fn shown(number: f64) -> String {
@@ -111,15 +123,17 @@ mod tests {
         let figures = [
             Figure::of_pairs("deploy", &[(400.0, 320.0)], Goal::AtMost(1.3)),
             Figure::of_value("failed", 2.0, Goal::AtMost(0.0)).with_note("of 9000".to_owned()),
+            Figure::of_pairs("peer", &[(4.0, 2.0)], Goal::Nowhere),
         ];
         let table = table(&figures);
         let lines: Vec<&str> = table.lines().collect();
-        assert_eq!(lines.len(), 4, "{table}");
+        assert_eq!(lines.len(), 5, "{table}");
         assert!(lines[1].contains("1.250 (1.250..1.250)") && lines[1].ends_with("yes"), "{table}");
         assert!(lines[2].ends_with("no") && lines[3].ends_with("of 9000"), "{table}");
         let document = markdown(&figures);
         let rows: Vec<&str> = document.lines().collect();
         let first = "| `deploy` | 400.00 | 320.00 | 1.25 (1.25 to 1.25) | 1.3 | yes |  |";
-        assert_eq!((rows.len(), rows[2]), (4, first), "{document}");
+        let last = "| `peer` | 4.00 | 2.00 | 2.00 (2.00 to 2.00) |  |  |  |";
+        assert_eq!((rows.len(), rows[2], rows[4]), (5, first, last), "{document}");
     }
 }

@@ -1,4 +1,4 @@
-//! NGINX beside the edge: of the edge's own image, with another configuration.
+//! Proxies beside the edge: NGINX of the edge's own image, and HAProxy of Debian's package.
 
 use std::fs::{self, Permissions};
 use std::net::{IpAddr, SocketAddr};
@@ -16,9 +16,19 @@ use crate::{http, kernel};
 pub(crate) const PREFIX: &str = "avishkar-bench-";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
+const HAPROXY: &str = "avishkar/haproxy:dev";
+
+/// Whose configuration file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    Nginx,
+    HaProxy,
+}
+
 /// A configuration file of `conf/`, and where its server lives.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Server<'a> {
+    pub(crate) program: Program,
     pub(crate) name: &'a str,
     /// As `docker run --network` takes it.
     pub(crate) network: &'a str,
@@ -30,8 +40,7 @@ pub(crate) struct Server<'a> {
 impl Server<'_> {
     /// Starts it and waits until it answers; returns its processes.
     pub(crate) async fn start(&self, folder: &Path) -> anyhow::Result<Vec<u32>> {
-        let edge = container_of("edge").await?;
-        let image = docker(&["inspect", "-f", "{{.Image}}", &edge]).await?;
+        let image = self.program.image().await?;
         let file = folder.join(format!("{}.conf", self.name));
         fs::write(&file, self.conf)?;
         // NGINX runs as a user of its own in there.
@@ -40,11 +49,15 @@ impl Server<'_> {
         let mount = format!("{file}:/etc/bench.conf:ro");
         let container = format!("{PREFIX}{}", self.name);
         #[rustfmt::skip]
-        let arguments = [
+        let mut arguments = vec![
             "run", "-d", "--rm", "--init", "--name", &container, "--network", self.network,
-            "--read-only", "--tmpfs", "/tmp:size=256m,mode=1777", "--memory", "512m",
-            "-v", &mount, "--entrypoint", "nginx", image.trim(), "-c", "/etc/bench.conf", "-e", "stderr",
+            "--read-only", "--tmpfs", "/tmp:size=256m,mode=1777", "--memory", "512m", "-v", &mount,
         ];
+        arguments.extend(match self.program {
+            Program::Nginx => ["--entrypoint", "nginx", &image, "-e", "stderr", "-c"],
+            Program::HaProxy => ["--entrypoint", "haproxy", &image, "-q", "-db", "-f"],
+        });
+        arguments.push("/etc/bench.conf");
         docker(&arguments).await?;
         http::first_200(self.listen, "bench", ANSWERS_WITHIN).await?;
         pids(&container).await
@@ -56,9 +69,35 @@ pub(crate) async fn pids(container: &str) -> anyhow::Result<Vec<u32>> {
     Ok(kernel::processes(container).await?.into_iter().map(|(pid, _)| pid).collect())
 }
 
-/// The line of the edge's configuration that says how many workers it has.
-pub(crate) async fn workers_of_the_edge() -> anyhow::Result<String> {
-    Ok(cluster::exec("edge", &["cat", "/tmp/edge/main.conf"]).await?.trim().to_owned())
+impl Program {
+    async fn image(self) -> anyhow::Result<String> {
+        match self {
+            Program::Nginx => {
+                let edge = container_of("edge").await?;
+                Ok(docker(&["inspect", "-f", "{{.Image}}", &edge]).await?.trim().to_owned())
+            }
+            Program::HaProxy => {
+                let found = docker(&["image", "inspect", "-f", "{{.Id}}", HAPROXY]).await;
+                found.context("there is no HAProxy: `make bench` or `docker/images.sh bench`")?;
+                Ok(HAPROXY.to_owned())
+            }
+        }
+    }
+
+    /// What stands in its configuration for as many workers as the edge has.
+    pub(crate) async fn workers(self) -> anyhow::Result<String> {
+        let line = cluster::exec("edge", &["cat", "/tmp/edge/main.conf"]).await?;
+        let count: u32 = line
+            .trim()
+            .strip_prefix("worker_processes ")
+            .and_then(|rest| rest.strip_suffix(';'))
+            .and_then(|count| count.parse().ok())
+            .with_context(|| format!("the edge's workers are {line:?}"))?;
+        Ok(match self {
+            Program::Nginx => format!("worker_processes {count};"),
+            Program::HaProxy => count.to_string(),
+        })
+    }
 }
 
 /// Where a node is on the cluster's network.

@@ -1,6 +1,7 @@
 //! What the measurements of the edge share, and the end of everything that any measurement put up.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use e2e::cluster::{self, NODES};
 use e2e::docker::container_of;
@@ -8,8 +9,9 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tempfile::TempDir;
 
 use crate::command_line::avishkar;
+use crate::report::progress;
 use crate::routes;
-use crate::servers::{self, Server, address_of};
+use crate::servers::{self, Program, Server, address_of};
 
 /// The app that is deployed again and again.
 pub(crate) const APP: &str = "bench";
@@ -17,10 +19,17 @@ pub(crate) const APP: &str = "bench";
 pub(crate) const BURNER: &str = "burner";
 /// Names of routes begin like this.
 pub(crate) const ROUTES: &str = "bench-";
-/// The backend's ports on its node, outside of what the platform gives out: one for each route.
-const FIRST_PORT: u16 = 30100;
-const LAST_PORT: u16 = 30130;
+/// The backend's ports on its node, outside of what the platform and the system give out. A replica belongs to one route:
+/// the first ports are those that one route changes between, and each route beside it has one of the others.
+const FIRST_PORT: u16 = 31000;
+const OTHERS: u16 = 30;
+const FIRST_BESIDE: u16 = FIRST_PORT + 1 + OTHERS;
+/// Routes beside: as many as the edge has front ports.
+const BESIDE: u16 = 1000;
+const LAST_PORT: u16 = FIRST_BESIDE + BESIDE - 1;
 
+/// Registrations under way at once: they share tables.
+const REGISTERED_AT_ONCE: usize = 32;
 /// Removals under way at once: each waits for what is under way at the edge.
 const AT_ONCE: usize = 32;
 
@@ -44,15 +53,35 @@ impl Stage {
         let network = format!("container:{}", container_of(node).await?);
         let conf = include_str!("../conf/backend.conf")
             .replace("@BACKEND@", &format!("{ip}:{FIRST_PORT}-{LAST_PORT}"));
-        let server = Server { name: "backend", network: &network, conf: &conf, listen: backend };
+        let server = Server {
+            program: Program::Nginx,
+            name: "backend",
+            network: &network,
+            conf: &conf,
+            listen: backend,
+        };
         server.start(folder.path()).await?;
         let front = routes::register(&format!("{ROUTES}route"), backend).await?;
         Ok(Stage { folder, backend, front })
     }
 
-    /// Another replica of the same backend.
+    /// Another replica of the same backend: of any route, but of one at a time.
     pub(crate) fn other(&self, number: u16) -> SocketAddr {
-        SocketAddr::new(self.backend.ip(), FIRST_PORT + 1 + number % (LAST_PORT - FIRST_PORT))
+        SocketAddr::new(self.backend.ip(), FIRST_PORT + 1 + number % OTHERS)
+    }
+
+    /// The replica of a route that only is there.
+    pub(crate) fn beside(&self, number: u16) -> SocketAddr {
+        SocketAddr::new(self.backend.ip(), FIRST_BESIDE + number % BESIDE)
+    }
+
+    /// Registers apps of these numbers, which nobody asks.
+    pub(crate) async fn crowd(&self, numbers: Range<u16>) -> anyhow::Result<()> {
+        progress(&format!("registering {} more apps", numbers.len()));
+        let registered = stream::iter(numbers).map(|number| async move {
+            routes::register(&format!("{ROUTES}beside-{number}"), self.beside(number)).await
+        });
+        registered.buffer_unordered(REGISTERED_AT_ONCE).try_for_each(|_| async { Ok(()) }).await
     }
 }
 

@@ -5,13 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::ensure;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::{Instant, timeout};
 
 use crate::figure::{Figure, Goal, milliseconds};
 use crate::http::{self, Connection};
 use crate::reloaded::{self, Reloaded};
-use crate::report::progress;
 use crate::stage::{ROUTES, Stage};
 use crate::{kernel, routes};
 
@@ -19,27 +17,15 @@ const CROWDS: [u16; 3] = [1, 100, 500];
 const PAIRS: u16 = 15;
 const GOAL: Goal = Goal::AtMost(1.3);
 const WITHIN: Duration = Duration::from_secs(10);
-/// Registrations under way at once.
-const AT_ONCE: usize = 8;
 
-pub(crate) async fn measure(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
-    let mut figures = Vec::new();
+pub(crate) async fn measure(stage: &Stage, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let mut apps = 1;
     for crowd in CROWDS {
-        beside(stage, apps..crowd).await?;
+        stage.crowd(apps..crowd).await?;
         apps = crowd;
         figures.push(with(stage, apps).await?);
     }
-    Ok(figures)
-}
-
-/// Registers apps of these numbers.
-pub(crate) async fn beside(stage: &Stage, numbers: std::ops::Range<u16>) -> anyhow::Result<()> {
-    progress(&format!("registering {} more apps", numbers.len()));
-    let registered = stream::iter(numbers).map(|number| async move {
-        routes::register(&format!("{ROUTES}beside-{number}"), stage.other(number)).await
-    });
-    registered.buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await
+    Ok(())
 }
 
 async fn with(stage: &Stage, apps: u16) -> anyhow::Result<Figure> {

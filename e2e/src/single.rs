@@ -1,6 +1,7 @@
 //! The platform of `avishkar up`, in a folder of its own, on this machine's engine.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -34,6 +35,11 @@ impl Single {
     /// Nothing runs yet.
     pub async fn new() -> anyhow::Result<Self> {
         let home = tempfile::tempdir()?;
+        // How packages are reached from here stands beside a platform's folder, where `make` has put it.
+        let known = state_folder().map(|state| state.join("images"));
+        if let Some(known) = known.filter(|known| known.join("build-env").is_dir()) {
+            symlink(known, home.path().join("images"))?;
+        }
         let folder = home.path().join("platform");
         let single = Single { home, folder };
         let left = single.everything().await?;

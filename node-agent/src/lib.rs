@@ -35,5 +35,6 @@ mod wall;
 pub use config::{Config, Raw};
 pub use domain::listeners::parse as listening_sockets;
 pub use http::ENDPOINTS;
+pub use meter::Sampler;
 pub use ports::Ports;
 pub use service::NodeAgent;

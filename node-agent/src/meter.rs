@@ -8,4 +8,5 @@ mod machine;
 mod sampler;
 
 pub(crate) use latest::Latest;
+pub use sampler::Sampler;
 pub(crate) use sampler::run;

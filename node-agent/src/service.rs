@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::http::Beside;
 use crate::ledger::Entries;
 use crate::local::LocalNodes;
+use crate::meter::Sampler;
 use crate::parts::Parts;
 use crate::ports::Ports;
 use crate::{cleaning, health, http, keeper, meter, relay};
@@ -35,9 +36,10 @@ impl NodeAgent {
     /// Reads the ledger.
     pub fn open(ports: Ports, config: Config) -> io::Result<Self> {
         let (engine, shares) = (Arc::clone(&ports.parts), Arc::clone(&ports.shares));
-        let blobs = Arc::clone(&ports.blobs);
+        let (blobs, neighbours) = (Arc::clone(&ports.blobs), Arc::clone(&ports.neighbours));
         let agent = Arc::new(Agent::open(ports, config)?);
-        let parts = Parts::new(engine, shares, Arc::clone(&agent.ledger), &agent.config);
+        let ledger = Arc::clone(&agent.ledger);
+        let parts = Parts::new(engine, shares, neighbours, ledger, &agent.config);
         let bundles = Bundles::open(blobs, &agent.config.data_folder, agent.config.blob_bytes)?;
         let beside = Beside { parts: Arc::new(parts), bundles: Arc::new(bundles) };
         Ok(NodeAgent { agent, beside })
@@ -53,6 +55,11 @@ impl NodeAgent {
     pub async fn accept_restore(&self, epoch: Epoch) -> io::Result<()> {
         let accept = |entries: &mut Entries| Ok(((), entries.accept_restore(epoch)));
         self.agent.ledger.change(accept).await.map_err(io::Error::other)
+    }
+
+    /// What measures this machine and its containers ten times a second while the agent runs.
+    pub fn sampler(&self) -> Sampler<'_> {
+        Sampler::new(&self.agent)
     }
 
     /// This agent as the only node that services of the same process know.

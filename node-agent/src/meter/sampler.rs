@@ -1,6 +1,6 @@
 //! Ten samples a second, each sent to whoever reads them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
@@ -34,12 +34,18 @@ struct Taken {
     measured: Option<Measured>,
 }
 
+/// Measures a machine and its containers, again and again.
+#[derive(Debug)]
+pub struct Sampler<'a> {
+    agent: &'a Agent,
+    machine: Machine,
+    gauges: BTreeMap<String, Gauge>,
+}
+
 /// Runs until the process stops.
 pub(crate) async fn run(agent: &Agent, lifecycle: &Lifecycle) {
     let beat = lifecycle.beat("sampler");
-    let folders = &agent.config;
-    let mut machine = Machine::new(&folders.cgroup_folder, &folders.proc_folder, &folders.disk);
-    let mut gauges: BTreeMap<String, Gauge> = BTreeMap::new();
+    let mut sampler = Sampler::new(agent);
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -49,32 +55,44 @@ pub(crate) async fn run(agent: &Agent, lifecycle: &Lifecycle) {
             _ = ticks.tick() => {}
         }
         beat.now();
-        let sample = take(agent, &mut machine, &mut gauges);
+        let sample = sampler.take();
         if agent.samples.receiver_count() > 0 {
             agent.samples.send_replace(Latest::new(sample));
         }
     }
 }
 
-fn take(agent: &Agent, machine: &mut Machine, gauges: &mut BTreeMap<String, Gauge>) -> Sample {
-    let now = agent.now();
-    let replicas = agent.replicas.all();
-    gauges.retain(|id, _| replicas.iter().any(|replica| replica.container.id == *id));
-    let measure = |replica: &Replica| {
-        let id = replica.container.id.clone();
-        let gauge = gauges.entry(id).or_default();
+impl<'a> Sampler<'a> {
+    pub(crate) fn new(agent: &'a Agent) -> Self {
+        let folders = &agent.config;
+        let machine = Machine::new(&folders.cgroup_folder, &folders.proc_folder, &folders.disk);
+        Sampler { agent, machine, gauges: BTreeMap::new() }
+    }
+
+    /// One sample of everything.
+    pub fn take(&mut self) -> Sample {
+        let agent = self.agent;
+        let now = agent.now();
+        let replicas = agent.replicas.all();
+        let there: HashSet<&str> = replicas.iter().map(|one| one.container.id.as_str()).collect();
+        self.gauges.retain(|id, _| there.contains(id.as_str()));
+        let containers = replicas.iter().map(|replica| self.measure(replica, now)).collect();
+        let ledger = agent.ledger.read();
+        let promised = ledger.containers().specs().map(|spec| &spec.limits);
+        let node = self.machine.measure(now, promised);
+        Sample { at: agent.ports.clock.now(), node, containers }
+    }
+
+    fn measure(&mut self, replica: &Replica, now: Duration) -> ContainerUse {
+        let gauge = self.gauges.entry(replica.container.id.clone()).or_default();
         let taken = if replica.is_running() {
-            gauge.measure(agent, &replica.container.id, now)
+            gauge.measure(self.agent, &replica.container.id, now)
         } else {
             *gauge = Gauge::default();
             Taken::default()
         };
         container_use(replica, taken)
-    };
-    let containers = replicas.iter().map(measure).collect();
-    let ledger = agent.ledger.read();
-    let node = machine.measure(now, ledger.containers().specs().map(|spec| &spec.limits));
-    Sample { at: agent.ports.clock.now(), node, containers }
+    }
 }
 
 fn container_use(replica: &Replica, taken: Taken) -> ContainerUse {
