@@ -1,11 +1,13 @@
 //! Measures the running cluster against floors that are taken in the same run, and says which goals are met.
 //!
 //! Owns the measurements and what they need beside the platform: containers named `avishkar-bench-*`, routes named
-//! `bench-*`, the apps `bench` and `burner`, topics and records named `avishkar-bench-*`. All of it is gone at the end, whatever
-//! happened. Never links a service.
+//! `bench-*`, the apps `bench` and `burner`, topics, records and control groups named `avishkar-bench-*`, a swarm of the
+//! nodes. All of it is gone at the end, whatever happened. Never looks into a service of the cluster.
 #![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 
+mod burner;
 mod bus;
+mod cgroups;
 mod changes;
 mod command_line;
 mod crash;
@@ -19,15 +21,20 @@ mod fleet;
 mod http;
 mod idle;
 mod kernel;
+mod killer;
 mod overload;
 mod registrations;
 mod releases;
 mod reloaded;
+mod replicas;
 mod report;
 mod routes;
+mod samples;
+mod sampling;
 mod servers;
 mod single;
 mod stage;
+mod steady;
 mod store;
 mod switch;
 mod throughput;
@@ -35,13 +42,16 @@ mod throughput;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::ensure;
 use clap::{Parser, ValueEnum};
 use e2e::cluster;
 
 use crate::figure::Figure;
 use crate::report::Form;
 use crate::stage::Stage;
+
+/// After one that killed something, the next waits for the cluster.
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// Measures the running cluster; without arguments, everything.
 #[derive(Debug, Parser)]
@@ -68,6 +78,8 @@ enum Measurement {
     Idle,
     /// An injected message to the first answer at the front door.
     Deploy,
+    /// A deploy of six replicas, beside Docker Swarm.
+    Replicas,
     /// The death of an app's container to its next answer, and what a second replica's users notice.
     Crash,
     /// Requests per second through the edge.
@@ -86,6 +98,10 @@ enum Measurement {
     Edge,
     /// From too much load to the first answer of one more replica.
     Overload,
+    /// Changes of the number of replicas where there should be none.
+    Steady,
+    /// What one look at a thousand containers takes, over bare reads of the same files.
+    Sampling,
     /// Durable records per second, embedded beside Kafka.
     Bus,
     /// Durable writes per second, embedded beside ZooKeeper.
@@ -100,6 +116,7 @@ impl Measurement {
     const OF_THE_CLUSTER: &[Measurement] = &[
         Measurement::Idle,
         Measurement::Deploy,
+        Measurement::Replicas,
         Measurement::Crash,
         Measurement::Throughput,
         Measurement::Registrations,
@@ -109,41 +126,94 @@ impl Measurement {
         Measurement::Releases,
         Measurement::Edge,
         Measurement::Overload,
+        Measurement::Steady,
+        Measurement::Sampling,
         Measurement::Bus,
         Measurement::Store,
     ];
 
     /// Whether it needs more of the cluster than one server.
     fn needs_platform(self) -> bool {
-        let alone = [Measurement::Bus, Measurement::Store, Measurement::Single, Measurement::Fleet];
+        let alone = [
+            Measurement::Sampling,
+            Measurement::Bus,
+            Measurement::Store,
+            Measurement::Single,
+            Measurement::Fleet,
+        ];
         !alone.contains(&self)
     }
 
-    async fn take(self, arguments: &Arguments) -> anyhow::Result<Vec<Figure>> {
+    /// As it is called on the command line.
+    fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// What is measured stands among the figures, also where something after it fails.
+    async fn take(self, arguments: &Arguments, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
         match self {
-            Measurement::Bus => one(bus::measure(&arguments.kafka).await),
-            Measurement::Store => one(store::measure(&arguments.zookeeper).await),
-            Measurement::Single => single::measure().await,
-            Measurement::Fleet => fleet::measure(arguments.trials).await,
-            Measurement::Idle => idle::measure().await,
-            Measurement::Deploy => one(deploy::measure().await),
-            Measurement::Crash => crash::measure().await,
-            Measurement::Releases => one(releases::measure().await),
-            Measurement::Overload => one(overload::measure().await),
-            Measurement::Throughput => throughput::measure(&Stage::set_up().await?).await,
-            Measurement::Crowded => one(throughput::crowded(&Stage::set_up().await?).await),
-            Measurement::Registrations => {
-                one(registrations::measure(&Stage::set_up().await?).await)
+            Measurement::Idle => figures.extend(idle::measure().await?),
+            Measurement::Deploy => deploy::measure(figures).await?,
+            Measurement::Replicas => figures.push(replicas::measure().await?),
+            Measurement::Crash => crash::measure(figures).await?,
+            Measurement::Releases => figures.push(releases::measure().await?),
+            Measurement::Overload => figures.push(overload::measure().await?),
+            Measurement::Steady => steady::measure(figures).await?,
+            Measurement::Throughput => {
+                figures.extend(throughput::measure(&Stage::set_up().await?).await?);
             }
-            Measurement::Changes => one(changes::measure(&Stage::set_up().await?).await),
-            Measurement::Switch => switch::measure(&Stage::set_up().await?).await,
-            Measurement::Edge => one(edge_death::measure(&Stage::set_up().await?).await),
+            Measurement::Crowded => {
+                figures.push(throughput::crowded(&Stage::set_up().await?).await?);
+            }
+            Measurement::Registrations => {
+                figures.push(registrations::measure(&Stage::set_up().await?).await?);
+            }
+            Measurement::Changes => figures.push(changes::measure(&Stage::set_up().await?).await?),
+            Measurement::Switch => switch::measure(&Stage::set_up().await?, figures).await?,
+            Measurement::Edge => figures.push(edge_death::measure(&Stage::set_up().await?).await?),
+            Measurement::Sampling => sampling::measure(figures).await?,
+            Measurement::Bus => figures.push(bus::measure(&arguments.kafka).await?),
+            Measurement::Store => figures.push(store::measure(&arguments.zookeeper).await?),
+            Measurement::Single => single::measure(figures).await?,
+            Measurement::Fleet => fleet::measure(arguments.trials, figures).await?,
+        }
+        Ok(())
+    }
+
+    /// Takes away what it put up, whether it ended or not: it would disturb the next one.
+    async fn clear(self, arguments: &Arguments) -> anyhow::Result<()> {
+        match self {
+            Measurement::Bus => bus::clear(&arguments.kafka).await,
+            Measurement::Store => store::clear(&arguments.zookeeper).await,
+            Measurement::Fleet => fleet::clear().await,
+            // They end with their measurement, whatever happened.
+            Measurement::Single | Measurement::Sampling => Ok(()),
+            Measurement::Replicas => {
+                let outcomes = [replicas::clear().await, stage::clear().await];
+                outcomes.into_iter().collect()
+            }
+            Measurement::Idle
+            | Measurement::Deploy
+            | Measurement::Crash
+            | Measurement::Throughput
+            | Measurement::Registrations
+            | Measurement::Changes
+            | Measurement::Switch
+            | Measurement::Crowded
+            | Measurement::Releases
+            | Measurement::Edge
+            | Measurement::Overload
+            | Measurement::Steady => stage::clear().await,
         }
     }
 }
 
-fn one(taken: anyhow::Result<Figure>) -> anyhow::Result<Vec<Figure>> {
-    taken.map(|figure| vec![figure])
+/// How a measurement ended.
+enum End {
+    Measured,
+    Failed(anyhow::Error),
+    Interrupted,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -157,61 +227,54 @@ async fn main() -> ExitCode {
     }
 }
 
+/// One after the other, also after one that failed.
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let wanted = match arguments.only.as_slice() {
         [] => Measurement::OF_THE_CLUSTER,
         only => only,
     };
-    if wanted.iter().any(|measurement| measurement.needs_platform()) {
-        cluster::ready(Duration::from_secs(30)).await?;
-        stage::clear().await?;
-    }
     let mut figures = Vec::new();
-    let mut outcome = Ok(());
+    let mut failed = Vec::new();
     for measurement in wanted {
-        match take(*measurement, &arguments).await {
-            Ok(taken) => figures.extend(taken),
-            Err(err) => {
-                outcome = Err(err.context(format!("{measurement:?} could not be measured")));
+        match take(*measurement, &arguments, &mut figures).await {
+            End::Measured => {}
+            End::Failed(err) => {
+                let name = measurement.name();
+                report::progress(&format!("error: {name} could not be measured: {err:#}"));
+                failed.push(name);
+            }
+            End::Interrupted => {
+                failed.push(format!("{}, which was interrupted", measurement.name()));
                 break;
             }
         }
     }
     let form = if arguments.markdown { Form::Markdown } else { Form::Table };
     report::publish(&figures, form)?;
-    outcome
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
+    Ok(())
 }
 
-/// Takes a measurement, and away what it put up, before the next one begins: it would disturb it.
-async fn take(measurement: Measurement, arguments: &Arguments) -> anyhow::Result<Vec<Figure>> {
+/// Takes a measurement, and away what it or a run that was killed put up.
+async fn take(measurement: Measurement, arguments: &Arguments, figures: &mut Vec<Figure>) -> End {
+    if measurement.needs_platform() {
+        let ready = async {
+            cluster::ready(READY_WITHIN).await?;
+            measurement.clear(arguments).await
+        };
+        if let Err(err) = ready.await {
+            return End::Failed(err);
+        }
+    }
     let taken = tokio::select! {
         biased;
-        _ = tokio::signal::ctrl_c() => interrupted(),
-        taken = measurement.take(arguments) => taken,
+        _ = tokio::signal::ctrl_c() => None,
+        taken = measurement.take(arguments, figures) => Some(taken),
     };
-    let cleared = match measurement {
-        Measurement::Bus => bus::clear(&arguments.kafka).await,
-        Measurement::Store => store::clear(&arguments.zookeeper).await,
-        // It is ended with its measurement, whatever happened.
-        Measurement::Single => Ok(()),
-        Measurement::Fleet => fleet::clear().await,
-        Measurement::Idle
-        | Measurement::Deploy
-        | Measurement::Crash
-        | Measurement::Throughput
-        | Measurement::Registrations
-        | Measurement::Changes
-        | Measurement::Switch
-        | Measurement::Crowded
-        | Measurement::Releases
-        | Measurement::Edge
-        | Measurement::Overload => stage::clear().await,
-    };
-    let taken = taken?;
-    cleared?;
-    Ok(taken)
-}
-
-fn interrupted() -> anyhow::Result<Vec<Figure>> {
-    bail!("interrupted")
+    let cleared = measurement.clear(arguments).await;
+    match taken.map(|taken| taken.and(cleared)) {
+        Some(Ok(())) => End::Measured,
+        Some(Err(err)) => End::Failed(err),
+        None => End::Interrupted,
+    }
 }
