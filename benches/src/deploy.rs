@@ -1,4 +1,5 @@
-//! From an injected message to the first answer at the front door, over the raw Docker API on the same engine.
+//! From an injected message to the first answer at the front door, over the raw Docker API on the same engine; with few
+//! apps beside, and with many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -14,15 +15,20 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::command_line::avishkar;
-use crate::engine::{self, Engine};
+use crate::engine::Engine;
 use crate::figure::{Figure, Goal, milliseconds};
 use crate::report::progress;
+use crate::samples::argument;
 use crate::servers::address_of;
-use crate::stage::APP;
+use crate::stage::{APP, Stage};
 use crate::{http, kernel};
 
 const PAIRS: usize = 15;
 const GOAL: Goal = Goal::AtMost(1.3);
+/// How many apps are registered beside at last, the one that is deployed among them.
+const CROWD: u16 = 500;
+/// How often a release is deployed until every node has had it.
+const SPREADS: usize = 5;
 /// Where the edge tells apps apart by host name: the same address before and after a deployment.
 pub(crate) const FRONT_DOOR: ([u8; 4], u16) = ([127, 0, 0, 1], 8088);
 const FLOOR: &str = "avishkar-bench-floor";
@@ -34,12 +40,21 @@ pub(crate) const WITHIN: Duration = Duration::from_mins(1);
 pub(crate) struct Deployed {
     took: Duration,
     pub(crate) node: String,
-    container: Value,
+    /// As its engine describes it.
+    pub(crate) container: Value,
+}
+
+pub(crate) async fn measure(figures: &mut Vec<Figure>) -> anyhow::Result<()> {
+    make_release(1).await?;
+    figures.push(pairs("deploy_ms").await?);
+    let stage = Stage::set_up().await?;
+    stage.crowd(1..CROWD).await?;
+    figures.push(pairs(&format!("deploy_ms_with_{CROWD}_apps")).await?);
+    Ok(())
 }
 
 /// Pairs in turns: the platform, then the raw API on the node that the platform chose.
-pub(crate) async fn measure() -> anyhow::Result<Figure> {
-    make_release().await?;
+async fn pairs(name: &str) -> anyhow::Result<Figure> {
     let injector = Injector::connect()?;
     let mut engines = BTreeMap::new();
     for node in NODES {
@@ -57,7 +72,7 @@ pub(crate) async fn measure() -> anyhow::Result<Figure> {
         let floor = by_hand(engine, &deployed).await?;
         let (value, floor) = (milliseconds(deployed.took), milliseconds(floor));
         progress(&format!(
-            "deploy: pair {pair} on {}: {value:.0} ms over {floor:.0} ms",
+            "{name}: pair {pair} on {}: {value:.0} ms over {floor:.0} ms",
             deployed.node
         ));
         if pair > 0 {
@@ -74,27 +89,34 @@ pub(crate) async fn measure() -> anyhow::Result<Figure> {
         pairs.len(),
         100.0 * busiest
     );
-    Ok(Figure::of_pairs("deploy_ms", &pairs, GOAL).with_note(note))
+    Ok(Figure::of_pairs(name, &pairs, GOAL).with_note(note))
 }
 
-/// The release is built and on both nodes; then the app is stopped.
-pub(crate) async fn make_release() -> anyhow::Result<()> {
-    progress("deploy: making a release of samples/hello, on every node");
-    let folder = sample("hello");
-    let folder = folder.to_str().context("a sample's path is UTF-8")?;
-    for replicas in [NODES.len(), 1] {
-        let count = replicas.to_string();
-        let made = avishkar(&["deploy", folder, "--name", APP, "--replicas", &count]).await?;
-        let nodes: BTreeSet<&str> = made["replicas"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|it| it["node"].as_str())
-            .collect();
-        ensure!(nodes.len() == replicas, "{replicas} replicas are on {nodes:?}");
-        avishkar(&["stop", APP]).await?;
+/// The release is built, and its image is on every node; then the app is stopped, and will have so many replicas when
+/// it is deployed again.
+pub(crate) async fn make_release(replicas: usize) -> anyhow::Result<()> {
+    progress("making a release of samples/hello, on every node");
+    let mut without = BTreeSet::from(NODES);
+    for _ in 0..SPREADS {
+        let made = deploy_sample(NODES.len()).await?;
+        for replica in made["replicas"].as_array().into_iter().flatten() {
+            without.retain(|node| replica["node"] != *node);
+        }
+        // Both may be on one node for once, where the other has replicas that are about to go.
+        if without.is_empty() {
+            break;
+        }
     }
-    Ok(())
+    ensure!(without.is_empty(), "no replica of {SPREADS} releases is on {without:?}");
+    deploy_sample(replicas).await?;
+    avishkar(&["stop", APP]).await.map(drop)
+}
+
+/// Another release of the same files; returns how it is then.
+pub(crate) async fn deploy_sample(replicas: usize) -> anyhow::Result<Value> {
+    let folder = sample("hello");
+    let count = replicas.to_string();
+    avishkar(&["deploy", argument(&folder)?, "--name", APP, "--replicas", &count]).await
 }
 
 pub(crate) async fn through_the_platform(injector: &Injector) -> anyhow::Result<Deployed> {
@@ -133,7 +155,7 @@ pub(crate) async fn stop(injector: &Injector) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn by_hand(engine: &mut Engine, deployed: &Deployed) -> anyhow::Result<Duration> {
-    let body = engine::like(&deployed.container, FLOOR_PORT);
+    let body = engine.body_like(&deployed.container, FLOOR_PORT).await?;
     let at = SocketAddr::new(address_of(&deployed.node).await?, FLOOR_PORT);
     let began = Instant::now();
     // Asked only once it is started: a question that comes before its network is there would wait a second for it.
@@ -148,7 +170,7 @@ pub(crate) async fn by_hand(engine: &mut Engine, deployed: &Deployed) -> anyhow:
 }
 
 /// A request nobody made before, from the kernel.
-fn new_request() -> anyhow::Result<RequestId> {
+pub(crate) fn new_request() -> anyhow::Result<RequestId> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
     Ok(text.trim().parse()?)
 }

@@ -1,8 +1,6 @@
 //! The platform in one process: how fast it starts, what it takes while nothing happens, and a deployment over the raw
 //! Docker API on the same engine. Measured without the cluster, which cannot run beside it.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -15,9 +13,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::engine::{self, Engine};
+use crate::engine::Engine;
 use crate::figure::{Figure, Goal, median, milliseconds};
 use crate::report::progress;
+use crate::samples::{copy_of, note};
 use crate::stage::APP;
 use crate::{http, kernel};
 
@@ -40,15 +39,14 @@ const FLOOR_PORT: u16 = 30200;
 const WITHIN: Duration = Duration::from_mins(1);
 
 /// All figures of one platform, which is gone at the end.
-pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
+pub(crate) async fn measure(figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let platform = Single::new().await?;
-    let mut figures = vec![starts(&platform).await?];
+    figures.push(starts(&platform).await?);
     let user = platform.up().await?;
     figures.extend(idle(&platform).await?);
     figures.push(deploys(&user).await?);
     figures.push(rebuilds(&user).await?);
-    platform.end().await?;
-    Ok(figures)
+    platform.end().await
 }
 
 /// From nothing at all to ready, the edge's container made and started.
@@ -90,11 +88,7 @@ async fn idle(platform: &Single) -> anyhow::Result<[Figure; 2]> {
 async fn rebuilds(user: &User) -> anyhow::Result<Figure> {
     let mut pairs = Vec::new();
     for round in 0..REBUILDS {
-        let place = tempfile::tempdir()?;
-        for file in fs::read_dir(sample(REBUILT))? {
-            let file = file?;
-            fs::copy(file.path(), place.path().join(file.file_name()))?;
-        }
+        let place = copy_of(REBUILT)?;
         // Nobody has built with these words before: nothing of it is in a cache.
         note(&place.path().join("requirements.txt"), &place.path().display().to_string())?;
         let name = format!("{REBUILT}{round}");
@@ -107,11 +101,6 @@ async fn rebuilds(user: &User) -> anyhow::Result<Figure> {
     }
     let figure = Figure::of_value_beside("single_rebuild_s", &pairs, REBUILD);
     Ok(figure.with_note(format!("samples/{REBUILT}, {REBUILDS} times; beside it the first build")))
-}
-
-fn note(file: &Path, words: &str) -> anyhow::Result<()> {
-    let mut file = OpenOptions::new().append(true).open(file)?;
-    Ok(writeln!(file, "\n# {words}")?)
 }
 
 async fn deploy(user: &User, folder: &Path, name: &str) -> anyhow::Result<f64> {
@@ -174,7 +163,7 @@ async fn inspect() -> anyhow::Result<Value> {
 }
 
 async fn by_hand(engine: &mut Engine, container: &Value) -> anyhow::Result<f64> {
-    let body = engine::like(container, FLOOR_PORT);
+    let body = engine.body_like(container, FLOOR_PORT).await?;
     let at = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), FLOOR_PORT);
     let began = Instant::now();
     let answered = match engine.run(FLOOR, &body).await {

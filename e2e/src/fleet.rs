@@ -1,10 +1,14 @@
 //! The fleet as `make fleet` makes it: its machines, what runs on them, and how to hurt them.
 
+mod whole;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde_json::Value;
 
 use crate::bus::Injector;
@@ -23,6 +27,8 @@ pub const SERVICES: [(&str, u16); 7] = [
     ("platform-initializer", 9050),
 ];
 
+/// The container of a machine's agent.
+const AGENT: &str = "avishkar-agent";
 /// How long a replica may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
@@ -75,6 +81,16 @@ impl Fleet {
         anyhow::bail!("no machine has a part {part}")
     }
 
+    /// The machine that has the address which moves between two edges.
+    pub async fn machine_at(&self, address: &str) -> anyhow::Result<&Machine> {
+        for machine in &self.machines {
+            if machine.has_address(address).await.unwrap_or(false) {
+                return Ok(machine);
+            }
+        }
+        anyhow::bail!("no machine has the address {address}")
+    }
+
     /// All machines that have a part.
     pub async fn machines_with(&self, part: &str) -> anyhow::Result<Vec<Machine>> {
         let mut found = Vec::new();
@@ -106,8 +122,14 @@ impl Fleet {
     /// The machine on which the leader of a service is.
     pub async fn leader(&self, service: &str) -> anyhow::Result<&Machine> {
         let port = port(service)?;
-        for machine in &self.machines {
-            if machine.leads(port).await.unwrap_or(false) {
+        // All at once: one that is dead keeps whoever asks it waiting.
+        let mut asked: FuturesUnordered<_> = self
+            .machines
+            .iter()
+            .map(async |machine| (machine, machine.leads(port).await.unwrap_or(false)))
+            .collect();
+        while let Some((machine, leads)) = asked.next().await {
+            if leads {
                 return Ok(machine);
             }
         }
@@ -225,6 +247,19 @@ impl Machine {
         Ok(())
     }
 
+    /// Whether an address is one of its own now.
+    pub async fn has_address(&self, address: &str) -> anyhow::Result<bool> {
+        let listed = self.exec(&["ip", "-4", "-o", "address", "show"]).await?;
+        let mut words = listed.split_whitespace();
+        Ok(words.any(|word| word.split('/').next() == Some(address)))
+    }
+
+    /// What a part of it shows at a path of its plain listener.
+    pub async fn shown(&self, service: &str, path: &str) -> anyhow::Result<String> {
+        let url = format!("http://127.0.0.1:{}{path}", port(service)?);
+        self.exec(&["curl", "-s", "-f", "-m", "2", &url]).await
+    }
+
     /// When a part was started last.
     pub async fn started(&self, name: &str) -> anyhow::Result<String> {
         let part = self.part(name).await?;
@@ -266,6 +301,26 @@ impl Machine {
         let part = self.part(name).await?;
         let part = part.with_context(|| format!("there is no {name} on {}", self.name))?;
         self.exec(&["docker", verb, &part]).await.map(drop)
+    }
+
+    /// Ends its agent, which then cannot start anything again, and all parts of the platform but these. Apps run on.
+    pub async fn end_all_but(&self, kept: &[&str]) -> anyhow::Result<()> {
+        self.exec(&["docker", "stop", "--time", "1", AGENT]).await?;
+        let format = "{{.ID}} {{.Label \"avishkar.part\"}}";
+        let listed = ["docker", "ps", "--filter", "label=avishkar.part", "--format", format];
+        let parts = self.exec(&listed).await?;
+        let parts = parts.lines().filter_map(|line| line.split_once(' '));
+        let ended: Vec<&str> =
+            parts.filter(|(_, part)| !kept.contains(part)).map(|(id, _)| id).collect();
+        if !ended.is_empty() {
+            self.exec(&[&["docker", "kill"], &ended[..]].concat()).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts its agent, which starts what else was there.
+    pub async fn begin_again(&self) -> anyhow::Result<()> {
+        self.exec(&["docker", "start", AGENT]).await.map(drop)
     }
 
     /// Its instance of a service says that another one leads.
