@@ -6,7 +6,6 @@ use std::time::Duration;
 use chassis::config::Problem;
 use chassis::http;
 use common::record::leader::Advertised;
-use common::record::release::Strategy;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -50,8 +49,10 @@ pub struct RawDeployment {
     pub at_once: usize,
     pub spare_images: bool,
     pub rebalance_seconds: u32,
-    pub placement: Strategy,
     pub watch_seconds: u32,
+    /// It is the node manager's now: read, so that a file or variable of before does not stop an upgrade, and not followed.
+    #[serde(default, skip_serializing)]
+    pub placement: Option<String>,
 }
 
 /// `[build]`: how images are made of bundles.
@@ -87,8 +88,6 @@ pub struct Config {
     pub spare_images: bool,
     /// In each interval of this length one replica is brought to another node at most; none where that is switched off.
     pub rebalance_every: Option<Duration>,
-    /// Where replicas go of apps that do not say it, as the node manager has it.
-    pub placement: Strategy,
     /// Where bundles and build contexts stand during a build; nothing in it has a name.
     pub build_folder: PathBuf,
     /// How many images are built at once.
@@ -98,6 +97,8 @@ pub struct Config {
     pub images: Images,
     /// How others find this instance.
     pub advertised: Advertised,
+    /// Whether the configuration says `deployment.placement`, as before the node manager's setting alone counted.
+    pub says_placement: bool,
 }
 
 impl Raw {
@@ -208,7 +209,6 @@ fn meant(deployment: &RawDeployment, build: RawBuild, http: &http::Config) -> Co
         spare_images: deployment.spare_images,
         rebalance_every: (deployment.rebalance_seconds > 0)
             .then(|| Duration::from_secs(deployment.rebalance_seconds.into())),
-        placement: deployment.placement,
         build_folder: build.folder.into(),
         builds_at_once: build.at_once,
         most_unpacked: build.max_unpacked_mebibytes * MIB,
@@ -220,12 +220,35 @@ fn meant(deployment: &RawDeployment, build: RawBuild, http: &http::Config) -> Co
             static_site: build.static_site,
         },
         advertised: http.advertised(),
+        says_placement: deployment.placement.is_some(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use chassis::config::Sources;
+
     use super::*;
+
+    #[test]
+    fn a_placement_of_before_is_read_and_not_shown() {
+        #[derive(Deserialize)]
+        struct File {
+            deployment: RawDeployment,
+        }
+        let read = |variables: &[(&str, &str)]| {
+            let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            let environment = variables.iter().map(owned).collect();
+            let sources = Sources { environment, ..Sources::default() };
+            let text = include_str!("../../config/deployment-manager.toml");
+            chassis::config::read::<File>(text, &sources).map(|file| file.deployment)
+        };
+        let before = read(&[("AVISHKAR_DEPLOYMENT__PLACEMENT", "same-node")]).unwrap();
+        assert_eq!(before.placement.as_deref(), Some("same-node"));
+        assert!(!chassis::config::print(&before).contains("placement"));
+        assert_eq!(read(&[]).unwrap().placement, None);
+        assert!(read(&[("AVISHKAR_DEPLOYMENT__PLACE", "same-node")]).is_err());
+    }
 
     #[test]
     fn an_image_is_one_word() {

@@ -40,6 +40,11 @@ pub struct DeploymentManager {
 
 impl DeploymentManager {
     pub fn new(ports: Ports, config: Config) -> Self {
+        if config.says_placement {
+            tracing::warn!(
+                "deployment.placement is not followed any more: leave it out; the node manager's `placement` counts"
+            );
+        }
         DeploymentManager { shared: Shared::new(ports, config) }
     }
 

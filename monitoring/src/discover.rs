@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use chassis::records::{self, Stored};
-use common::id::Generation;
-use common::name::{LegacyName, NodeName};
+use common::id::{Generation, ReleaseNumber};
+use common::name::{AppName, LegacyName, NodeName};
 use common::port::store::Path;
 use common::record::deployment::Deployment;
 use common::record::node::{Alive, Verdict};
@@ -29,8 +29,22 @@ pub(crate) struct Found {
     pub(crate) services: BTreeMap<Target, Place>,
     /// Each with what the node manager says of it.
     pub(crate) nodes: BTreeMap<Target, Option<Verdict>>,
-    /// Each with the path it is asked at.
-    pub(crate) apps: BTreeMap<LegacyName, String>,
+    pub(crate) apps: BTreeMap<LegacyName, FoundApp>,
+}
+
+/// An app that is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundApp {
+    /// Where it is asked.
+    pub(crate) path: String,
+    is_model: bool,
+}
+
+impl FoundApp {
+    pub(crate) fn target(&self, name: &LegacyName) -> Target {
+        let name = name.clone();
+        if self.is_model { Target::Model { name } } else { Target::App { name } }
+    }
 }
 
 /// Where a service is looked at.
@@ -41,9 +55,13 @@ pub(crate) enum Place {
     Inside(SocketAddr),
 }
 
-/// The paths at which apps are asked: they change with a deployment only.
+/// What releases say of how apps are looked at: it changes with a deployment only.
 #[derive(Debug, Default)]
-pub(crate) struct HealthPaths(BTreeMap<LegacyName, (Generation, String)>);
+pub(crate) struct KnownApps(BTreeMap<LegacyName, (Seen, FoundApp)>);
+
+/// Of which route, and of which app's release, something is known. During the watch of a release the route is
+/// the new one's, and what the deployment names as served is still the release before.
+type Seen = (Generation, Option<(AppName, ReleaseNumber)>);
 
 /// One entry of the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,12 +72,12 @@ pub(crate) struct Entry {
     pub(crate) address: String,
 }
 
-pub(crate) async fn all(shared: &Shared, paths: &mut HealthPaths) -> Result<Found, records::Error> {
+pub(crate) async fn all(shared: &Shared, known: &mut KnownApps) -> Result<Found, records::Error> {
     let services = match shared.config.services {
         Services::Registry => registered(shared).await?,
         Services::Running => running(shared).await?,
     };
-    Ok(Found { services, nodes: nodes(shared).await?, apps: apps(shared, paths).await? })
+    Ok(Found { services, nodes: nodes(shared).await?, apps: apps(shared, known).await? })
 }
 
 async fn registered(shared: &Shared) -> Result<BTreeMap<Target, Place>, records::Error> {
@@ -133,8 +151,8 @@ async fn nodes(shared: &Shared) -> Result<BTreeMap<Target, Option<Verdict>>, rec
 /// is no failure.
 async fn apps(
     shared: &Shared,
-    paths: &mut HealthPaths,
-) -> Result<BTreeMap<LegacyName, String>, records::Error> {
+    known: &mut KnownApps,
+) -> Result<BTreeMap<LegacyName, FoundApp>, records::Error> {
     let store = shared.ports.store.as_ref();
     let mut apps = BTreeMap::new();
     for name in store.children(&path::folder("routes")).await? {
@@ -143,11 +161,11 @@ async fn apps(
         let Some(Stored { record, .. }) = route else { continue };
         let is_served = record.goal == RouteGoal::Served && !record.upstreams.is_empty();
         if is_served && !is_front_door(shared, &name).await? {
-            let path = paths.of(shared, &name, record.generation).await?;
-            apps.insert(name, path);
+            let app = known.of(shared, &name, record.generation).await?;
+            apps.insert(name, app);
         }
     }
-    paths.0.retain(|name, _| apps.contains_key(name));
+    known.0.retain(|name, _| apps.contains_key(name));
     Ok(apps)
 }
 
@@ -160,32 +178,45 @@ async fn is_front_door(shared: &Shared, name: &LegacyName) -> Result<bool, recor
     Ok(shared.ports.store.get(&path::deployment(name)).await?.is_none())
 }
 
-impl HealthPaths {
+impl KnownApps {
     async fn of(
         &mut self,
         shared: &Shared,
         name: &LegacyName,
         generation: Generation,
-    ) -> Result<String, records::Error> {
-        if let Some((known, path)) = self.0.get(name)
-            && *known == generation
+    ) -> Result<FoundApp, records::Error> {
+        let served = served_release(shared, name).await?;
+        let seen = (generation, served);
+        if let Some((known, app)) = self.0.get(name)
+            && *known == seen
         {
-            return Ok(path.clone());
+            return Ok(app.clone());
         }
-        let path = health_path(shared, name).await?.unwrap_or_else(|| ROOT.to_owned());
-        self.0.insert(name.clone(), (generation, path.clone()));
-        Ok(path)
+        let release = match &seen.1 {
+            Some((app, number)) => {
+                let at = path::release(app, *number);
+                records::readable(records::load::<Release>(shared.ports.store.as_ref(), &at).await)?
+            }
+            None => None,
+        };
+        let release = release.map(|stored| stored.record);
+        let is_model = release.as_ref().is_some_and(Release::is_model);
+        let path = release.and_then(|release| release.health_path);
+        let app = FoundApp { path: path.unwrap_or_else(|| ROOT.to_owned()), is_model };
+        self.0.insert(name.clone(), (seen, app.clone()));
+        Ok(app)
     }
 }
 
-/// As the release says that is served; none for what another program registered.
-async fn health_path(shared: &Shared, name: &LegacyName) -> Result<Option<String>, records::Error> {
+/// None for what another program registered.
+async fn served_release(
+    shared: &Shared,
+    name: &LegacyName,
+) -> Result<Option<(AppName, ReleaseNumber)>, records::Error> {
     let store = shared.ports.store.as_ref();
     let at = path::deployment(name);
     let deployment = records::readable(records::load::<Deployment>(store, &at).await)?;
     let Some(Stored { record, .. }) = deployment else { return Ok(None) };
     let number = record.serving.map_or(record.release, |serving| serving.release);
-    let at = path::release(&record.app, number);
-    let release = records::readable(records::load::<Release>(store, &at).await)?;
-    Ok(release.and_then(|stored| stored.record.health_path))
+    Ok(Some((record.app, number)))
 }

@@ -63,6 +63,7 @@ pub(crate) async fn with_replicas(world: &World, nodes: &[&str]) -> Vec<Agent> {
             state: SlotState::Routed,
             since: "2026-01-01T00:00:00Z".parse().unwrap(),
             attempt: 0,
+            images_missing: 0,
             place: Some(Place {
                 node: agent.node.clone(),
                 ip: agent.address.ip(),

@@ -160,6 +160,9 @@ pub struct Slot {
     /// How often it was placed anew.
     #[serde(default)]
     pub attempt: u32,
+    /// How often of these its image could not be had.
+    #[serde(default)]
+    pub images_missing: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use super::container::{Placed, unless_deposed};
 use super::{Effect, Round};
 use crate::builds;
 use crate::domain::change::Change;
-use crate::domain::replicas::can_be_rebuilt;
+use crate::domain::replicas::{can_be_rebuilt, is_advancing};
 use crate::domain::verdict::{self, Verdict};
 use crate::reconcile::Error;
 
@@ -44,14 +44,26 @@ async fn start_one(round: &Round<'_>, slot: &Slot, image: &ImageRef) -> Result<E
         Verdict::Wait(failure) => Ok(Effect::hindered(failure)),
         Verdict::Bad(failure) => {
             placed.discard(round).await;
-            if failure.code == FailureCode::ImageUnavailable
-                && is_to_be_rebuilt(round, slot, image).await?
-            {
-                return Ok(Effect::of(Change::Lost { image: image.clone() }));
+            if failure.code == FailureCode::ImageUnavailable {
+                if may_be_elsewhere(round, slot) {
+                    return Ok(Effect::of(Change::ImageMissing { slot: placement }));
+                }
+                if is_to_be_rebuilt(round, slot, image).await? {
+                    return Ok(Effect::of(Change::Lost { image: image.clone() }));
+                }
             }
             Ok(Effect::of(Change::Unfit { slot: placement, failure }))
         }
     }
+}
+
+/// Whether a deploy that cannot have its image on this node asks for another one before anything else: an image may be gone
+/// from the registry and stand on the node that ran it.
+fn may_be_elsewhere(round: &Round<'_>, slot: &Slot) -> bool {
+    let deployment = round.deployment;
+    let rises = slot.generation == deployment.rising() && !deployment.serves(slot.generation);
+    let has_others = round.found.seen.live_nodes().nth(1).is_some();
+    is_advancing(deployment) && rises && slot.images_missing == 0 && has_others
 }
 
 /// Whether an image that nobody has can be had by another build: once a deploy, only where none of its replicas runs that

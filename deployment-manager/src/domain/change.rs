@@ -9,12 +9,11 @@ use common::digest::ImageRef;
 use common::failure::{Failure, FailureCode};
 use common::id::{Generation, RequestId};
 use common::name::NodeName;
-use common::record::deployment::{Deployment, Place, Revision, Slot, SlotState, State};
+use common::record::deployment::{Deployment, Place, Slot, SlotState, State};
 use jiff::Timestamp;
 
 use super::patience::Patience;
 use super::placement::{self, Turn};
-use super::releases;
 use super::replicas::{can_be_rebuilt, is_advancing, is_canary, may_be_routed};
 use super::{course, moving};
 
@@ -53,6 +52,10 @@ pub(crate) enum Change {
     Unfit {
         slot: RequestId,
         failure: Failure,
+    },
+    /// Its node cannot have the image: another one may have it.
+    ImageMissing {
+        slot: RequestId,
     },
     /// The edge serves these and no others; of those, `waiting` ones are kept.
     Routed {
@@ -151,6 +154,7 @@ fn note_one(deployment: &mut Deployment, change: &Change, patience: &Patience, n
             enter(slot, SlotState::Ready, now);
         }),
         Change::Unfit { slot, failure } => unfit(deployment, *slot, failure, patience, now),
+        Change::ImageMissing { slot } => image_missing(deployment, *slot, now),
         Change::Routed { slots, waiting, endpoint } => {
             switch(deployment, slots, waiting, now);
             course::told(deployment, slots);
@@ -236,6 +240,15 @@ fn built(deployment: &mut Deployment, image: &ImageRef, now: Timestamp) {
     deployment.slots.iter_mut().filter(waits).for_each(|slot| slot.since = now);
 }
 
+/// It takes nothing from the placements that another failure may need.
+fn image_missing(deployment: &mut Deployment, placement: RequestId, now: Timestamp) {
+    let asked_for = |slot: &&mut Slot| slot.placement_request == placement;
+    if let Some(slot) = deployment.slots.iter_mut().find(asked_for) {
+        slot.images_missing += 1;
+    }
+    placement::ask_elsewhere(deployment, placement, Turn::Now, now);
+}
+
 /// A replica that can be placed better is; else a deploy fails with it, and what is served tries
 /// again later.
 fn unfit(
@@ -260,7 +273,7 @@ fn unfit(
         if deployment.state == State::Running {
             deployment.failure = Some(failure.clone());
         }
-    } else if slot.attempt < new_placements(failure.code) {
+    } else if slot.attempt.saturating_sub(slot.images_missing) < new_placements(failure.code) {
         placement::ask_elsewhere(deployment, placement, Turn::Now, now);
     } else {
         give_up(deployment, failure, patience, now);
@@ -355,26 +368,15 @@ fn withdraw(deployment: &mut Deployment, slots: &[RequestId], now: Timestamp) {
 
 /// The newest generation is served, and the edge was told nothing else.
 fn running(deployment: &mut Deployment, now: Timestamp) {
-    let Some(image) = deployment.image.clone() else { return };
-    let release = deployment.release;
-    let generation = deployment.rising();
+    if deployment.image.is_none() {
+        return;
+    }
     deployment.failure = None;
     deployment.state = State::Running;
     if is_canary(deployment) {
         return course::shares(deployment, now);
     }
-    course::ended(deployment, now);
-    if !deployment.serves(generation) {
-        releases::enter(deployment, &image, now);
-    }
-    for slot in deployment.slots.iter_mut().filter(|slot| slot.generation != generation) {
-        if slot.state < SlotState::Drained {
-            enter(slot, SlotState::Drained, now);
-        }
-    }
-    deployment.serving = Some(Revision { generation, release, image });
-    deployment.canary = None;
-    deployment.adopted = None;
+    course::take_over(deployment, now);
 }
 
 /// The state follows the replicas, and never goes back.

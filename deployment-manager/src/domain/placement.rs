@@ -44,6 +44,7 @@ fn add(
         state: SlotState::Asked,
         since: now,
         attempt: 0,
+        images_missing: 0,
         place: None,
         container_id: None,
     };

@@ -33,6 +33,7 @@ fn slot(request: RequestId, place: Option<&NodeChoice>) -> Slot {
         }),
         since: Timestamp::UNIX_EPOCH,
         attempt: 0,
+        images_missing: 0,
         container_id: None,
     }
 }
