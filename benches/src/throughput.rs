@@ -1,5 +1,5 @@
-//! Requests a second through the edge, over a hand-tuned NGINX and over document 001's configuration; and what is left
-//! of them with as many apps as there are front ports.
+//! Requests a second through the edge, over a hand-tuned NGINX, over HAProxy and over document 001's configuration; and
+//! what is left of them with as many apps as there are front ports.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use tokio::time::sleep;
 
 use crate::figure::{Figure, Goal, median};
 use crate::report::progress;
-use crate::servers::{Server, pids, workers_of_the_edge};
+use crate::servers::{Program, Server, pids};
 use crate::stage::Stage;
-use crate::{crowd, kernel, switch};
+use crate::{crowd, kernel};
 
 const CLIENTS: usize = 32;
 const ROUNDS: usize = 7;
@@ -22,6 +22,7 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const CROWD: u16 = 990;
 const TUNED: SocketAddr = local(18080);
 const DOCUMENT_001: SocketAddr = local(18081);
+const HAPROXY: SocketAddr = local(18083);
 
 const fn local(port: u16) -> SocketAddr {
     use std::net::{IpAddr, Ipv4Addr};
@@ -40,30 +41,34 @@ struct Proxy {
     p99s: Vec<f64>,
 }
 
-/// Rounds in turns, in both directions, so that none always comes after the same neighbour.
+/// The edge beside the others.
 pub(crate) async fn measure(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
-    let tuned = beside(stage, "tuned", include_str!("../conf/tuned.conf"), TUNED).await?;
-    let document_001 = include_str!("../conf/document_001.conf");
-    let document_001 = beside(stage, "document-001", document_001, DOCUMENT_001).await?;
+    let tuned = tuned(stage).await?;
+    let conf = include_str!("../conf/document_001.conf");
+    let document_001 = beside(stage, Program::Nginx, "document-001", conf, DOCUMENT_001).await?;
+    let conf = include_str!("../conf/haproxy.cfg");
+    let haproxy = beside(stage, Program::HaProxy, "haproxy", conf, HAPROXY).await?;
     let edge = proxy("edge", stage.front, pids(&container_of("edge").await?).await?);
-    let mut proxies = [edge, tuned, document_001];
+    let mut proxies = [edge, tuned, haproxy, document_001];
     rounds(&mut proxies).await?;
-    let [edge, tuned, document_001] = &proxies;
+    let [edge, tuned, haproxy, document_001] = &proxies;
     Ok(vec![
         edge.over(tuned, "edge_rps_over_tuned_nginx", Goal::AtLeast(0.95)),
-        edge.late(tuned),
+        edge.late(tuned, "edge_p99_over_tuned_nginx", Goal::AtMost(1.1)),
+        edge.over(haproxy, "edge_rps_over_haproxy", Goal::Nowhere),
+        edge.late(haproxy, "edge_p99_over_haproxy", Goal::Nowhere),
         edge.over(document_001, "edge_rps_over_document_001", Goal::AtLeast(3.0)),
     ])
 }
 
 /// What is left of the edge's ratio to a hand-tuned NGINX when the pool of front ports is all but given out.
 pub(crate) async fn crowded(stage: &Stage) -> anyhow::Result<Figure> {
-    let tuned = beside(stage, "tuned", include_str!("../conf/tuned.conf"), TUNED).await?;
+    let tuned = tuned(stage).await?;
     let edge = proxy("edge", stage.front, pids(&container_of("edge").await?).await?);
     let mut proxies = [edge, tuned];
     rounds(&mut proxies).await?;
     let alone = proxies[0].ratios(&proxies[1]);
-    switch::beside(stage, 1..CROWD).await?;
+    stage.crowd(1..CROWD).await?;
     rounds(&mut proxies).await?;
     let crowded = proxies[0].ratios(&proxies[1]);
     let pairs: Vec<(f64, f64)> = crowded.into_iter().zip(alone).collect();
@@ -71,40 +76,57 @@ pub(crate) async fn crowded(stage: &Stage) -> anyhow::Result<Figure> {
     Ok(Figure::of_pairs("edge_rps_crowded", &pairs, Goal::AtLeast(0.97)).with_note(note))
 }
 
-/// Rounds in turns, in both directions; what was before is forgotten.
+/// Rounds, each there and back, so that whoever goes first in one direction goes last in the other; what was before is
+/// forgotten.
 async fn rounds(proxies: &mut [Proxy]) -> anyhow::Result<()> {
     for proxy in proxies.iter_mut() {
-        proxy.round(WARM_UP).await?;
-        proxy.rates.clear();
-        proxy.costs.clear();
-        proxy.p99s.clear();
+        proxy.turn(WARM_UP).await?;
+        for values in [&mut proxy.rates, &mut proxy.costs, &mut proxy.p99s] {
+            values.clear();
+        }
     }
-    for round in 0..ROUNDS {
+    for _ in 0..ROUNDS {
         kernel::settled().await?;
-        if round % 2 == 0 {
-            for proxy in proxies.iter_mut() {
-                proxy.round(ROUND).await?;
-            }
-        } else {
-            for proxy in proxies.iter_mut().rev() {
-                proxy.round(ROUND).await?;
+        for proxy in proxies.iter_mut() {
+            proxy.turn(ROUND / 2).await?;
+        }
+        for proxy in proxies.iter_mut().rev() {
+            proxy.turn(ROUND / 2).await?;
+        }
+        for proxy in proxies.iter_mut() {
+            for values in [&mut proxy.rates, &mut proxy.costs, &mut proxy.p99s] {
+                join_two(values);
             }
         }
     }
     Ok(())
 }
 
+/// The last two values become their mean.
+fn join_two(values: &mut Vec<f64>) {
+    let back = values.pop();
+    if let Some((there, back)) = values.pop().zip(back) {
+        values.push(f64::midpoint(there, back));
+    }
+}
+
+async fn tuned(stage: &Stage) -> anyhow::Result<Proxy> {
+    let conf = include_str!("../conf/tuned.conf");
+    beside(stage, Program::Nginx, "tuned", conf, TUNED).await
+}
+
 async fn beside(
     stage: &Stage,
+    program: Program,
     name: &'static str,
     conf: &str,
     listen: SocketAddr,
 ) -> anyhow::Result<Proxy> {
     let conf = conf
-        .replace("@WORKERS@", &workers_of_the_edge().await?)
+        .replace("@WORKERS@", &program.workers().await?)
         .replace("@BACKEND@", &stage.backend.to_string())
         .replace("@LISTEN@", &listen.to_string());
-    let server = Server { name, network: "host", conf: &conf, listen };
+    let server = Server { program, name, network: "host", conf: &conf, listen };
     Ok(proxy(name, listen, server.start(stage.folder.path()).await?))
 }
 
@@ -113,7 +135,7 @@ fn proxy(name: &'static str, at: SocketAddr, pids: Vec<u32>) -> Proxy {
 }
 
 impl Proxy {
-    async fn round(&mut self, lasts: Duration) -> anyhow::Result<()> {
+    async fn turn(&mut self, lasts: Duration) -> anyhow::Result<()> {
         let before = kernel::cpu_time(&self.pids)?;
         let ((), tally) = crowd::during(self.at, "bench", CLIENTS, sleep(lasts)).await;
         let used = kernel::cpu_time(&self.pids)?.saturating_sub(before);
@@ -136,11 +158,11 @@ impl Proxy {
         self.rates.iter().zip(&floor.rates).map(|(rate, floor)| rate / floor).collect()
     }
 
-    fn late(&self, floor: &Proxy) -> Figure {
+    fn late(&self, floor: &Proxy, name: &str, goal: Goal) -> Figure {
         let pairs: Vec<(f64, f64)> =
             self.p99s.iter().copied().zip(floor.p99s.iter().copied()).collect();
         let note = format!("of {CLIENTS} connections, in microseconds");
-        Figure::of_pairs("edge_p99_over_tuned_nginx", &pairs, Goal::AtMost(1.1)).with_note(note)
+        Figure::of_pairs(name, &pairs, goal).with_note(note)
     }
 
     fn over(&self, floor: &Proxy, name: &str, goal: Goal) -> Figure {
@@ -154,5 +176,17 @@ impl Proxy {
             median(&floor.costs)
         );
         Figure::of_pairs(name, &pairs, goal).with_note(note)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_is_the_mean_of_its_way_there_and_back() {
+        let mut rates = vec![7.0, 10.0, 14.0];
+        join_two(&mut rates);
+        assert_eq!(rates, [7.0, 12.0]);
     }
 }

@@ -113,4 +113,12 @@ function M.probe()
   answer(200, { status = status or 0, error = mistake })
 end
 
+-- Whether it has a table, by which it serves apps: not whether anybody can change it.
+function M.ready()
+  local epoch = store.current()
+  if epoch >= 0 then return ngx.exit(204) end
+  ngx.status = 503
+  ngx.say("this edge was told of no table yet")
+end
+
 return M

@@ -31,8 +31,8 @@ pub(crate) enum Standing {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rule<'a> {
     pub(crate) instances: usize,
-    /// The machine of the edge: the load balancer shares its table.
-    pub(crate) pinned: Option<&'a str>,
+    /// The machines of the edges: each load balancer shares its edge's table.
+    pub(crate) pinned: Option<&'a [&'a str]>,
 }
 
 /// The machines on which a service should run. Those that it has already stay, unless they are gone or lost; the
@@ -43,14 +43,15 @@ pub(crate) fn place(
     machines: &[Machine],
     placed: &[&PlacedService],
 ) -> Result<Vec<NodeName>, Failure> {
-    if let Some(edge) = rule.pinned {
-        let found = machines.iter().find(|machine| machine.name.as_str() == edge);
-        return match found {
-            Some(machine) => Ok(vec![machine.name.clone()]),
-            None => Err(nowhere(service, &format!("the machine of the edge, {edge}, is no node"))),
-        };
-    }
     let before = placed.iter().find(|other| other.service == service);
+    if let Some(edges) = rule.pinned {
+        return beside(
+            service,
+            edges,
+            machines,
+            before.map_or(&[][..], |before| &before.nodes[..]),
+        );
+    }
     let stays = |node: &&NodeName| {
         machines.iter().any(|machine| machine.name == **node && machine.standing != Standing::Lost)
     };
@@ -74,6 +75,24 @@ pub(crate) fn place(
     if nodes.is_empty() { Err(nowhere(service, "there is no machine for it")) } else { Ok(nodes) }
 }
 
+/// The edges' machines that are nodes, or were: another edge is served meanwhile.
+fn beside(
+    service: ServiceName,
+    edges: &[&str],
+    machines: &[Machine],
+    before: &[NodeName],
+) -> Result<Vec<NodeName>, Failure> {
+    let known = |edge: &&str| {
+        machines.iter().map(|machine| &machine.name).find(|name| name.as_str() == *edge)
+    };
+    if !edges.iter().any(|edge| known(edge).is_some()) {
+        let missing = format!("the machine of the edge, {}, is no node", edges.join(", "));
+        return Err(nowhere(service, &missing));
+    }
+    let had = |edge: &&str| before.iter().find(|name| name.as_str() == *edge);
+    Ok(edges.iter().filter_map(|edge| known(edge).or_else(|| had(edge)).cloned()).collect())
+}
+
 fn nowhere(service: ServiceName, why: &str) -> Failure {
     Failure::new(FailureCode::NoNodeFits, format!("{service} cannot be placed: {why}"))
 }
@@ -86,6 +105,8 @@ mod tests {
 
     use super::super::order::PLACEABLE;
     use super::*;
+
+    const EDGE: &[&str] = &["node-1"];
 
     fn machines(count: usize) -> Vec<Machine> {
         let machine = |number: usize| Machine {
@@ -104,7 +125,7 @@ mod tests {
     /// Places every service anew or again, one after the other.
     fn all(machines: &[Machine], mut before: Vec<PlacedService>) -> Vec<PlacedService> {
         for service in PLACEABLE {
-            let pinned = (service == ServiceName::LoadBalancer).then_some("node-1");
+            let pinned = (service == ServiceName::LoadBalancer).then_some(EDGE);
             let rule = Rule { instances: 2, pinned };
             let known: Vec<&PlacedService> = before.iter().collect();
             let nodes = place(service, rule, machines, &known).unwrap();
@@ -145,9 +166,24 @@ mod tests {
         let rule = Rule { instances: 2, pinned: None };
         let failure = place(ServiceName::NodeManager, rule, &[], &[]).unwrap_err();
         assert_eq!(failure.code, FailureCode::NoNodeFits);
-        let rule = Rule { instances: 1, pinned: Some("node-9") };
+        let rule = Rule { instances: 1, pinned: Some(&["node-8", "node-9"]) };
         let failure = place(ServiceName::LoadBalancer, rule, &machines(2), &[]).unwrap_err();
         assert!(failure.message.contains("node-9"), "{failure}");
+    }
+
+    #[test]
+    fn each_edge_has_a_load_balancer_whatever_became_of_the_other() {
+        let mut machines = machines(4);
+        machines[3].standing = Standing::Lost;
+        let rule = Rule { instances: 2, pinned: Some(&["node-4", "node-2"]) };
+        let nodes = place(ServiceName::LoadBalancer, rule, &machines, &[]).unwrap();
+        assert_eq!(nodes.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["node-4", "node-2"]);
+        let before = placed(ServiceName::LoadBalancer, nodes);
+        machines.pop();
+        let nodes = place(ServiceName::LoadBalancer, rule, &machines, &[]).unwrap();
+        assert_eq!(nodes.iter().map(NodeName::as_str).collect::<Vec<_>>(), ["node-2"]);
+        let nodes = place(ServiceName::LoadBalancer, rule, &machines, &[&before]).unwrap();
+        assert_eq!(nodes, before.nodes, "what is no node for a while stays wished");
     }
 
     #[test]

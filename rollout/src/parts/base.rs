@@ -7,7 +7,7 @@ use common::service::ServiceName;
 
 use super::service::listeners;
 use super::site::{KAFKA, REGISTRY, ZOOKEEPER, part_name};
-use super::{edge, kafka, zookeeper};
+use super::{address, edge, kafka, zookeeper};
 use crate::platform::Platform;
 
 /// A part that the platform itself stands on. In the order in which they are needed.
@@ -17,16 +17,19 @@ pub enum BasePart {
     ZooKeeper,
     Kafka,
     Edge,
+    /// The one that moves between two edges.
+    Address,
     LifecycleManager,
     PlatformInitializer,
 }
 
 impl BasePart {
-    pub const ALL: [BasePart; 6] = [
+    pub const ALL: [BasePart; 7] = [
         BasePart::Registry,
         BasePart::ZooKeeper,
         BasePart::Kafka,
         BasePart::Edge,
+        BasePart::Address,
         BasePart::LifecycleManager,
         BasePart::PlatformInitializer,
     ];
@@ -37,6 +40,7 @@ impl BasePart {
             BasePart::ZooKeeper => "zookeeper",
             BasePart::Kafka => "kafka",
             BasePart::Edge => "edge",
+            BasePart::Address => address::NAME,
             BasePart::LifecycleManager => ServiceName::LifecycleManager.as_str(),
             BasePart::PlatformInitializer => ServiceName::PlatformInitializer.as_str(),
         }
@@ -53,7 +57,9 @@ impl BasePart {
             BasePart::Registry => std::slice::from_ref(&placement.registry),
             BasePart::ZooKeeper => &placement.zookeeper,
             BasePart::Kafka => &placement.kafka,
-            BasePart::Edge => std::slice::from_ref(&placement.edge),
+            BasePart::Edge => &placement.edge,
+            BasePart::Address if platform.edge.address.is_some() => &placement.edge,
+            BasePart::Address => &[],
             BasePart::LifecycleManager | BasePart::PlatformInitializer => {
                 &placement.lifecycle_manager
             }
@@ -61,7 +67,7 @@ impl BasePart {
     }
 
     /// Where it listens on its node.
-    pub fn ports(self) -> Vec<u16> {
+    pub fn ports(self, platform: &Platform) -> Vec<u16> {
         let of_service = |service| {
             let found = listeners(service).map(|ports| vec![ports.plain, ports.mutual_tls]);
             found.unwrap_or_default()
@@ -70,7 +76,8 @@ impl BasePart {
             BasePart::Registry => vec![REGISTRY],
             BasePart::ZooKeeper => vec![ZOOKEEPER, zookeeper::FOLLOW, zookeeper::ELECT],
             BasePart::Kafka => vec![KAFKA, kafka::CONTROLLER],
-            BasePart::Edge => vec![edge::HOST_PORT],
+            BasePart::Edge => vec![edge::host_port(platform), edge::tls_port(platform)],
+            BasePart::Address => Vec::new(),
             BasePart::LifecycleManager => of_service(ServiceName::LifecycleManager),
             BasePart::PlatformInitializer => of_service(ServiceName::PlatformInitializer),
         }

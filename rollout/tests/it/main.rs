@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test says what must hold by relying on it")]
 
 mod cut;
+mod edges;
+mod ensembles;
 mod faults;
 mod machine;
 mod order;

@@ -71,6 +71,31 @@ async fn a_line_is_its_apps_by_port_or_by_host() {
 }
 
 #[tokio::test]
+async fn the_same_words_mean_another_app_once_the_table_is_another() {
+    let mut tally = begun();
+    let line = "1795236000.123 2000 x 200 0.004 80 512 192.0.2.1:20001";
+    add(&mut tally, &[line, line]);
+    tally.serves(&table(vec![row("blog", 2000, &[20001], &[])]), Instant::now());
+    add(&mut tally, &[line]);
+    assert_eq!((of(&tally, "shop").requests(), of(&tally, "blog").requests()), (0, 1));
+    tally.serves(&table(vec![row("blog", 2001, &[20001], &[])]), Instant::now());
+    add(&mut tally, &[line]);
+    assert_eq!((of(&tally, "blog").requests(), tally.ends[&at(20001)]), (1, 4));
+}
+
+#[tokio::test]
+async fn hosts_that_visitors_make_up_are_not_remembered_for_ever() {
+    let mut tally = begun();
+    for number in 0..=MOST_MEANINGS {
+        let line = format!("1795236000.123 8088 shop.{number} 200 0.004 80 512 192.0.2.1:20001");
+        add(&mut tally, &[&line]);
+        assert!(tally.meanings.meanings.len() <= MOST_MEANINGS);
+        assert_eq!(tally.meanings.places.len(), tally.meanings.meanings.len());
+    }
+    assert_eq!(of(&tally, "shop").requests(), MOST_MEANINGS as u64 + 1);
+}
+
+#[tokio::test]
 async fn what_a_line_says_is_added_up() {
     let mut tally = begun();
     add(
@@ -137,4 +162,17 @@ async fn a_replica_that_left_is_known_until_its_last_requests_have_ended() {
     tally.forget(&picks, Instant::now());
     assert_eq!(tally.traffic.replicas.keys().collect::<Vec<_>>(), [&at(20002)]);
     assert!(tally.left_at.is_empty());
+}
+
+#[tokio::test]
+async fn a_host_of_any_length_is_its_apps_and_is_not_remembered() {
+    let mut tally = begun();
+    for number in 0..3 {
+        let host = format!("shop.{number}{}", "x".repeat(16_000));
+        add(&mut tally, &[&format!("1795236000.123 8088 {host} 200 0.004 80 512 192.0.2.1:20001")]);
+    }
+    assert_eq!((of(&tally, "shop").requests(), tally.ends[&at(20001)]), (3, 3));
+    assert!(tally.meanings.places.is_empty());
+    add(&mut tally, &["1795236000.123 8088 shop.example.net 200 0.004 80 512 192.0.2.1:20001"]);
+    assert_eq!((of(&tally, "shop").requests(), tally.meanings.places.len()), (4, 1));
 }

@@ -7,7 +7,7 @@ use common::port::edge::Table;
 use testkit::contract::edge::{Apps as _, table};
 use tokio::time::{Instant, sleep};
 
-use super::{PATIENCE, World, with_edge};
+use super::{PATIENCE, World, ask_with, with_edge};
 
 impl World {
     pub(super) fn damage(&self, name: &str) {
@@ -117,6 +117,27 @@ async fn options_that_are_null_are_none() {
         world.restart().await;
         world.serves(&shop).await;
         assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(201));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_without_a_table_is_no_place_for_an_address_and_one_that_nobody_leads_is() {
+    let check = concat!(env!("CARGO_MANIFEST_DIR"), "/../docker/address/check.sh");
+    with_edge(async |world| {
+        let passes = async || {
+            #[expect(clippy::disallowed_methods, reason = "keepalived runs it as this does")]
+            let mut command = tokio::process::Command::new("bash");
+            command.args([check, &world.host_port.to_string()]).status().await.unwrap().success()
+        };
+        assert!(!passes().await, "nobody has told it a table");
+        world.edge.load(&table(1, 1, &[])).await.unwrap();
+        assert!(passes().await, "a table without apps is one");
+        world.restart().await;
+        assert!(passes().await, "it serves what it was told before");
+        let other = "GET /.well-known/avishkar HTTP/1.1\r\nHost: _\r\n";
+        let other = ask_with(world.host_port, other, "").await;
+        assert!(other.starts_with("HTTP/1.1 404"), "{other}");
     })
     .await;
 }

@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
+use adapters::docker::EdgePorts;
 use chassis::config::{self, Error, Problem, Sources};
 use chassis::telemetry;
 use common::service::ServiceName;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use crate::doctor;
 use crate::wiring::{self, Frame, Wiring};
 
 const DIFFERENCES: &str = include_str!("../../../../config/up.toml");
@@ -48,11 +51,51 @@ struct RawUp {
 }
 
 /// `[up.edge]`: the container that NGINX runs in.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawEdge {
     pub(super) image: String,
     pub(super) bind: IpAddr,
+    /// Where host names are listened for, and over TLS.
+    pub(super) host_port: u16,
+    pub(super) tls_port: u16,
+    /// The port over TLS as visitors see it; 0 where it is the same.
+    pub(super) tls_announced: u16,
+}
+
+/// What a process without any right may not listen on.
+const UNPRIVILEGED: u16 = 1024;
+/// Those that the edge's image has for apps, and those that config/node-manager.toml has for replicas.
+const GIVEN_OUT: [(RangeInclusive<u16>, &str); 2] = [
+    (2000..=2999, "is a front port: those from 2000 to 2999 are apps'"),
+    (20000..=29999, "is a port of replicas: they are given those from 20000 to 29999"),
+];
+
+impl RawEdge {
+    /// For whoever looks whether that can be. A usual port for TLS that another program has is done without.
+    pub(super) fn listens(&self) -> doctor::Edge {
+        let tls = Some(self.tls_port).filter(|port| *port != EdgePorts::USUAL.tls_port);
+        doctor::Edge { host_names: self.host_port, tls, ..doctor::Edge::at(self.bind) }
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (key, port) in
+            [("up.edge.host_port", self.host_port), ("up.edge.tls_port", self.tls_port)]
+        {
+            if port < UNPRIVILEGED {
+                let why =
+                    "must be 1024 or more; send lower ones to it, and say up.edge.tls_announced";
+                problems.push(Problem::new(key, why));
+            }
+            let taken = GIVEN_OUT.into_iter().find(|(range, _)| range.contains(&port));
+            problems.extend(taken.map(|(_, why)| Problem::new(key, why)));
+        }
+        if self.host_port == self.tls_port {
+            problems.push(Problem::new("up.edge.tls_port", "is up.edge.host_port, too"));
+        }
+        problems
+    }
 }
 
 /// `[up.firewall]`: what sets the packet filter where the platform is not root.
@@ -80,6 +123,7 @@ impl Settings {
         problems.extend(from.strange_files());
         let own = from.sources(OWN, &differences.remove(OWN).unwrap_or_default());
         let RawUp { edge, firewall, telemetry } = config::read("", &own)?;
+        problems.extend(edge.problems());
         let app_manager = place(from, &differences, &mut problems)?;
         let deployment_manager = place(from, &differences, &mut problems)?;
         let node_manager = place(from, &differences, &mut problems)?;
@@ -287,6 +331,24 @@ mod tests {
             let Err(Error::Wrong(problems)) = read(&[wrong]) else { panic!("{wrong:?} is taken") };
             assert_eq!(problems.len(), 1, "{problems:?}");
             assert_eq!(problems[0].key, wrong.0);
+        }
+    }
+
+    #[test]
+    fn ports_of_host_names_are_two_that_the_edge_may_listen_on() {
+        let edge = read(&[("up.edge.host_port", "8888"), ("up.edge.tls_port", "9443")]);
+        let edge = edge.unwrap().edge;
+        assert_eq!((edge.host_port, edge.tls_port, edge.tls_announced), (8888, 9443, 0));
+        for (key, port) in [
+            ("up.edge.tls_port", "443"),
+            ("up.edge.host_port", "80"),
+            ("up.edge.tls_port", "2443"),
+            ("up.edge.tls_port", "29999"),
+            ("up.edge.tls_port", "8088"),
+        ] {
+            let Err(Error::Wrong(problems)) = read(&[(key, port)]) else { panic!("{port}") };
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert_eq!(problems[0].key, key);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Keeping what was reached: services of machines that are gone find others, and entries stay right.
 
 use common::record::platform::PlatformGoal;
+use common::service::ServiceName;
 
 use super::{Entry, Observed, Rules, Seen, Step};
 
@@ -17,7 +18,9 @@ pub(super) fn next(observed: &Observed, rules: &Rules) -> Step {
 }
 
 fn place_again(observed: &Observed, rules: &Rules, seen: &Seen) -> Option<Step> {
-    if !seen.is_wished() || !observed.has_lost_a_machine(seen) {
+    // An edge's machine that is a node again has its load balancer again.
+    let is_beside_edges = seen.service == ServiceName::LoadBalancer && !rules.edges.is_empty();
+    if !seen.is_wished() || !(is_beside_edges || observed.has_lost_a_machine(seen)) {
         return None;
     }
     let nodes = observed.place(seen, rules).ok()?;

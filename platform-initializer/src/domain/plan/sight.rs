@@ -77,10 +77,9 @@ impl Seen {
         self.count(|state| state == InstanceState::Ready)
     }
 
-    /// Whether as many are ready as are wanted, wherever the lifecycle manager has made them.
-    pub(crate) fn is_complete(&self) -> bool {
-        let wanted = self.placed.as_ref().map_or(0, |placed| placed.nodes.len());
-        wanted > 0 && self.ready() >= wanted
+    fn is_ready_on(&self, wanted: &NodeName) -> bool {
+        let is_ready = |one: &RunningInstance| one.state == InstanceState::Ready;
+        self.instances().into_iter().any(|(node, one)| node == wanted && one.is_some_and(is_ready))
     }
 
     fn count(&self, wanted: impl Fn(InstanceState) -> bool) -> usize {
@@ -166,13 +165,29 @@ impl Observed {
         }
     }
 
+    /// Whether as many are ready as are wanted, wherever the lifecycle manager has made them. A load balancer cannot be
+    /// made elsewhere than beside its edge: beside one that is dead it is not waited for where another is ready.
+    pub(crate) fn is_complete(&self, seen: &Seen) -> bool {
+        let Some(placed) = &seen.placed else { return false };
+        let is_ready = |node: &NodeName| {
+            self.machines.iter().any(|one| one.name == *node && one.standing == Standing::Ready)
+        };
+        let is_awaited = |node: &&NodeName| {
+            seen.service != ServiceName::LoadBalancer || is_ready(node) || seen.is_ready_on(node)
+        };
+        let awaited = placed.nodes.iter().filter(is_awaited).count();
+        seen.ready() >= awaited.max(1)
+    }
+
     /// Where the service should run.
     pub(crate) fn place(&self, seen: &Seen, rules: &Rules) -> Result<Vec<NodeName>, Failure> {
         let first = self.machines.first().map(|machine| machine.name.as_str());
-        let edge = rules.edge.as_deref().or(first);
-        let pinned = edge.filter(|_| seen.service == ServiceName::LoadBalancer);
+        let edges = rules.edges.iter().map(String::as_str);
+        let edges = edges.chain(first.filter(|_| rules.edges.is_empty())).collect::<Vec<_>>();
+        let pinned = (seen.service == ServiceName::LoadBalancer).then_some(edges.as_slice());
+        let pinned = pinned.filter(|edges| !edges.is_empty());
         let instances = match seen.service {
-            ServiceName::LoadBalancer => 1,
+            ServiceName::LoadBalancer => rules.edges.len().max(1),
             ServiceName::AppManager
             | ServiceName::DeploymentManager
             | ServiceName::NodeManager

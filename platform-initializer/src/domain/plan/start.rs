@@ -46,7 +46,7 @@ fn bring(observed: &Observed, rules: &Rules, seen: &Seen) -> Option<Step> {
         return Some(Step::Wish { service, goal: PlatformGoal::On, nodes });
     }
     // One that has fallen again while later services start is awaited at the end.
-    let has_come = seen.is_complete() || (observed.is_past(service) && seen.ready() > 0);
+    let has_come = observed.is_complete(seen) || (observed.is_past(service) && seen.ready() > 0);
     if !has_come {
         return Some(awaited(observed, rules, seen));
     }
@@ -58,7 +58,7 @@ fn bring(observed: &Observed, rules: &Rules, seen: &Seen) -> Option<Step> {
 
 /// Waits until every instance is ready; none if each is.
 fn complete(observed: &Observed, rules: &Rules, seen: &Seen) -> Option<Step> {
-    (!seen.is_complete()).then(|| awaited(observed, rules, seen))
+    (!observed.is_complete(seen)).then(|| awaited(observed, rules, seen))
 }
 
 fn awaited(observed: &Observed, rules: &Rules, seen: &Seen) -> Step {

@@ -16,7 +16,7 @@ const SERVICES: [ServiceName; 3] =
 fn rules() -> Rules {
     Rules {
         instances: 2,
-        edge: Some("node-2".to_owned()),
+        edges: vec!["node-2".to_owned()],
         ready_within: SignedDuration::from_secs(120),
         stop_within: SignedDuration::from_secs(60),
     }
@@ -223,4 +223,64 @@ fn an_instance_that_was_made_elsewhere_counts() {
     running.instances.insert(0, silent);
     node_manager.running = Some(running);
     assert_eq!((node_manager.ready(), node_manager.instances().len()), (2, 3));
+}
+
+#[test]
+fn a_pair_of_edges_starts_with_the_one_whose_machine_lives() {
+    let pair = || Rules { edges: vec!["node-3".to_owned(), "node-2".to_owned()], ..rules() };
+    for dead in [Some(Standing::Away), Some(Standing::Lost), None] {
+        let mut platform = observed(PlatformGoal::On);
+        match dead {
+            Some(standing) => platform.machines[2].standing = standing,
+            None => platform.machines.truncate(2),
+        }
+        for _ in 0..100 {
+            let step = next(&platform, &pair());
+            if step == Step::Conclude {
+                break;
+            }
+            assert!(!matches!(step, Step::Wait(_) | Step::GiveUp(_)), "{dead:?}: {step}");
+            done(&mut platform, &step);
+            let beside = seen(&mut platform, ServiceName::LoadBalancer).running.as_mut();
+            for instance in beside.into_iter().flat_map(|running| &mut running.instances) {
+                if instance.node.as_str() == "node-3" {
+                    instance.state = InstanceState::Starting;
+                }
+            }
+        }
+        assert_eq!(next(&platform, &pair()), Step::Conclude, "{dead:?}");
+    }
+}
+
+#[test]
+fn a_load_balancer_beside_an_edge_whose_machine_lives_is_waited_for() {
+    let rules = Rules { edges: vec!["node-3".to_owned(), "node-2".to_owned()], ..rules() };
+    let mut platform = observed(PlatformGoal::On);
+    while seen(&mut platform, ServiceName::LoadBalancer).placed.is_none() {
+        let step = next(&platform, &rules);
+        done(&mut platform, &step);
+    }
+    let running = seen(&mut platform, ServiceName::LoadBalancer).running.as_mut().unwrap();
+    running.instances[0].state = InstanceState::Starting;
+    assert!(matches!(next(&platform, &rules), Step::Wait(_)));
+    let running = seen(&mut platform, ServiceName::LoadBalancer).running.as_mut().unwrap();
+    running.instances[1].state = InstanceState::Starting;
+    platform.machines[2].standing = Standing::Lost;
+    assert!(matches!(next(&platform, &rules), Step::Wait(_)), "no other one is ready");
+}
+
+#[test]
+fn an_edge_whose_machine_is_back_has_its_load_balancer_again() {
+    let rules = Rules { edges: vec!["node-3".to_owned(), "node-2".to_owned()], ..rules() };
+    let mut platform = observed(PlatformGoal::On);
+    let dead = platform.machines.pop().unwrap();
+    for _ in 0..100 {
+        let step = next(&platform, &rules);
+        done(&mut platform, &step);
+    }
+    assert_eq!(next(&platform, &rules), Step::Conclude);
+    platform.record.state = PlatformState::Running;
+    assert_eq!(next(&platform, &rules), Step::Rest);
+    platform.machines.push(dead);
+    assert_eq!(next(&platform, &rules).to_string(), "run load-balancer on node-3, node-2");
 }
