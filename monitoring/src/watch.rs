@@ -9,7 +9,7 @@ use chassis::records::Stored;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::act;
-use crate::discover::{self, HealthPaths};
+use crate::discover::{self, KnownApps};
 use crate::domain::backoff::Restarts;
 use crate::domain::board::{Board, Watched};
 use crate::domain::budget::Budget;
@@ -19,6 +19,11 @@ use crate::records::{self, Incident, TargetRecord};
 use crate::shared::Shared;
 
 const RETRY: Duration = Duration::from_secs(1);
+/// How long it may take to read what there is to look at, or what was said before, one record after the other from a store
+/// that is slow: each has a deadline of its own.
+const READ_WITHIN: Duration = Duration::from_mins(10);
+/// How much later than it should a round may begin.
+const LATE: Duration = Duration::from_mins(1);
 /// A round that took longer than it may is followed by the next after this.
 const BREATH: Duration = Duration::from_millis(100);
 /// What is done can ask for more, not for ever.
@@ -28,7 +33,7 @@ const PASSES: usize = 5;
 pub(crate) async fn watch(shared: &Shared, lifecycle: &Lifecycle) {
     let beat = lifecycle.beat("rounds");
     let mut board = loop {
-        beat.now();
+        beat.busy_for(READ_WITHIN);
         match resume(shared).await {
             Ok(board) => break board,
             Err(err) => {
@@ -40,22 +45,23 @@ pub(crate) async fn watch(shared: &Shared, lifecycle: &Lifecycle) {
             }
         }
     };
-    let mut paths = HealthPaths::default();
+    let mut known = KnownApps::default();
     let mut apps_at = Instant::now();
     loop {
         let began = Instant::now();
-        beat.now();
+        beat.busy_for(READ_WITHIN);
         let apps = if began >= apps_at { Apps::Asked } else { Apps::Left };
         if apps == Apps::Asked {
             apps_at = began + shared.config.apps_every;
         }
-        if let Err(err) = round(shared, &mut board, &mut paths, apps, &beat).await {
+        if let Err(err) = round(shared, &mut board, &mut known, apps, &beat).await {
             // What nobody has seen lately is not acted on.
             shared.lose_sight();
             shared.metrics.rounds_failed.inc();
             tracing::warn!(error = &err as &dyn std::error::Error, "a round was not finished");
         }
         shared.metrics.round_seconds.observe(began.elapsed().as_secs_f64());
+        beat.busy_for(shared.config.every + LATE);
         sleep_until((began + shared.config.every).max(Instant::now() + BREATH)).await;
     }
 }
@@ -87,11 +93,12 @@ async fn resume(shared: &Shared) -> Result<Board, Error> {
 async fn round(
     shared: &Shared,
     board: &mut Board,
-    paths: &mut HealthPaths,
+    known: &mut KnownApps,
     apps: Apps,
     beat: &Beat,
 ) -> Result<(), Error> {
-    let found = discover::all(shared, paths).await?;
+    let found = discover::all(shared, known).await?;
+    beat.now();
     let round = look::at_all(shared, &found, apps, beat).await;
     for (target, at) in shared.take_sent() {
         board.sent(&target, at);

@@ -18,11 +18,17 @@ impl<N> Default for Locks<N> {
 
 impl<N: Clone + Ord> Locks<N> {
     pub(crate) async fn lock(&self, name: &N) -> OwnedMutexGuard<()> {
-        let lock = {
-            let mut of_name = self.of_name.lock().unwrap_or_else(PoisonError::into_inner);
-            of_name.retain(|_, lock| Arc::strong_count(lock) > 1);
-            Arc::clone(of_name.entry(name.clone()).or_default())
-        };
-        lock.lock_owned().await
+        self.of(name).lock_owned().await
+    }
+
+    /// None if another has it.
+    pub(crate) fn try_lock(&self, name: &N) -> Option<OwnedMutexGuard<()>> {
+        self.of(name).try_lock_owned().ok()
+    }
+
+    fn of(&self, name: &N) -> Arc<tokio::sync::Mutex<()>> {
+        let mut of_name = self.of_name.lock().unwrap_or_else(PoisonError::into_inner);
+        of_name.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(of_name.entry(name.clone()).or_default())
     }
 }

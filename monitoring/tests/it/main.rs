@@ -8,6 +8,7 @@
 mod brake;
 mod crash;
 mod http;
+mod slow;
 mod targets;
 mod twins;
 mod webhooks;

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use chassis::config::Sources;
 use chassis::lifecycle::Lifecycle;
 use chassis::service::Service as _;
+use common::digest::Digest;
 use common::message::{Event, LifecycleCommand};
 use common::name::LegacyName;
 use common::port::edge::{EdgeOptions, Upstream, Weight};
 use common::port::routes::{Routes as _, WantedRoute};
-use common::port::store::Path;
+use common::port::store::{Path, Store};
+use common::record::release::{PythonDependencies, Runtime};
 use common::record::{self, path};
 use common::service::ServiceName;
 use common::topic::Topic;
@@ -164,15 +166,43 @@ impl World {
         self.store.seed(&replica, Bytes::from_static(b"192.0.2.11:20000"));
     }
 
+    /// An app of kind model, with a route and one replica, which answers.
+    pub(crate) async fn model(&self, name: &str) {
+        self.app(name).await;
+        let app = name.parse().unwrap();
+        let deployment = json!({
+            "schema": 1, "instance": name, "app": name, "release": 1, "generation": 1,
+            "goal": "running", "state": "running", "request": "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "slots": [],
+            "deadline": "2026-01-01T00:10:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        });
+        let plan = json!({
+            "runtime": Runtime::Model { dependencies: PythonDependencies::None },
+            "command": ["python"],
+        });
+        let release = json!({
+            "schema": 1, "app": name, "number": 1, "created_at": "2026-01-01T00:00:00Z",
+            "source": { "kind": "bundle", "bundle": Digest::of(b"bundle"), "plan": plan },
+            "port": 8080, "health_path": "/health", "environment": {}, "read_only": false,
+            "limits": { "memory_bytes": 1 << 28, "cpu_millis": 500, "processes": 256 },
+        });
+        self.store.seed(&path::deployment(&instance(name)), record::encode(&deployment));
+        let at = path::release(&app, common::id::ReleaseNumber(1));
+        self.store.seed(&at, record::encode(&release));
+    }
+
     /// Monitoring that has not been started, with a session of its own.
     pub(crate) fn monitoring(&self) -> Service {
         self.monitoring_on(self.store.session(), 8070)
     }
 
     pub(crate) fn monitoring_on(&self, store: MemoryStore, port: u16) -> Service {
+        self.monitoring_with(Arc::new(store), port)
+    }
+
+    pub(crate) fn monitoring_with(&self, store: Arc<dyn Store>, port: u16) -> Service {
         let ports = Ports {
             bus: Arc::new(self.bus.clone()),
-            store: Arc::new(store),
+            store,
             probes: Arc::new(self.probes.clone()),
             routes: Arc::new(self.routes.clone()),
             webhooks: Arc::new(self.webhooks.clone()),
@@ -213,7 +243,8 @@ impl World {
                 LifecycleCommand::Verdict { .. } | LifecycleCommand::NeedNode { .. } => {}
                 LifecycleCommand::RestartService { .. }
                 | LifecycleCommand::RestartNode { .. }
-                | LifecycleCommand::RestartApp { .. } => {
+                | LifecycleCommand::RestartApp { .. }
+                | LifecycleCommand::RestartModel { .. } => {
                     let restart = (envelope.msg, envelope.request_id.to_string());
                     if !restarts.contains(&restart) {
                         restarts.push(restart);

@@ -6,15 +6,20 @@ use std::time::Duration;
 /// A look says nothing of more time than this: while the machine itself slept, nobody was silent.
 const STRIDE: Duration = Duration::from_secs(5);
 /// How long one may take that was never heard since its start: a first start of Kafka on a small machine.
-const START_WITHIN: Duration = Duration::from_mins(5);
+pub(crate) const START_WITHIN: Duration = Duration::from_mins(5);
 /// How long one that was ended may take until it answers again, as a rule.
-const BACK_WITHIN: Duration = Duration::from_mins(3);
+pub(crate) const BACK_WITHIN: Duration = Duration::from_mins(3);
+/// One that answered for so long without a break is back: by then a ZooKeeper has found the others, or has said nothing.
+pub(crate) const STEADY_FOR: Duration = Duration::from_mins(1);
 /// One that answered for so long is patiently waited for no longer than any other.
 const CALM: Duration = Duration::from_mins(10);
 /// After this many doublings, patience grows no more.
 const MOST_DOUBLINGS: u32 = 4;
 /// So many that are silent at once, and more than half, may as well be the fault of who looks.
 const FEW: usize = 3;
+/// So many that answer and say that their loops are silent, and more than half of those that could, may as well be the
+/// fault of what they have in common: a store, a bus.
+const FEW_IDLE: usize = 2;
 
 /// How long a part may be silent.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +69,11 @@ impl Silence {
         *self = Silence { ended: self.ended, ..Silence::default() };
     }
 
+    /// Whether it answered for so long without a break.
+    pub(crate) fn is_broken_for(&self, long: Duration) -> bool {
+        self.calm >= long
+    }
+
     pub(crate) fn lasts(&self) -> bool {
         self.lasting > Duration::ZERO
     }
@@ -101,6 +111,11 @@ pub(crate) fn verdict(
         _ if silent >= FEW && silent * 2 > looked_at => Verdict::Doubted,
         _ => Verdict::Ended,
     }
+}
+
+/// Whether those that are idle are left, of all that are asked by a path: no other can be.
+pub(crate) fn is_idleness_shared(idle: usize, asked_by_path: usize) -> bool {
+    idle >= FEW_IDLE && idle * 2 > asked_by_path
 }
 
 #[cfg(test)]
@@ -191,6 +206,16 @@ mod tests {
             let wanted = if is { Verdict::Doubted } else { Verdict::Ended };
             let told = verdict(None, ANY.after, silent, looked_at);
             assert_eq!(told, wanted, "{silent} of {looked_at}");
+        }
+    }
+
+    #[test]
+    fn where_most_services_are_idle_what_they_share_is_doubted() {
+        for (idle, asked_by_path, wanted) in
+            [(1, 1, false), (2, 2, true), (2, 3, true), (2, 4, false), (3, 5, true)]
+        {
+            let told = is_idleness_shared(idle, asked_by_path);
+            assert_eq!(told, wanted, "{idle} of {asked_by_path}");
         }
     }
 

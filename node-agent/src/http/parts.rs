@@ -4,7 +4,7 @@ use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpResponse, Responder};
 use chassis::http::Caller;
 use common::agent::{
-    BuildCode, Built, EnsurePart, PushImage, RegistryAt, RemovePart, RestartPart, ShareIs,
+    BuildCode, Built, Consent, EnsurePart, PushImage, RegistryAt, RemovePart, RestartPart, ShareIs,
     TailQuery,
 };
 use common::digest::Digest;
@@ -40,6 +40,13 @@ pub(super) async fn restart(
 ) -> Result<impl Responder, AgentRefusal> {
     speaks_for_itself(caller, body.issuer)?;
     Ok(Json(parts.restart(body.issuer, &body.name).await?))
+}
+
+pub(super) async fn consent(
+    parts: Data<Parts>,
+    Json(asked): Json<Consent>,
+) -> Result<impl Responder, AgentRefusal> {
+    Ok(Json(parts.consent_to(&asked).await?))
 }
 
 pub(super) async fn list(parts: Data<Parts>) -> Result<impl Responder, AgentRefusal> {

@@ -1,6 +1,7 @@
 //! Looks at every running part about once a second, as its specification says, from the machine itself. One that answers
 //! nothing for too long is ended; then it is as any that ended.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -13,11 +14,15 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::Parts;
 use super::standing::Stood;
 use crate::config::Config;
-use crate::domain::silence::{Patience, Verdict, verdict};
+use crate::domain::silence::{self, Patience, Verdict, verdict};
 use crate::look::{Eyes, Heard};
 
 const EVERY: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 16;
+/// How soon the agents of other machines are asked again that did not let a part be ended.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// How long it may take to end one part: what the slowest may, and who else works at it.
+const END_WITHIN: Duration = Duration::from_mins(25);
 
 /// Runs until the process stops.
 pub(super) async fn watch(parts: &Parts, config: &Config, lifecycle: &Lifecycle) {
@@ -57,20 +62,37 @@ pub(super) async fn watch(parts: &Parts, config: &Config, lifecycle: &Lifecycle)
 
 /// Ends those that are silent for too long, one at a time, until the process stops.
 pub(super) async fn end_silent(parts: &Parts, config: &Config, lifecycle: &Lifecycle) {
+    let beat = lifecycle.beat("part-silence");
     let mending = async {
         let mut last: Option<Instant> = None;
+        let mut others = Others::default();
+        let mut is_left = false;
         loop {
             tokio::time::sleep(EVERY).await;
+            beat.busy_for(END_WITHIN);
+            others.give_back(parts).await;
             let running = parts.standing.running();
-            let Some(due) = too_silent(parts, config, &running) else { continue };
+            let was_left = std::mem::replace(&mut is_left, is_idleness_shared(parts, &running));
+            if is_left && !was_left {
+                tracing::warn!(
+                    "so many services say at once that their loops are silent that none is ended for it"
+                );
+            }
+            let due = running.iter().filter(|stood| !(is_left && stood.is_idle));
+            let due: Vec<&Stood> = due.filter(|stood| is_due(parts, config, stood)).collect();
+            let Some(first) = due.first() else { continue };
             let silent = running.iter().filter(|stood| stood.silence.lasts()).count();
             let ago = last.map(|last| last.elapsed());
             match verdict(ago, config.restart_after, silent, running.len()) {
                 Verdict::Later => continue,
                 Verdict::Doubted => {
-                    tracing::warn!(part = %due.part.name, silent, "so many parts are silent at once that none is ended for it");
+                    tracing::warn!(part = %first.part.name, silent, "so many parts are silent at once that none is ended for it");
                 }
-                Verdict::Ended => end(parts, due).await,
+                Verdict::Ended => {
+                    if !others.end_one(parts, config, &due).await {
+                        continue;
+                    }
+                }
             }
             last = Some(Instant::now());
         }
@@ -82,31 +104,97 @@ pub(super) async fn end_silent(parts: &Parts, config: &Config, lifecycle: &Lifec
     }
 }
 
-/// The first that should be ended.
-fn too_silent<'a>(parts: &Parts, config: &Config, running: &'a [Stood]) -> Option<&'a Stood> {
-    let is_due = |stood: &&Stood| {
-        let patience = patience(parts, config, &stood.part.name);
-        patience.is_some_and(|patience| stood.silence.is_too_long(patience))
-    };
-    running.iter().find(is_due)
+/// Whether so many services say that their loops are silent that none of those is ended for it.
+pub(super) fn is_idleness_shared(parts: &Parts, running: &[Stood]) -> bool {
+    let idle = running.iter().filter(|stood| stood.is_idle).count();
+    let by_path = running.iter().filter(|stood| {
+        let health = parts.ledger.part(&stood.part.name).and_then(|told| told.spec.health);
+        health.is_some_and(|health| health.path.is_some())
+    });
+    silence::is_idleness_shared(idle, by_path.count())
 }
 
-/// The keeper starts it again, as whatever ends.
-async fn end(parts: &Parts, silent: &Stood) {
-    let name = &silent.part.name;
-    let _lock = parts.locks.lock(name).await;
-    if !parts.standing.is_still(&silent.part) {
-        return;
+/// What the agents of other machines were asked.
+#[derive(Default)]
+struct Others {
+    /// About which parts, and when.
+    asked: BTreeMap<PartName, Instant>,
+    /// Whose consent is not given back yet.
+    held: BTreeSet<PartName>,
+}
+
+impl Others {
+    /// Ends the first that may be ended; false if there is none. What somebody is at, or another machine's agent refuses,
+    /// holds up no other part. A consent runs out: nothing is waited for between it and the end.
+    async fn end_one(&mut self, parts: &Parts, config: &Config, due: &[&Stood]) -> bool {
+        for one in due {
+            let name = &one.part.name;
+            if self.asked.get(name).is_some_and(|asked| asked.elapsed() < ASK_AGAIN) {
+                continue;
+            }
+            let Some(_lock) = parts.locks.try_lock(name) else { continue };
+            let Some(told) = parts.ledger.part(name) else { continue };
+            if !is_still_due(parts, config, one) {
+                continue;
+            }
+            let may_end = parts.may_end(&told.spec).await;
+            self.asked.insert(name.clone(), Instant::now());
+            if !may_end {
+                continue;
+            }
+            if end(parts, config, one).await {
+                self.held.insert(name.clone());
+            } else {
+                parts.give_back(&told.spec).await;
+            }
+            return true;
+        }
+        false
     }
-    tracing::warn!(part = %name, "a part runs and answers nothing; it is ended and started again");
-    match parts.engine.end_part(name).await {
+
+    /// What is back needs the consent of others no more.
+    async fn give_back(&mut self, parts: &Parts) {
+        self.asked.retain(|_, asked| asked.elapsed() < ASK_AGAIN);
+        let back = |name: &&PartName| parts.standing.is_steady(name);
+        let back: Vec<PartName> = self.held.iter().filter(back).cloned().collect();
+        for name in back {
+            self.held.remove(&name);
+            if let Some(told) = parts.ledger.part(&name) {
+                parts.give_back(&told.spec).await;
+            }
+        }
+    }
+}
+
+fn is_due(parts: &Parts, config: &Config, stood: &Stood) -> bool {
+    let patience = patience(parts, config, &stood.part.name);
+    patience.is_some_and(|patience| stood.silence.is_too_long(patience))
+}
+
+fn is_still_due(parts: &Parts, config: &Config, silent: &Stood) -> bool {
+    let still = parts.standing.still(&silent.part);
+    still.is_some_and(|now| is_due(parts, config, &now))
+}
+
+/// The keeper starts it again, as whatever ends. One that answered while others were asked is left. Says whether it was
+/// ended; the caller has its lock.
+async fn end(parts: &Parts, config: &Config, silent: &Stood) -> bool {
+    let name = &silent.part.name;
+    if !is_still_due(parts, config, silent) {
+        return false;
+    }
+    let why = if silent.is_idle { "says that its loops are silent" } else { "answers nothing" };
+    tracing::warn!(part = %name, why, "a part runs and does nothing; it is ended and started again");
+    let ended = parts.engine.end_part(name).await;
+    match &ended {
         Ok(()) => parts.standing.silenced(&silent.part),
         // It is as silent as before, and tried again.
         Err(err) => {
-            tracing::warn!(error = &err as &dyn std::error::Error, part = %name, "a silent part could not be ended");
+            tracing::warn!(error = err as &dyn std::error::Error, part = %name, "a silent part could not be ended");
         }
     }
     parts.wake.wake(name.clone());
+    ended.is_ok()
 }
 
 fn patience(parts: &Parts, config: &Config, name: &PartName) -> Option<Patience> {

@@ -1,6 +1,7 @@
 //! Parts on a simulated engine, in paused time.
 
 mod code;
+mod consent;
 mod silence;
 
 use std::os::unix::fs::MetadataExt as _;
@@ -15,6 +16,8 @@ use testkit::containers::Health;
 use testkit::{ManualClock, MemoryPartContainers, MemoryRegistry, MemoryShare, MemoryShares};
 
 use super::*;
+use crate::domain::silence::STEADY_FOR;
+use crate::ports::Alone;
 
 const ISSUER: Issuer = Issuer { service: ServiceName::LifecycleManager, epoch: Epoch(1) };
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -27,8 +30,12 @@ struct Machine {
     share: MemoryShare,
     shares: MemoryShares,
     data: TempDir,
+    node: NodeName,
+    neighbours: Arc<dyn Neighbours>,
     /// So long a part may answer nothing.
     restart_after: Duration,
+    /// So long it answers until it is back.
+    steady_for: Duration,
 }
 
 impl Machine {
@@ -41,31 +48,48 @@ impl Machine {
         let (share, shares) = (MemoryShare::new("memory"), MemoryShares::default());
         let data = tempfile::tempdir().unwrap();
         let restart_after = Duration::from_mins(1);
-        Machine { engine, registry, image, share, shares, data, restart_after }
+        Machine {
+            engine,
+            registry,
+            image,
+            share,
+            shares,
+            data,
+            node: "node-1".parse().unwrap(),
+            neighbours: Arc::new(Alone),
+            restart_after,
+            steady_for: STEADY_FOR,
+        }
     }
 
     fn parts(&self) -> Arc<Parts> {
         let ledger = Arc::new(Ledger::open(self.data.path()).unwrap());
         let (engine, shares) = (Arc::new(self.engine.clone()), Arc::new(self.shares.clone()));
-        Arc::new(Parts::new(engine, shares, ledger, &self.config()))
+        let neighbours = Arc::clone(&self.neighbours);
+        let mut parts = Parts::new(engine, shares, neighbours, ledger, &self.config());
+        parts.standing.steady_for = self.steady_for;
+        Arc::new(parts)
     }
 
     /// Runs an agent on this machine while `test` lasts; then the agent crashes.
     async fn with_agent(&self, test: impl AsyncFnOnce(&Parts)) {
-        let parts = self.parts();
+        self.run(&self.parts(), test).await;
+    }
+
+    async fn run(&self, parts: &Arc<Parts>, test: impl AsyncFnOnce(&Parts)) {
         let lifecycle = Lifecycle::new();
         let config = self.config();
         tokio::select! {
             biased;
             () = parts.run(&config, &lifecycle) => panic!("the keeper ended"),
-            () = test(&parts) => {}
+            () = test(parts) => {}
         }
     }
 
     fn config(&self) -> Config {
         let folder = self.data.path().to_owned();
-        let restart_after = self.restart_after;
-        Config { blob_bytes: 8 << 20, restart_after, ..Config::in_one_folder(folder) }
+        let (node, restart_after) = (self.node.clone(), self.restart_after);
+        Config { node, blob_bytes: 8 << 20, restart_after, ..Config::in_one_folder(folder) }
     }
 
     fn spec(&self) -> PartSpec {
@@ -86,6 +110,7 @@ impl Machine {
             processes: 32,
             health: None,
             stop_seconds: 10,
+            rights: Vec::new(),
         }
     }
 
