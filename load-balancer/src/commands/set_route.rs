@@ -22,8 +22,11 @@ use crate::shared::Shared;
 pub(crate) async fn run(shared: &Shared, wanted: &WantedRoute) -> Result<Routed, Error> {
     route::check(wanted).map_err(Error::Invalid)?;
     let deadline = Instant::now() + shared.config.confirm_within;
-    let route = record(shared, wanted, deadline).await?;
+    let (route, has_other_hosts) = record(shared, wanted, deadline).await?;
     let change = shared.route_changed(&route.instance);
+    if has_other_hosts {
+        shared.order_wake.wake_all();
+    }
     wait_until_served(shared, &route, change, deadline).await?;
     wait_until_drained(shared, &route).await?;
     Ok(Routed {
@@ -33,7 +36,12 @@ pub(crate) async fn run(shared: &Shared, wanted: &WantedRoute) -> Result<Routed,
     })
 }
 
-async fn record(shared: &Shared, wanted: &WantedRoute, deadline: Instant) -> Result<Route, Error> {
+/// The route, and whether it has other host names than before.
+async fn record(
+    shared: &Shared,
+    wanted: &WantedRoute,
+    deadline: Instant,
+) -> Result<(Route, bool), Error> {
     let open = front_ports(shared, deadline).await?;
     let _one_at_a_time = shared.allocation.lock().await;
     for _ in 0..ATTEMPTS {
@@ -58,7 +66,7 @@ async fn try_record(
     shared: &Shared,
     wanted: &WantedRoute,
     open: &FrontPorts,
-) -> Result<Route, Error> {
+) -> Result<(Route, bool), Error> {
     let store = &*shared.ports.store;
     let existing = load_route(store, &wanted.instance).await?;
     let version = existing.as_ref().map(|stored| stored.version);
@@ -78,22 +86,33 @@ async fn try_record(
     let leased = lease(shared, &wanted.instance, existing.as_ref(), open).await?;
     let new = route::serve(existing.as_ref(), wanted, leased.port);
     if existing.as_ref() == Some(&new) && leased.changes.is_empty() {
-        return Ok(new);
+        return Ok((new, false));
     }
-    let all = routes(store).await?;
-    let all: Vec<&Route> = all.iter().map(|stored| &stored.record).collect();
-    let served = all.iter().copied().filter(|route| route.goal != RouteGoal::Removed);
-    if let Some(why) = table::clash(&new, served) {
-        return Err(Error::failed(why.code(), why.to_string()));
-    }
-    // What only those that leave have is free in a moment.
-    if let Some(why) = table::clash(&new, all) {
-        return Err(Error::failed(FailureCode::RouteFailed, why.to_string()));
+    if !existing.as_ref().is_some_and(|standing| route::claims_no_more(&new, standing)) {
+        refuse_clash(shared, &new).await?;
     }
     let mut changes = leased.changes;
     changes.push(records::put(path::route(&new.instance), &new, version));
     shared.seat.commit(changes).await?;
-    Ok(new)
+    let before = existing.filter(|standing| standing.goal != RouteGoal::Removed);
+    let before = before.map(|standing| standing.edge.hosts).unwrap_or_default();
+    let has_other_hosts = before != new.edge.hosts;
+    Ok((new, has_other_hosts))
+}
+
+/// A route that claims what another one has is refused.
+async fn refuse_clash(shared: &Shared, new: &Route) -> Result<(), Error> {
+    let all = routes(&*shared.ports.store).await?;
+    let all: Vec<&Route> = all.iter().map(|stored| &stored.record).collect();
+    let served = all.iter().copied().filter(|route| route.goal != RouteGoal::Removed);
+    if let Some(why) = table::clash(new, served) {
+        return Err(Error::failed(why.code(), why.to_string()));
+    }
+    // What only those that leave have is free in a moment.
+    match table::clash(new, all) {
+        Some(why) => Err(Error::failed(FailureCode::RouteFailed, why.to_string())),
+        None => Ok(()),
+    }
 }
 
 /// The front port of a route, and what has to be written for it.
@@ -182,6 +201,9 @@ async fn overtaken(shared: &Shared, route: &Route) -> Result<Option<Error>, Erro
 
 /// The reconciler of the route gives up draining by itself; the bound here is only larger.
 async fn wait_until_drained(shared: &Shared, route: &Route) -> Result<(), Error> {
+    if route.leaving.is_empty() {
+        return Ok(());
+    }
     let deadline = Instant::now() + shared.config.drain_within + shared.config.confirm_within;
     let mut settled = shared.settled();
     loop {
