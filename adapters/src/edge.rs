@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use control::Control;
-use counting::{Counting, Desk};
+use counting::{Counter, Counting, Desk};
 
 pub use plain_files::{FilesEdge, FilesSettings};
 
@@ -68,7 +68,7 @@ pub struct NginxEdge {
     table_file: PathBuf,
     /// Held while a table is written and announced.
     telling: Mutex<()>,
-    counting: Arc<Mutex<Counting>>,
+    counter: Arc<Counter>,
     desk: Desk,
     _counter: AbortOnDropHandle<()>,
 }
@@ -80,15 +80,15 @@ impl NginxEdge {
         let control = Control::new(&settings.control_socket);
         let desk = Desk::default();
         let counting = Counting::new(settings.access_log, desk.clone());
-        let counting = Arc::new(Mutex::new(counting));
-        let counter = tokio::spawn(count_for_ever(control.clone(), Arc::clone(&counting)));
+        let counter = Arc::new(Counter::new(counting));
+        let counts = tokio::spawn(count_for_ever(control.clone(), Arc::clone(&counter)));
         NginxEdge {
             control,
             table_file: settings.table_file,
             telling: Mutex::new(()),
-            counting,
+            counter,
             desk,
-            _counter: AbortOnDropHandle::new(counter),
+            _counter: AbortOnDropHandle::new(counts),
         }
     }
 
@@ -107,10 +107,10 @@ impl NginxEdge {
     }
 }
 
-async fn count_for_ever(control: Control, counting: Arc<Mutex<Counting>>) {
+async fn count_for_ever(control: Control, counter: Arc<Counter>) {
     loop {
         // Without an edge there is nothing to count; whoever asks is told why.
-        drop(counting::count(&control, &counting).await);
+        drop(counter.count(&control).await);
         tokio::time::sleep(COUNT_EVERY).await;
     }
 }
@@ -152,7 +152,7 @@ impl Edge for NginxEdge {
 
     /// What it counts is never below what is under way at replicas that get no new requests.
     async fn in_flight(&self) -> Result<BTreeMap<SocketAddr, u64>, Error> {
-        counting::count(&self.control, &self.counting).await
+        self.counter.count(&self.control).await
     }
 
     async fn visits(&self) -> Result<BTreeMap<LegacyName, Visits>, Error> {

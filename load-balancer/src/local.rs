@@ -1,6 +1,8 @@
-//! [`LocalRoutes`] and [`LocalCertificates`]: the load balancer for others of the same process, without a network
+//! [`LocalRoutes`], [`LocalCertificates`] and [`LocalOtherEdge`]: the load balancer for others of the same process, without a network
 //! between. The same commands as behind its HTTP routes; it only words their errors for the ports.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,12 +10,13 @@ use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::{HostName, LegacyName};
 use common::port::authority::Papers;
-use common::port::certificates::{self, HostCertificate};
-use common::port::routes::{Error, RouteTraffic, Routed, WantedRoute};
-use common::port::{Certificates, Routes};
+use common::port::certificates::{self, HostCertificate, Listed};
+use common::port::edge::{self, TakenRoutes, Traffic, Visits};
+use common::port::routes::{Error, RouteTraffic, Routed, Visitors, WantedRoute};
+use common::port::{Certificates, OtherEdge, Routes};
 
 use crate::commands::{
-    self, certificates as keep, probe_route, remove_route, route_traffic, set_route,
+    self, certificates as keep, probe_route, remove_route, route_traffic, set_route, take,
 };
 use crate::http::problem;
 use crate::shared::Shared;
@@ -38,6 +41,10 @@ impl Routes for LocalRoutes {
 
     async fn traffic(&self, instance: &LegacyName) -> Result<RouteTraffic, Error> {
         route_traffic::run(&self.0, instance).await.map_err(of)
+    }
+
+    async fn visitors(&self) -> Result<BTreeMap<LegacyName, Visitors>, Error> {
+        route_traffic::of_apps(&self.0).map_err(of)
     }
 }
 
@@ -71,7 +78,7 @@ impl Certificates for LocalCertificates {
         keep::set(&self.0, host, papers).await.map_err(worded)
     }
 
-    async fn list(&self) -> Result<Vec<HostCertificate>, certificates::Error> {
+    async fn list(&self) -> Result<Listed, certificates::Error> {
         keep::list(&self.0).await.map_err(worded)
     }
 
@@ -91,4 +98,35 @@ fn worded(err: commands::Error) -> certificates::Error {
         | commands::Error::Unsealed(_)
         | commands::Error::Failed(_) => certificates::Error::Refused(Box::new(problem(&err))),
     }
+}
+
+/// The edge of this process, and who tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalOtherEdge(pub(crate) Arc<Shared>);
+
+#[async_trait]
+impl OtherEdge for LocalOtherEdge {
+    async fn take_routes(&self) -> Result<TakenRoutes, edge::Error> {
+        take::routes(&self.0).await.map_err(unavailable)
+    }
+
+    async fn take_certificates(&self) -> Result<(), edge::Error> {
+        take::certificates(&self.0).await.map_err(unavailable)
+    }
+
+    async fn in_flight(&self) -> Result<BTreeMap<SocketAddr, u64>, edge::Error> {
+        self.0.ports.edge.in_flight().await
+    }
+
+    async fn traffic(&self) -> Result<Traffic, edge::Error> {
+        self.0.ports.edge.traffic().await
+    }
+
+    async fn visits(&self) -> Result<BTreeMap<LegacyName, Visits>, edge::Error> {
+        self.0.ports.edge.visits().await
+    }
+}
+
+fn unavailable(err: commands::Error) -> edge::Error {
+    edge::Error::Unavailable(err.into())
 }

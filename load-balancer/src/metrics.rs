@@ -15,10 +15,14 @@ pub(crate) struct Metrics {
     pub(crate) routes_refused: IntGauge,
     pub(crate) front_ports_leased: IntGauge,
     pub(crate) edge_up: IntGauge,
+    pub(crate) other_edge_up: IntGauge,
+    pub(crate) other_edge_refused: IntGauge,
     pub(crate) table_generation: IntGauge,
     pub(crate) edge_damage: IntCounter,
     pub(crate) certificates: IntGauge,
     pub(crate) certificates_left_out: IntGauge,
+    /// By `result`: made, failed.
+    pub(crate) orders: IntCounterVec,
     /// By `result`: loaded, failed.
     pub(crate) table_loads: IntCounterVec,
     /// By `end`: idle, deadline.
@@ -50,6 +54,14 @@ impl Metrics {
                 "Front ports that are in use or kept back.",
             ),
             edge_up: gauge("load_balancer_edge_up", "1 while the edge answers."),
+            other_edge_up: gauge(
+                "load_balancer_other_edge_up",
+                "1 while the other edge of a pair answers whoever leads.",
+            ),
+            other_edge_refused: gauge(
+                "load_balancer_other_edge_refused_routes",
+                "Routes kept out of the table of the other edge of a pair.",
+            ),
             table_generation: gauge(
                 "load_balancer_table_generation",
                 "Generation of the table the edge serves, within this epoch.",
@@ -59,6 +71,11 @@ impl Metrics {
             certificates_left_out: gauge(
                 "load_balancer_certificates_left_out",
                 "Certificates whose key cannot be opened.",
+            ),
+            orders: counters(
+                "load_balancer_certificate_orders_total",
+                "Orders at the public authority that ended, by result.",
+                "result",
             ),
             table_loads: counters(
                 "load_balancer_table_loads_total",

@@ -12,7 +12,7 @@ use chassis::lifecycle::{Condition, Lifecycle};
 use chassis::operations;
 use chassis::reconcile::{Driver, Settings};
 use chassis::service::{Error, Service};
-use common::port::{Certificates, Routes};
+use common::port::{Certificates, OtherEdge, Routes};
 use common::service::ServiceName;
 use common::topic::Topic;
 use prometheus::Registry;
@@ -20,11 +20,13 @@ use prometheus::Registry;
 use crate::commands::inbox::Inbox;
 use crate::config::Config;
 use crate::exports::Exporter;
-use crate::local::{LocalCertificates, LocalRoutes};
+use crate::follow::follow;
+use crate::local::{LocalCertificates, LocalOtherEdge, LocalRoutes};
 use crate::ports::Ports;
 use crate::reconcile::announce::AnnounceReconciler;
 use crate::reconcile::balance::BalanceReconciler;
 use crate::reconcile::certificates::CertificateReconciler;
+use crate::reconcile::orders::OrderReconciler;
 use crate::reconcile::route::RouteReconciler;
 use crate::reconcile::scale::ScaleReconciler;
 use crate::reconcile::table::TableReconciler;
@@ -51,6 +53,11 @@ impl LoadBalancer {
         Arc::new(LocalRoutes(Arc::clone(&self.shared)))
     }
 
+    /// This load balancer and its edge, for the one beside the other edge if that is of the same process.
+    pub fn local_edge(&self) -> Arc<dyn OtherEdge> {
+        Arc::new(LocalOtherEdge(Arc::clone(&self.shared)))
+    }
+
     /// Its certificates, for an app manager of the same process.
     pub fn local_certificates(&self) -> Arc<dyn Certificates> {
         Arc::new(LocalCertificates(Arc::clone(&self.shared)))
@@ -67,14 +74,11 @@ struct Loops<'a> {
 impl Loops<'_> {
     async fn run(&self, lifecycle: &Lifecycle) {
         let shared = self.shared;
-        let tables = TableReconciler::new(Arc::clone(shared), self.edge);
+        let edge = Arc::clone(&shared.edge);
+        let tables = TableReconciler::new(Arc::clone(shared), edge, self.edge);
         let routes = RouteReconciler::new(Arc::clone(shared));
         let scales = ScaleReconciler { shared: Arc::clone(shared) };
-        let quick = Settings {
-            last_retry: Duration::from_secs(2),
-            deadline: Duration::from_mins(1),
-            ..Settings::default()
-        };
+        let quick = quick();
         let table_driver = Driver::new("table", quick, shared.table_wake.clone());
         let route_driver = Driver::new("routes", quick, shared.route_wake.clone());
         let scale_driver = Driver::new("scales", quick, shared.scale_wake.clone());
@@ -82,9 +86,12 @@ impl Loops<'_> {
         let balance_driver = Driver::new("balances", quick, shared.balance_wake.clone());
         let announces = AnnounceReconciler { shared: Arc::clone(shared) };
         let announce_driver = Driver::new("announcements", quick, shared.announce_wake.clone());
-        let certificates = CertificateReconciler::new(Arc::clone(shared));
+        let shown = Arc::clone(&shared.certificates);
+        let certificates = CertificateReconciler::new(Arc::clone(shared), shown);
         let certificate_driver =
             Driver::new("certificates", quick, shared.certificate_wake.clone());
+        let orders = OrderReconciler::new(Arc::clone(shared));
+        let order_driver = Driver::new("orders", few(), shared.order_wake.clone());
         let (store, clock) = (&*shared.ports.store, &*shared.ports.clock);
         let service = ServiceName::LoadBalancer;
         let inbox = Inbox { shared: Arc::clone(shared) };
@@ -97,15 +104,27 @@ impl Loops<'_> {
             scale_driver.run(&scales, lifecycle),
             balance_driver.run(&balances, lifecycle),
             certificate_driver.run(&certificates, lifecycle),
+            order_driver.run(&orders, lifecycle),
             balance::run(shared, lifecycle),
             self.export(lifecycle),
             samples::follow(shared, lifecycle),
+            self.keep_telling(lifecycle),
             visits::follow(shared, lifecycle),
             traffic::follow(shared, lifecycle),
             watches::follow_deployments(shared, lifecycle),
             operations::keep_collecting(store, clock, service, COLLECT_EVERY, COLLECT_AT_ONCE),
             consumer.run(&inbox, lifecycle),
         );
+    }
+
+    /// The other edge of a pair.
+    async fn keep_telling(&self, lifecycle: &Lifecycle) {
+        let Some(pair) = &self.shared.pair else { return };
+        tokio::select! {
+            biased;
+            () = lifecycle.stopping() => {}
+            () = pair.keep_telling() => {}
+        }
     }
 
     async fn export(&self, lifecycle: &Lifecycle) {
@@ -116,9 +135,33 @@ impl Loops<'_> {
     }
 }
 
+/// Visitors wait for what these loops do.
+fn quick() -> Settings {
+    Settings {
+        last_retry: Duration::from_secs(2),
+        deadline: Duration::from_mins(1),
+        ..Settings::default()
+    }
+}
+
+/// The authority is asked by this loop, and takes its time.
+fn few() -> Settings {
+    Settings {
+        at_once: 4,
+        first_retry: Duration::from_secs(1),
+        last_retry: Duration::from_mins(1),
+        deadline: Duration::from_mins(5),
+        ..Settings::default()
+    }
+}
+
 #[async_trait]
 impl Leader for Loops<'_> {
     async fn work(&self, lifecycle: &Lifecycle) {
+        // The own edge has one teller: who followed until now ends first.
+        self.shared.leads.cancel();
+        let _telling = self.shared.telling.lock().await;
+        self.shared.forget_front_ports();
         tokio::select! {
             biased;
             () = lifecycle.stopping() => {}
@@ -145,6 +188,10 @@ impl Service for LoadBalancer {
         callers(http::ENDPOINTS)
     }
 
+    fn own_paths(&self) -> &'static [&'static str] {
+        http::OWN_PATHS
+    }
+
     fn metrics(&self) -> Registry {
         self.shared.metrics.registry.clone()
     }
@@ -152,7 +199,11 @@ impl Service for LoadBalancer {
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error> {
         let edge = lifecycle.condition("edge");
         let loops = Loops { shared: &self.shared, edge: &edge };
-        let led = run_until_lost(&loops, &self.shared.seat, &lifecycle).await;
+        let led = tokio::select! {
+            biased;
+            led = run_until_lost(&loops, &self.shared.seat, &lifecycle) => led,
+            () = follow(&self.shared, &edge, quick(), &lifecycle) => Ok(()),
+        };
         self.shared.ended.cancel();
         Ok(led?)
     }

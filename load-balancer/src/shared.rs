@@ -6,12 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chassis::leading::Seat;
+use chassis::leading::{self, Seat};
 use chassis::reconcile::Wake;
-use common::id::ReleaseNumber;
-use common::name::{AppName, LegacyName, NodeName};
+use chassis::records::{self, Stored};
+use common::id::{Epoch, ReleaseNumber};
+use common::name::{AppName, HostName, LegacyName, NodeName};
 use common::port::edge::{FrontPorts, TableRoute, Traffic};
 use common::port::nodes::Sample;
+use common::port::{Edge, EdgeCertificates};
+use common::record::epoch::EpochRecord;
+use common::record::path;
 use common::service::ServiceName;
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::time::Instant;
@@ -24,6 +28,7 @@ use crate::domain::balance::roster::{Now, Roster};
 use crate::domain::table::Refused;
 use crate::domain::traffic::Lately;
 use crate::metrics::Metrics;
+use crate::pair::{Machine, Pair};
 use crate::ports::Ports;
 use crate::reconcile::{RouteKey, Single};
 
@@ -40,11 +45,16 @@ pub(crate) struct Served {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) ports: Ports,
+    /// The own edge, or where there is a pair, both: for who leads.
+    pub(crate) edge: Arc<dyn Edge>,
+    pub(crate) certificates: Arc<dyn EdgeCertificates>,
+    pub(crate) pair: Option<Arc<Pair>>,
     pub(crate) config: Config,
     pub(crate) seat: Seat,
     pub(crate) metrics: Metrics,
     pub(crate) table_wake: Wake<Single>,
     pub(crate) certificate_wake: Wake<Single>,
+    pub(crate) order_wake: Wake<HostName>,
     pub(crate) route_wake: Wake<RouteKey>,
     pub(crate) scale_wake: Wake<LegacyName>,
     pub(crate) export_wake: Wake<Single>,
@@ -55,6 +65,10 @@ pub(crate) struct Shared {
     /// Held while a route is recorded, from looking for a free front port until it is leased, so that
     /// registrations wait for one another and never fail over the same port; and while one is to go.
     pub(crate) allocation: AsyncMutex<()>,
+    /// Held by whoever tells the own edge: who follows until it leads, then the leader.
+    pub(crate) telling: AsyncMutex<()>,
+    /// Cancelled when this instance leads.
+    pub(crate) leads: CancellationToken,
     /// Cancelled when the loops have ended: nothing that is waited for will happen any more.
     pub(crate) ended: CancellationToken,
     served: watch::Sender<Served>,
@@ -78,13 +92,29 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(ports: Ports, config: Config) -> Arc<Self> {
         let (store, advertised) = (Arc::clone(&ports.store), config.advertised.clone());
+        let metrics = Metrics::new();
+        let pair = ports.other.as_ref().map(|other| {
+            let (own, certificates) = (Arc::clone(&ports.edge), Arc::clone(&ports.certificates));
+            let ip = config.other.map(|address| address.ip());
+            let machine = Machine::new(Arc::clone(&ports.store), ip);
+            let gauges = (metrics.other_edge_up.clone(), metrics.other_edge_refused.clone());
+            Arc::new(Pair::new(own, certificates, Arc::clone(other), machine, gauges))
+        });
+        let (edge, certificates): (Arc<dyn Edge>, Arc<dyn EdgeCertificates>) = match &pair {
+            Some(pair) => (Arc::<Pair>::clone(pair), Arc::<Pair>::clone(pair)),
+            None => (Arc::clone(&ports.edge), Arc::clone(&ports.certificates)),
+        };
         Arc::new(Shared {
             seat: Seat::new(ServiceName::LoadBalancer, store, advertised),
             ports,
+            edge,
+            certificates,
+            pair,
             config,
-            metrics: Metrics::new(),
+            metrics,
             table_wake: Wake::new(),
             certificate_wake: Wake::new(),
+            order_wake: Wake::new(),
             route_wake: Wake::new(),
             scale_wake: Wake::new(),
             export_wake: Wake::new(),
@@ -92,6 +122,8 @@ impl Shared {
             balance_wake: Wake::new(),
             balanced: Notify::new(),
             allocation: AsyncMutex::new(()),
+            telling: AsyncMutex::new(()),
+            leads: CancellationToken::new(),
             ended: CancellationToken::new(),
             served: watch::Sender::default(),
             certified: watch::Sender::default(),
@@ -179,18 +211,60 @@ impl Shared {
         self.served.subscribe()
     }
 
-    /// The front ports as the edge has opened them, cut to those that are given out.
+    /// The epoch under which the own edge is told: that of this instance, or, where it follows, of whoever leads. The
+    /// store has caught up then.
+    pub(crate) async fn edge_epoch(&self) -> Result<Epoch, leading::Error> {
+        if let Some(epoch) = self.seat.epoch() {
+            self.seat.still_leads().await?;
+            return Ok(epoch);
+        }
+        if self.pair.is_none() {
+            return Err(leading::Error::NotLeading);
+        }
+        let store = &*self.ports.store;
+        store.sync().await?;
+        let path = path::epoch(ServiceName::LoadBalancer);
+        let stored: Option<Stored<EpochRecord>> = records::load(store, &path).await?;
+        Ok(stored.ok_or(leading::Error::NotLeading)?.record.epoch)
+    }
+
+    /// The front ports as the edge has opened them, and where there is a pair both have, cut to those that are given out.
+    /// Who leads one waits for both to tell, as long as the other one may.
     pub(crate) fn edge_has(&self, ports: &FrontPorts) {
-        let ours = FrontPorts {
+        let waits = self.pair.as_ref().is_some_and(|pair| pair.may_tell_ports());
+        if waits && self.leads.is_cancelled() {
+            return;
+        }
+        let mut ours = FrontPorts {
             first: ports.first.max(self.config.first_port),
             last: ports.last.min(self.config.last_port),
             closed: ports.closed.clone(),
         };
+        if let Some(others) = self.pair.as_ref().and_then(|pair| pair.ports()) {
+            ours.first = ours.first.max(others.first);
+            ours.last = ours.last.min(others.last);
+            ours.closed.extend(others.closed);
+            ours.closed.sort_unstable();
+            ours.closed.dedup();
+        }
         self.front_ports.send_if_modified(|known| {
             let is_news = known.as_ref() != Some(&ours);
             *known = Some(ours);
             is_news
         });
+    }
+
+    /// Whether the other edge of a pair, where there is one, serves nothing older than the own one.
+    pub(crate) async fn others_serve(&self) -> bool {
+        match &self.pair {
+            Some(pair) => pair.has_taken().await,
+            None => true,
+        }
+    }
+
+    /// Who leads from now on knew the own edge's front ports only.
+    pub(crate) fn forget_front_ports(&self) {
+        self.front_ports.send_replace(None);
     }
 
     /// None until the edge answered for the first time.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,53 @@ pub(super) struct Counting {
 impl Counting {
     pub(super) fn new(access_log: PathBuf, desk: Desk) -> Self {
         Counting { log: AccessLog::new(access_log), missing: Missing::default(), desk }
+    }
+}
+
+/// Who counts: one count is under way, and one is next, for all who asked before it began.
+#[derive(Debug)]
+pub(super) struct Counter {
+    counting: Arc<Mutex<Counting>>,
+    turns: Turns,
+}
+
+impl Counter {
+    pub(super) fn new(counting: Counting) -> Self {
+        Counter { counting: Arc::new(Mutex::new(counting)), turns: Turns::default() }
+    }
+
+    /// How many requests are under way at each replica, counted after this was called.
+    pub(super) async fn count(&self, control: &Control) -> Result<InFlight, Error> {
+        self.turns.take(count(control, &self.counting)).await
+    }
+}
+
+type InFlight = BTreeMap<SocketAddr, u64>;
+
+#[derive(Debug, Default)]
+struct Turns {
+    begun: AtomicU64,
+    /// The number of the last count, and what came of it.
+    last: Mutex<(u64, Option<Result<InFlight, String>>)>,
+}
+
+impl Turns {
+    async fn take(
+        &self,
+        count: impl Future<Output = Result<InFlight, Error>>,
+    ) -> Result<InFlight, Error> {
+        let asked = self.begun.load(Ordering::SeqCst);
+        let mut last = self.last.lock().await;
+        if let (number, Some(counted)) = &*last
+            && *number > asked
+        {
+            return counted.clone().map_err(|err| Error::Unavailable(err.into()));
+        }
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let counted = count.await;
+        let told = counted.as_ref().cloned().map_err(ToString::to_string);
+        *last = (number, Some(told));
+        counted
     }
 }
 
@@ -77,10 +125,7 @@ impl Desk {
 }
 
 /// Counts once. Calls wait for one another.
-pub(super) async fn count(
-    control: &Control,
-    counting: &Arc<Mutex<Counting>>,
-) -> Result<BTreeMap<SocketAddr, u64>, Error> {
+async fn count(control: &Control, counting: &Arc<Mutex<Counting>>) -> Result<InFlight, Error> {
     let counting = Arc::clone(counting).lock_owned().await;
     let reading = move || {
         let mut counting = counting;
@@ -188,6 +233,28 @@ mod tests {
         let counted =
             missing.under_way(&counts(&[(1, picks)]), &counts(&[(1, ends)]), Instant::now());
         counted[&at(1)]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_ask_at_once_share_a_count_that_began_after_they_asked() {
+        let (turns, counts) = (Turns::default(), AtomicU64::new(0));
+        let ask = async || {
+            let count = async {
+                let number = counts.fetch_add(1, Ordering::SeqCst) + 1;
+                tokio::time::sleep(HANDED_OVER_AFTER).await;
+                Ok(InFlight::from([(at(1), number)]))
+            };
+            turns.take(count).await.unwrap()[&at(1)]
+        };
+        let began = Instant::now();
+        let many = async {
+            tokio::time::sleep(HANDED_OVER_AFTER / 2).await;
+            futures::future::join_all((0..16).map(|_| ask())).await
+        };
+        let (first, many) = tokio::join!(ask(), many);
+        assert_eq!((first, many), (1, vec![2; 16]));
+        assert_eq!(began.elapsed(), HANDED_OVER_AFTER * 2);
+        assert_eq!(ask().await, 3);
     }
 
     #[tokio::test(start_paused = true)]

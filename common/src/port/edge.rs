@@ -3,6 +3,7 @@
 mod certificates;
 mod latency;
 mod options;
+mod other;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -17,10 +18,12 @@ use crate::id::{Epoch, Generation, SlotNumber};
 use crate::name::{HostLabel, LegacyName};
 
 pub use certificates::{
-    CertificateSet, Challenge, EdgeCertificates, HostCertificate, ServedCertificates,
+    CertificateSet, Challenge, EdgeCertificates, HostCertificate, KeptCertificate,
+    ServedCertificates,
 };
 pub use latency::{LATENCY_BOUNDS_MS, Latency};
 pub use options::{Balance, EdgeOptions, Https, OptionError};
+pub use other::{OtherEdge, TakenRoutes};
 pub use traffic::{Answer, AppTraffic, ReplicaTraffic, Traffic};
 
 /// Why the edge did not do what was asked.

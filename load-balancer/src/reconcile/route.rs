@@ -24,6 +24,8 @@ use crate::shared::Shared;
 
 /// How often a drain is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often another edge is looked at that holds up the end of a lease.
+const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// Ends what leaves.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub(crate) struct RouteReconciler {
 struct Drain {
     /// The count of a table that was rendered without it.
     change: u64,
-    /// When the edge was first seen to serve such a table.
+    /// When every edge was first seen to serve such a table.
     out_since: Option<Instant>,
 }
 
@@ -70,14 +72,18 @@ impl RouteReconciler {
         instance: &LegacyName,
         leaving: &BTreeSet<SocketAddr>,
     ) -> BTreeSet<SocketAddr> {
-        let out: Vec<(SocketAddr, Instant)> = leaving
-            .iter()
-            .filter_map(|address| Some((*address, self.out_since(instance, *address)?)))
+        let own: Vec<SocketAddr> =
+            leaving.iter().copied().filter(|address| self.is_out(instance, *address)).collect();
+        // Asked after that: another edge that serves an older table may still send visitors there, however long.
+        let is_out = !own.is_empty() && self.shared.others_serve().await;
+        let out: Vec<(SocketAddr, Instant)> = own
+            .into_iter()
+            .filter_map(|address| Some((address, self.out_since(instance, address, is_out)?)))
             .collect();
         if out.is_empty() {
             return BTreeSet::new();
         }
-        let in_flight = self.shared.ports.edge.in_flight().await;
+        let in_flight = self.shared.edge.in_flight().await;
         if let Err(err) = &in_flight {
             tracing::warn!(error = err as &dyn std::error::Error, %instance, "requests under way cannot be counted; waiting for the deadline");
         }
@@ -98,16 +104,28 @@ impl RouteReconciler {
         gone
     }
 
-    /// Since when the edge has been seen to serve a table without this replica; none if it may not.
-    fn out_since(&self, instance: &LegacyName, address: SocketAddr) -> Option<Instant> {
+    /// Whether the own edge serves a table without this replica.
+    fn is_out(&self, instance: &LegacyName, address: SocketAddr) -> bool {
         let served = self.shared.served();
         let served = served.borrow();
         let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
         let drain = drains
             .entry((instance.clone(), address))
             .or_insert_with(|| Drain { change: self.shared.table_changed(), out_since: None });
-        if drain.out_since.is_none() && served.changes >= drain.change {
-            drain.out_since = Some(Instant::now());
+        served.changes >= drain.change
+    }
+
+    /// Since when no edge has been seen to serve a table with this replica; `is_out` if that is seen now.
+    fn out_since(
+        &self,
+        instance: &LegacyName,
+        address: SocketAddr,
+        is_out: bool,
+    ) -> Option<Instant> {
+        let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
+        let drain = drains.get_mut(&(instance.clone(), address))?;
+        if is_out {
+            drain.out_since.get_or_insert_with(Instant::now);
         }
         drain.out_since
     }
@@ -168,12 +186,15 @@ impl RouteReconciler {
         let user = route(store, &lease.record.instance).await?;
         let is_used = user.is_some_and(|route| route.record.front_port == port);
         let now = self.shared.ports.clock.now();
+        let others_serve = self.shared.others_serve().await;
         match lease.record.released_at {
             None if is_used => Ok(Outcome::Settled),
             None => {
                 self.shared.seat.commit(vec![self.release(path, lease)]).await?;
                 Ok(Outcome::Again(Duration::try_from(QUARANTINE).unwrap_or_default()))
             }
+            // Another edge may answer at this port for who had it.
+            Some(_) if !others_serve => Ok(Outcome::Again(LOOK_AGAIN_EVERY)),
             Some(_) if is_over(&lease.record, now) => {
                 self.shared.seat.commit(vec![Op::Delete { path, version: lease.version }]).await?;
                 Ok(Outcome::Settled)

@@ -9,6 +9,7 @@ use chassis::leading;
 use chassis::lifecycle::Condition;
 use chassis::reconcile::{Outcome, Reconcile};
 use common::id::{Epoch, Generation};
+use common::port::Edge;
 use common::port::edge::{self, Status, Table, TableRoute};
 
 use super::Single;
@@ -32,6 +33,8 @@ pub(crate) enum Error {
 #[derive(Debug)]
 pub(crate) struct TableReconciler<'a> {
     shared: Arc<Shared>,
+    /// The own edge, or for who leads both of a pair.
+    edge: Arc<dyn Edge>,
     condition: &'a Condition,
     last: Mutex<Last>,
 }
@@ -39,7 +42,8 @@ pub(crate) struct TableReconciler<'a> {
 /// What this start has told the edge so far.
 #[derive(Debug, Default)]
 struct Last {
-    /// The generation that was offered last, taken or not: each offer of other routes has its own.
+    /// The epoch and the generation that were offered last, taken or not: each offer of other routes has its own.
+    epoch: Option<Epoch>,
     offered: Generation,
     /// What the edge is known to serve; forgotten when an offer fails.
     loaded: Option<Vec<TableRoute>>,
@@ -51,8 +55,8 @@ struct Last {
 
 impl<'a> TableReconciler<'a> {
     /// `condition` is told whether the edge serves the table.
-    pub(crate) fn new(shared: Arc<Shared>, condition: &'a Condition) -> Self {
-        TableReconciler { shared, condition, last: Mutex::default() }
+    pub(crate) fn new(shared: Arc<Shared>, edge: Arc<dyn Edge>, condition: &'a Condition) -> Self {
+        TableReconciler { shared, edge, condition, last: Mutex::default() }
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
@@ -60,23 +64,21 @@ impl<'a> TableReconciler<'a> {
     }
 
     async fn bring_up_to_date(&self) -> Result<(), Error> {
-        let status = self.shared.ports.edge.status().await?;
+        let status = self.edge.status().await?;
         self.shared.edge_has(&status.ports);
         self.note_damage(&status);
         let changes = self.shared.changes();
         if self.serves_last(&status) && self.last().changes == changes {
             return Ok(());
         }
-        let seat = &self.shared.seat;
-        let epoch = seat.epoch().ok_or(leading::Error::NotLeading)?;
-        // The store has caught up then.
-        seat.still_leads().await?;
+        let epoch = self.shared.edge_epoch().await?;
         let all = routes(&*self.shared.ports.store).await.map_err(leading::Error::from)?;
         let rendered = render(all.iter().map(|stored| &stored.record), &status.ports);
         self.note_refused(&rendered);
         let is_new = self.last().loaded.as_ref() != Some(&rendered.routes);
         if is_new || !self.serves_last(&status) {
-            self.load(epoch, rendered.routes.clone()).await?;
+            self.load((epoch, &status), rendered.routes.clone()).await?;
+            self.shared.edge_has(&status.ports);
         }
         self.last().changes = changes;
         self.publish(rendered, changes);
@@ -84,21 +86,33 @@ impl<'a> TableReconciler<'a> {
     }
 
     fn serves_last(&self, status: &Status) -> bool {
-        let epoch = self.shared.seat.epoch();
         let last = self.last();
-        last.loaded.is_some() && Some(status.epoch) == epoch && status.generation == last.offered
+        let served = (Some(status.epoch), status.generation);
+        last.loaded.is_some() && served == (last.epoch, last.offered)
     }
 
-    async fn load(&self, epoch: Epoch, routes: Vec<TableRoute>) -> Result<(), Error> {
+    /// Under an epoch; `status` is what the edge served before.
+    async fn load(
+        &self,
+        (epoch, status): (Epoch, &Status),
+        routes: Vec<TableRoute>,
+    ) -> Result<(), Error> {
         let generation = {
             let mut last = self.last();
             last.loaded = None;
+            if last.epoch.replace(epoch) != Some(epoch) {
+                last.offered = Generation::default();
+            }
+            // Who follows may have told it under this epoch before it was started again.
+            if status.epoch == epoch {
+                last.offered = last.offered.max(status.generation);
+            }
             last.offered = last.offered.next();
             last.offered
         };
         let table = Table { epoch, generation, routes };
         let loads = &self.shared.metrics.table_loads;
-        if let Err(err) = self.shared.ports.edge.load(&table).await {
+        if let Err(err) = self.edge.load(&table).await {
             loads.with_label_values(&["failed"]).inc();
             return Err(err.into());
         }
