@@ -43,7 +43,7 @@ pub(crate) async fn measure(figures: &mut Vec<Figure>) -> anyhow::Result<()> {
         Form::Second => "control groups of the second version",
         Form::Files => "files of the same form, as control groups may not be made here",
     };
-    let (cpu, mut wall) = passes(&agent, &Bare::open(&groups, &ids)?)?;
+    let Passes { cpu, mut wall } = passes(&agent, &Bare::open(&groups, &ids)?)?;
     let note = format!("{PASSES} passes over {CONTAINERS} {what}; milliseconds of processor time");
     figures.push(Figure::of_pairs("sampling_cpu_ms", &cpu, CPU).with_note(note));
     let look = p99(&mut wall);
@@ -57,8 +57,16 @@ pub(crate) async fn measure(figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Looks and bare reads in turns: pairs of processor time, and how long looks took; in milliseconds.
-fn passes(agent: &NodeAgent, floor: &Bare) -> anyhow::Result<(Vec<(f64, f64)>, Vec<f64>)> {
+/// Looks and bare reads in turns; in milliseconds.
+#[derive(Debug)]
+struct Passes {
+    /// Processor time of a look and of a bare read.
+    cpu: Vec<(f64, f64)>,
+    /// How long a look took.
+    wall: Vec<f64>,
+}
+
+fn passes(agent: &NodeAgent, floor: &Bare) -> anyhow::Result<Passes> {
     let mut sampler = agent.sampler();
     let (mut cpu, mut wall) = (Vec::new(), Vec::new());
     for pass in 0..=PASSES {
@@ -72,7 +80,7 @@ fn passes(agent: &NodeAgent, floor: &Bare) -> anyhow::Result<(Vec<(f64, f64)>, V
     }
     let seen = sampler.take().containers.iter().filter(|one| one.measured.is_some()).count();
     ensure!(seen == CONTAINERS, "only {seen} of {CONTAINERS} are measured");
-    Ok((cpu, wall))
+    Ok(Passes { cpu, wall })
 }
 
 /// The 99th of a hundred.

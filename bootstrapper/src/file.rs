@@ -97,8 +97,7 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
     let placement = placement::read(root, &machines.names);
     let network = network(root);
     let edge = edge::read(root);
-    let moves = edge.as_ref().is_some_and(|edge| edge.address.is_some());
-    let images = images::read(root, paths, moves);
+    let images = images::read(root, paths, edge::moves(edge.as_ref()));
     let shares = shares::read(root, paths);
     let backends = backends(root, &machines, local_range, paths);
     let Network { door, edge_bind, edge_advertised, denied_networks } = network?;

@@ -54,24 +54,15 @@ impl Metrics {
                 "Front ports that are in use or kept back.",
             ),
             edge_up: gauge("load_balancer_edge_up", "1 while the edge answers."),
-            other_edge_up: gauge(
-                "load_balancer_other_edge_up",
-                "1 while the other edge of a pair answers whoever leads.",
-            ),
-            other_edge_refused: gauge(
-                "load_balancer_other_edge_refused_routes",
-                "Routes kept out of the table of the other edge of a pair.",
-            ),
+            other_edge_up: other_edge_up(&registry),
+            other_edge_refused: other_edge_refused(&registry),
             table_generation: gauge(
                 "load_balancer_table_generation",
                 "Generation of the table the edge serves, within this epoch.",
             ),
             edge_damage: edge_damage(&registry),
             certificates: gauge("load_balancer_certificates", "Certificates that the edge shows."),
-            certificates_left_out: gauge(
-                "load_balancer_certificates_left_out",
-                "Certificates whose key cannot be opened.",
-            ),
+            certificates_left_out: certificates_left_out(&registry),
             orders: counters(
                 "load_balancer_certificate_orders_total",
                 "Orders at the public authority that ended, by result.",
@@ -106,6 +97,21 @@ impl Metrics {
             registry,
         }
     }
+}
+
+fn other_edge_up(registry: &Registry) -> IntGauge {
+    let help = "1 while the other edge of a pair answers whoever leads.";
+    register(registry, IntGauge::new("load_balancer_other_edge_up", help))
+}
+
+fn other_edge_refused(registry: &Registry) -> IntGauge {
+    let help = "Routes kept out of the table of the other edge of a pair.";
+    register(registry, IntGauge::new("load_balancer_other_edge_refused_routes", help))
+}
+
+fn certificates_left_out(registry: &Registry) -> IntGauge {
+    let help = "Certificates whose key cannot be opened.";
+    register(registry, IntGauge::new("load_balancer_certificates_left_out", help))
 }
 
 fn balance_cycle(registry: &Registry) -> Histogram {

@@ -278,7 +278,9 @@ impl Edge for Pair {
         let mut visits = own?;
         let Some(others) = others else {
             if !self.is_gone().await {
-                visits.values_mut().for_each(|visits| visits.idle_seconds = 0);
+                for visits in visits.values_mut() {
+                    visits.idle_seconds = 0;
+                }
             }
             return Ok(visits);
         };

@@ -227,7 +227,12 @@ impl PublicAuthority for MemoryAuthority {
         let works = match state.mood {
             Mood::Dawdles => Some(WORKS),
             Mood::Works(again) => Some(again),
-            _ => None,
+            Mood::Answers
+            | Mood::Silent
+            | Mood::Refuses
+            | Mood::Limits(_)
+            | Mood::Ponders(_)
+            | Mood::Errs => None,
         };
         let taken = state.taken(account, order)?;
         if let Some(again) = works {

@@ -113,7 +113,7 @@ impl Tally {
 #[derive(Debug, Default)]
 struct Meanings {
     places: HashMap<Vec<u8>, usize>,
-    meanings: Vec<Meaning>,
+    known: Vec<Meaning>,
     /// The words of the line at hand; here, so that no line needs memory of its own.
     words: Vec<u8>,
     /// Of the line at hand, where its words are too many to be remembered.
@@ -130,7 +130,7 @@ struct Meaning {
 impl Meanings {
     fn forget(&mut self) {
         self.places.clear();
-        self.meanings.clear();
+        self.known.clear();
     }
 
     fn of(
@@ -155,14 +155,14 @@ impl Meanings {
         let place = if let Some(place) = self.places.get(&self.words) {
             *place
         } else {
-            if self.meanings.len() >= MOST_MEANINGS {
+            if self.known.len() >= MOST_MEANINGS {
                 self.forget();
             }
-            self.meanings.push(meaning());
-            self.places.insert(self.words.clone(), self.meanings.len() - 1);
-            self.meanings.len() - 1
+            self.known.push(meaning());
+            self.places.insert(self.words.clone(), self.known.len() - 1);
+            self.known.len() - 1
         };
-        self.meanings.get(place)
+        self.known.get(place)
     }
 }
 

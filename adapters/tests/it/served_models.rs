@@ -88,6 +88,7 @@ struct Served<'a> {
     http: Client,
 }
 
+#[expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 impl<'a> Served<'a> {
     async fn start(engine: &'a Engine, files: &[(&str, &str)], timeout_seconds: u32) -> Served<'a> {
         let image = engine.build(context(files, timeout_seconds)).await;

@@ -38,51 +38,57 @@ async fn a_model_is_a_release_that_the_platform_serves() {
         .await;
 }
 
-#[tokio::test]
-async fn every_bad_model_gets_its_code_and_leaves_nothing() {
+/// A bundle of a model, the code it is refused with, and what the refusal says.
+type BadModel = (Vec<(&'static str, &'static str)>, &'static str, &'static str);
+
+fn bad_models() -> Vec<BadModel> {
     let manifest = |text: &'static str| ("avishkar.toml", text);
     let contract = |text: &'static str| ("model.py", text);
-    let cases: [(&[(&str, &str)], &str, &str); 11] = [
-        (&[manifest(NAMED), contract(CONTRACT)], "MODEL_FILE_MISSING", "weights.json"),
-        (&[manifest(NAMED), FILE, ("main.py", "")], "MODEL_CONTRACT_MISSING", "model.py"),
+    vec![
+        (vec![manifest(NAMED), contract(CONTRACT)], "MODEL_FILE_MISSING", "weights.json"),
+        (vec![manifest(NAMED), FILE, ("main.py", "")], "MODEL_CONTRACT_MISSING", "model.py"),
         (
-            &[manifest(NAMED), FILE, contract("def load(path):\n    ...\n")],
+            vec![manifest(NAMED), FILE, contract("def load(path):\n    ...\n")],
             "MODEL_CONTRACT_INVALID",
             "no function predict(model, input)",
         ),
         (
-            &[manifest(NAMED), FILE, contract("def load(): 0\ndef predict(model, input): 0\n")],
+            vec![manifest(NAMED), FILE, contract("def load(): 0\ndef predict(model, input): 0\n")],
             "MODEL_CONTRACT_INVALID",
             "called as load(path)",
         ),
         (
-            &[manifest("[model]\nfile = \"../weights.json\"\n"), FILE, contract(CONTRACT)],
+            vec![manifest("[model]\nfile = \"../weights.json\"\n"), FILE, contract(CONTRACT)],
             "MODEL_NAME_INVALID",
             "line 2, column 8",
         ),
         (
-            &[manifest("[model]\nfile = \"weights.json\"\ncontract = \"my model.py\"\n"), FILE],
+            vec![manifest("[model]\nfile = \"weights.json\"\ncontract = \"my model.py\"\n"), FILE],
             "MODEL_NAME_INVALID",
             "line 3, column 12",
         ),
-        (&[manifest("[model]\n"), FILE, contract(CONTRACT)], "MANIFEST_INVALID", "file"),
+        (vec![manifest("[model]\n"), FILE, contract(CONTRACT)], "MANIFEST_INVALID", "file"),
         (
-            &[manifest("[model]\nfile = \"weights.json\"\nkind = 1\n"), FILE, contract(CONTRACT)],
+            vec![
+                manifest("[model]\nfile = \"weights.json\"\nkind = 1\n"),
+                FILE,
+                contract(CONTRACT),
+            ],
             "MANIFEST_UNKNOWN_FIELD",
             "line 3",
         ),
         (
-            &[manifest("health = \"/up\"\n[model]\nfile = \"weights.json\"\n"), FILE],
+            vec![manifest("health = \"/up\"\n[model]\nfile = \"weights.json\"\n"), FILE],
             "MANIFEST_INVALID",
             "answers at /health",
         ),
         (
-            &[manifest(NAMED), FILE, contract(CONTRACT), ("Procfile", "web: python main.py\n")],
+            vec![manifest(NAMED), FILE, contract(CONTRACT), ("Procfile", "web: python main.py\n")],
             "PROCFILE_INVALID",
             "served by the platform",
         ),
         (
-            &[
+            vec![
                 manifest("[model]\nfile = \"weights.json\"\ntimeout_seconds = 601\n"),
                 FILE,
                 contract(CONTRACT),
@@ -90,12 +96,16 @@ async fn every_bad_model_gets_its_code_and_leaves_nothing() {
             "MANIFEST_INVALID",
             "from 1 to 600",
         ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn every_bad_model_gets_its_code_and_leaves_nothing() {
     let world = World::new();
     world
         .during(async |api| {
-            for (files, code, detail) in cases {
-                let answer = api.upload("rents", &dev(), archive(files)).await;
+            for (files, code, detail) in bad_models() {
+                let answer = api.upload("rents", &dev(), archive(&files)).await;
                 assert_eq!(answer.told(), (422, code), "{answer:?}");
                 assert!(answer.body["detail"].as_str().unwrap().contains(detail), "{answer:?}");
             }

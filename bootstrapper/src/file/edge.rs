@@ -32,23 +32,32 @@ pub(super) fn read(root: &Section<'_>) -> Option<EdgeSettings> {
     let own = |key| optional(&section, key, own_port);
     let (host_port, tls_port) = (own("host_port"), own("tls_port"));
     let tls_announced = optional(&section, "tls_announced", Entry::port);
-    let (host_port, tls_port) = (host_port?, tls_port?);
+    let (host_port, tls_port) = (host_port.ok()?, tls_port.ok()?);
     if host_port.unwrap_or(HOST_PORT) == tls_port.unwrap_or(TLS_PORT) {
         let entry = section.present(&["tls_port", "host_port"]).into_iter().next()?;
         let hint = "write two ports: one without and one with TLS";
         return entry.wrong("host names would have one port with and without TLS", hint);
     }
-    Some(EdgeSettings { address: address?, host_port, tls_port, tls_announced: tls_announced? })
+    let (address, tls_announced) = (address.ok()?, tls_announced.ok()?);
+    Some(EdgeSettings { address, host_port, tls_port, tls_announced })
 }
+
+/// Whether there is an address that moves.
+pub(super) fn moves(edge: Option<&EdgeSettings>) -> bool {
+    edge.is_some_and(|edge| edge.address.is_some())
+}
+
+/// What is wrong has been told.
+struct Told;
 
 fn optional<'a, T>(
     section: &Section<'a>,
     key: &str,
     read: impl FnOnce(&Entry<'a>) -> Option<T>,
-) -> Option<Option<T>> {
+) -> Result<Option<T>, Told> {
     match section.optional(key) {
-        None => Some(None),
-        Some(entry) => read(&entry).map(Some),
+        None => Ok(None),
+        Some(entry) => read(&entry).map(Some).ok_or(Told),
     }
 }
 
@@ -147,5 +156,5 @@ fn address_of(machine: &PlannedMachine) -> Option<IpAddr> {
         Shape::Azure(shape) => shape.address,
         Shape::Given => None,
     };
-    machine.reached_at().or(of_shape.map(IpAddr::V4))
+    machine.reached_at().or_else(|| of_shape.map(IpAddr::V4))
 }

@@ -91,7 +91,7 @@ impl Leader for Worker {
     async fn stand_by(&self) {
         self.stands_by.store(true, Ordering::Relaxed);
         let _standing_by = AtWork(&self.stands_by);
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn start(&self) -> Result<(), service::Error> {

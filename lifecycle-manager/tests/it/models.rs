@@ -52,7 +52,7 @@ impl World {
         });
         let read: Release = serde_json::from_value(release).unwrap();
         assert!(matches!(read.source, Source::Bundle { .. }));
-        let number = ReleaseNumber(number.into());
+        let number = ReleaseNumber(number);
         self.write(&path::release(&app.parse().unwrap(), number), &read);
     }
 

@@ -22,7 +22,7 @@ const OF_OUR_OWN: [&str; 9] =
 pub(crate) fn is_public(host: &HostName) -> bool {
     let is_within =
         |top: &&str| host.as_str().strip_suffix(*top).is_some_and(|before| before.ends_with('.'));
-    !OF_OUR_OWN.iter().any(|top| is_within(&top))
+    !OF_OUR_OWN.iter().any(is_within)
 }
 
 /// From when on a certificate is to be replaced. Host names of one day are spread over a thirtieth of its time.

@@ -142,7 +142,7 @@ impl OrderReconciler {
         Ok(match done {
             Outcome::Again(wait) if is_owing => Outcome::Again(wait.min(TELL_AGAIN)),
             Outcome::Settled if is_owing => Outcome::Again(TELL_AGAIN),
-            done => done,
+            Outcome::Again(_) | Outcome::Settled => done,
         })
     }
 

@@ -215,7 +215,7 @@ mod tests {
         assert!(asks(&said, "b", Duration::from_mins(1)).await);
         fs::write(folder.path().join("consents.json"), "{").unwrap();
         let said = open();
-        assert!(!asks(&said, "b", LONGEST - Duration::from_secs(1)).await);
+        assert!(!asks(&said, "b", LONGEST.saturating_sub(Duration::from_secs(1))).await);
         assert!(asks(&said, "c", LONGEST).await);
     }
 }

@@ -89,8 +89,8 @@ async fn hosts_that_visitors_make_up_are_not_remembered_for_ever() {
     for number in 0..=MOST_MEANINGS {
         let line = format!("1795236000.123 8088 shop.{number} 200 0.004 80 512 192.0.2.1:20001");
         add(&mut tally, &[&line]);
-        assert!(tally.meanings.meanings.len() <= MOST_MEANINGS);
-        assert_eq!(tally.meanings.places.len(), tally.meanings.meanings.len());
+        assert!(tally.meanings.known.len() <= MOST_MEANINGS);
+        assert_eq!(tally.meanings.places.len(), tally.meanings.known.len());
     }
     assert_eq!(of(&tally, "shop").requests(), MOST_MEANINGS as u64 + 1);
 }

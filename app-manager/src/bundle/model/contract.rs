@@ -32,7 +32,7 @@ pub(super) fn check(text: &str, function: Function) -> Result<(), String> {
         let is_unseen = |line: &&str| {
             UNSEEN.iter().any(|way| line.contains(way)) || mentions(line, function.name)
         };
-        return if code.iter().any(|line| is_unseen(line)) {
+        return if code.iter().any(is_unseen) {
             Ok(())
         } else {
             Err(format!("has no function {}", function.called()))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use e2e::fleet::Fleet;
 use e2e::load::Crowd;
 use e2e::platform::sample;
+use e2e::wait;
 use jiff::SignedDuration;
 use tokio::time::sleep;
 
@@ -38,8 +39,10 @@ async fn ten_minutes_without_services_agents_kafka_and_zookeeper_cost_no_request
     let asked = crowd.answered();
     sleep(DEAD_FOR).await;
     let answered = crowd.answered() - asked;
+    assert_eq!(crowd.first_failure(), None, "while all were dead");
     for machine in &fleet.machines {
-        machine.begin_again().await.unwrap();
+        let begins = async || machine.begin_again().await;
+        wait::until("its agent is started", WHOLE_WITHIN, begins).await.unwrap();
     }
     fleet.ready(WHOLE_WITHIN).await.unwrap();
     let user = fleet.admin(SOON).await.unwrap();

@@ -27,7 +27,7 @@ async fn an_authority_that_asks_for_a_while_without_saying_so_is_told_once_that_
             until("it is told", || authority.worked().0 == 2).await;
             sleep(Duration::from_secs(50)).await;
             assert_eq!(authority.worked().0, 2);
-            sleep(Duration::from_secs(60)).await;
+            sleep(Duration::from_mins(1)).await;
             assert_eq!(authority.worked().0, 3);
             pass(&world, SignedDuration::from_mins(61)).await;
             let told = failed(&api, 1).await;

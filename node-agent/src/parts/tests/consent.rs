@@ -52,7 +52,7 @@ impl Member {
     }
 }
 
-/// Three ZooKeepers, all of the same turn: what keeps them apart is nothing but the word of their agents.
+/// Three `ZooKeeper`s, all of the same turn: what keeps them apart is nothing but the word of their agents.
 async fn three(network: &Arc<Network>) -> Vec<Member> {
     let nodes: Vec<NodeName> =
         ["node-1", "node-2", "node-3"].map(|node| node.parse().unwrap()).into();

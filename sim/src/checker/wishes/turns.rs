@@ -32,7 +32,7 @@ impl Beside {
     /// How many replicas it has where so many are wanted.
     pub(super) fn replicas(&self, wanted: usize) -> usize {
         let part = wanted * usize::from(self.share.percent());
-        usize::max(part / 100 + usize::from(part % 100 > 0), 1)
+        part.div_ceil(100).max(1)
     }
 }
 

@@ -16,6 +16,7 @@ use super::super::{PATIENCE, World, start_app, with_edge};
 use super::SHOP;
 
 /// An app that answers once per permit and asks for this; and a visitor with one connection to it, once that counts.
+#[expect(clippy::indexing_slicing, reason = "the sets are made here")]
 async fn asking(world: &World, permits: &Arc<Semaphore>, options: EdgeOptions) -> Client {
     let app = start_app(204, Arc::clone(permits)).await;
     let mut shop = table(1, 1, &[("shop", world.first, &[app])]);

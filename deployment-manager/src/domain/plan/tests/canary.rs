@@ -190,7 +190,9 @@ fn one_on_a_node_that_is_emptied_gets_its_share_until_its_replacement_does() {
         let home = own.place.as_ref().unwrap().node.clone();
         let number = (1..=3).find(|number| node(*number) == home).unwrap();
         world.set_verdict(number, Verdict::Draining);
-        way.into_iter().for_each(|way| world.of_canary(way, None));
+        if let Some(way) = way {
+            world.of_canary(way, None);
+        }
         for _ in 0..100 {
             world.answer();
             if !world.step() {
