@@ -75,6 +75,35 @@ fn module_docs(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
+/// Files that no module names: cargo never compiles them, whatever their tests claim.
+fn orphans(tree: &Tree) -> Vec<String> {
+    let is_module_of = |parent: &str, declared: &str| {
+        let text = tree.text(parent).unwrap_or_default();
+        let of_any =
+            |line: &str| line.starts_with("pub") && line.ends_with(&format!(" {declared}"));
+        text.lines().any(|line| line.trim() == declared || of_any(line.trim()))
+    };
+    let mut orphans = Vec::new();
+    for (path, _) in tree.ending(".rs") {
+        let Some((folder, name)) = path.rsplit_once('/') else { continue };
+        if ["main.rs", "lib.rs"].contains(&name) {
+            continue;
+        }
+        let declared = format!("mod {};", name.trim_end_matches(".rs"));
+        let parents =
+            [format!("{folder}/main.rs"), format!("{folder}/lib.rs"), format!("{folder}.rs")];
+        if !parents.iter().any(|parent| is_module_of(parent, &declared)) {
+            orphans.push(format!("{path} is no module of any crate"));
+        }
+    }
+    orphans
+}
+
+#[test]
+fn every_source_file_is_compiled() {
+    none(&orphans(&Tree::read()));
+}
+
 #[test]
 fn no_source_file_has_more_than_400_lines() {
     none(&lengths(&Tree::read()));
@@ -120,4 +149,19 @@ fn planted_sources_are_found() {
         ]
     );
     assert_eq!(module_docs(&tree), ["node-agent/src/apply.rs does not say what it owns"]);
+}
+
+#[test]
+fn a_planted_orphan_is_found() {
+    let tree = Tree::planted(&[
+        ("common/src/lib.rs", "//! Top.\npub mod port;\n"),
+        ("common/src/port.rs", "//! Ports.\npub(crate) mod bus;\n// mod store;\n"),
+        ("common/src/port/bus.rs", "//! One.\n"),
+        ("common/src/port/store.rs", "//! Nobody's.\n"),
+        ("common/tests/it/main.rs", "mod names;\n"),
+        ("common/tests/it/names.rs", "//! Two.\n"),
+        ("common/tests/it/ports.rs", "//! Nobody's.\n"),
+    ]);
+    let expected = ["common/src/port/store.rs", "common/tests/it/ports.rs"];
+    assert_eq!(orphans(&tree), expected.map(|path| format!("{path} is no module of any crate")));
 }
