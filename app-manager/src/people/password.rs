@@ -66,7 +66,8 @@ mod tests {
             assert!(!verify(password, kept));
             began.elapsed()
         };
-        let ordinary = time("wrong horse", Some(&kept));
+        // Of several the shortest: one of them may be held up by whatever else the machine does.
+        let ordinary = (0..3).map(|_| time("wrong horse", Some(&kept))).min().unwrap();
         for (password, kept) in [
             (long.as_str(), Some(kept.as_str())),
             (long.as_str(), None),
