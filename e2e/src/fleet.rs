@@ -1,5 +1,6 @@
 //! The fleet as `make fleet` makes it: its machines, what runs on them, and how to hurt them.
 
+mod ensembles;
 mod whole;
 
 use std::collections::BTreeMap;

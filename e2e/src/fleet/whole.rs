@@ -19,12 +19,14 @@ impl Fleet {
             let name = &machine.name;
             wait::until(name, within, async || machine.is_whole().await).await?;
         }
+        let ensembles = async || self.ensembles_are_whole().await;
+        wait::until("ZooKeeper and Kafka", within, ensembles).await?;
         self.ready(within).await
     }
 }
 
 impl Machine {
-    /// Every part that it has runs and does what it is for.
+    /// Every part that it has runs, and each service is ready.
     async fn is_whole(&self) -> anyhow::Result<()> {
         let format = "{{.Label \"avishkar.part\"}} {{.State}}";
         let listed = ["docker", "ps", "-a", "--filter", "label=avishkar.part", "--format", format];
@@ -36,19 +38,13 @@ impl Machine {
             if let Ok(port) = port(part) {
                 let said = self.readiness(port).await;
                 said.with_context(|| format!("{part} on {} is not ready", self.name))?;
-            } else if part == "zookeeper" {
-                let said = self.says(2181, b"srvr").await?;
-                let is_member = said.contains("Mode: leader") || said.contains("Mode: follower");
-                ensure!(is_member, "{part} on {} says {said:?}", self.name);
-            } else if part == "kafka" {
-                TcpStream::connect((self.address.as_str(), 9092)).await?;
             }
         }
         Ok(())
     }
 
     /// What answers at a port of it when it is told this.
-    async fn says(&self, port: u16, word: &[u8]) -> anyhow::Result<String> {
+    pub(super) async fn says(&self, port: u16, word: &[u8]) -> anyhow::Result<String> {
         let asking = async {
             let mut stream = TcpStream::connect((self.address.as_str(), port)).await?;
             stream.write_all(word).await?;
