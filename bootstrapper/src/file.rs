@@ -3,6 +3,7 @@
 //!
 //! `config/platform.toml` is its manual.
 
+mod acme;
 mod address;
 mod backend;
 mod edge;
@@ -36,7 +37,7 @@ pub use self::problem::Problem;
 /// The form of [`Platform`].
 pub const SCHEMA: u32 = 1;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "name",
     "max_machines",
     "key_file",
@@ -45,6 +46,7 @@ const KEYS: [&str; 13] = [
     "placement",
     "network",
     "edge",
+    "acme",
     "images",
     "local",
     "azure",
@@ -78,10 +80,8 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
         None => Some(paths.folder.join(format!("{known}.key"))),
         Some(entry) => paths.meant(&entry),
     };
-    let build_env = match root.optional("build_env") {
-        None => Some(None),
-        Some(entry) => paths.file(&entry).map(Some),
-    };
+    let build_env = root.optional("build_env");
+    let build_env = build_env.map_or(Some(None), |entry| paths.file(&entry).map(Some));
     let state_file = paths.folder.join(format!("{known}.state.json"));
     let local_range = backend::local_range(root);
     let azure_user = azure_user(root);
@@ -97,6 +97,7 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
     let placement = placement::read(root, &machines.names);
     let network = network(root);
     let edge = edge::read(root);
+    let acme = root.optional("acme").map_or(Some(None), |one| acme::read(&one, paths).map(Some));
     let images = images::read(root, paths, edge::moves(edge.as_ref()));
     let shares = shares::read(root, paths);
     let backends = backends(root, &machines, local_range, paths);
@@ -114,6 +115,7 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
         edge_bind,
         edge_advertised,
         edge: edge?,
+        acme: acme?,
         local: local.as_ref().map(place),
         code,
         azure: azure.as_ref().map(azure_place),

@@ -104,6 +104,7 @@ pub fn read<T: DeserializeOwned>(defaults: &str, sources: &Sources) -> Result<T,
             .try_parsing(true)
             .list_separator(",")
             .with_list_parse_key("http.cors_origins")
+            .with_list_parse_key("acme.contacts")
             .source(Some(variables)),
     );
     for (key, value) in &sources.overrides {

@@ -1,13 +1,15 @@
 //! What the file refers to on this computer: keys, passwords, sockets, images.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::section::Entry;
 
 const OF_OTHERS: u32 = 0o077;
+/// What becomes a part of the description is no bundle.
+const LARGEST_TEXT: u64 = 64 << 10;
 
 /// This computer, as far as a description of a platform refers to it.
 pub trait Here {
@@ -16,6 +18,9 @@ pub trait Here {
 
     /// What is there.
     fn look(&self, path: &Path) -> Seen;
+
+    /// What a file says.
+    fn text(&self, path: &Path) -> io::Result<String>;
 }
 
 /// What is at a path.
@@ -56,6 +61,16 @@ impl Here for ThisComputer {
             Seen::Folder
         } else {
             Seen::Other("it is neither a file nor a socket".to_owned())
+        }
+    }
+
+    fn text(&self, path: &Path) -> io::Result<String> {
+        let mut text = String::new();
+        fs::File::open(path)?.take(LARGEST_TEXT + 1).read_to_string(&mut text)?;
+        if u64::try_from(text.len()).is_ok_and(|length| length <= LARGEST_TEXT) {
+            Ok(text)
+        } else {
+            Err(io::Error::other(format!("it is larger than {LARGEST_TEXT} bytes")))
         }
     }
 }
@@ -101,6 +116,18 @@ impl Paths<'_> {
         Some(path)
     }
 
+    /// What a file says that is no secret.
+    pub(super) fn text(&self, entry: &Entry<'_>) -> Option<String> {
+        let path = self.file(entry)?;
+        match self.here.text(&path) {
+            Ok(text) => Some(text),
+            Err(err) => {
+                let message = format!("{} cannot be read: {err}", path.display());
+                entry.wrong(message, "give a file of text that you may read")
+            }
+        }
+    }
+
     pub(super) fn socket(&self, entry: &Entry<'_>) -> Option<PathBuf> {
         let path = self.meant(entry)?;
         let seen = self.here.look(&path);
@@ -133,5 +160,8 @@ mod tests {
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
         assert!(matches!(ThisComputer.look(&own), Seen::File { .. }));
         assert!(matches!(ThisComputer.look(Path::new("/dev/null")), Seen::Other(_)));
+        assert!(ThisComputer.text(&own).unwrap().contains("[package]"));
+        assert!(ThisComputer.text(&folder).is_err());
+        assert!(ThisComputer.text(Path::new("/dev/zero")).is_err(), "it never ends");
     }
 }

@@ -7,7 +7,7 @@ use bootstrapper::{Novelty, plan};
 use common::port::machines::Shape;
 use common::port::{Machines as _, share};
 use rollout::parts::Credentials;
-use rollout::platform::Component;
+use rollout::platform::{Acme, Component};
 use testkit::hosts::machine_programs as engine;
 
 use crate::agents::GIVEN;
@@ -88,13 +88,18 @@ async fn refused(
     told.remove(0)
 }
 
+fn ask_an_authority(file: &mut Description) {
+    let directory = "https://ca.example.org/d".to_owned();
+    file.platform.acme = Some(Acme { directory, contacts: Vec::new(), trusted: None });
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_platform_that_keeps_itself_would_have_to_become_is_told_and_not_passed_over() {
     let world = World::new();
     let owner = world.computer(1);
     owner.apply().await.unwrap();
     world.lead(&[1, 2, 3, 4]).await;
-    let cases: [Case; 12] = [
+    let cases: [Case; 13] = [
         (|file| file.platform.max_machines = Some(9), "max_machines is nothing, and is to be 9"),
         (
             |file| file.platform.denied_networks.clear(),
@@ -116,6 +121,7 @@ async fn what_a_platform_that_keeps_itself_would_have_to_become_is_told_and_not_
             |file| file.platform.edge.tls_port = Some(9443),
             "edge.tls_port is nothing, and is to be 9443",
         ),
+        (ask_an_authority, "acme.directory is nothing, and is to be https://ca.example.org/d"),
         (
             |file| file.platform.placement.kafka.truncate(1),
             "kafka is on [\"node-1\", \"node-2\", \"node-3\"], and is to be on [\"node-1\"]",

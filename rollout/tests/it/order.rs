@@ -12,7 +12,7 @@ use common::port::share::{Access, Description, FolderPlace};
 use common::service::ServiceName;
 use rollout::order::{Base, Pushed, apply_part, observe_parts, plan_parts};
 use rollout::parts::Secrets;
-use rollout::platform::Platform;
+use rollout::platform::{Component, Platform};
 use rollout::{Code, Failure};
 use testkit::nodes::Reach;
 use testkit::{ManualClock, MemoryParts};
@@ -209,4 +209,16 @@ async fn a_node_is_told_of_a_share_when_it_needs_it_and_not_again() {
     let calls: Vec<String> = world.nodes.calls().iter().map(ToString::to_string).collect();
     let told: Vec<&String> = calls.iter().filter(|call| call.contains("of the share")).collect();
     assert_eq!(told, ["tell node-1 of the share code", "tell node-2 of the share code"]);
+}
+
+#[test]
+fn the_registrys_image_is_carried_to_wherever_the_registry_may_be_made_again() {
+    let platform = platform(3);
+    let carried = |node: &str| -> Vec<Component> {
+        let carried = platform.carried(&node.parse().unwrap());
+        carried.into_iter().map(|(component, _)| component).collect()
+    };
+    assert_eq!(carried("node-1"), platform.images.keys().copied().collect::<Vec<_>>());
+    assert_eq!(carried("node-2"), [Component::Platform, Component::Registry]);
+    assert_eq!(carried("node-3"), [Component::Platform]);
 }

@@ -109,6 +109,7 @@ pub(crate) fn platform(agents: &[Agent]) -> Platform {
         edge_bind: [0, 0, 0, 0].into(),
         edge_advertised: None,
         edge: EdgeSettings::default(),
+        acme: None,
         local: None,
         azure: None,
         code: BTreeMap::new(),

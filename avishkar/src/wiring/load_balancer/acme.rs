@@ -63,6 +63,10 @@ pub(super) fn resolve(raw: RawAcme) -> Result<Option<AcmeAuthority>, Vec<Problem
 
 #[cfg(test)]
 mod tests {
+    use chassis::config::{Sources, read};
+
+    use super::super::super::Wiring as _;
+    use super::super::File;
     use super::*;
 
     fn raw() -> RawAcme {
@@ -93,6 +97,29 @@ mod tests {
         let keys = ["acme.directory", "acme.agree_to_terms", "acme.contacts", "acme.trusted_file"];
         assert_eq!(problems.len(), keys.len(), "{problems:?}");
         assert!(problems.iter().zip(keys).all(|(told, key)| told.contains(key)), "{problems:?}");
+    }
+
+    /// As `rollout` writes it for the load balancers of a fleet.
+    #[test]
+    fn an_authority_may_be_named_in_the_environment() {
+        let mut sources = Sources::default();
+        for (key, value) in [
+            ("DIRECTORY", "https://ca.example.org/directory"),
+            ("CONTACTS", "ops@example.org,night@example.org"),
+            ("AGREE_TO_TERMS", "true"),
+            ("TRUSTED_FILE", "/etc/avishkar/acme.pem"),
+        ] {
+            sources.environment.insert(format!("AVISHKAR_ACME__{key}"), value.to_owned());
+        }
+        let RawAcme { directory, contacts, agree_to_terms, trusted_file } =
+            read::<File>(File::DEFAULTS, &sources).unwrap().acme;
+        assert_eq!(directory, "https://ca.example.org/directory");
+        assert_eq!(contacts, ["ops@example.org", "night@example.org"]);
+        assert_eq!((agree_to_terms, trusted_file), (true, PathBuf::from("/etc/avishkar/acme.pem")));
+        let one = ("AVISHKAR_ACME__CONTACTS".to_owned(), "ops@example.org".to_owned());
+        sources.environment.extend([one]);
+        let one = read::<File>(File::DEFAULTS, &sources).unwrap().acme;
+        assert_eq!(one.contacts, ["ops@example.org"]);
     }
 
     #[test]
