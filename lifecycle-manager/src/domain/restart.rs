@@ -1,7 +1,8 @@
 //! Whether a restart that was asked for may begin: what is asked for at once is seen together first, then the brakes, the
 //! turn of a machine, the back-off of the target and the budget of all of them have their say. How far a machine is:
-//! [`machine`]; which instances of a service it is about: [`instances`].
+//! [`machine`]; which instances of a service it is about: [`instances`]; what an ensemble can spare: [`ensemble`].
 
+pub(crate) mod ensemble;
 pub(crate) mod instances;
 pub(crate) mod machine;
 

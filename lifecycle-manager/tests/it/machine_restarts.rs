@@ -48,6 +48,33 @@ async fn a_machine_is_back_when_all_its_parts_are_and_only_then_is_the_next_rest
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_member_that_the_others_cannot_spare_is_not_restarted_whoever_asks() {
+    let world = World::new();
+    let service = world.service();
+    let kafka = "kafka".parse().unwrap();
+    run(&service, async {
+        world.until_calm().await;
+        world.parts.set_healthy(&name("node-2"), &kafka, false);
+        let refused = order(&service, "node-3").await;
+        let failure = ended(&service, &refused).await["failure"].clone();
+        assert_eq!(failure["code"], "RESTART_HELD");
+        let why = "kafka on node-2 is not ready: without the one on node-3 too few of 3 were left; see to node-2 first";
+        assert_eq!(failure["message"], why);
+        assert!(world.machines.restarted().is_empty());
+        // The one that does nothing, and a machine without any, are no loss.
+        for node in ["node-4", "node-2"] {
+            order(&service, node).await;
+            until(async || world.machines.restarted().contains(&name(node))).await;
+        }
+        world.parts.set_healthy(&name("node-2"), &kafka, true);
+        sleep(Duration::from_mins(1)).await;
+        let asked = order(&service, "node-3").await;
+        assert_eq!(ended(&service, &asked).await["is"], "SUCCEEDED");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_machine_that_does_not_come_back_whole_is_told_with_what_is_missing() {
     let world = World::new();
     let service = world.service();

@@ -3,6 +3,7 @@
 
 mod instances;
 mod machine;
+mod members;
 
 use std::time::Duration;
 

@@ -56,6 +56,9 @@ impl Restarts<'_> {
         if let Some(failure) = self.needs_none(&machine, asker).await {
             return Ok(Err(failure));
         }
+        if let Some(failure) = self.is_needed(node).await? {
+            return Ok(Err(failure));
+        }
         // One in quarantine is away until a person has looked: nobody waits for that.
         let others = fleet::machines(self.0).await?;
         let down = others.iter().find(|other| {
@@ -125,6 +128,9 @@ impl Restarts<'_> {
                     && let Some(failure) =
                         self.needs_none(&machine.record, asker(&known.restart)).await
                 {
+                    return self.conclude(known, Err(failure)).await;
+                }
+                if let Some(failure) = self.is_needed(&node).await? {
                     return self.conclude(known, Err(failure)).await;
                 }
                 let order = Order { by: epoch, at: now, answered: false };
