@@ -18,7 +18,7 @@ use crate::keys::HostKeys;
 use crate::ports::Ports;
 use crate::recovery::{Kept, Novelty, Sought, search, sentence};
 use crate::report::Silence;
-use crate::shares::to_be_given;
+use crate::shares::{ToBeGiven, to_be_given};
 use crate::state::Book;
 use crate::trouble::Trouble;
 use crate::work::Work;
@@ -33,6 +33,8 @@ pub struct Plan {
     /// But for this: on these machines it goes by other credentials for shares and Azure than the file's, as one whose
     /// machine was down. `apply` gives it these.
     pub to_be_given: Vec<NodeName>,
+    /// Of the lifecycle managers of these machines nobody knows it: why they could not be looked at.
+    pub unseen: Vec<Trouble>,
     /// What `apply` would refuse: what the file says otherwise than before, and a platform of which nobody can say
     /// whether it is a new one.
     pub refused: Vec<Trouble>,
@@ -55,7 +57,8 @@ impl Plan {
     pub fn is_done(&self) -> bool {
         let done = |plan: &MachinePlan| plan.steps.is_empty() && plan.trouble.is_none();
         let all = self.kept_by_lifecycle_manager || self.machines.iter().all(done);
-        all && self.to_be_given.is_empty() && self.refused.is_empty()
+        let is_given = self.to_be_given.is_empty() && self.unseen.is_empty();
+        all && is_given && self.refused.is_empty()
     }
 
     pub fn troubles(&self) -> Vec<Trouble> {
@@ -109,11 +112,11 @@ pub async fn plan(
     let generation = described::next(before.as_ref(), &mut work.known(), &now).generation();
     base_steps(&platform, generation, trust.as_ref(), &mut machines).await?;
     let kept_by_lifecycle_manager = keeper == Keeper::LifecycleManager;
-    let to_be_given = match keeper {
+    let ToBeGiven { to: to_be_given, unseen } = match keeper {
         Keeper::LifecycleManager => to_be_given(&work, &platform).await.map_err(one)?,
-        Keeper::Bootstrapper => Vec::new(),
+        Keeper::Bootstrapper => ToBeGiven::default(),
     };
-    Ok(Plan { machines, kept_by_lifecycle_manager, to_be_given, refused })
+    Ok(Plan { machines, kept_by_lifecycle_manager, to_be_given, unseen, refused })
 }
 
 async fn is_first_absent(work: &Work<'_>, platform: &Platform) -> Result<bool, Trouble> {

@@ -83,27 +83,41 @@ pub(crate) async fn give_lifecycle_managers(
     troubles
 }
 
-/// The machines whose lifecycle managers go by others than the file has. Of one that cannot be looked at nobody knows it:
-/// that is told with the machine.
+/// Which lifecycle managers go by others than the file has, by their machines.
+#[derive(Debug, Default)]
+pub(crate) struct ToBeGiven {
+    pub(crate) to: Vec<NodeName>,
+    /// Of these nobody knows it: why they could not be looked at.
+    pub(crate) unseen: Vec<Trouble>,
+}
+
 pub(crate) async fn to_be_given(
     work: &Work<'_>,
     platform: &Platform,
-) -> Result<Vec<NodeName>, Trouble> {
+) -> Result<ToBeGiven, Trouble> {
     let wanted = first::credentials(work)?;
-    let looks = platform.placement.lifecycle_manager.iter().map(|name| {
+    let managers = platform.placement.lifecycle_manager.iter();
+    let looks = managers.filter_map(|name| platform.machine(name)).map(|machine| {
         let wanted = &wanted;
         async move {
-            let differ = async {
-                let machine = platform.machine(name)?;
-                let mut goal = work.goal(platform, name).ok()?;
-                goal.machine = pinned(work, machine, HostKeys::PinnedOnly).await.ok()?;
-                let now = credentials(&work.machine_ports(None), &goal).await.ok()??;
-                Some(!now.is_as(wanted))
+            let looked = async {
+                let mut goal = work.goal(platform, &machine.name)?;
+                goal.machine = pinned(work, machine, HostKeys::PinnedOnly).await?;
+                let now = credentials(&work.machine_ports(None), &goal).await?;
+                Ok::<_, Trouble>(now.is_some_and(|now| !now.is_as(wanted)))
             };
-            differ.await.unwrap_or(false).then(|| name.clone())
+            (&machine.name, looked.await)
         }
     });
-    Ok(join_all(looks).await.into_iter().flatten().collect())
+    let mut found = ToBeGiven::default();
+    for (name, looked) in join_all(looks).await {
+        match looked {
+            Ok(true) => found.to.push(name.clone()),
+            Ok(false) => {}
+            Err(trouble) => found.unseen.push(trouble.on(name)),
+        }
+    }
+    Ok(found)
 }
 
 /// Whether it was given them just now.

@@ -80,12 +80,19 @@ fn in_words(plan: &Plan) -> String {
             given.join(", ")
         ));
     }
+    lines.extend(plan.unseen.iter().map(|Trouble { machine, cause, hint, .. }| {
+        let on = machine.as_ref().map_or("this computer", NodeName::as_str);
+        format!("{on} could not be looked at, so nobody knows what its lifecycle manager goes by: {cause}; {hint}")
+    }));
     for machine in &plan.machines {
         let is_done = machine.steps.is_empty() && machine.trouble.is_none();
         let done = if is_done { ": nothing is left to do" } else { "" };
         lines.push(format!("{} ({}){done}", machine.machine, machine.kind));
         lines.extend(machine.steps.iter().map(|step| format!("  - {step}")));
         lines.extend(machine.notes.iter().map(|note| format!("  ! {note}")));
+        lines.extend(machine.trouble.iter().map(|Trouble { cause, hint, .. }| {
+            format!("  ! nobody knows what is left to do on it: {cause}; {hint}")
+        }));
     }
     lines.join("\n")
 }
@@ -144,4 +151,45 @@ async fn destroy(act: &Act, yes: Option<&str>, output: Output) -> anyhow::Result
     gone.map_err(failed("the platform is not removed"))?;
     let said = serde_json::json!({ "destroyed": name });
     output.answer(&said, &format!("Nothing of the platform {name} is left."))
+}
+
+#[cfg(test)]
+mod tests {
+    use bootstrapper::MachinePlan;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_says_of_each_machine_that_could_not_be_looked_at_why() {
+        let trouble = |machine: &str| Trouble {
+            machine: Some(machine.parse().unwrap()),
+            step: format!("look at {machine}"),
+            code: "MACHINE_UNREACHABLE",
+            cause: "it does not run".to_owned(),
+            hint: "start it".to_owned(),
+        };
+        let machine = |name: &str, trouble| MachinePlan {
+            machine: name.parse().unwrap(),
+            kind: "given",
+            steps: Vec::new(),
+            notes: Vec::new(),
+            trouble,
+        };
+        let plan = Plan {
+            machines: vec![machine("node-1", None), machine("node-2", Some(trouble("node-2")))],
+            kept_by_lifecycle_manager: true,
+            to_be_given: vec!["node-1".parse().unwrap()],
+            unseen: vec![trouble("node-3")],
+            refused: Vec::new(),
+        };
+        assert_eq!(
+            in_words(&plan),
+            "A lifecycle manager keeps the platform: what is left, it does.\n\
+             `apply` gives what opens shares and Azure to the lifecycle managers of node-1.\n\
+             node-3 could not be looked at, so nobody knows what its lifecycle manager goes by: it does not run; start it\n\
+             node-1 (given): nothing is left to do\n\
+             node-2 (given)\n  \
+             ! nobody knows what is left to do on it: it does not run; start it"
+        );
+    }
 }

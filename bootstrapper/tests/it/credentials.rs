@@ -58,11 +58,16 @@ async fn one_that_stays_off_is_open_in_the_plan_until_it_has_them() {
     assert_eq!(troubles.len(), 1, "{troubles:?}");
     assert_eq!(troubles[0].machine.as_ref(), Some(&off));
     assert!(secret(&world, 2).is_some() && secret(&world, 3).is_none());
+    let unseen = planned(&world, &file).await;
+    assert!(unseen.to_be_given.is_empty() && !unseen.is_done());
+    let [trouble] = unseen.unseen.as_slice() else { panic!("{unseen:?}") };
+    assert_eq!(trouble.machine.as_ref(), Some(&off));
+    assert_eq!((trouble.code, trouble.hint.as_str()), ("MACHINE_UNREACHABLE", "start it"));
     // Somebody switches it on by hand.
     world.computer(2).ports.backends["local"].start(&off).await.unwrap();
     let open = planned(&world, &file).await;
     assert!(open.kept_by_lifecycle_manager && !open.is_done());
-    assert_eq!(open.to_be_given, [off]);
+    assert_eq!((open.to_be_given, open.unseen), (vec![off], Vec::new()));
     let mut last = world.computer(2);
     last.description = file.clone();
     last.apply().await.unwrap();
