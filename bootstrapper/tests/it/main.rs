@@ -5,6 +5,7 @@
     reason = "a test that cannot go on fails here"
 )]
 
+mod acme;
 mod agents;
 mod applying;
 mod authority;
@@ -16,6 +17,7 @@ mod destroying;
 mod edges;
 mod files;
 mod leases;
+mod mishaps;
 mod planning;
 mod power;
 mod together;
