@@ -14,7 +14,7 @@ use super::images_file::images_file;
 use super::papers::ServicePapers;
 use super::site::{Incomplete, KAFKA, Site, ZOOKEEPER, own, turn};
 use crate::machine::REGISTRY;
-use crate::platform::Component;
+use crate::platform::{Component, Platform};
 
 /// What a lifecycle manager gets as files: the description, the authority's certificate and key, and its private key
 /// for machines.
@@ -33,6 +33,8 @@ pub const CREDENTIALS_FILE: &str = "credentials.json";
 pub const JWT: &str = "/etc/avishkar/secrets/jwt";
 /// What keys of visitors' certificates are sealed with, for load balancers.
 const SEAL: &str = "/etc/avishkar/secrets/seal";
+/// By what certificates the public authority is trusted, for load balancers, where it is no usual one.
+const ACME_TRUSTED: &str = "/etc/avishkar/acme.pem";
 const IMAGES: &str = "/etc/avishkar/images.toml";
 const PKI: &str = "/etc/avishkar/pki";
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -151,6 +153,7 @@ fn of_its_own(
                 let others = SocketAddr::new(site.address_of(other)?, own.mutual_tls);
                 settings.insert("EDGE__OTHER", others.to_string());
             }
+            settings.extend(public_authority(platform));
             settings
         }
         ServiceName::PlatformInitializer => {
@@ -166,10 +169,26 @@ fn of_its_own(
         ServiceName::LifecycleManager => {
             let most =
                 platform.max_machines.map(|most| ("PROVISION__MAX_MACHINES", most.to_string()));
-            most.into_iter().collect()
+            most.into_iter().chain([("LIFECYCLE__DOCUMENT_000_PATHS", "true".to_owned())]).collect()
         }
         ServiceName::NodeAgent => Settings::new(),
     })
+}
+
+/// Whom certificates of host names are asked of, if of anybody.
+fn public_authority(platform: &Platform) -> Settings {
+    let Some(acme) = &platform.acme else { return Settings::new() };
+    let mut settings = Settings::from([
+        ("ACME__DIRECTORY", acme.directory.clone()),
+        ("ACME__AGREE_TO_TERMS", "true".to_owned()),
+    ]);
+    if !acme.contacts.is_empty() {
+        settings.insert("ACME__CONTACTS", acme.contacts.join(","));
+    }
+    if acme.trusted.is_some() {
+        settings.insert("ACME__TRUSTED_FILE", ACME_TRUSTED.to_owned());
+    }
+    settings
 }
 
 /// Separated by commas.
@@ -197,6 +216,10 @@ fn files(site: &Site<'_>, service: ServiceName, papers: &ServicePapers) -> Vec<P
         (ServiceName::DeploymentManager, _) => {
             files.push(file(IMAGES.to_owned(), &images_file(site.platform)));
         }
+        (ServiceName::LoadBalancer, _) => {
+            let trusted = site.platform.acme.iter().filter_map(|acme| acme.trusted.as_ref());
+            files.extend(trusted.map(|text| file(ACME_TRUSTED.to_owned(), text)));
+        }
         (ServiceName::AppManager, Some(secrets)) => files.push(file(JWT.to_owned(), &secrets.jwt)),
         (ServiceName::LifecycleManager, Some(secrets)) => {
             let authority = serde_json::to_string(&secrets.authority).expect("papers are text");
@@ -219,7 +242,6 @@ fn files(site: &Site<'_>, service: ServiceName, papers: &ServicePapers) -> Vec<P
         (
             ServiceName::AppManager
             | ServiceName::NodeManager
-            | ServiceName::LoadBalancer
             | ServiceName::Monitoring
             | ServiceName::LifecycleManager
             | ServiceName::PlatformInitializer

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use common::digest::{Digest, ImageRef};
 use common::id::Generation;
@@ -34,12 +35,8 @@ fn names(count: usize) -> Vec<NodeName> {
 
 /// Four machines, with ZooKeeper and Kafka on the first `base` of them.
 pub(crate) fn platform(base: usize) -> Platform {
-    let shape = LocalShape {
-        memory_bytes: 1 << 30,
-        cpu_millis: 1000,
-        address: None,
-        machines_socket: true,
-    };
+    let (memory_bytes, cpu_millis) = (1 << 30, 1000);
+    let shape = LocalShape { memory_bytes, cpu_millis, address: None, machines_socket: true };
     let machine = |(number, name): (usize, NodeName)| PlannedMachine {
         name,
         shape: Shape::Local(shape),
@@ -72,6 +69,7 @@ pub(crate) fn platform(base: usize) -> Platform {
         edge_bind: "0.0.0.0".parse().unwrap(),
         edge_advertised: None,
         edge: EdgeSettings::default(),
+        acme: None,
         local: None,
         azure: None,
         code: BTreeMap::new(),
@@ -291,6 +289,14 @@ fn lifecycle_managers_add_machines_where_the_description_says_how_many_there_may
 }
 
 #[test]
+fn document_000s_callers_are_heard_on_the_machine_of_a_lifecycle_manager_and_nowhere_else() {
+    let own = service(&platform(3), "node-1", ServiceName::LifecycleManager);
+    assert_eq!(own.environment["AVISHKAR_LIFECYCLE__DOCUMENT_000_PATHS"], "true");
+    let plain: SocketAddr = own.environment["AVISHKAR_HTTP__ADDRESS"].parse().unwrap();
+    assert!(plain.ip().is_loopback(), "{plain}");
+}
+
+#[test]
 fn who_has_code_is_built_of_it_and_another_version_takes_its_place() {
     let mut platform = platform(3);
     let own = service(&platform, "node-1", ServiceName::Monitoring);
@@ -385,16 +391,4 @@ fn a_node_has_its_base_parts_in_the_order_in_which_they_are_needed() {
     ];
     assert_eq!(base_parts(&platform, &"node-1".parse().unwrap()), first);
     assert_eq!(base_parts(&platform, &"node-4".parse().unwrap()), [BasePart::Edge]);
-}
-
-#[test]
-fn the_registrys_image_is_carried_to_wherever_the_registry_may_be_made_again() {
-    let platform = platform(3);
-    let carried = |node: &str| -> Vec<Component> {
-        let carried = platform.carried(&node.parse().unwrap());
-        carried.into_iter().map(|(component, _)| component).collect()
-    };
-    assert_eq!(carried("node-1"), COMPONENTS);
-    assert_eq!(carried("node-2"), [Component::Platform, Component::Registry]);
-    assert_eq!(carried("node-3"), [Component::Platform]);
 }
