@@ -140,6 +140,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn whoever_may_not_connect_is_told_so_and_not_that_nothing_is_there() {
+        let of = |kind: ErrorKind| refused(Path::new("docker.sock"), kind.into());
+        assert!(matches!(of(ErrorKind::PermissionDenied), Unusable::Forbidden { .. }));
+        for kind in [ErrorKind::NotFound, ErrorKind::ConnectionRefused] {
+            assert!(matches!(of(kind), Unusable::Absent { .. }), "{kind}");
+        }
+        assert!(matches!(of(ErrorKind::BrokenPipe), Unusable::Silent { .. }));
+    }
+
+    #[test]
     fn a_container_of_somebody_else_has_the_name_of_the_edge() {
         let found = |name: &str, label: &str| {
             let labels = BTreeMap::from([(label.to_owned(), String::new())]);

@@ -142,7 +142,10 @@ mod tests {
                 Error::NotWritable { path: path(), source: refused() },
                 Verdict::Failure(Obstacle::FolderNotWritable),
             ),
-            (Error::Failed { path: path(), source: "x".into() }, Verdict::Warning),
+            (
+                Error::Failed { path: path(), source: "x".into() },
+                Verdict::Failure(Obstacle::FolderFailed),
+            ),
         ];
         for (err, verdict) in cases {
             let folder = seen(err);

@@ -174,10 +174,14 @@ impl From<embedded::Error> for Failure {
                 format!("the disk of {} is full", path.display()),
                 "make room on it, or name a folder on another disk with --data; nothing is lost",
             ),
-            err @ (E::Failed { .. }
-            | E::Overloaded { .. }
-            | E::TopicFull { .. }
-            | E::Closed { .. }) => Failure::Folder(err),
+            E::Failed { path, source } => Obstacle::FolderFailed.because(
+                source,
+                format!("{} cannot be used", path.display()),
+                "look at its disk, and at what `dmesg` says of it, then start again; nothing was changed",
+            ),
+            err @ (E::Overloaded { .. } | E::TopicFull { .. } | E::Closed { .. }) => {
+                Failure::Folder(err)
+            }
         }
     }
 }
@@ -247,6 +251,7 @@ mod tests {
                 "FOLDER_NOT_WRITABLE",
             ),
             (embedded::Error::DiskFull { path: path(), source: refused() }, "FOLDER_DISK_FULL"),
+            (embedded::Error::Failed { path: path(), source: "x".into() }, "FOLDER_FAILED"),
             (embedded::Error::Closed { path: path() }, ""),
         ];
         for (err, code) in cases {

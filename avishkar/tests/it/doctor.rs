@@ -14,6 +14,16 @@ use crate::{avishkar, said};
 
 /// An engine that knows its version and what runs. It serves until the test process ends.
 pub(crate) fn engine(place: &Path, version: (&str, &str), running: Value) -> PathBuf {
+    engine_on("/", place, version, running)
+}
+
+/// One that keeps its images in this folder.
+pub(crate) fn engine_on(
+    root: &'static str,
+    place: &Path,
+    version: (&str, &str),
+    running: Value,
+) -> PathBuf {
     let socket = place.join("docker.sock");
     let listener = UnixListener::bind(&socket).unwrap();
     let (engine, api) = (version.0.to_owned(), version.1.to_owned());
@@ -25,7 +35,7 @@ pub(crate) fn engine(place: &Path, version: (&str, &str), running: Value) -> Pat
             let request = String::from_utf8_lossy(bytes.get(..count).unwrap()).into_owned();
             let body = match request.split(' ').nth(1).unwrap_or_default() {
                 "/version" => json!({ "Version": engine, "ApiVersion": api }),
-                "/info" => json!({ "DockerRootDir": "/", "SystemTime": "2001-01-01T00:00:00Z" }),
+                "/info" => json!({ "DockerRootDir": root, "SystemTime": "2001-01-01T00:00:00Z" }),
                 path if path.starts_with("/containers/json") => running.clone(),
                 path if path.starts_with("/images/") => {
                     let missing = json!({ "message": "No such image" }).to_string();

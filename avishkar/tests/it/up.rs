@@ -7,7 +7,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::doctor::engine;
+use crate::doctor::{engine, engine_on};
 use crate::{avishkar, said};
 
 /// Its edge runs, so that the ports of this machine do not matter, and there is no image of it.
@@ -92,6 +92,38 @@ fn somebody_elses_container_with_the_name_of_the_edge_is_in_the_way_and_named() 
     );
     assert!(told["hint"].as_str().unwrap().contains("docker rm avishkar-edge"), "{told}");
     assert!(!data.exists());
+}
+
+#[test]
+fn what_is_in_the_way_of_a_start_has_its_exit_code_and_nothing_is_made() {
+    const NEW: (&str, &str) = ("28.0.4", "1.48");
+    let part = json!({
+        "Names": ["/avishkar_kafka_1"], "Labels": { "com.docker.compose.project": "avishkar" },
+    });
+    let cases = [
+        (12, "DOCKER_TOO_OLD", "/", ("19.03.15", "1.40"), json!([]), "data"),
+        // Of a file system that is in memory, nothing is ever free.
+        (13, "DOCKER_DISK_FULL", "/sys", NEW, json!([]), "data"),
+        (18, "FOLDER_NOT_WRITABLE", "/", NEW, json!([]), "file/below"),
+        (20, "CLUSTER_RUNS", "/", NEW, json!([part]), "data"),
+    ];
+    for (exit_code, code, root, version, running, data) in cases {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("file"), "somebody's").unwrap();
+        let socket = engine_on(root, place.path(), version, running);
+        let setting = format!("node-agent.docker.socket={}", socket.display());
+        let data = place.path().join(data);
+        let words = ["--json", "up", "--data", data.to_str().unwrap(), "--set", &setting];
+        let output = avishkar(&words, &place).output().unwrap();
+        let told: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), &told["code"]),
+            (Some(exit_code), &json!(code)),
+            "{told}"
+        );
+        assert!(!told["hint"].as_str().unwrap().is_empty(), "{told}");
+        assert!(!data.exists(), "{code} left a folder");
+    }
 }
 
 #[test]
