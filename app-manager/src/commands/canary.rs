@@ -26,10 +26,11 @@ pub(super) async fn runs(store: &dyn Store, instance: &Instance) -> Result<bool,
     Ok(!changeable::is_away(instance) && deployment.is_some_and(serves))
 }
 
-/// Whether a canary has come to its share, and is not getting all requests already.
+/// Whether a canary has come to its share, be it that another one is under way, and is not getting all requests already.
 fn gets_share(deployment: &Deployment) -> bool {
     let is_plain = deployment.canary.as_ref().is_some_and(|canary| !canary.promoted);
-    is_plain && deployment.goal == Goal::Running && deployment.state >= Phase::Running
+    let is_there = deployment.state >= Phase::Running || deployment.adopted.is_some();
+    is_plain && deployment.goal == Goal::Running && is_there
 }
 
 /// Records that an instance's canary should get all requests.

@@ -157,7 +157,7 @@ impl Hearing<'_> {
         match instances::load(store, name).await? {
             Some(stored) => {
                 let mut instance = stored.record;
-                let standing = standing(&instance, asked.as_ref(), heard.id);
+                let standing = standing(&instance, asked.as_ref(), heard);
                 if settlement::settle(&mut instance, news, standing) {
                     instance.updated_at = self.0.ports.clock.now();
                     ops.push(instances::put(&instance, Some(stored.version)));
@@ -275,6 +275,12 @@ impl Heard {
             fingerprint: self.fingerprint.clone(),
         }
     }
+
+    /// Whether the deployment manager made nothing of the request: no release was to come of it.
+    fn is_refusal(&self) -> bool {
+        let said = |field| self.details.as_ref().and_then(|details| details.get(field));
+        said("release").is_some_and(Value::is_null) && said("failure").is_some_and(Value::is_object)
+    }
 }
 
 fn before(acceptance: &Acceptance) -> Effect {
@@ -285,11 +291,13 @@ fn before(acceptance: &Acceptance) -> Effect {
 }
 
 /// An id that was given out here and is not the current one is older: every newer request takes its place.
-fn standing(instance: &Instance, asked: Option<&Asked>, id: RequestId) -> Standing {
-    if instance.request == id {
+fn standing(instance: &Instance, asked: Option<&Asked>, heard: &Heard) -> Standing {
+    if instance.request == heard.id {
         Standing::Current
     } else if asked.is_some() {
         Standing::Stale
+    } else if heard.is_refusal() {
+        Standing::Refused
     } else {
         Standing::Foreign
     }

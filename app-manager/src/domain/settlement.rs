@@ -23,6 +23,8 @@ pub(crate) enum Standing {
     Stale,
     /// A request that was not made here: some other program's.
     Foreign,
+    /// One of another program of which nothing was made: what is there stays as it is.
+    Refused,
 }
 
 /// Reads the news in an event; none if it is not about an instance's state.
@@ -69,7 +71,7 @@ pub(crate) fn failure(text: &str) -> Failure {
 const LONGEST_SENTENCE: usize = 1000;
 
 /// Applies the news; whether the instance changed. A stale answer, or one that only says that a newer
-/// request took over, never moves the state of a newer request back.
+/// request took over, never moves the state of a newer request back; nor does what was refused to others.
 pub(crate) fn settle(instance: &mut Instance, news: &News, standing: Standing) -> bool {
     let is_superseded = match news {
         News::NotDeployed(failure) | News::NotStopped(failure) => {
@@ -77,7 +79,7 @@ pub(crate) fn settle(instance: &mut Instance, news: &News, standing: Standing) -
         }
         News::Deployed { .. } | News::Stopped => false,
     };
-    if standing == Standing::Stale || is_superseded {
+    if matches!(standing, Standing::Stale | Standing::Refused) || is_superseded {
         return false;
     }
     match news {
@@ -146,11 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn news_of_an_older_request_changes_nothing() {
-        for news in all_news() {
-            let mut changed = instance(State::Deploying);
-            assert!(!settle(&mut changed, &news, Standing::Stale));
-            assert_eq!(changed, instance(State::Deploying));
+    fn news_of_an_older_request_and_of_what_was_refused_to_others_change_nothing() {
+        for standing in [Standing::Stale, Standing::Refused] {
+            for news in all_news() {
+                let mut changed = instance(State::Deploying);
+                assert!(!settle(&mut changed, &news, standing));
+                assert_eq!(changed, instance(State::Deploying));
+            }
         }
     }
 

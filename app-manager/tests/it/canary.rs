@@ -128,3 +128,23 @@ async fn a_canary_on_its_way_or_promoted_already_is_not_promoted_and_nothing_is_
         })
         .await;
 }
+
+#[tokio::test]
+async fn a_canary_whose_other_share_is_under_way_is_promoted() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            deployed_2(&api).await;
+            write_canary(&world);
+            let at = path::deployment(&"shop".parse().unwrap());
+            let mut record: Deployment = world.read(&at).unwrap();
+            record.state = Phase::Routing;
+            record.adopted = Some(record.generation);
+            record.generation = record.generation.next();
+            world.write(&at, &record);
+            assert_eq!(api.post(PROMOTE, &dev(), json!({})).await.status, 202);
+            let instance = world.instance("shop");
+            assert_eq!((instance.release.0, instance.way), (3, Way::Promoted));
+        })
+        .await;
+}

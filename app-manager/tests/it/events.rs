@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use common::message::header;
-use common::port::bus::{Header, Record};
+use common::port::bus::Record;
 use common::record::instance::State;
 use common::record::path;
 use common::topic::Topic;
@@ -44,20 +44,8 @@ async fn details_are_kept_with_the_outcome() {
     world
         .during(async |api| {
             let request = api.deployed("shop", &dev()).await;
-            let envelope = json!({
-                "to_topic": "first_topic", "from_topic": "DeploymentManager",
-                "request_id": request, "msg": "done shop deploy - 192.0.2.7:2000",
-            });
-            let details = Header {
-                name: header::DETAILS.to_owned(),
-                value: Bytes::from_static(br#"{"app": "shop", "node": "node-1"}"#),
-            };
-            let payload = Bytes::from(envelope.to_string());
-            world.bus.inject_record(
-                Topic::FirstTopic,
-                Record { key: None, headers: vec![details], payload },
-            );
-            world.bus.wait_until_consumed(Topic::FirstTopic, "app-manager").await;
+            let details = json!({ "app": "shop", "node": "node-1" });
+            world.say_with(&request, "done shop deploy - 192.0.2.7:2000", Some(&details)).await;
             assert_eq!(
                 status(&api, &request).await["details"],
                 json!({ "app": "shop", "node": "node-1" })
@@ -204,6 +192,29 @@ async fn other_programs_ids_are_taken_and_ours_still_count_afterwards() {
             let instance = world.instance("shop");
             assert_eq!(instance.state, State::DeployFailed);
             assert_eq!(instance.failure.unwrap().message, "timed out");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_was_refused_to_another_program_leaves_the_instance_as_it_is() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            let ours = api.deployed("shop", &dev()).await;
+            world.say(&ours, "done shop deploy - 192.0.2.7:2000").await;
+            let text = "App shop not deployed. Error - HOST_TAKEN: another app has it";
+            for (id, release) in [(FOREIGN, Value::Null), (OTHER, json!(2))] {
+                let details = json!({
+                    "app": null, "instance": "shop", "release": release, "replicas": [],
+                    "endpoint": null,
+                    "failure": { "code": "HOST_TAKEN", "message": "another app has it" },
+                });
+                world.say_with(id, text, Some(&details)).await;
+                let expected =
+                    if release.is_null() { State::Deployed } else { State::DeployFailed };
+                assert_eq!(world.instance("shop").state, expected, "{release}");
+            }
         })
         .await;
 }

@@ -41,17 +41,17 @@ pub(crate) struct Asked {
 pub(crate) fn course(asked: Asked, before: Option<&Deployment>) -> Result<Course, Failure> {
     let deployed = before.filter(|one| one.goal == Goal::Running && one.serving.is_some());
     let ours = deployed.filter(|one| one.release == asked.release);
-    let canary = ours.filter(|one| gets_share(one));
     let goes_on = ours.and_then(goes_on);
     match (asked.way, asked.share) {
         (Way::Canary, Some(_)) if deployed.is_none() => {
             let message = "nothing of the instance is served that a canary could run beside";
             Err(Failure::new(FailureCode::UnknownInstance, message))
         }
-        (Way::Canary, Some(share)) if canary.is_some() => Ok(Course::Share(share)),
+        (Way::Canary, Some(share)) if ours.is_some_and(gets_share) => Ok(Course::Share(share)),
         (Way::Canary, Some(share)) => Ok(Course::Canary(share)),
         (Way::Promoted, _) if !asked.is_own => Ok(goes_on.unwrap_or(Course::Whole)),
-        (Way::Promoted, _) if canary.is_some() || goes_on == Some(Course::Promote) => {
+        // Also where another share is under way: who asked for all takes it over.
+        (Way::Promoted, _) if matches!(goes_on, Some(Course::Share(_) | Course::Promote)) => {
             Ok(Course::Promote)
         }
         (Way::Promoted, _) => {

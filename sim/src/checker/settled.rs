@@ -57,7 +57,7 @@ pub(crate) fn settled(checker: &Checker, truth: &Truth, now: u64) -> Checked {
     let deployments: Vec<Deployment> = checker.deployments.values().cloned().collect();
     ended(checker, &deployments, now)?;
     told(checker, truth, &deployments)?;
-    heard(truth, &deployments)?;
+    heard(checker, truth, &deployments)?;
     replicas(truth, &deployments)?;
     containers(truth, &deployments)?;
     doors(truth, &deployments)?;
@@ -140,7 +140,7 @@ pub(super) fn operations(checker: &Checker, truth: &Truth) -> Checked {
 }
 
 /// The app manager says what became of the last request.
-fn heard(truth: &Truth, deployments: &[Deployment]) -> Checked {
+fn heard(checker: &Checker, truth: &Truth, deployments: &[Deployment]) -> Checked {
     let by_name: BTreeMap<&LegacyName, &Deployment> =
         deployments.iter().map(|one| (&one.instance, one)).collect();
     for (_, instance) in all::<Instance>(truth, "instances") {
@@ -156,8 +156,10 @@ fn heard(truth: &Truth, deployments: &[Deployment]) -> Checked {
             Told::Stopped | Told::Scheduled => {
                 deployment.is_none_or(|one| one.state == State::Removed)
             }
-            Told::DeployFailed => deployment
-                .is_none_or(|one| one.state == State::Failed || courses::has_gone_back(one)),
+            Told::DeployFailed => deployment.is_none_or(|one| {
+                let has_failed = one.state == State::Failed || courses::has_gone_back(one);
+                has_failed || wishes::was_refused(checker, truth, &instance, one)
+            }),
             Told::StopFailed => deployment.is_none_or(|one| one.goal == Goal::Stopped),
         };
         demand(agrees, Invariant::I10HonestStatus, || {

@@ -2,6 +2,7 @@
 //! the platform's records only the order in which they were accepted is taken, and how each ended.
 
 mod found;
+mod refused;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use common::record::path;
 use common::service::ServiceName;
 
 pub(super) use self::found::kept;
+pub(super) use self::refused::was_refused;
 use self::turns::{Outlook, Releases, Turn};
 use super::windows::Came;
 use super::{Checker, Invariant, decoded};

@@ -299,6 +299,39 @@ fn a_promotion_that_is_asked_for_twice_is_one() {
 }
 
 #[test]
+fn a_promotion_takes_over_from_another_share_that_is_under_way() {
+    for luck in [Luck::Good, Luck::Start(FailureCode::NoNodeFits)] {
+        let mut world = with_canary(3, 10);
+        world.of_canary(Way::Canary, Some(90));
+        let before = world.requests;
+        world.of_canary(Way::Promoted, None);
+        assert_eq!(world.requests, before + 1, "it is not refused");
+        world.luck = luck;
+        world.run();
+        world.assert_settled();
+        let deployment = world.deployment.as_ref().unwrap();
+        if luck == Luck::Good {
+            let serving = deployment.serving.as_ref().unwrap();
+            assert_eq!((world.state(), serving.generation.0), (State::Running, 2));
+            assert_eq!(deployment.canary, None);
+        } else {
+            // The share that was under way never came to be.
+            assert_eq!(world.state(), State::Failed);
+            assert!((share(&world) - 10.0).abs() < 0.1, "{}", share(&world));
+        }
+    }
+}
+
+#[test]
+fn one_that_is_still_on_its_way_is_not_promoted() {
+    let mut world = running(3, 3);
+    world.canary(10);
+    let asked = Asked { way: Way::Promoted, share: None, release: ReleaseNumber(2), is_own: true };
+    let refused = course(asked, world.deployment.as_ref()).unwrap_err();
+    assert_eq!(refused.code, FailureCode::NoCanary);
+}
+
+#[test]
 fn a_message_of_another_program_makes_no_canary_and_promotes_none() {
     let asked = |way, release| Asked {
         way,
