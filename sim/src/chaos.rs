@@ -189,7 +189,7 @@ async fn unreachable_for(world: &Arc<World>, node: &NodeName, reach: Reach, last
 pub(crate) async fn set_reach(world: &Arc<World>, node: &NodeName, reach: Reach) {
     world.truth.nodes.set_reach(node, reach).await;
     if reach == Reach::Dead {
-        world.checker().harmed(node);
+        world.checker().harmed(node, world.stage.now());
     }
     let now = world.stage.now();
     world.checker().struck(node, now);
@@ -251,7 +251,7 @@ async fn remove_containers(world: &Arc<World>, node: &NodeName, pause: Sleep) {
         drop(engine.ensure_absent(&container.name).await);
         engine.occupy_port(container.host_port);
     }
-    world.checker().harmed(node);
+    world.checker().harmed(node, world.stage.now());
     world.checker().struck(node, world.stage.now());
     world.observe();
     pause.await;
@@ -265,7 +265,7 @@ async fn end_containers(world: &Arc<World>, node: &NodeName) {
     for container in engine.containers() {
         engine.exit(&container.name, 1);
     }
-    world.checker().harmed(node);
+    world.checker().harmed(node, world.stage.now());
     world.checker().struck(node, world.stage.now());
     // The agent starts them again after a moment.
     world.stage.sleep(Duration::from_millis(900)).await;

@@ -149,8 +149,8 @@ pub(crate) struct Checker {
     struck: BTreeMap<NodeName, u64>,
     /// When ports were released, and by whom they had been leased.
     released: BTreeMap<Path, (u64, LegacyName)>,
-    /// Front ports that another program had at some time.
-    held: BTreeSet<u16>,
+    /// When another program had a front port last.
+    held: BTreeMap<u16, u64>,
     /// When a clock jumped last.
     jumped: Option<u64>,
     /// The newest stop of each instance.
@@ -195,7 +195,7 @@ impl Checker {
             doubled: BTreeSet::new(),
             struck: BTreeMap::new(),
             released: BTreeMap::new(),
-            held: BTreeSet::new(),
+            held: BTreeMap::new(),
             jumped: None,
             stops: BTreeMap::new(),
             began: BTreeMap::new(),
@@ -272,7 +272,7 @@ impl Checker {
         match kind {
             "instances" => self.check_instance(committed, now),
             "apps" => self.check_release(committed),
-            "routes" => self.check_route(committed),
+            "routes" => self.check_route(committed, truth, now),
             "epochs" => self.check_epoch(committed),
             "alive" => self.check_verdict(committed),
             "ports" => self.check_lease(committed, now),
@@ -312,9 +312,9 @@ impl Checker {
         self.forget_moves();
     }
 
-    /// Another program has a front port.
-    pub(crate) fn held(&mut self, port: u16) {
-        self.held.insert(port);
+    /// Another program has a front port, or gives it back.
+    pub(crate) fn held(&mut self, port: u16, now: u64) {
+        self.held.insert(port, now);
         self.forget_moves();
     }
 

@@ -24,12 +24,12 @@ pub(crate) enum Load {
 }
 
 impl Load {
-    /// Of its processor, in percent.
+    /// Of its processor, in percent: less than nothing where a counter went back.
     fn percent(self) -> f64 {
         match self {
             Load::Calm => 20.0,
             Load::Busy => 95.0,
-            Load::Nonsense => f64::NAN,
+            Load::Nonsense => -95.0,
         }
     }
 }

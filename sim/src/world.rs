@@ -306,7 +306,7 @@ impl World {
             let lost = self.truth.nodes.set_reach(&agent.node, reach).now_or_never();
             lost.expect("a node is lost without waiting for anything");
             if reach == Reach::Dead {
-                self.checker().harmed(&agent.node);
+                self.checker().harmed(&agent.node, self.stage.now());
             }
             self.checker().struck(&agent.node, self.stage.now());
             let (world, node) = (Arc::clone(self), agent.node.clone());

@@ -23,13 +23,20 @@ pub(super) async fn die_for(world: &Arc<World>, lasts: Duration) {
 /// It starts again, and another program has this port; later it starts once more, and has it back.
 pub(super) async fn miss_port_for(world: &Arc<World>, port: u16, lasts: Duration) {
     world.truth.edge.restart_with_port_taken(port);
-    world.checker().held(port);
+    world.checker().held(port, world.stage.now());
     world.stage.sleep(lasts * 2).await;
+    give_back_ports(world);
+}
+
+fn give_back_ports(world: &World) {
+    for port in world.truth.edge.closed_ports() {
+        world.checker().held(port, world.stage.now());
+    }
     world.truth.edge.restart_with_all_ports();
 }
 
 /// It is well.
 pub(super) fn heal(world: &World) {
     world.truth.edge.set_health(Health::Answers);
-    world.truth.edge.restart_with_all_ports();
+    give_back_ports(world);
 }

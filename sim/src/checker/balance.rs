@@ -79,12 +79,18 @@ impl Checker {
         now: u64,
     ) -> Option<&'static str> {
         let Decision { at, from, to, kind, .. } = *decision;
-        let adds = kind == DecisionKind::Processor;
+        let adds = kind != DecisionKind::Idle;
         if to > MOST || to == 0 {
             return Some("which is out of its bounds");
         }
-        if (adds && to != from + 1) || (kind == DecisionKind::Idle && to + 1 != from) {
+        if (adds && to != from + 1) || (!adds && to + 1 != from) {
             return Some("which is more than one step");
+        }
+        if kind == DecisionKind::Memory {
+            return Some("though its replicas take little memory");
+        }
+        if matches!(kind, DecisionKind::Requests | DecisionKind::Latency) {
+            return Some("though nobody asked for that");
         }
         let last = self.balance.added.get(instance).copied();
         if adds {
@@ -119,5 +125,6 @@ impl Checker {
 }
 
 fn is_by_load(kind: DecisionKind) -> bool {
-    matches!(kind, DecisionKind::Processor | DecisionKind::Memory | DecisionKind::Idle)
+    use DecisionKind::{Idle, Latency, Memory, Processor, Requests};
+    matches!(kind, Processor | Memory | Requests | Latency | Idle)
 }

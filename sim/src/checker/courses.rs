@@ -18,6 +18,10 @@ use crate::world::Truth;
 /// By how much a share may be off, in tenths of a percent: weights are whole numbers.
 const MOST_OFF: u64 = 25;
 
+/// What is said of containers that end.
+const ENDS: [FailureCode; 3] =
+    [FailureCode::AppExited, FailureCode::CrashLoop, FailureCode::OomKilled];
+
 /// What is known of the ways of releases and replicas.
 #[derive(Debug, Default)]
 pub(super) struct Courses {
@@ -26,8 +30,10 @@ pub(super) struct Courses {
     /// When the platform went back from a release of an instance last.
     backed_out: BTreeMap<LegacyName, u64>,
     moves: BTreeMap<LegacyName, Moving>,
-    /// Nodes whose containers ended by something that befell them.
-    harmed: BTreeSet<NodeName>,
+    /// When something befell a node last that ended its containers.
+    harmed: BTreeMap<NodeName, u64>,
+    /// The newest of each instance's generations that run, and since when it is known.
+    risen: BTreeMap<LegacyName, (Generation, u64)>,
 }
 
 /// A replica that is brought to another node, until the old one is gone.
@@ -48,8 +54,8 @@ impl Courses {
 
 impl Checker {
     /// Something that befell a node ended its containers.
-    pub(crate) fn harmed(&mut self, node: &NodeName) {
-        self.courses.harmed.insert(node.clone());
+    pub(crate) fn harmed(&mut self, node: &NodeName, now: u64) {
+        self.courses.harmed.insert(node.clone(), now);
     }
 
     /// A share of an instance's requests was accepted.
@@ -119,27 +125,49 @@ impl Checker {
     /// What was decided of releases and places, as the record says it.
     pub(super) fn check_courses(&mut self, change: &Change<'_>, truth: &Truth, now: u64) {
         let Change { before, after: Some(after), .. } = *change else { return };
+        let rising = after.rising();
+        let risen = self.courses.risen.entry(after.instance.clone()).or_insert((rising, now));
+        let (known, since) = *risen;
+        if known != rising {
+            *risen = (rising, now);
+        }
         for decision in new_decisions(before, after) {
             self.visit("decision", "Any".to_owned(), format!("{:?}", decision.kind));
             if decision.kind == DecisionKind::BackedOut {
                 self.courses.backed_out.insert(after.instance.clone(), now);
-                self.check_cause(before, after, truth);
+                self.check_cause(before, after, truth, since);
             }
         }
         self.follow_move(before, after, truth);
     }
 
-    /// A release is not gone back from for what nobody saw.
-    fn check_cause(&mut self, before: Option<&Deployment>, after: &Deployment, truth: &Truth) {
-        let Some((before, failure)) = before.zip(after.failure.as_ref()) else { return };
-        let Some(image) = &before.image else { return };
+    /// A release is not gone back from for what nobody saw while it ran.
+    fn check_cause(
+        &mut self,
+        before: Option<&Deployment>,
+        after: &Deployment,
+        truth: &Truth,
+        since: u64,
+    ) {
+        let Some(failure) = &after.failure else {
+            let what = format!("{} went back from a release without a reason", after.instance);
+            return self.violate(Invariant::I10HonestStatus, what);
+        };
+        let Some((before, image)) =
+            before.and_then(|before| before.image.as_ref().map(|image| (before, image)))
+        else {
+            let what = format!("{} went back from a release that never ran", after.instance);
+            return self.violate(Invariant::I10HonestStatus, what);
+        };
         let rising = before.rising();
         let on = before.slots.iter().filter(|slot| slot.generation == rising);
         let mut nodes = on.filter_map(|slot| slot.place.as_ref()).map(|place| &place.node);
         let is_seen = if failure.code == FailureCode::ErrorsRose {
             truth.errs(image)
-        } else if failure.code == FailureCode::AppExited {
-            truth.crashes(image) || nodes.any(|node| self.courses.harmed.contains(node))
+        } else if ENDS.contains(&failure.code) {
+            let harmed = &self.courses.harmed;
+            let ended = |node: &NodeName| harmed.get(node).is_some_and(|at| *at >= since);
+            truth.crashes(image) || nodes.any(ended)
         } else {
             true
         };

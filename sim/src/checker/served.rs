@@ -15,7 +15,7 @@ use crate::life::Life;
 use crate::world::{Truth, runs};
 
 /// How long after something happened to a node its containers may not run, in microseconds.
-const AFTERMATH: u64 = 30_000_000;
+pub(super) const AFTERMATH: u64 = 30_000_000;
 
 /// What the nodes have.
 pub(super) type Held<'a> = Vec<(&'a Agent, Vec<Container>)>;

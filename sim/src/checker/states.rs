@@ -10,7 +10,9 @@ use common::record::route::{Route, RouteGoal};
 use common::record::scale::DecisionKind as Why;
 use testkit::store::Committed;
 
+use super::served::AFTERMATH;
 use super::{Change, Checker, Invariant, decoded};
+use crate::world::Truth;
 
 /// The changes that a deployment may make within a generation.
 const WITHIN: &[(State, State)] = &[
@@ -224,7 +226,7 @@ impl Checker {
         }
     }
 
-    pub(super) fn check_route(&mut self, committed: &Committed) {
+    pub(super) fn check_route(&mut self, committed: &Committed, truth: &Truth, now: u64) {
         let before: Option<Route> = decoded(committed.before.as_ref());
         let after: Option<Route> = decoded(committed.after.as_ref());
         let (Some(before), Some(after)) = (before, after) else { return };
@@ -238,8 +240,10 @@ impl Checker {
             let what = format!("the route of {} came back without being asked", after.instance);
             self.violate(Invariant::I8Monotone, what);
         }
-        // What another program holds is given up.
-        let was_held = self.held.contains(&before.front_port);
+        // What another program holds is given up; that may be written later.
+        let held = self.held.get(&before.front_port);
+        let was_held = truth.edge.closed_ports().contains(&before.front_port)
+            || held.is_some_and(|at| now - at <= AFTERMATH);
         if after.front_port != before.front_port && !was_held {
             let what = format!("the front port of {} changed", after.instance);
             self.violate(Invariant::I3PortExclusive, what);

@@ -20,8 +20,10 @@ pub(super) fn edited(gate: &Gate, ops: Vec<Op>) -> Vec<Op> {
         {
             let stays = accepts && gate.world.has(Plant::CanariesStay);
             let hurries = gate.world.has(Plant::MovesStopFirst);
+            let hides = gate.world.has(Plant::BackOutsSayNothing);
             let edited = (stays && stay(&standing, &mut record).is_some())
-                || (hurries && stop_first(&standing, &mut record).is_some());
+                || (hurries && stop_first(&standing, &mut record).is_some())
+                || (hides && say_nothing(&mut record).is_some());
             if edited {
                 *value = record::encode(&record);
             }
@@ -57,4 +59,12 @@ fn stop_first(standing: &Value, record: &mut Value) -> Option<()> {
     let slot = slots.find(|slot| slot.get("placement_request") == Some(&old))?;
     slot["state"] = "leaving".into();
     Some(())
+}
+
+/// Why a canary was taken away is not kept.
+fn say_nothing(record: &mut Value) -> Option<()> {
+    let last = record.get("decisions")?.as_array()?.last()?;
+    let has_gone_back = last["kind"] == "backed_out" && record["state"] == "running";
+    has_gone_back.then_some(())?;
+    record.as_object_mut()?.remove("failure").map(drop)
 }

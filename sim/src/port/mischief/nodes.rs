@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 
 use common::id::Epoch;
-use common::port::container::{Container, ContainerSpec};
+use common::port::container::{Container, ContainerSpec, ContainerState};
 use common::port::nodes::{Agent, Error, Issuer, Removal, Sample};
 use common::port::{Containers as _, Nodes as _};
+use jiff::SignedDuration;
 use testkit::MemoryNodes;
 
 use super::now_and_then;
@@ -64,16 +65,23 @@ pub(in crate::port) fn listed(gate: &Gate, mut containers: Vec<Container>) -> Ve
         let half = now_and_then(gate, 2);
         containers.retain(|one| Some(one.epoch) == newest && half);
     }
+    if gate.world.has(Plant::EndsAreInvented) && now_and_then(gate, 10) {
+        for container in &mut containers {
+            if let ContainerState::Running { since } = &mut container.state {
+                *since += SignedDuration::from_secs(1);
+            }
+        }
+    }
     containers
 }
 
 pub(in crate::port) fn sampled(gate: &Gate, sample: &mut Sample) {
-    if !gate.world.has(Plant::NonsenseIsLoad) {
-        return;
-    }
     for measured in sample.containers.iter_mut().filter_map(|one| one.measured.as_mut()) {
-        if measured.cpu_percent.is_nan() {
-            measured.cpu_percent = 100.0;
+        if gate.world.has(Plant::NonsenseIsLoad) {
+            measured.cpu_percent = measured.cpu_percent.abs();
+        }
+        if gate.world.has(Plant::MemoryIsProcessor) {
+            std::mem::swap(&mut measured.cpu_percent, &mut measured.memory_percent);
         }
     }
 }

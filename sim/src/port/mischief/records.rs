@@ -63,8 +63,14 @@ fn edited(gate: &Gate, ops: Vec<Op>) -> Vec<Op> {
     let owes = gate.world.has(Plant::StoreForgetsOwed) && now_and_then(gate, 8);
     let hurries = gate.world.has(Plant::RunsTooEarly) && now_and_then(gate, 8);
     let goes_back = gate.world.has(Plant::GenerationGoesBack);
-    if gate.world.has(Plant::CanariesStay) || gate.world.has(Plant::MovesStopFirst) {
+    let of_courses = [Plant::CanariesStay, Plant::MovesStopFirst, Plant::BackOutsSayNothing];
+    if of_courses.into_iter().any(|plant| gate.world.has(plant)) {
         return courses::edited(gate, ops);
+    }
+    if gate.world.has(Plant::FrontPortsChange) && now_and_then(gate, 8) {
+        let other = |port: &Value| port.as_u64().map(|port| (port + 50).into());
+        let change = |op| changed(op, "/avishkar/routes/", "front_port", other);
+        return ops.into_iter().map(change).collect();
     }
     if gate.world.has(Plant::ScaleKeepsCount) {
         return ops.into_iter().map(|op| with_old_count(gate, op)).collect();
