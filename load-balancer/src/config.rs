@@ -1,4 +1,4 @@
-//! The sections `[edge]`, `[scaling]` and `[exports]`: as they are written, and as they are meant.
+//! The service's own sections: as they are written, and as they are meant.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

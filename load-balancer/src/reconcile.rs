@@ -11,7 +11,20 @@ pub(crate) mod table;
 
 use std::fmt;
 
+use chassis::lifecycle::Lifecycle;
+use chassis::reconcile::{Driver, Reconcile, Settings, Wake};
 use common::name::LegacyName;
+
+/// Has a reconciler called until the process stops; `name` is the loop's.
+pub(crate) async fn drive<R: Reconcile>(
+    name: &'static str,
+    settings: Settings,
+    wake: &Wake<R::Key>,
+    reconciler: R,
+    lifecycle: &Lifecycle,
+) {
+    Driver::new(name, settings, wake.clone()).run(&reconciler, lifecycle).await;
+}
 
 /// The key of a reconciler that has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

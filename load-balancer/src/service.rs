@@ -10,7 +10,7 @@ use chassis::http::callers;
 use chassis::leading::{Leader, run_until_lost};
 use chassis::lifecycle::{Condition, Lifecycle};
 use chassis::operations;
-use chassis::reconcile::{Driver, Settings};
+use chassis::reconcile::Settings;
 use chassis::service::{Error, Service};
 use common::port::{Certificates, OtherEdge, Routes};
 use common::service::ServiceName;
@@ -26,6 +26,7 @@ use crate::ports::Ports;
 use crate::reconcile::announce::AnnounceReconciler;
 use crate::reconcile::balance::BalanceReconciler;
 use crate::reconcile::certificates::CertificateReconciler;
+use crate::reconcile::drive;
 use crate::reconcile::orders::OrderReconciler;
 use crate::reconcile::route::RouteReconciler;
 use crate::reconcile::scale::ScaleReconciler;
@@ -64,7 +65,7 @@ impl LoadBalancer {
     }
 }
 
-/// What the leader does.
+/// What the leader does, and who follows it.
 #[derive(Debug)]
 struct Loops<'a> {
     shared: &'a Arc<Shared>,
@@ -74,37 +75,26 @@ struct Loops<'a> {
 impl Loops<'_> {
     async fn run(&self, lifecycle: &Lifecycle) {
         let shared = self.shared;
-        let edge = Arc::clone(&shared.edge);
-        let tables = TableReconciler::new(Arc::clone(shared), edge, self.edge);
-        let routes = RouteReconciler::new(Arc::clone(shared));
-        let scales = ScaleReconciler { shared: Arc::clone(shared) };
-        let quick = quick();
-        let table_driver = Driver::new("table", quick, shared.table_wake.clone());
-        let route_driver = Driver::new("routes", quick, shared.route_wake.clone());
-        let scale_driver = Driver::new("scales", quick, shared.scale_wake.clone());
-        let balances = BalanceReconciler { shared: Arc::clone(shared) };
-        let balance_driver = Driver::new("balances", quick, shared.balance_wake.clone());
-        let announces = AnnounceReconciler { shared: Arc::clone(shared) };
-        let announce_driver = Driver::new("announcements", quick, shared.announce_wake.clone());
-        let shown = Arc::clone(&shared.certificates);
-        let certificates = CertificateReconciler::new(Arc::clone(shared), shown);
-        let certificate_driver =
-            Driver::new("certificates", quick, shared.certificate_wake.clone());
-        let orders = OrderReconciler::new(Arc::clone(shared));
-        let order_driver = Driver::new("orders", few(), shared.order_wake.clone());
+        let own = || Arc::clone(shared);
+        let tables = TableReconciler::new(own(), Arc::clone(&shared.edge), self.edge);
+        let certificates = CertificateReconciler::new(own(), Arc::clone(&shared.certificates));
         let (store, clock) = (&*shared.ports.store, &*shared.ports.clock);
         let service = ServiceName::LoadBalancer;
-        let inbox = Inbox { shared: Arc::clone(shared) };
+        let inbox = Inbox { shared: own() };
         let consumer =
             ConsumerLoop { bus: &*shared.ports.bus, clock, service, topic: Topic::LoadBalancer };
+        let (routes, orders) = (RouteReconciler::new(own()), OrderReconciler::new(own()));
+        let announces = AnnounceReconciler { shared: own() };
+        let scales = ScaleReconciler { shared: own() };
+        let balances = BalanceReconciler { shared: own() };
         futures::join!(
-            table_driver.run(&tables, lifecycle),
-            route_driver.run(&routes, lifecycle),
-            announce_driver.run(&announces, lifecycle),
-            scale_driver.run(&scales, lifecycle),
-            balance_driver.run(&balances, lifecycle),
-            certificate_driver.run(&certificates, lifecycle),
-            order_driver.run(&orders, lifecycle),
+            drive("table", quick(), &shared.table_wake, tables, lifecycle),
+            drive("routes", quick(), &shared.route_wake, routes, lifecycle),
+            drive("announcements", quick(), &shared.announce_wake, announces, lifecycle),
+            drive("scales", quick(), &shared.scale_wake, scales, lifecycle),
+            drive("balances", quick(), &shared.balance_wake, balances, lifecycle),
+            drive("certificates", quick(), &shared.certificate_wake, certificates, lifecycle),
+            drive("orders", few(), &shared.order_wake, orders, lifecycle),
             balance::run(shared, lifecycle),
             self.export(lifecycle),
             samples::follow(shared, lifecycle),
@@ -130,8 +120,8 @@ impl Loops<'_> {
     async fn export(&self, lifecycle: &Lifecycle) {
         let Some(folder) = self.shared.config.exports.clone() else { return };
         let exporter = Exporter::new(Arc::clone(self.shared), folder);
-        let wake = self.shared.export_wake.clone();
-        Driver::new("exports", Settings::default(), wake).run(&exporter, lifecycle).await;
+        let wake = &self.shared.export_wake;
+        drive("exports", Settings::default(), wake, exporter, lifecycle).await;
     }
 }
 
@@ -157,10 +147,13 @@ fn few() -> Settings {
 
 #[async_trait]
 impl Leader for Loops<'_> {
+    async fn stand_by(&self, lifecycle: &Lifecycle) {
+        if self.shared.pair.is_some() {
+            follow(self.shared, self.edge, quick(), lifecycle).await;
+        }
+    }
+
     async fn work(&self, lifecycle: &Lifecycle) {
-        // The own edge has one teller: who followed until now ends first.
-        self.shared.leads.cancel();
-        let _telling = self.shared.telling.lock().await;
         self.shared.forget_front_ports();
         tokio::select! {
             biased;
@@ -199,11 +192,7 @@ impl Service for LoadBalancer {
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), Error> {
         let edge = lifecycle.condition("edge");
         let loops = Loops { shared: &self.shared, edge: &edge };
-        let led = tokio::select! {
-            biased;
-            led = run_until_lost(&loops, &self.shared.seat, &lifecycle) => led,
-            () = follow(&self.shared, &edge, quick(), &lifecycle) => Ok(()),
-        };
+        let led = run_until_lost(&loops, &self.shared.seat, &lifecycle).await;
         self.shared.ended.cancel();
         Ok(led?)
     }

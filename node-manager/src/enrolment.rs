@@ -44,7 +44,7 @@ pub(crate) async fn enrol(shared: &Shared) -> Result<(), Error> {
     Ok(())
 }
 
-/// Keeps knowing what the records say; never ends.
+/// Keeps knowing what the records say, whoever leads; never ends.
 pub(crate) async fn follow(shared: &Shared) {
     if matches!(shared.config.nodes, Nodes::Configured(_)) {
         return std::future::pending().await;
@@ -60,25 +60,18 @@ pub(crate) async fn follow(shared: &Shared) {
     }
 }
 
-/// Knows what the records say and changes nothing, for an instance that stands by; never ends.
-pub(crate) async fn keep_looking(shared: &Shared) {
-    if matches!(shared.config.nodes, Nodes::Configured(_)) {
-        return std::future::pending().await;
-    }
+async fn follow_once(shared: &Shared) -> Result<(), Error> {
+    let mut hints = shared.ports.store.watch(&path::folder("nodes")).await?;
     loop {
-        // Whoever leads says what is wrong with the store.
-        if let Err(err) = look(shared).await {
-            tracing::debug!(
-                error = &err as &dyn std::error::Error,
-                "the records of the nodes cannot be read"
-            );
+        read(shared).await?;
+        if let Ok(None) = timeout(LOOK_EVERY, hints.next()).await {
+            return Ok(());
         }
-        sleep(LOOK_EVERY).await;
     }
 }
 
-/// Takes the nodes from their records, and leaves those that are nodes no longer.
-async fn look(shared: &Shared) -> Result<(), Error> {
+/// Takes the nodes from their records; who leads dismisses those that are nodes no longer.
+async fn read(shared: &Shared) -> Result<(), Error> {
     let store = shared.ports.store.as_ref();
     let mut nodes = Vec::new();
     for name in store.children(&path::folder("nodes")).await? {
@@ -94,23 +87,9 @@ async fn look(shared: &Shared) -> Result<(), Error> {
             shared.verdict_wake.wake(name);
         }
     }
-    Ok(())
-}
-
-async fn follow_once(shared: &Shared) -> Result<(), Error> {
-    let mut hints = shared.ports.store.watch(&path::folder("nodes")).await?;
-    loop {
-        read(shared).await?;
-        if let Ok(None) = timeout(LOOK_EVERY, hints.next()).await {
-            return Ok(());
-        }
+    if shared.seat.epoch().is_none() {
+        return Ok(());
     }
-}
-
-/// Takes the nodes from their records.
-async fn read(shared: &Shared) -> Result<(), Error> {
-    let store = shared.ports.store.as_ref();
-    look(shared).await?;
     for name in store.children(&path::folder("alive")).await? {
         let Ok(name) = name.parse::<NodeName>() else { continue };
         let is_known_dead =

@@ -41,8 +41,8 @@ impl Service {
 #[async_trait]
 impl Leader for Service {
     /// A leader whose machine died is followed by one that heard the machine's last sample itself.
-    async fn stand_by(&self) {
-        futures::join!(enrolment::keep_looking(&self.shared), listen::listen(&self.shared));
+    async fn stand_by(&self, _: &Lifecycle) {
+        futures::join!(enrolment::follow(&self.shared), listen::listen(&self.shared));
     }
 
     /// Knows the nodes, and says how it chooses among them.

@@ -23,8 +23,8 @@ const START_WITHIN: Duration = Duration::from_mins(5);
 /// What an instance of a service does once it leads.
 #[async_trait]
 pub trait Leader: Send + Sync {
-    /// What an instance does that does not lead yet: dropped as soon as it does. It writes nothing.
-    async fn stand_by(&self) {
+    /// What an instance does that does not lead yet: dropped before it does. It writes no record.
+    async fn stand_by(&self, _: &Lifecycle) {
         pending::<()>().await;
     }
 
@@ -51,7 +51,7 @@ pub async fn run_until_lost(
     let condition = lifecycle.condition("store");
     let election = seat.election();
     let standing_by = async {
-        leader.stand_by().await;
+        leader.stand_by(lifecycle).await;
         pending().await
     };
     let won = tokio::select! {

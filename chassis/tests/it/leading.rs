@@ -88,7 +88,7 @@ impl Worker {
 
 #[async_trait]
 impl Leader for Worker {
-    async fn stand_by(&self) {
+    async fn stand_by(&self, _: &Lifecycle) {
         self.stands_by.store(true, Ordering::Relaxed);
         let _standing_by = AtWork(&self.stands_by);
         std::future::pending::<()>().await;

@@ -46,7 +46,7 @@ pub(crate) async fn certificates(shared: &Shared) -> Result<(), Error> {
 
 /// Who leads is told by nobody.
 fn follows(shared: &Shared) -> Result<(), Error> {
-    if shared.leads.is_cancelled() || shared.pair.is_none() {
+    if shared.seat.epoch().is_some() || shared.pair.is_none() {
         return Err(Error::failed(FailureCode::RouteFailed, "this load balancer follows nobody"));
     }
     Ok(())
