@@ -62,7 +62,8 @@ async fn start_one(round: &Round<'_>, slot: &Slot, image: &ImageRef) -> Result<E
 fn may_be_elsewhere(round: &Round<'_>, slot: &Slot) -> bool {
     let deployment = round.deployment;
     let rises = slot.generation == deployment.rising() && !deployment.serves(slot.generation);
-    let has_others = round.found.seen.live_nodes().nth(1).is_some();
+    let own = slot.place.as_ref().map(|place| &place.node);
+    let has_others = round.found.seen.live_nodes().any(|node| Some(node) != own);
     is_advancing(deployment) && rises && slot.images_missing == 0 && has_others
 }
 

@@ -85,7 +85,9 @@ pub(crate) fn of_start(
     let waited = now.duration_since(slot.since);
     match err {
         nodes::Error::Failed { failure, .. } => {
-            let may_come = failure.code == FailureCode::ImageUnavailable;
+            // Another node that may have it is asked once: the registry has had its time at the first.
+            let may_come =
+                failure.code == FailureCode::ImageUnavailable && slot.images_missing == 0;
             if may_come && waited < patience.image {
                 Verdict::Wait(failure.clone())
             } else {

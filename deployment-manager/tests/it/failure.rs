@@ -180,7 +180,7 @@ async fn an_image_that_cannot_be_had_is_waited_for_and_then_given_up() {
     let began = tokio::time::Instant::now();
     let told = failing(&world).await;
     assert!(told.starts_with("App shop not deployed. Error - IMAGE_UNAVAILABLE: "), "{told}");
-    assert!(began.elapsed().as_secs() >= 30);
+    assert!((30..45).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

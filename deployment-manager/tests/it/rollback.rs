@@ -2,12 +2,13 @@
 
 use common::digest::ImageRef;
 use common::failure::FailureCode;
+use common::name::NodeName;
 use common::record::deployment::{Deployment, State};
 use common::record::kept::Way;
 use common::record::node::Verdict;
 
 use crate::builds::write_bundle;
-use crate::world::{World, image, name};
+use crate::world::{World, image, name, node, until};
 
 async fn in_service(world: &World, request: u128, release: u32, replicas: u32) -> Deployment {
     world.write_instance("shop", release, replicas);
@@ -18,6 +19,12 @@ async fn in_service(world: &World, request: u128, release: u32, replicas: u32) -
 fn serves(deployment: &Deployment) -> (u32, ImageRef) {
     let serving = deployment.serving.clone().unwrap();
     (serving.release.0, serving.image)
+}
+
+/// Where its replicas are.
+fn placed(world: &World) -> Vec<NodeName> {
+    let places = world.slots("shop").into_iter().filter_map(|slot| slot.place);
+    places.map(|place| place.node).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,6 +126,30 @@ async fn a_rollback_whose_image_is_gone_fails_with_its_code_and_what_is_served_g
     let last = deployment.releases.last().unwrap();
     assert_eq!((last.number.0, last.rolled_back_at), (2, None), "it was not left");
     world.assert_exact("shop", 1, "failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_is_looked_for_on_the_one_node_that_lives_beside_its_own() {
+    let world = World::new();
+    world
+        .live(async {
+            in_service(&world, 1, 1, 1).await;
+            assert_eq!(placed(&world), [node("node-2")]);
+            in_service(&world, 2, 2, 1).await;
+            world.nodes.withdraw_image(&image(1));
+            world.set_verdict("node-2", Verdict::Suspect);
+            world.write_rollback("shop", 1, 3);
+            world.scale("shop", 1);
+            world.deploy(3, "shop");
+            until("it is placed", || placed(&world) == ["node-1", "node-1"].map(node)).await;
+            world.set_verdict("node-2", Verdict::Live);
+            world.set_verdict("node-1", Verdict::Suspect);
+            assert_eq!(world.told(3).await, "done shop deploy - 192.0.2.10:2000");
+            world.settled("shop").await;
+        })
+        .await;
+    assert_eq!(serves(&world.deployment("shop").unwrap()), (1, image(1)));
+    assert_eq!(placed(&world), [node("node-2")]);
 }
 
 #[tokio::test(start_paused = true)]
