@@ -94,11 +94,12 @@ impl Pair {
         known.ports.is_none() && known.silent_since.is_none() && !known.is_behind
     }
 
-    /// Whether the other edge serves nothing older than what was given until now, or serves nobody at all.
+    /// Whether the other edge serves nothing older than what was given until now, or serves nobody at all. Before the first
+    /// table was given nobody knows what it serves.
     pub(crate) async fn has_taken(&self) -> bool {
         let has_taken = {
             let known = self.known();
-            known.taken == known.given
+            known.given > 0 && known.taken == known.given
         };
         has_taken || self.is_gone().await
     }

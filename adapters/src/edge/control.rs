@@ -1,6 +1,9 @@
 //! The edge's control socket: HTTP on a Unix socket.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::io;
+use std::iter::successors;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -215,13 +218,32 @@ fn code(refused: Refused) -> Error {
     Error::Refused { code: refused.code }
 }
 
+/// A socket that nobody listens on any more is what a process leaves that has ended. One that is not there says nothing:
+/// it may have been taken away.
 fn unavailable(err: reqwest::Error) -> Error {
+    let causes = successors(err.source(), |&cause| cause.source());
+    let mut causes = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    if causes.any(|cause| cause.kind() == io::ErrorKind::ConnectionRefused) {
+        return Error::Ended;
+    }
     Error::Unavailable(err.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_left_its_socket_behind_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("control.sock");
+        let control = Control::new(&socket);
+        assert!(matches!(control.status().await, Err(Error::Unavailable(_))));
+        drop(UnixListener::bind(&socket).unwrap());
+        assert!(matches!(control.status().await, Err(Error::Ended)));
+    }
 
     fn answer(status: u16, body: &str) -> Answer {
         let status = StatusCode::from_u16(status).unwrap();

@@ -1,11 +1,12 @@
-//! Files of the edge that are damaged while it is down.
+//! Files of the edge that are damaged, or written, while it is down.
 
 use std::time::Duration;
 
+use bollard::query_parameters::KillContainerOptions;
 use common::port::Edge as _;
-use common::port::edge::Table;
+use common::port::edge::{Error, Table};
 use testkit::contract::edge::{Apps as _, table};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{PATIENCE, World, ask_with, with_edge};
 
@@ -138,6 +139,29 @@ async fn an_edge_without_a_table_is_no_place_for_an_address_and_one_that_nobody_
         let other = "GET /.well-known/avishkar HTTP/1.1\r\nHost: _\r\n";
         let other = ask_with(world.host_port, other, "").await;
         assert!(other.starts_with("HTTP/1.1 404"), "{other}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_that_has_ended_starts_with_the_table_that_it_was_given_since() {
+    with_edge(async |world| {
+        let (one, other) = (world.apps.start(201).await, world.apps.start(202).await);
+        world.edge.load(&table(1, 1, &[("shop", world.first, &[one])])).await.unwrap();
+        let kill = None::<KillContainerOptions>;
+        world.docker.kill_container(&world.container, kill).await.unwrap();
+        let ended = async {
+            while !matches!(world.edge.status().await, Err(Error::Ended)) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, ended).await.unwrap();
+        let newest = table(1, 2, &[("shop", world.first, &[other])]);
+        let given = world.edge.load(&newest).await;
+        assert!(matches!(given, Err(Error::Ended)), "{given:?}");
+        world.restart().await;
+        world.serves(&newest).await;
+        assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(202));
     })
     .await;
 }

@@ -63,6 +63,48 @@ async fn the_port_of_a_route_is_free_only_when_no_edge_serves_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_port_of_a_route_is_not_free_before_the_other_edge_was_given_a_table() {
+    let pair = Pair::new();
+    let lease = json!({ "schema": 1, "instance": "shop", "released_at": "2020-01-01T00:00:00Z" });
+    pair.world.write(&path::edge_port(2000), &lease);
+    pair.leader.wire.cut();
+    pair.leader.edge.set_health(Health::Down);
+    let story = async {
+        sleep(Duration::from_mins(5)).await;
+        assert_eq!(pair.world.leases().len(), 1);
+        pair.is_judged("dead");
+        until("its port is free", || pair.world.leases().is_empty()).await;
+    };
+    tokio::select! {
+        biased;
+        () = story => {}
+        () = pair.leader.run() => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edge_that_has_ended_starts_with_the_table_and_holds_up_no_replica() {
+    let pair = Pair::new();
+    pair.live(async |routes| {
+        routes.set(&wanted("shop", 1, &[20000])).await.unwrap();
+        pair.follower.edge.set_health(Health::Ended);
+        for port in 20_001..20_004 {
+            let began = Instant::now();
+            routes.set(&wanted("shop", u64::from(port - 19_999), &[port])).await.unwrap();
+            let took = began.elapsed();
+            assert!(took < DRAIN_WITHIN + Duration::from_secs(3), "{took:?}");
+        }
+        assert!(pair.follower.serves("shop", 20003));
+        pair.follower.edge.set_health(Health::Answers);
+        routes.set(&wanted("shop", 5, &[20005])).await.unwrap();
+        assert!(pair.follower.serves("shop", 20005));
+        let offered: Vec<_> = pair.follower.edge.taken().iter().map(|one| one.generation).collect();
+        assert!(offered.is_sorted(), "{offered:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_edge_whose_load_balancer_reads_no_records_is_counted_and_holds_up_drains() {
     let pair = Pair::new();
     pair.live(async |routes| {
