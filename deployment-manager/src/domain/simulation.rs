@@ -32,6 +32,8 @@ pub(super) enum Luck {
     Good,
     /// The next start fails so.
     Start(FailureCode),
+    /// The next start finds no image where it is, and another node may have it.
+    Missing,
     /// The next look finds this.
     Probe(FailureCode),
 }
@@ -285,6 +287,10 @@ impl World {
             self.luck = Luck::Good;
             let failure = failure(code);
             return vec![Change::Unfit { slot: slots[0].placement_request, failure }];
+        }
+        if self.luck == Luck::Missing {
+            self.luck = Luck::Good;
+            return vec![Change::ImageMissing { slot: slots[0].placement_request }];
         }
         self.containers.extend(slots.iter().filter_map(container));
         each(slots, |slot| Change::Started {

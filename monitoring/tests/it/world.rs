@@ -12,7 +12,7 @@ use common::message::{Event, LifecycleCommand};
 use common::name::LegacyName;
 use common::port::edge::{EdgeOptions, Upstream, Weight};
 use common::port::routes::{Routes as _, WantedRoute};
-use common::port::store::{Path, Store};
+use common::port::store::{Op, Path, Precondition, Store};
 use common::record::release::{PythonDependencies, Runtime};
 use common::record::{self, path};
 use common::service::ServiceName;
@@ -188,6 +188,17 @@ impl World {
         self.store.seed(&path::deployment(&instance(name)), record::encode(&deployment));
         let at = path::release(&app, common::id::ReleaseNumber(1));
         self.store.seed(&at, record::encode(&release));
+    }
+
+    /// Changes a record as another service would.
+    pub(crate) async fn change(&self, at: &Path, change: impl FnOnce(&mut Value)) {
+        let stored = self.store.get(at).await.unwrap().unwrap();
+        let mut changed: Value = serde_json::from_slice(&stored.value).unwrap();
+        change(&mut changed);
+        let (value, precondition) =
+            (record::encode(&changed), Precondition::Version(stored.version));
+        let op = Op::Put { path: at.clone(), value, precondition };
+        self.store.commit(vec![op]).await.unwrap();
     }
 
     /// Monitoring that has not been started, with a session of its own.

@@ -393,6 +393,7 @@ proptest! {
 }
 
 mod canary;
+mod missing;
 mod moving;
 mod rest;
 mod watched;
