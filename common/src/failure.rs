@@ -67,6 +67,8 @@ codes! {
     ErrorsRose = "ERRORS_ROSE",
     /// Another app has a host name that this one asks for.
     HostTaken = "HOST_TAKEN",
+    /// The edge does not take what the app's own file would say.
+    LbConfRejected = "LB_CONF_REJECTED",
     /// The edge did not take the route.
     RouteFailed = "ROUTE_FAILED",
     /// The wanted number of replicas is 0 or above the limit.

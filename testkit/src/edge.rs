@@ -5,6 +5,8 @@
 //! through its front ports and says when they end, cuts it off, takes its disk away.
 
 mod certificates;
+mod unfit;
+mod visits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -16,9 +18,11 @@ use common::id::{Epoch, Generation};
 use common::name::LegacyName;
 use common::port::Edge;
 use common::port::edge::{
-    Answer, CertificateSet, Error, FrontPorts, Status, Table, TableRoute, Traffic, Upstream, Visits,
+    Answer, CertificateSet, Error, FrontPorts, Status, Table, TableRoute, Traffic, Visits,
 };
 use tokio::time::Instant;
+
+use unfit::told;
 
 /// An edge in memory. Clones are the same edge.
 #[derive(Debug, Clone)]
@@ -33,6 +37,8 @@ pub enum Health {
     Answers,
     /// Calls fail without effect.
     Down,
+    /// Nobody listens; it reads a table that it is given when it starts.
+    Ended,
     /// Calls have their effect, and their answer is lost.
     LosesAnswers,
 }
@@ -56,6 +62,8 @@ struct State {
     damage: Vec<String>,
     /// Of apps whose requests are held: how many wait, and when somebody asked last.
     visits: BTreeMap<LegacyName, (u32, Instant)>,
+    /// Apps of which it takes nothing new.
+    unfit: BTreeSet<LegacyName>,
     /// Every table that was taken, in order.
     taken: Vec<Table>,
 }
@@ -83,6 +91,7 @@ impl MemoryEdge {
             turn: 0,
             damage: Vec::new(),
             visits: BTreeMap::new(),
+            unfit: BTreeSet::new(),
             taken: Vec::new(),
         };
         MemoryEdge { state: Arc::new(Mutex::new(state)) }
@@ -188,13 +197,14 @@ impl State {
         match self.health {
             Health::Answers | Health::LosesAnswers => Ok(()),
             Health::Down => Err(Error::Unavailable("connection refused".into())),
+            Health::Ended => Err(Error::Ended),
         }
     }
 
     fn answer<T>(&self, answer: T) -> Result<T, Error> {
         match self.health {
             Health::LosesAnswers => Err(Error::Unavailable("connection reset".into())),
-            Health::Answers | Health::Down => Ok(answer),
+            Health::Answers | Health::Down | Health::Ended => Ok(answer),
         }
     }
 
@@ -215,43 +225,13 @@ impl State {
             let refused = || Error::Refused { code: "GENERATION_CONFLICT".to_owned() };
             return if same { Ok(()) } else { Err(refused()) };
         }
-        self.table = Some(table.clone());
-        self.traffic.serves(table);
-        self.hold(table);
+        let (fitting, without) = self.fitting(table);
+        self.traffic.serves(&fitting);
+        self.hold(&fitting);
+        self.table = Some(fitting);
         self.taken.push(table.clone());
         self.damage.clear();
-        Ok(())
-    }
-
-    /// Who waits goes on where there is a replica.
-    fn hold(&mut self, table: &Table) {
-        let held = table.routes.iter().filter(|row| row.options.held);
-        let known = std::mem::take(&mut self.visits);
-        let visits = held.map(|row| {
-            let (waiting, last) =
-                known.get(&row.instance).copied().unwrap_or_else(|| (0, Instant::now()));
-            let goes_on = waiting > 0 && !row.upstreams.is_empty();
-            let visits = if goes_on { (0, Instant::now()) } else { (waiting, last) };
-            (row.instance.clone(), visits)
-        });
-        self.visits = visits.collect();
-    }
-
-    fn visited(&mut self, front_port: u16) {
-        let rows = self.table.iter().flat_map(|table| &table.routes);
-        let Some(row) = rows.into_iter().find(|row| row.front_port == front_port) else { return };
-        if let Some((waiting, last)) = self.visits.get_mut(&row.instance) {
-            *waiting += u32::from(row.upstreams.is_empty());
-            *last = Instant::now();
-        }
-    }
-
-    fn visits_of(&self, row: &TableRoute) -> Option<Visits> {
-        let (waiting, last) = *self.visits.get(&row.instance)?;
-        let busy = |upstream: &Upstream| self.in_flight.get(&upstream.address()) > Some(&0);
-        let is_asked = waiting > 0 || row.upstreams.iter().any(busy);
-        let idle_seconds = if is_asked { 0 } else { last.elapsed().as_secs() };
-        Some(Visits { waiting, idle_seconds })
+        told(without)
     }
 
     fn pick(&mut self, front_port: u16) -> Option<(LegacyName, SocketAddr)> {
@@ -289,8 +269,11 @@ impl Edge for MemoryEdge {
         let time = self.state().load_takes;
         tokio::time::sleep(time).await;
         let mut state = self.state();
-        state.admit()?;
+        if state.health != Health::Ended {
+            state.admit()?;
+        }
         state.load(table)?;
+        state.admit()?;
         state.answer(())
     }
 

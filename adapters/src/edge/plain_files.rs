@@ -10,6 +10,7 @@ mod conf;
 mod connections;
 mod files;
 mod nginx;
+mod unfit;
 mod visits;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use conf::{Conf, Version};
 use files::{Files, Owned};
 use nginx::{Nginx, Told};
+use unfit::Standing;
 use visits::Visits;
 
 /// nginx itself tries for 2.5 s to open a port that is held by somebody else.
@@ -78,6 +80,7 @@ pub struct FilesEdge {
     telling: Mutex<Option<Instant>>,
     /// Every replica that got requests, as long as some are under way.
     replicas: StdMutex<BTreeSet<SocketAddr>>,
+    standing: StdMutex<Standing>,
     visits: Visits,
 }
 
@@ -91,6 +94,7 @@ impl FilesEdge {
             settings,
             telling: Mutex::new(None),
             replicas: StdMutex::default(),
+            standing: StdMutex::default(),
         }
     }
 
@@ -134,11 +138,16 @@ impl FilesEdge {
         let served = self.nginx.serves().await.ok();
         if served.is_some() && served.as_ref() == owned.whole() {
             self.files.settle().await?;
+            self.stands(None);
             return Ok(false);
         }
         tracing::warn!("a change of nginx's files was broken off; the former stand again");
         self.files.put_back(&undo).await?;
         Ok(true)
+    }
+
+    fn render(&self, table: &Table, wanted: Version, owned: &Owned) -> Result<Conf, Error> {
+        conf::render(table, wanted, owned, &self.settings).map_err(|why| invalid(&why))
     }
 
     async fn tell(
@@ -243,6 +252,11 @@ impl FilesEdge {
     }
 }
 
+fn invalid(why: &str) -> Error {
+    tracing::error!(why, "a table cannot be served");
+    Error::Refused { code: "TABLE_INVALID".to_owned() }
+}
+
 /// Why a change is taken back.
 enum Failed {
     Test(String),
@@ -260,14 +274,11 @@ impl Edge for FilesEdge {
         let took_back = self.took_back().await?;
         let owned = self.files.look().await?;
         let wanted = Version::of(table);
-        if !self.is_news(&owned, &wanted).await? && !took_back {
+        let is_news = self.is_news(&owned, &wanted).await?;
+        if !is_news && !took_back && !self.lacks_some(table) {
             return self.visits.are_served(table).await;
         }
-        let conf = conf::render(table, wanted, &owned, &self.settings);
-        let conf = conf.map_err(|why| {
-            tracing::error!(why, "a table cannot be served");
-            Error::Refused { code: "TABLE_INVALID".to_owned() }
-        })?;
+        let conf = self.render(table, wanted, &owned)?;
         let closed = self.closed(&owned).await?;
         if let Some(port) =
             table.routes.iter().map(|route| route.front_port).find(|port| closed.contains(port))
@@ -276,7 +287,13 @@ impl Edge for FilesEdge {
             return Err(Error::Refused { code: PORT_TAKEN.to_owned() });
         }
         self.remember(table);
-        self.tell(&conf, &owned, &mut last).await?;
+        match self.tell(&conf, &owned, &mut last).await {
+            Err(Error::Refused { code }) if code == CONF_REJECTED => {
+                return self.tell_without_unfit(table, &owned, &mut last).await;
+            }
+            told => told?,
+        }
+        self.stands(Some(table));
         self.visits.are_served(table).await
     }
 

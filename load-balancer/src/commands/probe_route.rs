@@ -29,8 +29,10 @@ pub(crate) async fn run(
     };
     let probe = shared.edge.probe(stored.record.front_port, path).await;
     probe.map_err(|err| match err {
-        edge::Error::Unavailable(_) | edge::Error::Stale { .. } | edge::Error::Refused { .. } => {
-            Error::failed(FailureCode::RouteFailed, err.to_string())
-        }
+        edge::Error::Unavailable(_)
+        | edge::Error::Ended
+        | edge::Error::Stale { .. }
+        | edge::Error::Without { .. }
+        | edge::Error::Refused { .. } => Error::failed(FailureCode::RouteFailed, err.to_string()),
     })
 }

@@ -84,7 +84,10 @@ pub(super) fn refusal(err: &commands::Error) -> Refusal {
 fn status_of(code: FailureCode) -> u16 {
     if code == FailureCode::UnknownInstance {
         404
-    } else if matches!(code, FailureCode::Superseded | FailureCode::HostTaken) {
+    } else if matches!(
+        code,
+        FailureCode::Superseded | FailureCode::HostTaken | FailureCode::LbConfRejected
+    ) {
         409
     } else {
         503

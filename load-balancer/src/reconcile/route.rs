@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::RouteKey;
 use crate::domain::front_ports::{QUARANTINE, is_over};
+use crate::domain::table::Refused;
 use crate::records::{leases, route, routes};
 use crate::shared::Shared;
 
@@ -112,7 +113,8 @@ impl RouteReconciler {
         let drain = drains
             .entry((instance.clone(), address))
             .or_insert_with(|| Drain { change: self.shared.table_changed(), out_since: None });
-        served.changes >= drain.change
+        let refused = served.refused.get(instance);
+        served.changes >= drain.change && !refused.is_some_and(Refused::is_served_as_before)
     }
 
     /// Since when no edge has been seen to serve a table with this replica; `is_out` if that is seen now.

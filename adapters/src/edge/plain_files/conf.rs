@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use common::digest::hex;
 use common::id::{Epoch, Generation};
-use common::port::edge::{Table, Upstream};
+use common::port::edge::{Table, TableRoute, Upstream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -73,7 +73,8 @@ pub(super) fn render(
     }
     let mut files = BTreeMap::new();
     for route in &table.routes {
-        files.insert(name_of(route.instance.as_str(), owned)?, app::file(route, settings));
+        let (name, text) = file_of(route, owned, settings)?;
+        files.insert(name, text);
     }
     let upstreams = table.routes.iter().flat_map(|route| &route.upstreams);
     let mut ports: BTreeSet<u16> = table.routes.iter().map(|route| route.front_port).collect();
@@ -91,6 +92,15 @@ pub(super) fn render(
     Ok(Conf { version, files })
 }
 
+/// One app's file: its name, and what it says.
+pub(super) fn file_of(
+    route: &TableRoute,
+    owned: &Owned,
+    settings: &FilesSettings,
+) -> Result<(String, String), String> {
+    Ok((name_of(route.instance.as_str(), owned)?, app::file(route, settings)))
+}
+
 /// `<app>.conf`; where that is a stranger's, a name that is no app's.
 fn name_of(instance: &str, owned: &Owned) -> Result<String, String> {
     let names = [format!("{instance}.conf"), format!("{instance}.avishkar.conf")];
@@ -100,7 +110,7 @@ fn name_of(instance: &str, owned: &Owned) -> Result<String, String> {
 }
 
 /// nginx would take two servers on one port for one, and give the second app's visitors to the first.
-fn check(table: &Table, settings: &FilesSettings) -> Result<(), String> {
+pub(super) fn check(table: &Table, settings: &FilesSettings) -> Result<(), String> {
     let mut ways = BTreeSet::new();
     let range = settings.first_port..=settings.last_port;
     for route in &table.routes {

@@ -45,6 +45,10 @@ pub(super) struct Undo {
 }
 
 impl Owned {
+    pub(super) fn bytes(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(Vec::as_slice)
+    }
+
     pub(super) fn is_foreign(&self, name: &str) -> bool {
         self.foreign.contains(name)
     }
