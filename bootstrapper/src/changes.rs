@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use common::digest::Digest;
 use common::name::{NodeName, ShareName};
 use common::port::machines::Shape;
 use common::port::share;
@@ -109,6 +110,8 @@ fn placed(before: &Placement, now: &Placement) -> Vec<Change> {
 
 fn set(before: &Platform, now: &Platform) -> Vec<Change> {
     let settings = |platform: &Platform| {
+        let acme = platform.acme.as_ref();
+        let trusted = acme.and_then(|acme| acme.trusted.as_ref());
         let advertised = platform.edge_advertised.map(|address| address.to_string());
         [
             ("max_machines", joined(platform.max_machines)),
@@ -120,6 +123,10 @@ fn set(before: &Platform, now: &Platform) -> Vec<Change> {
             ("edge.host_port", joined(platform.edge.host_port)),
             ("edge.tls_port", joined(platform.edge.tls_port)),
             ("edge.tls_announced", joined(platform.edge.tls_announced)),
+            ("edge.requests_per_address", joined(platform.edge.requests_per_address)),
+            ("acme.directory", joined(acme.map(|acme| &acme.directory))),
+            ("acme.contacts", joined(acme.iter().flat_map(|acme| &acme.contacts))),
+            ("acme.trusted_file", joined(trusted.map(|text| Digest::of(text.as_bytes())))),
             ("code", listed_code(platform)),
         ]
     };

@@ -5,6 +5,7 @@
 #   EDGE_HOLD_SECONDS how long a request waits for an app at rest (60)
 #   EDGE_RESERVED     more ports to leave alone   EDGE_WORKERS    worker processes (one per core, at most 4)
 #   EDGE_TLS_PORT     host names over TLS (8443)  EDGE_TLS_ANNOUNCED  the port that visitors see, where it is another one
+#   EDGE_REQUESTS_PER_ADDRESS  how many requests of one address may be under way (1000; 0: any number)
 set -eu
 bind=${EDGE_BIND:-127.0.0.1}
 pool=${EDGE_FRONT_PORTS:-2000-2999}
@@ -12,6 +13,7 @@ host_port=${EDGE_HOST_PORT:-8088}
 hold_seconds=${EDGE_HOLD_SECONDS:-60}
 tls_port=${EDGE_TLS_PORT:-8443}
 announced=${EDGE_TLS_ANNOUNCED:-$tls_port}
+per_address=${EDGE_REQUESTS_PER_ADDRESS:-1000}
 cores=$(nproc)
 workers=${EDGE_WORKERS:-$((cores < 4 ? cores : 4))}
 conf=/tmp/edge
@@ -21,6 +23,8 @@ case $bind in *[!0-9a-fA-F.:]* | '') echo "edge: EDGE_BIND '$bind' is not an add
 case $pool-$host_port-$workers in *[!0-9-]*) echo "edge: EDGE_FRONT_PORTS, EDGE_HOST_PORT and EDGE_WORKERS are numbers" >&2; exit 2 ;; esac
 case $hold_seconds in *[!0-9]* | "") echo "edge: EDGE_HOLD_SECONDS is a number" >&2; exit 2 ;; esac
 case $tls_port-$announced in *[!0-9-]*) echo "edge: EDGE_TLS_PORT and EDGE_TLS_ANNOUNCED are numbers" >&2; exit 2 ;; esac
+case $per_address in *[!0-9]* | "" | ??????*) per_address=65536 ;; esac
+if [ "$per_address" -gt 65535 ]; then echo "edge: EDGE_REQUESTS_PER_ADDRESS is a number from 0 to 65535" >&2; exit 2; fi
 
 rm -rf $conf/asked $conf/secure $conf/challenges
 mkdir -p $conf/asked $conf/secure $conf/challenges/.well-known/acme-challenge $run
@@ -79,8 +83,23 @@ map \$http_x_request_id \$id_of_request {
   "~^[A-Za-z0-9._:-]{1,128}\$" \$http_x_request_id;
 }
 REQUEST_ID
+# Counted are requests under way: who only keeps connections open has none. The zone has room for more addresses than
+# there can be connections. The platform's own question (control.lua) is nobody's, and an empty key is not counted; what is
+# needed to know it is looked at only where somebody says to be it.
+: >$conf/visitors.conf
+: >$conf/visitor.conf
+if [ "$per_address" -gt 0 ]; then
+  cat >$conf/visitors.conf <<'VISITORS'
+map $http_user_agent $visitor { default $binary_remote_addr; avishkar-edge $claimed_visitor; }
+map "$remote_addr@$server_addr" $claimed_visitor { default $binary_remote_addr; "~^([^@]+)@\1$" ""; }
+limit_conn_zone $visitor zone=visitors:4m;
+limit_conn_log_level info;
+limit_conn_status 429;
+VISITORS
+  printf '%s\n' "limit_conn visitors $per_address;" 'error_page 429 = @visitor_limited;' >$conf/visitor.conf
+fi
 cat >$conf/settings.lua <<SETTINGS
-local M = {bind = "$bind", first = ${pool%-*}, last = ${pool#*-}, host_port = $host_port, hold_seconds = $hold_seconds, tls_port = ${tls_port:-nil}, tls_damage = $tls_damage, closed = {$(echo $closed | tr ' ' ',')}}
+local M = {bind = "$bind", first = ${pool%-*}, last = ${pool#*-}, host_port = $host_port, hold_seconds = $hold_seconds, requests_per_address = $per_address, tls_port = ${tls_port:-nil}, tls_damage = $tls_damage, closed = {$(echo $closed | tr ' ' ',')}}
 function M.open(port)
   for _, closed in ipairs(M.closed) do if port == closed then return false end end
   return port >= M.first and port <= M.last

@@ -39,6 +39,9 @@ pub struct Platform {
     /// What else is said of the edge.
     #[serde(default, skip_serializing_if = "EdgeSettings::is_plain")]
     pub edge: EdgeSettings,
+    /// Who makes certificates of apps' host names that were given none; nobody without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<Acme>,
     /// How further local machines are made, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<LocalPlace>,
@@ -86,6 +89,19 @@ pub struct AzurePlace {
     pub tags: BTreeMap<String, String>,
 }
 
+/// A public authority, asked by ACME. Whoever names one agrees to its terms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acme {
+    /// The URL of its directory.
+    pub directory: String,
+    /// The e-mail addresses that it may write to.
+    pub contacts: Vec<String>,
+    /// PEM: the certificates that it is trusted by; none for those that everybody trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<String>,
+}
+
 /// What is said of the edge, or of a pair of them, that most platforms do not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,6 +118,9 @@ pub struct EdgeSettings {
     /// The port of host names over TLS as visitors see it, where something before the edge has another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_announced: Option<u16>,
+    /// How many requests of one address may be under way; 0 for any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_address: Option<u16>,
 }
 
 impl EdgeSettings {

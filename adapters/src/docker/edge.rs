@@ -41,6 +41,9 @@ const TABLE_BYTES: usize = 64 * 1024 * 1024;
 /// Requests under way get as long when it is replaced.
 const STOP_SECONDS: i32 = 20;
 
+/// The edge's own bound, where nothing else is said.
+const REQUESTS_PER_ADDRESS: u16 = 1000;
+
 /// How the edge runs on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EdgeContainerSettings {
@@ -52,6 +55,8 @@ pub struct EdgeContainerSettings {
     /// The address of front ports and of the listener for host names.
     pub bind: IpAddr,
     pub ports: EdgePorts,
+    /// How many requests of one address may be under way; 0 for any number.
+    pub requests_per_address: u16,
     /// The folder of `table.json`, and of what the edge has accepted.
     pub table_folder: PathBuf,
     /// The folder of its control socket and its access log, which it writes.
@@ -201,9 +206,18 @@ impl EdgeContainer {
 }
 
 impl EdgeContainerSettings {
+    fn environment(&self) -> Vec<String> {
+        let EdgeContainerSettings { bind, ports, requests_per_address: most, .. } = self;
+        let mut said = vec![format!("EDGE_BIND={bind}")];
+        said.extend(ports.environment());
+        if *most != REQUESTS_PER_ADDRESS {
+            said.push(format!("EDGE_REQUESTS_PER_ADDRESS={most}"));
+        }
+        said
+    }
+
     fn body(&self, fingerprint: &str) -> ContainerCreateBody {
-        let EdgeContainerSettings { image, bind, ports, table_folder, run_folder, owner, .. } =
-            self;
+        let EdgeContainerSettings { image, table_folder, run_folder, owner, .. } = self;
         let (user, group) = owner;
         let log = [("max-size", "10m"), ("max-file", "3")];
         let log = log.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -230,7 +244,7 @@ impl EdgeContainerSettings {
         ContainerCreateBody {
             image: Some(image.clone()),
             user: Some(format!("{user}:{group}")),
-            env: Some([vec![format!("EDGE_BIND={bind}")], ports.environment()].concat()),
+            env: Some(self.environment()),
             labels: Some(HashMap::from([
                 (label::PLATFORM.to_owned(), EDGE.to_owned()),
                 (LABEL.to_owned(), fingerprint.to_owned()),
@@ -327,13 +341,25 @@ mod tests {
             home: "/state/a:b".into(),
             bind: IpAddr::from([127, 0, 0, 1]),
             ports: EdgePorts { tls_port: 9443, tls_announced: 443, ..EdgePorts::USUAL },
+            requests_per_address: 0,
             table_folder: "/state/a:b/table".into(),
             run_folder: "/state/a:b/run".into(),
             owner: (1, 1),
         };
         let body = settings.body("f");
-        let said = ["EDGE_BIND=127.0.0.1", "EDGE_TLS_PORT=9443", "EDGE_TLS_ANNOUNCED=443"];
+        let said = [
+            "EDGE_BIND=127.0.0.1",
+            "EDGE_TLS_PORT=9443",
+            "EDGE_TLS_ANNOUNCED=443",
+            "EDGE_REQUESTS_PER_ADDRESS=0",
+        ];
         assert_eq!(body.env.unwrap(), said);
+        let usual = EdgeContainerSettings {
+            ports: EdgePorts::USUAL,
+            requests_per_address: REQUESTS_PER_ADDRESS,
+            ..settings
+        };
+        assert_eq!(usual.environment(), ["EDGE_BIND=127.0.0.1"]);
         let host = body.host_config.unwrap();
         assert_eq!(host.binds, None);
         let mounts = host.mounts.unwrap();

@@ -1,9 +1,10 @@
 //! Requests under way: picks minus ends.
 //!
 //! The log is read first and the picks are asked for later than the edge's workers take to hand them
-//! over, so the difference is never too low. It may be too high for a while: by requests of that
-//! while, and by lines of the log that were never seen. The latter are found as the lowest
-//! difference of a minute.
+//! over, so the difference is never too low. Of a replica that a new table lacks it is not even where
+//! a worker takes longer: each hands them over before it says that it serves the table. It may be too
+//! high for a while: by requests of that while, and by lines of the log that were never seen. The
+//! latter are found as the lowest difference of a minute.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -6,6 +6,7 @@ mod changes;
 mod damage;
 mod dead;
 mod held;
+mod kept;
 mod options;
 mod pages;
 mod streams;

@@ -1,4 +1,4 @@
-//! `[edge]`: the address that moves between two edges, and the ports of host names.
+//! `[edge]`: the address that moves between two edges, the ports of host names, and the bound of one visitor.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -8,7 +8,8 @@ use rollout::platform::{EdgeSettings, PlannedMachine, Platform};
 use super::address::{self, Range};
 use super::section::{Entry, Section};
 
-const KEYS: [&str; 4] = ["address", "host_port", "tls_port", "tls_announced"];
+const KEYS: [&str; 5] =
+    ["address", "host_port", "tls_port", "tls_announced", "requests_per_address"];
 /// What no process of the edge's may listen on: it is nobody's administrator.
 const UNPRIVILEGED: u16 = 1024;
 /// Apps' own, of which each has one.
@@ -32,6 +33,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<EdgeSettings> {
     let own = |key| optional(&section, key, own_port);
     let (host_port, tls_port) = (own("host_port"), own("tls_port"));
     let tls_announced = optional(&section, "tls_announced", Entry::port);
+    let requests_per_address = optional(&section, "requests_per_address", number);
     let (host_port, tls_port) = (host_port.ok()?, tls_port.ok()?);
     if host_port.unwrap_or(HOST_PORT) == tls_port.unwrap_or(TLS_PORT) {
         let entry = section.present(&["tls_port", "host_port"]).into_iter().next()?;
@@ -39,7 +41,8 @@ pub(super) fn read(root: &Section<'_>) -> Option<EdgeSettings> {
         return entry.wrong("host names would have one port with and without TLS", hint);
     }
     let (address, tls_announced) = (address.ok()?, tls_announced.ok()?);
-    Some(EdgeSettings { address, host_port, tls_port, tls_announced })
+    let requests_per_address = requests_per_address.ok()?;
+    Some(EdgeSettings { address, host_port, tls_port, tls_announced, requests_per_address })
 }
 
 /// Whether there is an address that moves.
@@ -59,6 +62,10 @@ fn optional<'a, T>(
         None => Ok(None),
         Some(entry) => read(&entry).map(Some).ok_or(Told),
     }
+}
+
+fn number(entry: &Entry<'_>) -> Option<u16> {
+    u16::try_from(entry.whole(0..=i64::from(u16::MAX))?).ok()
 }
 
 fn own_port(entry: &Entry<'_>) -> Option<u16> {

@@ -123,6 +123,7 @@ fn ports_of_host_names_that_the_edge_cannot_have_are_refused() {
         ("tls_port = \"9443\"", "edge.tls_port: it is a text"),
         ("tls_port = 8088", "edge.tls_port: host names would have one port with and without TLS"),
         ("tls = 9443", "edge.tls: there is no such key"),
+        ("requests_per_address = -1", "edge.requests_per_address: -1 is out of bounds"),
     ] {
         assert_eq!(told(&pair(&format!("{address}\n{line}"))), [message]);
     }

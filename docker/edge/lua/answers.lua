@@ -1,5 +1,7 @@
 -- What visitors get from the edge itself: JSON for programs, a page for people.
 
+local settings = require "settings"
+
 local M = {}
 
 local PAGE = [[<!doctype html>
@@ -37,6 +39,15 @@ end
 
 function M.body_too_large(limit)
   M.give(413, "BODY_TOO_LARGE", "That is too large", ("the app takes at most %d bytes"):format(limit))
+end
+
+function M.headers_too_large()
+  M.give(431, "HEADERS_TOO_LARGE", "The headers are too large", "a header takes at most 16 KiB, all of them 64 KiB")
+end
+
+function M.visitor_limited()
+  M.give(429, "VISITOR_LIMITED", "Too many requests at once",
+    ("one address may have %d requests under way"):format(settings.requests_per_address), 1)
 end
 
 return M

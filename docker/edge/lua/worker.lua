@@ -24,6 +24,10 @@ local function report(epoch, generation)
   shared:set("generation:" .. id, generation)
 end
 
+local function hand_over_counts()
+  for name, count in pairs(balance.take_picked()) do picks:incr(name, count, 0) end
+end
+
 -- Serves the newest table that was accepted, if this worker does not yet.
 function M.take_over_table()
   local serial = store.serial()
@@ -32,12 +36,11 @@ function M.take_over_table()
   if not decoded then return ngx.log(ngx.ERR, "edge: an accepted table cannot be read: ", mistake) end
   balance.use(decoded)
   used_serial = serial
+  -- Who hears that the table is served asks next how much is under way by the former one: its picks are all counted by
+  -- then, however long this worker stands still before its next tick.
+  hand_over_counts()
   -- What was decoded, which is newer than what was asked for if another came in between.
   report(decoded.epoch, decoded.generation)
-end
-
-local function hand_over_counts()
-  for name, count in pairs(balance.take_picked()) do picks:incr(name, count, 0) end
 end
 
 -- Renames the log and has nginx open a new one: a reader that follows both by inode loses no line.

@@ -43,13 +43,14 @@ pub(super) fn tls_port(platform: &Platform) -> u16 {
 /// What is not said stays the edge's own to say.
 fn environment(platform: &Platform) -> BTreeMap<String, String> {
     let said = &platform.edge;
-    let port = |port: Option<u16>| port.map(|port| port.to_string());
+    let number = |number: Option<u16>| number.map(|number| number.to_string());
     let words = [
         ("EDGE_BIND", Some(platform.edge_bind.to_string())),
         ("EDGE_RESERVED", Some(RESERVED.to_owned())),
-        ("EDGE_HOST_PORT", port(said.host_port)),
-        ("EDGE_TLS_PORT", port(said.tls_port)),
-        ("EDGE_TLS_ANNOUNCED", port(said.tls_announced)),
+        ("EDGE_HOST_PORT", number(said.host_port)),
+        ("EDGE_TLS_PORT", number(said.tls_port)),
+        ("EDGE_TLS_ANNOUNCED", number(said.tls_announced)),
+        ("EDGE_REQUESTS_PER_ADDRESS", number(said.requests_per_address)),
     ];
     words.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }

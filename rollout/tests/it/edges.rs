@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use common::digest::{Digest, ImageRef};
 use common::id::Generation;
-use common::port::part::PartRight;
+use common::port::part::{PartRight, PartSpec};
 use common::service::ServiceName;
 use rollout::order::plan_parts;
 use rollout::parts::{self, BasePart, Incomplete, base_parts};
-use rollout::platform::{Component, Image, Platform};
+use rollout::platform::{Acme, Component, Image, Platform};
 
 use crate::parts::{on, platform, service};
 
@@ -62,7 +62,7 @@ fn of_two_load_balancers_each_knows_the_other_and_both_announce_the_address_that
 }
 
 #[test]
-fn an_edge_is_told_of_its_ports_where_somebody_named_them() {
+fn an_edge_is_told_of_its_ports_and_its_bound_where_somebody_named_them() {
     let mut platform = platform(3);
     let plain = on(&platform, "node-4", |site| parts::edge(site).unwrap());
     assert_eq!(plain.environment.keys().collect::<Vec<_>>(), ["EDGE_BIND", "EDGE_RESERVED"]);
@@ -70,11 +70,15 @@ fn an_edge_is_told_of_its_ports_where_somebody_named_them() {
     platform.edge.host_port = Some(8100);
     platform.edge.tls_port = Some(9443);
     platform.edge.tls_announced = Some(443);
+    platform.edge.requests_per_address = Some(0);
     let edge = on(&platform, "node-4", |site| parts::edge(site).unwrap());
-    for (key, port) in
-        [("EDGE_HOST_PORT", "8100"), ("EDGE_TLS_PORT", "9443"), ("EDGE_TLS_ANNOUNCED", "443")]
-    {
-        assert_eq!(edge.environment[key], port);
+    for (key, number) in [
+        ("EDGE_HOST_PORT", "8100"),
+        ("EDGE_TLS_PORT", "9443"),
+        ("EDGE_TLS_ANNOUNCED", "443"),
+        ("EDGE_REQUESTS_PER_ADDRESS", "0"),
+    ] {
+        assert_eq!(edge.environment[key], number);
     }
     assert_eq!(edge.health.map(|health| health.port), Some(8100));
     assert_eq!(BasePart::Edge.ports(&platform), [8100, 9443]);
@@ -106,4 +110,43 @@ fn of_two_edges_one_is_ready_before_the_other_is_touched_and_then_they_get_their
             "wait until address on node-3 is ready",
         ]
     );
+}
+
+#[test]
+fn each_load_balancer_is_told_who_makes_certificates_and_nobody_else_is() {
+    let mut platform = pair();
+    let said = |part: &PartSpec| {
+        let settings = part.environment.iter().filter(|(key, _)| key.contains("ACME"));
+        settings.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>()
+    };
+    let trusted = |part: &PartSpec| {
+        let mut files = part.files.iter().filter(|file| file.path == "/etc/avishkar/acme.pem");
+        files.next().map(|file| file.content.clone())
+    };
+    let plain = service(&platform, "node-4", ServiceName::LoadBalancer);
+    assert_eq!((said(&plain), trusted(&plain)), (Vec::new(), None));
+    let public = Acme {
+        directory: "https://ca.example.org/directory".to_owned(),
+        contacts: vec!["ops@example.org".to_owned(), "night@example.org".to_owned()],
+        trusted: Some("the authority's own".to_owned()),
+    };
+    platform.acme = Some(public.clone());
+    for node in ["node-4", "node-3"] {
+        let part = service(&platform, node, ServiceName::LoadBalancer);
+        assert_eq!(
+            said(&part),
+            [
+                "AVISHKAR_ACME__AGREE_TO_TERMS=true",
+                "AVISHKAR_ACME__CONTACTS=ops@example.org,night@example.org",
+                "AVISHKAR_ACME__DIRECTORY=https://ca.example.org/directory",
+                "AVISHKAR_ACME__TRUSTED_FILE=/etc/avishkar/acme.pem",
+            ]
+        );
+        assert_eq!(trusted(&part).as_deref(), Some("the authority's own"));
+    }
+    let another = service(&platform, "node-4", ServiceName::NodeManager);
+    assert_eq!((said(&another), trusted(&another)), (Vec::new(), None));
+    platform.acme = Some(Acme { contacts: Vec::new(), trusted: None, ..public });
+    let part = service(&platform, "node-4", ServiceName::LoadBalancer);
+    assert_eq!((said(&part).len(), trusted(&part)), (2, None));
 }

@@ -25,11 +25,21 @@ pub(super) fn prepare(settings: &Settings, home: &Path) -> anyhow::Result<EdgeCo
         owner = share(folder).with_context(|| format!("{} cannot be used", folder.display()))?;
     }
     let socket = settings.node_agent.meant.socket.clone();
-    let RawEdge { image, bind, host_port, tls_port, tls_announced } = settings.edge.clone();
+    let RawEdge { image, bind, host_port, tls_port, tls_announced, requests_per_address } =
+        settings.edge.clone();
     let ports = EdgePorts { host_port, tls_port, tls_announced };
     let home = home.to_owned();
-    let wanted =
-        EdgeContainerSettings { socket, image, home, bind, ports, table_folder, run_folder, owner };
+    let wanted = EdgeContainerSettings {
+        socket,
+        image,
+        home,
+        bind,
+        ports,
+        requests_per_address,
+        table_folder,
+        run_folder,
+        owner,
+    };
     Ok(EdgeContainer::new(wanted).map_err(|err| refused(err, &settings.edge.image))?)
 }
 

@@ -61,6 +61,7 @@ pub(super) struct RawEdge {
     pub(super) tls_port: u16,
     /// The port over TLS as visitors see it; 0 where it is the same.
     pub(super) tls_announced: u16,
+    pub(super) requests_per_address: u16,
 }
 
 /// What a process without any right may not listen on.
@@ -84,8 +85,7 @@ impl RawEdge {
             [("up.edge.host_port", self.host_port), ("up.edge.tls_port", self.tls_port)]
         {
             if port < UNPRIVILEGED {
-                let why =
-                    "must be 1024 or more; send lower ones to it, and say up.edge.tls_announced";
+                let why = "must be 1024 or more; send lower ones to it, and say tls_announced";
                 problems.push(Problem::new(key, why));
             }
             let taken = GIVEN_OUT.into_iter().find(|(range, _)| range.contains(&port));

@@ -14,7 +14,7 @@ const OTHERS: [&str; 2] = ["docker/edge/", "docker/runtime-python/"];
 /// Texts that look like codes and are none: variables of the environment, serde's names of cases, and rights of the kernel.
 const NO_CODES: [&str; 5] =
     ["SCREAMING_SNAKE_CASE", "ID_LIKE", "NET_ADMIN", "NET_RAW", "SYS_RESOURCE"];
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 17] = [
     "ADDRESS_",
     "AVISHKAR_",
     "AZURE_",
@@ -22,6 +22,7 @@ const VARIABLES: [&str; 16] = [
     "DEBIAN_",
     "EDGE_BIND",
     "EDGE_HOST_PORT",
+    "EDGE_REQUESTS_",
     "EDGE_RESERVED",
     "EDGE_TLS_",
     "KAFKA_",
