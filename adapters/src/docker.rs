@@ -115,6 +115,10 @@ impl Containers for DockerContainers {
         self.engine()?.make_running(spec, epoch).await
     }
 
+    async fn stop(&self, name: &ContainerName) -> Result<(), Error> {
+        self.engine()?.stop_app(name).await
+    }
+
     async fn ensure_absent(&self, name: &ContainerName) -> Result<(), Error> {
         self.engine()?.make_absent(name).await
     }

@@ -1,6 +1,8 @@
 //! The balance cycle: every 100 ms it decides from what has arrived from the nodes. It never asks anybody, and never
-//! acts: a decision is a number in a record, which the deployment manager follows.
+//! acts: a decision is a number in a record, which the deployment manager follows, or the replicas of a route that are
+//! ill, which the edge's table follows.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
@@ -9,7 +11,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::time::{MissedTickBehavior, timeout};
 
-use crate::commands::rescale;
+use crate::commands::{leave_out, rescale};
 use crate::domain::balance::course::Draft;
 use crate::shared::Shared;
 
@@ -18,36 +20,69 @@ const EVERY: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(5);
 /// How long a decision may take to be written; then it is decided anew.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
-/// After a decision could not be written, how long the app is left alone.
+/// How long an app is left alone after a decision on its number that could not be written, or on its ill replicas.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Runs until the process stops.
 pub(crate) async fn run(shared: &Shared, lifecycle: &Lifecycle) {
     let beat = lifecycle.beat("balance");
     let mut writing = FuturesUnordered::new();
+    let (mut leaving_out, mut busy) = (FuturesUnordered::new(), BTreeSet::new());
+    shared.complaints().begin(shared.up_for());
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         beat.now();
-        let is_idle = shared.balance().is_empty();
+        let is_idle = shared.balance().is_empty() && !shared.has_ill();
         tokio::select! {
             biased;
             () = lifecycle.stopping() => return,
             Some(()) = writing.next() => {}
+            Some(instance) = leaving_out.next() => {
+                busy.remove(&instance);
+            }
             () = shared.balanced.notified(), if is_idle => {}
             () = tokio::time::sleep(IDLE), if is_idle => {}
             _ = ticks.tick(), if !is_idle => {
-                for (instance, draft) in cycle(shared) {
+                let (drafts, changed) = cycle(shared);
+                for (instance, draft) in drafts {
                     writing.push(write(shared, instance, draft));
+                }
+                for instance in changed {
+                    if busy.insert(instance.clone()) {
+                        leaving_out.push(note_ill(shared, instance));
+                    }
                 }
             }
         }
     }
 }
 
-fn cycle(shared: &Shared) -> Vec<(LegacyName, Draft)> {
+/// Numbers that were decided on, and routes of which other replicas are ill than before.
+fn cycle(shared: &Shared) -> (Vec<(LegacyName, Draft)>, Vec<LegacyName>) {
     let _timer = shared.metrics.balance_cycle_seconds.start_timer();
-    shared.balance().cycle(&shared.config.rules(), shared.up_for())
+    let drafts = shared.balance().cycle(&shared.config.rules(), shared.up_for());
+    (drafts, shared.to_leave_out())
+}
+
+/// Has the route follow what is known of its replicas; gives its name back when it may be decided on again.
+async fn note_ill(shared: &Shared, instance: LegacyName) -> LegacyName {
+    match timeout(WRITE_WITHIN, leave_out::run(shared, &instance)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(err)) => {
+            tracing::warn!(
+                instance.name = %instance,
+                error = &err as &dyn std::error::Error,
+                "which replicas are ill could not be written"
+            );
+        }
+        Err(_) => {
+            tracing::warn!(instance.name = %instance, "which replicas are ill took too long to write");
+        }
+    }
+    // Until the edge serves it.
+    tokio::time::sleep(AGAIN_AFTER).await;
+    instance
 }
 
 async fn write(shared: &Shared, instance: LegacyName, draft: Draft) {

@@ -5,6 +5,7 @@ pub(crate) mod announce_route;
 pub(crate) mod certificates;
 pub(crate) mod deregister_app;
 pub(crate) mod inbox;
+pub(crate) mod leave_out;
 pub(crate) mod probe_route;
 pub(crate) mod register_app;
 pub(crate) mod remove_route;

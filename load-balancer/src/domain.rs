@@ -3,6 +3,7 @@
 pub(crate) mod balance;
 pub(crate) mod certificate;
 pub(crate) mod front_ports;
+pub(crate) mod illness;
 pub(crate) mod lists;
 pub(crate) mod renewal;
 pub(crate) mod route;

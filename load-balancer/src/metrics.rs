@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     pub(crate) registry: Registry,
     pub(crate) routes: IntGauge,
     pub(crate) routes_refused: IntGauge,
+    pub(crate) replicas_left_out: IntGauge,
     pub(crate) front_ports_leased: IntGauge,
     pub(crate) edge_up: IntGauge,
     pub(crate) other_edge_up: IntGauge,
@@ -49,6 +50,7 @@ impl Metrics {
                 "load_balancer_refused_routes",
                 "Routes kept out of the table because they collide or their port is closed.",
             ),
+            replicas_left_out: replicas_left_out(&registry),
             front_ports_leased: gauge(
                 "load_balancer_front_port_leases",
                 "Front ports that are in use or kept back.",
@@ -97,6 +99,11 @@ impl Metrics {
             registry,
         }
     }
+}
+
+fn replicas_left_out(registry: &Registry) -> IntGauge {
+    let help = "Replicas that get no requests because their nodes' agents found them ill.";
+    register(registry, IntGauge::new("load_balancer_left_out_replicas", help))
 }
 
 fn other_edge_up(registry: &Registry) -> IntGauge {

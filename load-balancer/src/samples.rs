@@ -1,6 +1,7 @@
 //! Follows every node's samples: the balance cycle hears all of them, document 001's health list shows the latest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
@@ -21,9 +22,12 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// After this long without a sample the last one says nothing any more.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
 
+/// A node's agent, and the address at which the node's replicas are reached.
+type Followed = (Agent, IpAddr);
+
 /// Follows the nodes there are until the process stops.
 pub(crate) async fn follow(shared: &Shared, lifecycle: &Lifecycle) {
-    let mut followed: BTreeMap<Agent, AbortHandle> = BTreeMap::new();
+    let mut followed: BTreeMap<Followed, AbortHandle> = BTreeMap::new();
     let mut following = FuturesUnordered::new();
     let mut look = tokio::time::interval(LOOK_EVERY);
     loop {
@@ -39,13 +43,14 @@ pub(crate) async fn follow(shared: &Shared, lifecycle: &Lifecycle) {
                     }
                     stays
                 });
-                for agent in agents {
-                    if followed.contains_key(&agent) {
+                for (agent, ip) in agents {
+                    if followed.contains_key(&(agent.clone(), ip)) {
                         continue;
                     }
                     let (handle, registration) = AbortHandle::new_pair();
-                    followed.insert(agent.clone(), handle);
-                    following.push(Abortable::new(follow_one(shared, agent), registration).boxed());
+                    followed.insert((agent.clone(), ip), handle);
+                    let heard = follow_one(shared, agent, ip);
+                    following.push(Abortable::new(heard, registration).boxed());
                 }
             }
             Some(_) = following.next() => {}
@@ -53,12 +58,13 @@ pub(crate) async fn follow(shared: &Shared, lifecycle: &Lifecycle) {
     }
 }
 
-async fn agents(shared: &Shared) -> Option<Vec<Agent>> {
+async fn agents(shared: &Shared) -> Option<BTreeSet<Followed>> {
     match all::<Node>(&*shared.ports.store, &path::folder("nodes")).await {
         Ok(nodes) => Some(
             nodes
                 .into_iter()
-                .map(|node| Agent { node: node.record.name, address: node.record.agent })
+                .map(|node| node.record)
+                .map(|node| (Agent { node: node.name, address: node.agent }, node.ip))
                 .collect(),
         ),
         Err(err) => {
@@ -68,14 +74,14 @@ async fn agents(shared: &Shared) -> Option<Vec<Agent>> {
     }
 }
 
-async fn follow_one(shared: &Shared, agent: Agent) {
+async fn follow_one(shared: &Shared, agent: Agent, ip: IpAddr) {
     let _forget = Forget { shared, node: &agent.node };
     loop {
         if let Ok(mut samples) = shared.ports.nodes.samples(&agent).await {
             while let Ok(Some(Ok(sample))) =
                 tokio::time::timeout(SILENT_AFTER, samples.next()).await
             {
-                shared.heard(&agent.node, sample);
+                shared.heard(&agent.node, ip, sample);
             }
         }
         shared.samples().remove(&agent.node);

@@ -2,6 +2,7 @@
 //! observations by which one part learns what another did.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use chassis::reconcile::Wake;
 use chassis::records::{self, Stored};
 use common::id::{Epoch, ReleaseNumber};
 use common::name::{AppName, HostName, LegacyName, NodeName};
-use common::port::edge::{FrontPorts, TableRoute, Traffic};
+use common::port::edge::{FrontPorts, TableRoute, Traffic, Upstream};
 use common::port::nodes::Sample;
 use common::port::{Edge, EdgeCertificates};
 use common::record::epoch::EpochRecord;
@@ -25,6 +26,7 @@ use crate::config::Config;
 use crate::domain::balance::hours::Described;
 use crate::domain::balance::known::Known;
 use crate::domain::balance::roster::{Now, Roster};
+use crate::domain::illness::Complaints;
 use crate::domain::table::Refused;
 use crate::domain::traffic::Lately;
 use crate::metrics::Metrics;
@@ -40,6 +42,22 @@ pub(crate) struct Served {
     pub(crate) changes: u64,
     pub(crate) routes: BTreeMap<LegacyName, TableRoute>,
     pub(crate) refused: BTreeMap<LegacyName, Refused>,
+    /// Ill replicas of these routes, which are not in the table.
+    pub(crate) left_out: BTreeMap<LegacyName, Vec<Upstream>>,
+}
+
+impl Served {
+    /// Whether these are all replicas of an instance, in the table or left out as ill.
+    pub(crate) fn has(&self, instance: &LegacyName, upstreams: &[Upstream]) -> bool {
+        let Some(row) = self.routes.get(instance) else { return false };
+        let left_out = self.left_out_of(instance);
+        row.upstreams.len() + left_out.len() == upstreams.len()
+            && row.upstreams.iter().chain(left_out).all(|one| upstreams.contains(one))
+    }
+
+    fn left_out_of(&self, instance: &LegacyName) -> &[Upstream] {
+        self.left_out.get(instance).map(Vec::as_slice).unwrap_or_default()
+    }
 }
 
 #[derive(Debug)]
@@ -65,10 +83,6 @@ pub(crate) struct Shared {
     /// Held while a route is recorded, from looking for a free front port until it is leased, so that
     /// registrations wait for one another and never fail over the same port; and while one is to go.
     pub(crate) allocation: AsyncMutex<()>,
-    /// Held by whoever tells the own edge: who follows until it leads, then the leader.
-    pub(crate) telling: AsyncMutex<()>,
-    /// Cancelled when this instance leads.
-    pub(crate) leads: CancellationToken,
     /// Cancelled when the loops have ended: nothing that is waited for will happen any more.
     pub(crate) ended: CancellationToken,
     served: watch::Sender<Served>,
@@ -85,6 +99,7 @@ pub(crate) struct Shared {
     lately: Mutex<Lately>,
     began: Instant,
     roster: Mutex<Roster>,
+    complaints: Mutex<Complaints>,
     /// What releases say, which never change.
     described: Mutex<BTreeMap<(AppName, ReleaseNumber), Option<Described>>>,
 }
@@ -122,8 +137,6 @@ impl Shared {
             balance_wake: Wake::new(),
             balanced: Notify::new(),
             allocation: AsyncMutex::new(()),
-            telling: AsyncMutex::new(()),
-            leads: CancellationToken::new(),
             ended: CancellationToken::new(),
             served: watch::Sender::default(),
             certified: watch::Sender::default(),
@@ -135,6 +148,7 @@ impl Shared {
             lately: Mutex::default(),
             began: Instant::now(),
             roster: Mutex::default(),
+            complaints: Mutex::default(),
             described: Mutex::default(),
         })
     }
@@ -232,7 +246,7 @@ impl Shared {
     /// Who leads one waits for both to tell, as long as the other one may.
     pub(crate) fn edge_has(&self, ports: &FrontPorts) {
         let waits = self.pair.as_ref().is_some_and(|pair| pair.may_tell_ports());
-        if waits && self.leads.is_cancelled() {
+        if waits && self.seat.epoch().is_some() {
             return;
         }
         let mut ours = FrontPorts {
@@ -286,9 +300,12 @@ impl Shared {
         self.began.elapsed()
     }
 
-    /// A node's sample came in.
-    pub(crate) fn heard(&self, node: &NodeName, sample: Sample) {
+    /// The sample of a node at this address came in.
+    pub(crate) fn heard(&self, node: &NodeName, ip: IpAddr, sample: Sample) {
         let now = self.up_for();
+        if self.complaints().hear(node, ip, &sample.containers, now) {
+            self.balanced.notify_one();
+        }
         self.balance().hear(node, &sample.containers, &self.config.rules(), now);
         self.samples().insert(node.clone(), sample);
     }
@@ -309,6 +326,38 @@ impl Shared {
     /// The apps that are balanced.
     pub(crate) fn balance(&self) -> MutexGuard<'_, Roster> {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What agents say of replicas that they do not find well.
+    pub(crate) fn complaints(&self) -> MutexGuard<'_, Complaints> {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The routes of which other replicas are ill than those that are left out.
+    pub(crate) fn to_leave_out(&self) -> Vec<LegacyName> {
+        let (now, served, complaints) = (self.up_for(), self.served.borrow(), self.complaints());
+        let ill = complaints.ill(now);
+        if ill.is_empty() && served.left_out.is_empty() {
+            return Vec::new();
+        }
+        let is_other = |row: &&TableRoute| {
+            let out = served.left_out_of(&row.instance);
+            let concerned = row.upstreams.iter().any(|one| ill.contains(&one.address()));
+            if out.is_empty() && !concerned {
+                return false;
+            }
+            let upstreams: Vec<Upstream> = row.upstreams.iter().chain(out).cloned().collect();
+            let mut before: Vec<_> = out.iter().map(Upstream::address).collect();
+            before.sort_unstable();
+            complaints.left_out(&upstreams, &before, now) != before
+        };
+        served.routes.values().filter(is_other).map(|row| row.instance.clone()).collect()
+    }
+
+    /// Whether some replica is ill, or left out.
+    pub(crate) fn has_ill(&self) -> bool {
+        !self.served.borrow().left_out.is_empty()
+            || !self.complaints().ill(self.up_for()).is_empty()
     }
 
     /// What is known of an app from now on; none for one that is not balanced.

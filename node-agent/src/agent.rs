@@ -239,7 +239,7 @@ impl Agent {
             return Ok(Probe::Exited { code, out_of_memory, crash_loop });
         }
         let seen = self.see_port(&replica).await.map_err(Error::Engine)?;
-        self.replicas.looked(name, &replica.container.id, seen == Probe::Healthy);
+        self.replicas.looked(&replica, seen == Probe::Healthy);
         match history.last_exit() {
             // Between two ends it runs for a moment: that is no answer to whether it will.
             Some(exit) if crash_loop && seen != Probe::Healthy => {

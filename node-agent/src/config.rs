@@ -19,6 +19,7 @@ pub struct Raw {
     pub node: RawNode,
     pub docker: RawDocker,
     pub registry: RawRegistry,
+    pub apps: RawApps,
     pub parts: RawParts,
     pub shares: RawShares,
     pub blobs: RawBlobs,
@@ -59,6 +60,14 @@ pub struct RawRegistry {
     pub address: String,
     /// `ip:port` of this machine that is forwarded to the platform's own registry; empty for none.
     pub relay: String,
+}
+
+/// `[apps]`: the users' containers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawApps {
+    /// One that was well and fails its probe for so long is stopped and started again.
+    pub restart_after_seconds: u64,
 }
 
 /// `[parts]`: parts of the platform itself.
@@ -135,6 +144,8 @@ pub struct Config {
     pub registry: Option<String>,
     /// Where this machine's way to the platform's registry begins; none where there is none.
     pub relay: Option<SocketAddr>,
+    /// So long an app's container may fail its probe.
+    pub restart_ill_after: Duration,
     pub machines_socket: PathBuf,
     /// So long a part may answer nothing.
     pub restart_after: Duration,
@@ -169,7 +180,8 @@ impl Raw {
     /// All problems at once.
     pub fn resolve(self) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
-        let Raw { node, docker, registry, parts, shares, blobs, firewall, meter, images } = self;
+        let Raw { node, docker, registry, apps, parts, shares, blobs, firewall, meter, images } =
+            self;
         let name = read::<NodeName>("node.name", &node.name, &mut problems);
         let ip = read::<IpAddr>("node.ip", &node.ip, &mut problems);
         let deny = list::<Network>("firewall.deny", &firewall.deny, &mut problems);
@@ -177,9 +189,10 @@ impl Raw {
         let relay = registry.relay.trim();
         let relay =
             if relay.is_empty() { None } else { read("registry.relay", relay, &mut problems) };
-        if !(10..=3600).contains(&parts.restart_after_seconds) {
-            problems.push(Problem::new("parts.restart_after_seconds", "must be from 10 to 3600"));
-        }
+        let restart_ill_after =
+            patience("apps.restart_after_seconds", apps.restart_after_seconds, &mut problems);
+        let restart_after =
+            patience("parts.restart_after_seconds", parts.restart_after_seconds, &mut problems);
         if !(1..=4096).contains(&docker.build_context_megabytes) {
             problems.push(Problem::new("docker.build_context_megabytes", "must be from 1 to 4096"));
         }
@@ -210,8 +223,9 @@ impl Raw {
             build_env_folder: docker.build_env_folder.into(),
             registry: Some(registry.address).filter(|address| !address.is_empty()),
             relay,
+            restart_ill_after,
             machines_socket: parts.machines_socket.into(),
-            restart_after: Duration::from_secs(parts.restart_after_seconds),
+            restart_after,
             shares_folder: shares.folder.into(),
             shares_root: shares.root.into(),
             blob_bytes: blobs.largest_megabytes * 1024 * 1024,
@@ -225,6 +239,14 @@ impl Raw {
             keep_newest: images.keep_newest,
         })
     }
+}
+
+/// How long what is ill is left.
+fn patience(key: &str, seconds: u64, problems: &mut Vec<Problem>) -> Duration {
+    if !(10..=3600).contains(&seconds) {
+        problems.push(Problem::new(key, "must be from 10 to 3600"));
+    }
+    Duration::from_secs(seconds)
 }
 
 fn read<T: FromStr>(key: &str, text: &str, problems: &mut Vec<Problem>) -> Option<T>
@@ -261,6 +283,7 @@ impl Config {
             build_env_folder: "/nowhere".into(),
             registry: None,
             relay: None,
+            restart_ill_after: Duration::from_secs(30),
             machines_socket: "/nowhere".into(),
             restart_after: Duration::from_mins(1),
             shares_folder: "/nowhere".into(),
@@ -294,6 +317,7 @@ mod tests {
         node: RawNode,
         docker: RawDocker,
         registry: RawRegistry,
+        apps: RawApps,
         parts: RawParts,
         shares: RawShares,
         blobs: RawBlobs,
@@ -303,9 +327,21 @@ mod tests {
     }
 
     fn resolve(sources: &Sources) -> Result<Config, Vec<Problem>> {
-        let File { node, docker, registry, parts, shares, blobs, firewall, meter, images, .. } =
-            read(DEFAULTS, sources).unwrap();
-        Raw { node, docker, registry, parts, shares, blobs, firewall, meter, images }.resolve()
+        let File {
+            node,
+            docker,
+            registry,
+            apps,
+            parts,
+            shares,
+            blobs,
+            firewall,
+            meter,
+            images,
+            ..
+        } = read(DEFAULTS, sources).unwrap();
+        Raw { node, docker, registry, apps, parts, shares, blobs, firewall, meter, images }
+            .resolve()
     }
 
     const DEFAULTS: &str = include_str!("../../config/node-agent.toml");
@@ -329,6 +365,7 @@ mod tests {
             set("registry.relay", "5000"),
             set("shares.root", ""),
             set("parts.restart_after_seconds", "9"),
+            set("apps.restart_after_seconds", "9"),
         ];
         let sources = Sources { overrides, ..Sources::default() };
         let problems = resolve(&sources).unwrap_err();
@@ -340,6 +377,7 @@ mod tests {
                 "node.ip",
                 "firewall.deny",
                 "registry.relay",
+                "apps.restart_after_seconds",
                 "parts.restart_after_seconds",
                 "shares.root",
                 "images.clean_above_percent",

@@ -4,6 +4,7 @@ pub(crate) mod collection;
 pub(crate) mod consent;
 pub(crate) mod keep;
 pub(crate) mod listeners;
+pub(crate) mod looks;
 pub(crate) mod part_specification;
 pub(crate) mod restart;
 pub(crate) mod silence;

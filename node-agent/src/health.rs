@@ -1,4 +1,5 @@
-//! Looks at every running container's port about once a second; samples carry what was seen.
+//! Looks at every running container's port about once a second; samples carry what was seen, and the keeper stops who is ill
+//! for too long.
 
 use std::time::Duration;
 
@@ -29,14 +30,17 @@ pub(crate) async fn watch(agent: &Agent, lifecycle: &Lifecycle) {
             beat.now();
             // An engine that does not answer says nothing about the app.
             if let Ok(seen) = agent.see_port(&replica).await {
-                let container = &replica.container;
-                agent.replicas.looked(&container.name, &container.id, seen == Probe::Healthy);
+                agent.replicas.watched(&replica, seen == Probe::Healthy, agent.now());
             }
         });
         tokio::select! {
             biased;
             () = lifecycle.stopping() => return,
             () = looks => beat.now(),
+        }
+        let after = agent.config.restart_ill_after;
+        for ill in agent.replicas.all().into_iter().filter(|replica| replica.is_ill(after)) {
+            agent.wake.wake(ill.container.name);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Makes the ledger so, for ever: after a crash of an app, of the agent, of the engine, of the machine.
+//! Makes the ledger so, for ever: after a crash of an app, of the agent, of the engine, of the machine; and where an app runs
+//! and does nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use futures::StreamExt as _;
 
 use crate::agent::{Agent, Error};
 use crate::domain::keep::{Found, Step, next_step};
+use crate::domain::silence::Verdict;
+use crate::replicas::Replica;
 
 const SETTINGS: Settings = Settings {
     scan_every: Duration::from_secs(10),
@@ -61,7 +64,7 @@ impl Reconcile for Keeper {
             tracing::info!(container = %name, step = %step, exit = ?history.last_exit(), "a container does not run");
         }
         match step {
-            Step::Keep => return Ok(Outcome::Settled),
+            Step::Keep => return mend(agent, found.as_ref()).await,
             Step::Wait(wait) => return Ok(Outcome::Again(wait)),
             Step::Make | Step::Restart => {}
         }
@@ -72,6 +75,27 @@ impl Reconcile for Keeper {
         }
         Ok(Outcome::Settled)
     }
+}
+
+/// One that is ill for too long is stopped; then it is as any that ended.
+async fn mend(agent: &Agent, found: Option<&Replica>) -> Result<Outcome, Error> {
+    let after = agent.config.restart_ill_after;
+    let Some(ill) = found.filter(|found| found.is_ill(after)) else { return Ok(Outcome::Settled) };
+    let name = &ill.container.name;
+    match agent.replicas.verdict(ill, after, agent.now()) {
+        // The next look that fails comes back to it.
+        Verdict::Later => return Ok(Outcome::Settled),
+        Verdict::Doubted => {
+            tracing::debug!(container = %name, "so many apps are ill at once that none is stopped for it");
+            return Ok(Outcome::Settled);
+        }
+        Verdict::Ended => {}
+    }
+    let looks = ill.looks.failed_in_a_row();
+    tracing::warn!(container = %name, looks, "a container runs and is ill; it is stopped and started again");
+    agent.replicas.stopped(ill, agent.now());
+    agent.ports.containers.stop(name).await.map_err(Error::Engine)?;
+    Ok(Outcome::Again(Duration::ZERO))
 }
 
 /// Runs until the process stops. Registers the condition `engine`.

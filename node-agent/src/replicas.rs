@@ -1,13 +1,15 @@
 //! The containers as last seen, with what the agent knows about them besides: kept in memory only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::name::ContainerName;
 use common::port::container::{Container, ContainerState};
 
+use crate::domain::looks::Looks;
 use crate::domain::restart::{Exit, History};
+use crate::domain::silence::{Verdict, verdict};
 
 /// One container as last seen.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub(crate) struct Replica {
     pub(crate) container: Container,
     /// Whether its port answered the last look; none before the first.
     pub(crate) healthy: Option<bool>,
+    /// What the agent's own looks at this run found.
+    pub(crate) looks: Looks,
     pub(crate) history: History,
     /// Its first process, once it was asked for.
     pub(crate) process: Option<u32>,
@@ -23,6 +27,11 @@ pub(crate) struct Replica {
 impl Replica {
     pub(crate) fn is_running(&self) -> bool {
         matches!(self.container.state, ContainerState::Running { .. })
+    }
+
+    /// Whether it runs, and its own looks have failed for too long.
+    pub(crate) fn is_ill(&self, after: Duration) -> bool {
+        self.is_running() && self.looks.are_too_long(after, self.container.slot)
     }
 }
 
@@ -71,20 +80,57 @@ impl Replicas {
 
     /// Notes the process of a run of a container.
     pub(crate) fn runs_as(&self, replica: &Replica, process: Option<u32>) {
-        if let Some(known) = self.lock().get_mut(&replica.container.name)
-            && known.container.id == replica.container.id
-            && known.container.state == replica.container.state
-        {
-            known.process = process;
+        self.note(replica, |known| known.process = process);
+    }
+
+    /// Notes whether the port of a container answered somebody who asked.
+    pub(crate) fn looked(&self, replica: &Replica, healthy: bool) {
+        self.note(replica, |known| {
+            known.healthy = Some(healthy);
+            if healthy {
+                known.looks.found_well();
+            }
+        });
+    }
+
+    /// Notes what one of the looks found that the agent makes of itself: only those are so far apart that they count.
+    pub(crate) fn watched(&self, replica: &Replica, healthy: bool, now: Duration) {
+        self.looked(replica, healthy);
+        if !healthy {
+            self.note(replica, |known| known.looks.failed(now));
         }
     }
 
-    /// Notes whether the port of a container answered, unless it is another container by now.
-    pub(crate) fn looked(&self, name: &ContainerName, id: &str, healthy: bool) {
-        if let Some(replica) = self.lock().get_mut(name)
-            && replica.container.id == id
+    /// Notes that a run is stopped because it is ill.
+    pub(crate) fn stopped(&self, replica: &Replica, now: Duration) {
+        self.note(replica, |known| known.looks.stopped(now));
+    }
+
+    /// What becomes of one that is ill for too long: while another one of its app was stopped here, and may be well again
+    /// `within` that time, nothing; and nothing while so many apps are ill that it may be the fault of who looks.
+    pub(crate) fn verdict(&self, ill: &Replica, within: Duration, now: Duration) -> Verdict {
+        let seen = self.lock();
+        let (instance, name) = (&ill.container.instance, &ill.container.name);
+        let mut others = seen.values().filter(|one| one.container.name != *name);
+        if others
+            .any(|one| one.container.instance == *instance && one.looks.is_coming_back(now, within))
         {
-            replica.healthy = Some(healthy);
+            return Verdict::Later;
+        }
+        let running = seen.values().filter(|one| one.is_running() && one.looks.was_well());
+        let failing = running.clone().filter(|one| one.looks.failed_in_a_row() > 0);
+        let apps: BTreeSet<_> = running.map(|one| &one.container.instance).collect();
+        let ill: BTreeSet<_> = failing.map(|one| &one.container.instance).collect();
+        verdict(None, within, ill.len(), apps.len())
+    }
+
+    /// Changes what is known of a run, unless it is another one by now.
+    fn note(&self, run: &Replica, change: impl FnOnce(&mut Replica)) {
+        if let Some(known) = self.lock().get_mut(&run.container.name)
+            && known.container.id == run.container.id
+            && known.container.state == run.container.state
+        {
+            change(known);
         }
     }
 
@@ -98,12 +144,14 @@ fn merge(known: Option<Replica>, container: Container, now: Duration) -> Replica
     let known = known.filter(|known| known.container.spec_hash == container.spec_hash);
     let same_run = known.as_ref().is_some_and(|known| known.container.state == container.state);
     let healthy = known.as_ref().and_then(|known| known.healthy).filter(|_| same_run);
+    let looks = known.as_ref().map(|known| known.looks).unwrap_or_default();
+    let looks = if same_run { looks } else { looks.of_next_run() };
     let process = known.as_ref().and_then(|known| known.process).filter(|_| same_run);
     let mut history = known.map(|known| known.history).unwrap_or_default();
     if let Some(exit) = Exit::of(&container.state) {
         history.ended(exit, now);
     }
-    Replica { container, healthy, history, process }
+    Replica { container, healthy, looks, history, process }
 }
 
 #[cfg(test)]
@@ -150,11 +198,71 @@ mod tests {
         let replicas = Replicas::default();
         let first = see(&replicas, container("a", running(1)));
         assert_eq!(first.healthy, None);
-        replicas.looked(&first.container.name, "1", true);
+        replicas.looked(&first, true);
         assert_eq!(see(&replicas, container("a", running(1))).healthy, Some(true));
         assert_eq!(see(&replicas, container("a", running(2))).healthy, None);
-        replicas.looked(&first.container.name, "other", true);
+        replicas.looked(&first, true);
+        let other = Container { id: "other".to_owned(), ..container("a", running(2)) };
+        replicas.looked(&Replica { container: other, ..first }, true);
         assert_eq!(replicas.all()[0].healthy, None);
+    }
+
+    #[test]
+    fn only_the_agents_own_looks_count_and_each_run_has_its_own() {
+        let replicas = Replicas::default();
+        let first = see(&replicas, container("a", running(1)));
+        let failed = || replicas.all()[0].looks.failed_in_a_row();
+        replicas.watched(&first, false, Duration::ZERO);
+        replicas.looked(&first, false);
+        replicas.watched(&first, false, Duration::ZERO);
+        assert_eq!(failed(), 2);
+        replicas.looked(&first, true);
+        assert_eq!(failed(), 0);
+        replicas.watched(&first, false, Duration::ZERO);
+        see(&replicas, container("a", running(2)));
+        replicas.watched(&first, false, Duration::ZERO);
+        assert_eq!(failed(), 0);
+    }
+
+    fn numbered(instance: &str, number: u32) -> Container {
+        let instance: InstanceName = instance.parse().unwrap();
+        let slot = SlotNumber(number);
+        let name = ContainerName::new(&instance, slot);
+        Container { name, instance, slot, ..container("a", running(1)) }
+    }
+
+    #[test]
+    fn of_an_apps_ill_replicas_one_is_stopped_at_a_time() {
+        let replicas = Replicas::default();
+        let [first, second] = [1, 2].map(|number| see(&replicas, numbered("shop", number)));
+        let verdict = |now| {
+            let within = Duration::from_secs(30);
+            replicas.verdict(&second, within, Duration::from_secs(now))
+        };
+        assert_eq!(verdict(0), Verdict::Ended);
+        replicas.stopped(&first, Duration::ZERO);
+        assert_eq!(verdict(29), Verdict::Later);
+        assert_eq!(verdict(30), Verdict::Ended);
+        replicas.stopped(&first, Duration::ZERO);
+        replicas.looked(&first, true);
+        assert_eq!(verdict(1), Verdict::Ended);
+    }
+
+    #[test]
+    fn where_most_apps_of_a_machine_are_ill_at_once_none_is_stopped() {
+        let replicas = Replicas::default();
+        let apps = ["shop", "blog", "wiki", "chat", "mail"];
+        let all = apps.map(|name| see(&replicas, numbered(name, 1)));
+        let verdict = || replicas.verdict(&all[0], Duration::ZERO, Duration::ZERO);
+        for app in &all {
+            replicas.looked(app, true);
+        }
+        for app in &all[..2] {
+            replicas.watched(app, false, Duration::ZERO);
+        }
+        assert_eq!(verdict(), Verdict::Ended);
+        replicas.watched(&all[2], false, Duration::ZERO);
+        assert_eq!(verdict(), Verdict::Doubted);
     }
 
     #[test]

@@ -152,6 +152,11 @@ impl MemoryNodes {
         self.with(node, |node| node.uses.insert(name.clone(), (cpu, memory)));
     }
 
+    /// How many of the agent's own looks at a container have failed in a row: they follow no script.
+    pub fn set_failed_looks(&self, node: &NodeName, name: &ContainerName, count: u32) {
+        self.with(node, |node| node.failed_looks.insert(name.clone(), count));
+    }
+
     /// The containers that are really on a node, reachable or not, sorted by name.
     pub fn containers(&self, node: &NodeName) -> Vec<Container> {
         self.engine(node).containers()

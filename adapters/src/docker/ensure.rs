@@ -15,7 +15,9 @@ use common::port::containers::Error;
 use tokio::time::{Duration, Instant};
 
 use super::body::{self, Site};
-use super::failure::{attempt, classify, is_missing, lacks_network, lacks_port, said};
+use super::failure::{
+    attempt, classify, is_missing, is_so_already, lacks_network, lacks_port, said,
+};
 use super::networks::Claim;
 use super::{Engine, QUICK, START, found};
 
@@ -154,6 +156,16 @@ impl Engine {
         }
     }
 
+    pub(super) async fn stop_app(&self, name: &ContainerName) -> Result<(), Error> {
+        let found = self.look(name.as_str()).await?;
+        let Some(container) = found.and_then(|found| found.container) else { return Ok(()) };
+        match self.stop_by_id(&container.id).await? {
+            Ok(()) => Ok(()),
+            Err(err) if is_missing(&err) || is_so_already(&err) => Ok(()),
+            Err(err) => Err(classify(err)),
+        }
+    }
+
     pub(super) async fn make_absent(&self, name: &ContainerName) -> Result<(), Error> {
         let found = self.look(name.as_str()).await?;
         let Some(container) = found.and_then(|found| found.container) else { return Ok(()) };
@@ -171,9 +183,13 @@ impl Engine {
         Ok(())
     }
 
-    async fn stop_and_remove(&self, id: &str) -> Result<(), Error> {
+    async fn stop_by_id(&self, id: &str) -> Result<Result<(), Refusal>, Error> {
         let options = StopContainerOptionsBuilder::new().t(STOP_SECONDS).build();
-        match attempt(START, self.docker.stop_container(id, Some(options))).await? {
+        attempt(START, self.docker.stop_container(id, Some(options))).await
+    }
+
+    async fn stop_and_remove(&self, id: &str) -> Result<(), Error> {
+        match self.stop_by_id(id).await? {
             Ok(()) => self.remove_by_id(id).await,
             Err(err) if is_missing(&err) => Ok(()),
             // One that was never started, or that the engine cannot stop, is removed by force.

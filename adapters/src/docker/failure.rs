@@ -40,6 +40,11 @@ pub(super) fn is_missing(err: &Refusal) -> bool {
     matches!(said(err), Some((404, _)))
 }
 
+/// Somebody else started or stopped it just now.
+pub(super) fn is_so_already(err: &Refusal) -> bool {
+    matches!(said(err), Some((304, _)))
+}
+
 /// Its network, not its image or itself, is what the engine does not find. An image may be called anything.
 pub(super) fn lacks_network(err: &Refusal) -> bool {
     let about_network =

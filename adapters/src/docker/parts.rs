@@ -13,7 +13,6 @@ use std::io;
 
 use async_trait::async_trait;
 use bollard::container::LogOutput;
-use bollard::errors::Error as Refusal;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
     StartContainerOptions, StopContainerOptions,
@@ -33,7 +32,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::time::{Duration, Instant};
 
-use super::failure::{attempt, classify, is_missing, said, within};
+use super::failure::{attempt, classify, is_missing, is_so_already, said, within};
 use super::{DockerContainers, Engine, QUICK, START, events};
 use body::{PART, container_name};
 use found::Found;
@@ -131,11 +130,6 @@ fn text(line: LogOutput) -> String {
     let bytes = line.into_bytes();
     let shown = bytes.get(..bytes.len().min(LINE_BYTES)).unwrap_or_default();
     String::from_utf8_lossy(shown).trim_end_matches(['\r', '\n']).to_owned()
-}
-
-/// Somebody else started or stopped it just now.
-fn is_so_already(err: &Refusal) -> bool {
-    matches!(said(err), Some((304, _)))
 }
 
 impl Engine {

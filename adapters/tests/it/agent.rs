@@ -67,6 +67,7 @@ fn config(data: &Path) -> Config {
         relay: None,
         machines_socket: "/nowhere".into(),
         restart_after: Duration::from_mins(1),
+        restart_ill_after: Duration::from_mins(1),
         shares_folder: "/nowhere".into(),
         shares_root: "/".into(),
         blob_bytes: 8 << 20,

@@ -1,13 +1,18 @@
 //! `GET /api/v1/instances/{name}/decisions`: why an instance has as many replicas as it has, and what was
-//! decided of its releases and places.
+//! decided of its releases, places and ill replicas.
 //!
-//! The load balancer decides of the number, the deployment manager of the rest, and each writes why; here it is shown to those who may see the instance.
+//! The load balancer decides of the number and of ill replicas, the deployment manager of the rest, and each writes why; here it is shown to those who may see the instance.
+
+use std::cmp::Reverse;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use chassis::records;
+use common::record::course::Decision as Turn;
+use common::record::deployment::Deployment;
 use common::record::path;
 use common::record::release::Release;
+use common::record::route::Route;
 use common::record::scale::{Decision, Hours, Scale, Scaling};
 use jiff::civil::Time;
 use serde_json::{Value, json};
@@ -30,6 +35,8 @@ pub(super) async fn show(
     let deployment = instances::deployment(store, &name).await?;
     let scale = records::load::<Scale>(store, &path::scale(&name)).await?;
     let scale = scale.map(|stored| stored.record);
+    let route = records::load::<Route>(store, &path::route(&name)).await?;
+    let route = route.map(|stored| stored.record);
     // What was decided before the instance was deployed anew says nothing of it.
     let scale = scale.filter(|scale| deployment.as_ref().is_some_and(|of| scale.is_for(of)));
     let serving = deployment.as_ref().and_then(|deployment| deployment.serving.as_ref());
@@ -42,8 +49,18 @@ pub(super) async fn show(
         "wanted_replicas": scale.as_ref().map_or(instance.replicas, |scale| scale.replicas),
         "scaling": scaling,
         "decisions": decisions.iter().rev().map(decision_view).collect::<Vec<_>>(),
-        "course": deployment.iter().flat_map(|one| one.decisions.iter().rev()).collect::<Vec<_>>(),
+        "course": course(deployment.as_ref(), route.as_ref()),
     })))
+}
+
+/// The newest first, whoever decided.
+fn course<'a>(deployment: Option<&'a Deployment>, route: Option<&'a Route>) -> Vec<&'a Turn> {
+    let of_deployment = deployment.into_iter().flat_map(|one| &one.decisions);
+    let of_route = route.into_iter().flat_map(|one| &one.decisions);
+    let mut turns: Vec<&Turn> = of_deployment.chain(of_route).collect();
+    turns.reverse();
+    turns.sort_by_key(|turn| Reverse(turn.at));
+    turns
 }
 
 /// What a release says of the number of its replicas, if anything.

@@ -77,6 +77,34 @@ async fn the_bounds_of_a_bundle_are_its_releases_and_a_decision_is_shown_with_it
 }
 
 #[tokio::test]
+async fn ill_replicas_stand_among_what_was_decided_of_releases_and_places() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            deployed(&api, "").await;
+            let turn = |second: u32, kind: &str| {
+                let at = format!("2026-01-01T00:00:0{second}Z");
+                json!({ "at": at, "kind": kind, "reason": format!("reason {second}") })
+            };
+            let shop = "shop".parse().unwrap();
+            let mut record = serde_json::to_value(deployment(Vec::new(), None)).unwrap();
+            record["decisions"] = json!([turn(1, "moving"), turn(3, "moved")]);
+            world.write(&path::deployment(&shop), &record);
+            let route = json!({
+                "schema": 1, "instance": "shop", "front_port": 2000, "host": "shop",
+                "upstreams": [], "generation": 1, "image": "", "container_port": 8080,
+                "container_ids": [], "decisions": [turn(2, "left_out"), turn(4, "put_back")],
+            });
+            world.write(&path::route(&shop), &route);
+            let course = api.get(DECISIONS, &dev()).await.ok()["course"].take();
+            let newest_first =
+                [turn(4, "put_back"), turn(3, "moved"), turn(2, "left_out"), turn(1, "moving")];
+            assert_eq!(course, json!(newest_first));
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn an_app_that_says_no_bounds_has_none_and_others_see_nothing() {
     let world = World::new();
     world

@@ -17,8 +17,8 @@ use common::port::Cause;
 use common::port::nodes::Agent;
 use common::service::ServiceName;
 use node_agent::config::{
-    Raw, RawBlobs, RawDocker, RawFirewall, RawImages, RawMeter, RawNode, RawParts, RawRegistry,
-    RawShares,
+    Raw, RawApps, RawBlobs, RawDocker, RawFirewall, RawImages, RawMeter, RawNode, RawParts,
+    RawRegistry, RawShares,
 };
 use node_agent::ports::{Firewall, Neighbours, Rules};
 use node_agent::{Config, NodeAgent, Ports};
@@ -35,6 +35,7 @@ pub(crate) struct File {
     node: RawNode,
     docker: RawDocker,
     registry: RawRegistry,
+    apps: RawApps,
     parts: RawParts,
     shares: RawShares,
     blobs: RawBlobs,
@@ -55,6 +56,7 @@ impl Wiring for File {
             node: self.node,
             docker: self.docker,
             registry: self.registry,
+            apps: self.apps,
             parts: self.parts,
             shares: self.shares,
             blobs: self.blobs,

@@ -62,6 +62,7 @@ fn config(data: &Path, cgroups: &Path) -> anyhow::Result<Config> {
         registry: None,
         relay: None,
         machines_socket: data.to_owned(),
+        restart_ill_after: Duration::from_mins(1),
         restart_after: Duration::from_mins(1),
         shares_folder: data.to_owned(),
         shares_root: "/".into(),

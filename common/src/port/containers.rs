@@ -84,6 +84,9 @@ pub trait Containers: Debug + Send + Sync {
     /// specification hash is replaced. The image must be present.
     async fn ensure_running(&self, spec: &ContainerSpec, epoch: Epoch) -> Result<Container, Error>;
 
+    /// Has the process of a container of ours end (10 s), if there is one; the container stays.
+    async fn stop(&self, name: &ContainerName) -> Result<(), Error>;
+
     /// Makes sure no container of ours has this name: stops it (10 s), removes it, and removes the
     /// instance's network with its last container.
     async fn ensure_absent(&self, name: &ContainerName) -> Result<(), Error>;

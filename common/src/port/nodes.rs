@@ -99,6 +99,9 @@ pub struct ContainerUse {
     pub running: bool,
     /// Whether its port answered the last look; none before the first.
     pub healthy: Option<bool>,
+    /// How many of the agent's looks at this run of it have failed in a row. Agents of before this do not say.
+    #[serde(default)]
+    pub failed_looks: u32,
     pub cpu_percent: f64,
     pub memory_percent: f64,
     pub restarts: u32,

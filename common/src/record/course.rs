@@ -1,4 +1,5 @@
-//! What a deployment has under way besides its goal: a canary, a move; and what was decided of it, with the reasons.
+//! What a deployment has under way besides its goal: a canary, a move; and what was decided of it and of its route, with the
+//! reasons.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -94,7 +95,7 @@ pub struct Move {
 /// How many decisions a record keeps.
 pub const MOST_DECISIONS: usize = 16;
 
-/// What was decided of a deployment's releases or places.
+/// What was decided of a deployment's releases or places, or of its route's replicas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     pub at: Timestamp,
@@ -121,6 +122,10 @@ pub enum DecisionKind {
     Moved,
     /// It stays where it is.
     NotMoved,
+    /// An ill replica gets no requests.
+    LeftOut,
+    /// It gets requests again.
+    PutBack,
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! Routes: `routes/<instance>` and the leases of front ports, `ports/edge/<port>`. Written by the load balancer.
 
+use std::net::SocketAddr;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Generation;
 use crate::name::{HostLabel, LegacyName};
 use crate::port::edge::{EdgeOptions, Upstream};
+use crate::record::course::{Decision, MOST_DECISIONS};
 
 /// An instance's way in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,9 @@ pub struct Route {
     /// Replicas that get no new requests; requests under way at them are waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaving: Vec<Upstream>,
+    /// Those of `upstreams` that get no requests until their node's agent finds them well; never all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ill: Vec<SocketAddr>,
     /// Whether it should be served or go away.
     #[serde(default)]
     pub goal: RouteGoal,
@@ -34,6 +40,18 @@ pub struct Route {
     /// What the app asks of the edge.
     #[serde(default, skip_serializing_if = "EdgeOptions::is_plain")]
     pub edge: EdgeOptions,
+    /// What was decided of its replicas, the newest last, at most [`MOST_DECISIONS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decision>,
+}
+
+impl Route {
+    /// Adds a decision, and forgets the oldest where there are too many.
+    pub fn decided(&mut self, decision: Decision) {
+        self.decisions.push(decision);
+        let surplus = self.decisions.len().saturating_sub(MOST_DECISIONS);
+        self.decisions.drain(..surplus);
+    }
 }
 
 /// What was asked of a route.

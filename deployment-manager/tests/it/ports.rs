@@ -131,6 +131,7 @@ impl LoadBalancer {
             host: instance.host_label(),
             upstreams: wanted.map(|wanted| wanted.upstreams).unwrap_or_default(),
             leaving: Vec::new(),
+            ill: Vec::new(),
             goal,
             generation: Generation(1),
             revision: 0,
@@ -138,6 +139,7 @@ impl LoadBalancer {
             container_port: 8080,
             container_ids: Vec::new(),
             edge: EdgeOptions::default(),
+            decisions: Vec::new(),
         };
         self.store.seed(&path::route(instance), common::record::encode(&record));
     }

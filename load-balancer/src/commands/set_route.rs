@@ -158,18 +158,21 @@ async fn wait_until_served(
     deadline: Instant,
 ) -> Result<(), Error> {
     let mut served = shared.served();
-    let is_mine = |row: &TableRoute| {
-        row.front_port == route.front_port
-            && row.upstreams == route.upstreams
-            && row.options == route.edge
-    };
+    let is_mine =
+        |row: &TableRoute| row.front_port == route.front_port && row.options == route.edge;
     let rendered = served.wait_for(|served| served.changes >= change);
     if let Some(Ok(served)) = shared.wait(deadline, rendered).await {
-        if served.routes.get(&route.instance).is_some_and(is_mine) {
+        let has_all = served.has(&route.instance, &route.upstreams);
+        if has_all && served.routes.get(&route.instance).is_some_and(is_mine) {
             return Ok(());
         }
+        let is_kept_out = |row: &TableRoute| {
+            is_mine(row)
+                && row.upstreams.len() == route.upstreams.len()
+                && row.upstreams.iter().all(|one| route.upstreams.contains(one))
+        };
         let refused = served.refused.get(&route.instance);
-        if let Some(refused) = refused.filter(|refused| is_mine(&refused.route)) {
+        if let Some(refused) = refused.filter(|refused| is_kept_out(&refused.route)) {
             return Err(Error::failed(refused.why.code(), refused.why.to_string()));
         }
     }

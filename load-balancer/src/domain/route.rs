@@ -116,6 +116,8 @@ pub(crate) fn serve(existing: Option<&Route>, wanted: &WantedRoute, front_port: 
         .collect();
     leaving.sort_unstable_by_key(Upstream::address);
     leaving.dedup_by_key(|upstream| upstream.address());
+    let mut ill = existing.map(|route| route.ill.clone()).unwrap_or_default();
+    ill.retain(|address| upstreams.iter().any(|upstream| upstream.address() == *address));
     Route {
         schema: 1,
         instance: wanted.instance.clone(),
@@ -123,6 +125,7 @@ pub(crate) fn serve(existing: Option<&Route>, wanted: &WantedRoute, front_port: 
         host: wanted.instance.host_label(),
         upstreams,
         leaving,
+        ill,
         goal: RouteGoal::Served,
         generation: wanted.generation,
         revision: wanted.revision,
@@ -130,6 +133,7 @@ pub(crate) fn serve(existing: Option<&Route>, wanted: &WantedRoute, front_port: 
         container_port: wanted.container_port,
         container_ids: wanted.container_ids.clone(),
         edge: wanted.edge.clone(),
+        decisions: existing.map(|route| route.decisions.clone()).unwrap_or_default(),
     }
 }
 
@@ -151,6 +155,7 @@ pub(crate) fn announce(deployment: &Deployment, release: &Release, front_port: u
         host: deployment.instance.host_label(),
         upstreams: Vec::new(),
         leaving: Vec::new(),
+        ill: Vec::new(),
         goal: RouteGoal::Announced,
         generation: deployment.generation,
         revision: 0,
@@ -158,6 +163,7 @@ pub(crate) fn announce(deployment: &Deployment, release: &Release, front_port: u
         container_port: release.port,
         container_ids: Vec::new(),
         edge: release.edge_options(),
+        decisions: Vec::new(),
     }
 }
 
@@ -166,6 +172,7 @@ pub(crate) fn remove(existing: &Route, generation: Generation) -> Route {
     let mut route = existing.clone();
     route.goal = RouteGoal::Removed;
     route.generation = generation.max(existing.generation);
+    route.ill.clear();
     route.leaving.append(&mut route.upstreams);
     route.leaving.sort_unstable_by_key(Upstream::address);
     route.leaving.dedup_by_key(|upstream| upstream.address());
@@ -219,6 +226,15 @@ mod tests {
         assert_eq!((ports(&second.upstreams), ports(&second.leaving)), (vec![22, 23], vec![21]));
         let third = serve(Some(&second), &wanted(&[21]), 2000);
         assert_eq!((ports(&third.upstreams), ports(&third.leaving)), (vec![21], vec![22, 23]));
+    }
+
+    #[test]
+    fn what_is_ill_stays_so_while_it_is_of_the_route() {
+        let mut first = serve(None, &wanted(&[21, 22]), 2000);
+        first.ill = vec![first.upstreams[0].address(), first.upstreams[1].address()];
+        let second = serve(Some(&first), &wanted(&[22, 23]), 2000);
+        assert_eq!(second.ill, [upstream(22).address()]);
+        assert!(remove(&second, Generation(4)).ill.is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! One bad route costs that route, never the table; and no front port, host name or replica is ever
 //! in it twice, so that no app answers for another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use common::failure::FailureCode;
@@ -17,6 +17,8 @@ pub(crate) struct Rendered {
     /// Sorted by instance.
     pub(crate) routes: Vec<TableRoute>,
     pub(crate) refused: BTreeMap<LegacyName, Refused>,
+    /// Replicas that are ill, of routes that others serve.
+    pub(crate) left_out: BTreeMap<LegacyName, Vec<Upstream>>,
 }
 
 /// A route that is not in the table.
@@ -39,6 +41,30 @@ pub(crate) enum Why {
     NameTaken { name: HostName, owner: LegacyName },
     #[error("the replica {address} belongs to {owner}")]
     ReplicaTaken { address: SocketAddr, owner: LegacyName },
+    #[error("the edge serves the app as before, and does not take this: {code}")]
+    Unfit { code: String },
+}
+
+impl Refused {
+    /// Whether visitors may be sent to its former replicas.
+    pub(crate) fn is_served_as_before(&self) -> bool {
+        matches!(self.why, Why::Unfit { .. })
+    }
+}
+
+impl Rendered {
+    /// What of it is served by an edge that did not take the routes of these instances.
+    pub(crate) fn without(mut self, instances: &BTreeSet<LegacyName>, code: &str) -> Self {
+        let is_taken = |row: &TableRoute| !instances.contains(&row.instance);
+        let (taken, others): (Vec<_>, Vec<_>) = self.routes.into_iter().partition(is_taken);
+        self.routes = taken;
+        for mut row in others {
+            row.upstreams.extend(self.left_out.remove(&row.instance).unwrap_or_default());
+            let why = Why::Unfit { code: code.to_owned() };
+            self.refused.insert(row.instance.clone(), Refused { route: row, why });
+        }
+        self
+    }
 }
 
 impl Why {
@@ -46,6 +72,7 @@ impl Why {
     pub(crate) fn code(&self) -> FailureCode {
         match self {
             Why::HostTaken { .. } | Why::NameTaken { .. } => FailureCode::HostTaken,
+            Why::Unfit { .. } => FailureCode::LbConfRejected,
             Why::PortClosed(_) | Why::PortTaken { .. } | Why::ReplicaTaken { .. } => {
                 FailureCode::RouteFailed
             }
@@ -73,13 +100,19 @@ pub(crate) fn render<'a>(
     let mut taken = Taken::default();
     let mut rendered = Rendered::default();
     for route in sorted.into_values() {
-        let row = row(route);
+        let mut row = row(route);
         match collision(&row, &taken).or_else(|| closed(&row, ports)) {
             Some(why) => {
                 rendered.refused.insert(row.instance.clone(), Refused { route: row, why });
             }
             None => {
+                // Those that are left out belong to it all the same.
                 taken.add(&row);
+                let left_out = left_out(route);
+                if !left_out.is_empty() {
+                    row.upstreams.retain(|upstream| !left_out.contains(upstream));
+                    rendered.left_out.insert(row.instance.clone(), left_out);
+                }
                 rendered.routes.push(row);
             }
         }
@@ -119,6 +152,13 @@ fn row(route: &Route) -> TableRoute {
         upstreams: route.upstreams.clone(),
         options: route.edge.clone(),
     }
+}
+
+/// Never all.
+fn left_out(route: &Route) -> Vec<Upstream> {
+    let is_ill = |upstream: &Upstream| route.ill.contains(&upstream.address());
+    let (ill, others): (Vec<_>, Vec<_>) = route.upstreams.iter().cloned().partition(is_ill);
+    if others.is_empty() { Vec::new() } else { ill }
 }
 
 fn closed(route: &TableRoute, ports: &FrontPorts) -> Option<Why> {

@@ -59,14 +59,13 @@ impl ScaleReconciler {
         Ok(())
     }
 
-    /// How many replicas get requests: those of the route, if the edge serves exactly them.
+    /// How many replicas get requests, unless they are ill: those of the route, if the edge serves exactly them.
     async fn serving(&self, instance: &LegacyName) -> Result<usize, Error> {
         let route = crate::records::route(&*self.shared.ports.store, instance).await?;
         let Some(route) = route.map(|stored| stored.record) else { return Ok(0) };
         let served = self.shared.served();
-        let served = served.borrow();
-        let row = served.routes.get(instance).filter(|row| row.upstreams == route.upstreams);
-        Ok(row.map_or(0, |row| row.upstreams.len()))
+        let has_all = served.borrow().has(instance, &route.upstreams);
+        Ok(if has_all { route.upstreams.len() } else { 0 })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The edge's table: read all routes, render, load if the edge has another one.
 
-use std::mem::replace;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,8 +9,10 @@ use chassis::leading;
 use chassis::lifecycle::Condition;
 use chassis::reconcile::{Outcome, Reconcile};
 use common::id::{Epoch, Generation};
+use common::name::LegacyName;
 use common::port::Edge;
 use common::port::edge::{self, Status, Table, TableRoute};
+use tokio::time::sleep;
 
 use super::Single;
 use crate::domain::table::{Rendered, render};
@@ -19,6 +21,8 @@ use crate::shared::{Served, Shared};
 
 /// How often the edge is asked whether it still serves what it was given.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long an edge that starts may take from reading its disk until it can be told.
+const STARTS_WITHIN: Duration = Duration::from_millis(250);
 
 /// Why the edge does not have the table.
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +51,14 @@ struct Last {
     offered: Generation,
     /// What the edge is known to serve; forgotten when an offer fails.
     loaded: Option<Vec<TableRoute>>,
+    /// Of `loaded`, what the edge did not take, and why.
+    not_taken: Option<(BTreeSet<LegacyName>, String)>,
     /// The count of changes that `loaded` shows.
     changes: u64,
-    /// What the edge said at last of files that it could not read.
-    damage: Vec<String>,
+    /// What the edge said of itself at last.
+    told: Option<Status>,
+    /// What an edge that has ended is known to start with.
+    left: Option<Vec<TableRoute>>,
 }
 
 impl<'a> TableReconciler<'a> {
@@ -64,9 +72,16 @@ impl<'a> TableReconciler<'a> {
     }
 
     async fn bring_up_to_date(&self) -> Result<(), Error> {
-        let status = self.edge.status().await?;
+        let status = match self.edge.status().await {
+            // Who leads has a table served, or has not done what was asked.
+            Err(edge::Error::Ended) if self.shared.seat.epoch().is_none() => {
+                self.leave_on_disk().await?;
+                return Err(edge::Error::Ended.into());
+            }
+            status => status?,
+        };
         self.shared.edge_has(&status.ports);
-        self.note_damage(&status);
+        self.note(&status);
         let changes = self.shared.changes();
         if self.serves_last(&status) && self.last().changes == changes {
             return Ok(());
@@ -74,13 +89,41 @@ impl<'a> TableReconciler<'a> {
         let epoch = self.shared.edge_epoch().await?;
         let all = routes(&*self.shared.ports.store).await.map_err(leading::Error::from)?;
         let rendered = render(all.iter().map(|stored| &stored.record), &status.ports);
-        self.note_refused(&rendered);
-        let is_new = self.last().loaded.as_ref() != Some(&rendered.routes);
+        let is_new = {
+            let last = self.last();
+            last.not_taken.is_some() || last.loaded.as_ref() != Some(&rendered.routes)
+        };
         if is_new || !self.serves_last(&status) {
             self.load((epoch, &status), rendered.routes.clone()).await?;
             self.shared.edge_has(&status.ports);
         }
         self.last().changes = changes;
+        self.publish(rendered, changes);
+        Ok(())
+    }
+
+    /// An edge that has ended sends nobody to a replica that left, once this is the table that it starts with. Without what
+    /// it said before, nothing is known of its disk; and it starts with none of an epoch that is over for it.
+    async fn leave_on_disk(&self) -> Result<(), Error> {
+        let changes = self.shared.changes();
+        let epoch = self.shared.edge_epoch().await?;
+        let told = self.last().told.clone().filter(|told| told.epoch <= epoch);
+        let Some(status) = told else { return Ok(()) };
+        let all = routes(&*self.shared.ports.store).await.map_err(leading::Error::from)?;
+        let rendered = render(all.iter().map(|stored| &stored.record), &status.ports);
+        if self.last().left.as_ref() != Some(&rendered.routes) {
+            match self.load((epoch, &status), rendered.routes.clone()).await {
+                Err(Error::Edge(edge::Error::Ended)) => {}
+                loaded => return loaded,
+            }
+            // It may have read its disk just before.
+            sleep(STARTS_WITHIN).await;
+            if !matches!(self.edge.status().await, Err(edge::Error::Ended)) {
+                return Ok(());
+            }
+            tracing::warn!(%epoch, routes = rendered.routes.len(), "the edge does not run; it starts with the new table");
+            self.last().left = Some(rendered.routes.clone());
+        }
         self.publish(rendered, changes);
         Ok(())
     }
@@ -112,19 +155,29 @@ impl<'a> TableReconciler<'a> {
         };
         let table = Table { epoch, generation, routes };
         let loads = &self.shared.metrics.table_loads;
-        if let Err(err) = self.edge.load(&table).await {
-            loads.with_label_values(&["failed"]).inc();
-            return Err(err.into());
-        }
+        let not_taken = match self.edge.load(&table).await {
+            Ok(()) => None,
+            Err(edge::Error::Without { code, instances }) => Some((instances, code)),
+            Err(err) => {
+                loads.with_label_values(&["failed"]).inc();
+                return Err(err.into());
+            }
+        };
         loads.with_label_values(&["loaded"]).inc();
         tracing::info!(%epoch, %generation, routes = table.routes.len(), "the edge serves a new table");
-        self.last().loaded = Some(table.routes);
+        let mut last = self.last();
+        last.loaded = Some(table.routes);
+        last.not_taken = not_taken;
         Ok(())
     }
 
     /// The next table that it takes makes its files whole again: what was lost until then has to be told now.
-    fn note_damage(&self, status: &Status) {
-        let known = replace(&mut self.last().damage, status.damage.clone());
+    fn note(&self, status: &Status) {
+        let known = {
+            let mut last = self.last();
+            last.left = None;
+            last.told.replace(status.clone()).map(|told| told.damage).unwrap_or_default()
+        };
         for what in status.damage.iter().filter(|what| !known.contains(what)) {
             tracing::error!(
                 what,
@@ -144,13 +197,20 @@ impl<'a> TableReconciler<'a> {
     }
 
     fn publish(&self, rendered: Rendered, changes: u64) {
+        let rendered = match &self.last().not_taken {
+            Some((instances, code)) => rendered.without(instances, code),
+            None => rendered,
+        };
+        self.note_refused(&rendered);
         let metrics = &self.shared.metrics;
         let generation = self.last().offered.0;
         metrics.table_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
         metrics.routes.set(count(rendered.routes.len()));
         metrics.routes_refused.set(count(rendered.refused.len()));
+        metrics.replicas_left_out.set(count(rendered.left_out.values().map(Vec::len).sum()));
         let rows = rendered.routes.into_iter().map(|row| (row.instance.clone(), row)).collect();
-        self.shared.now_serves(Served { changes, routes: rows, refused: rendered.refused });
+        let Rendered { refused, left_out, .. } = rendered;
+        self.shared.now_serves(Served { changes, routes: rows, refused, left_out });
     }
 }
 

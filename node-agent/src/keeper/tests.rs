@@ -143,6 +143,67 @@ async fn a_container_that_ended_is_started_again_at_once_and_then_ever_later() {
         .await;
 }
 
+/// All looks fail for so long, one a second.
+async fn is_ill(agent: &Agent, seconds: u32) {
+    for _ in 0..seconds {
+        for replica in agent.replicas.all().into_iter().filter(Replica::is_running) {
+            agent.replicas.watched(&replica, false, agent.now());
+            agent.wake.wake(replica.container.name);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn found_well(agent: &Agent) {
+    for replica in agent.replicas.all() {
+        agent.replicas.looked(&replica, true);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_runs_and_is_ill_for_half_a_minute_is_started_again_as_if_it_had_ended() {
+    let machine = Machine::new();
+    let name = machine.spec().name();
+    let starts = || machine.engine.starts(&name);
+    machine
+        .with_agent(async |agent| {
+            agent.ensure(ISSUER, &machine.spec()).await.unwrap();
+            is_ill(agent, 600).await;
+            assert_eq!(starts(), 1, "who deployed it waits for it to start");
+            for run in 1..=5 {
+                found_well(agent);
+                is_ill(agent, 30).await;
+                assert_eq!(starts(), run);
+                is_ill(agent, 1).await;
+                machine.until(|_| starts() == run + 1).await;
+            }
+            let replica = agent.replicas.all().remove(0);
+            assert_eq!((replica.history.restarts(), replica.healthy), (5, None));
+            let seen = agent.probe(&name).await.unwrap();
+            assert_eq!(seen, Probe::Exited { code: 143, out_of_memory: false, crash_loop: true });
+            is_ill(agent, 290).await;
+            assert_eq!(starts(), 6, "it may take its time to start again");
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_cannot_stop_who_is_ill_is_asked_again() {
+    let machine = Machine::new();
+    let name = machine.spec().name();
+    machine
+        .with_agent(async |agent| {
+            agent.ensure(ISSUER, &machine.spec()).await.unwrap();
+            found_well(agent);
+            machine.engine.set_health(Health::Down);
+            is_ill(agent, 60).await;
+            machine.engine.set_health(Health::Answers);
+            is_ill(agent, 60).await;
+            assert_eq!(machine.engine.starts(&name), 2);
+        })
+        .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_crashed_leaves_its_containers_alone() {
     let machine = Machine::new();

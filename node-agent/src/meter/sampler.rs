@@ -104,6 +104,7 @@ fn container_use(replica: &Replica, taken: Taken) -> ContainerUse {
         host_port: container.host_port,
         running: replica.is_running(),
         healthy: replica.healthy,
+        failed_looks: replica.looks.failed_in_a_row(),
         cpu_percent: taken.cpu_percent,
         memory_percent: taken.memory_percent,
         restarts: replica.history.restarts(),

@@ -124,6 +124,7 @@ fn config(data: &TempDir) -> Config {
         registry: None,
         relay: None,
         machines_socket: "/nowhere".into(),
+        restart_ill_after: Duration::from_secs(30),
         restart_after: Duration::from_mins(1),
         shares_folder: "/nowhere".into(),
         shares_root: "/".into(),

@@ -38,6 +38,7 @@ impl StoredRoutes {
             host: routed.host,
             upstreams: wanted.upstreams,
             leaving: Vec::new(),
+            ill: Vec::new(),
             goal: RouteGoal::Served,
             generation: wanted.generation,
             revision: wanted.revision,
@@ -45,6 +46,7 @@ impl StoredRoutes {
             container_port: wanted.container_port,
             container_ids: wanted.container_ids,
             edge: wanted.edge,
+            decisions: Vec::new(),
         };
         self.store.seed(&at, record::encode(&route));
     }

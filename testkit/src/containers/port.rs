@@ -21,6 +21,9 @@ use super::{Health, MemoryContainers};
 /// Where built images are pushed to.
 const REGISTRY: &str = "registry.example.org:5000";
 
+/// The code of a process that ended because it was asked to.
+const ENDED: i64 = 143;
+
 impl MemoryContainers {
     /// Every call goes through here.
     async fn answer(&self) -> Result<(), Error> {
@@ -42,6 +45,12 @@ impl Containers for MemoryContainers {
             self.tell(Event::Started(container.name.clone()));
         }
         Ok(container)
+    }
+
+    async fn stop(&self, name: &ContainerName) -> Result<(), Error> {
+        self.answer().await?;
+        self.exit(name, ENDED);
+        Ok(())
     }
 
     async fn ensure_absent(&self, name: &ContainerName) -> Result<(), Error> {

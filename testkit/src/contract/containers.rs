@@ -53,6 +53,7 @@ pub async fn holds(world: &dyn World) {
     two_containers_cannot_have_one_port(world).await;
     what_is_not_ours_is_not_touched(world).await;
     a_container_that_ended_is_started_again(world).await;
+    a_container_that_is_stopped_stays_and_is_started_again(world).await;
     what_happens_is_told(world).await;
     what_was_removed_is_gone(world).await;
     output_can_be_read(world).await;
@@ -185,6 +186,20 @@ async fn a_container_that_ended_is_started_again(world: &dyn World) {
     assert!(runs(&again));
     assert_eq!(again.id, first.id);
     remove(world, &spec.name()).await;
+}
+
+async fn a_container_that_is_stopped_stays_and_is_started_again(world: &dyn World) {
+    let spec = spec(world);
+    let first = ensure(world, &spec).await;
+    for _ in 0..2 {
+        world.containers().stop(&spec.name()).await.expect("it can be stopped, once and again");
+    }
+    let ended = find(world, &spec.name()).await.expect("it is there");
+    assert!(matches!(ended.state, ContainerState::Exited { .. }), "{ended:?}");
+    let again = ensure(world, &spec).await;
+    assert_eq!((runs(&again), &again.id), (true, &first.id));
+    remove(world, &spec.name()).await;
+    world.containers().stop(&spec.name()).await.expect("what is gone does not run");
 }
 
 async fn until_ended(world: &dyn World, name: &ContainerName) -> Container {

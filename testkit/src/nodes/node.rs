@@ -33,6 +33,7 @@ pub(super) struct Node {
     pub(super) failures: VecDeque<Failure>,
     pub(super) measured: NodeUse,
     pub(super) uses: BTreeMap<ContainerName, (f64, f64)>,
+    pub(super) failed_looks: BTreeMap<ContainerName, u32>,
     /// None of an agent that says nothing of it.
     pub(super) disk: Option<Disk>,
     pub(super) pins: Vec<Pin>,
@@ -59,6 +60,7 @@ impl Node {
             failures: VecDeque::new(),
             measured,
             uses: BTreeMap::new(),
+            failed_looks: BTreeMap::new(),
             disk: None,
             pins: Vec::new(),
         }

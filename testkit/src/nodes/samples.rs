@@ -70,13 +70,17 @@ impl MemoryNodes {
         let running = matches!(container.state, ContainerState::Running { .. });
         let uses = self.with(node, |node| node.uses.get(&container.name).copied());
         let (cpu_percent, memory_percent) = uses.unwrap_or((1.0, 10.0));
+        let failed_looks = self.with(node, |node| node.failed_looks.get(&container.name).copied());
+        let failed_looks = failed_looks.unwrap_or_default();
+        let is_well = failed_looks == 0 && self.scripted(container) == Probe::Healthy;
         ContainerUse {
             name: container.name.clone(),
             id: container.id.clone(),
             generation: container.generation,
             host_port: container.host_port,
             running,
-            healthy: Some(running && self.scripted(container) == Probe::Healthy),
+            healthy: Some(running && is_well),
+            failed_looks,
             cpu_percent,
             memory_percent,
             restarts: self.engine(node).starts(&container.name).saturating_sub(1),

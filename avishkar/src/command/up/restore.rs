@@ -222,6 +222,7 @@ fn adopted(route: &TableRoute) -> Route {
         host: route.host.clone(),
         upstreams: route.upstreams.clone(),
         leaving: Vec::new(),
+        ill: Vec::new(),
         goal: RouteGoal::Served,
         generation: Generation(0),
         revision: 0,
@@ -229,6 +230,7 @@ fn adopted(route: &TableRoute) -> Route {
         container_port: 0,
         container_ids: Vec::new(),
         edge: route.options.clone(),
+        decisions: Vec::new(),
     }
 }
 

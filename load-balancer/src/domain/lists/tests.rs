@@ -44,6 +44,7 @@ fn container(port: u16, cpu: f64, ram: f64, healthy: Option<bool>) -> ContainerU
         host_port: port,
         running: true,
         healthy,
+        failed_looks: 0,
         cpu_percent: cpu,
         memory_percent: ram,
         restarts: 0,

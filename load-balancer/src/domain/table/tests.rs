@@ -168,3 +168,25 @@ fn a_name_that_another_apps_label_answers_for_cannot_be_claimed_and_stays_where_
     assert_eq!(clash(&bakery, [&shop, &bakery]), None);
     assert!(rendered(&[shop, bakery], &[]).refused.is_empty());
 }
+
+#[test]
+fn an_ill_replica_is_left_out_and_nobody_else_gets_it_meanwhile() {
+    let mut shop = route_to("shop", 2001, &[20001, 20002]);
+    shop.ill = vec![([192, 0, 2, 1], 20002).into()];
+    let thief = route_to("thief", 2002, &[20002]);
+    let rendered = rendered(&[shop.clone(), thief], &[]);
+    let ports = |upstreams: &[Upstream]| -> Vec<u16> {
+        upstreams.iter().map(|upstream| upstream.port).collect()
+    };
+    assert_eq!(ports(&rendered.routes[0].upstreams), [20001]);
+    assert_eq!(ports(&rendered.left_out[&shop.instance]), [20002]);
+    assert_eq!(refusals(&rendered), ["thief: the replica 192.0.2.1:20002 belongs to shop"]);
+}
+
+#[test]
+fn a_route_all_of_whose_replicas_are_ill_keeps_them() {
+    let mut shop = route_to("shop", 2001, &[20001, 20002]);
+    shop.ill = shop.upstreams.iter().map(Upstream::address).collect();
+    let rendered = rendered(&[shop], &[]);
+    assert_eq!((rendered.routes[0].upstreams.len(), rendered.left_out.len()), (2, 0));
+}

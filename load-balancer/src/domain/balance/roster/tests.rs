@@ -50,6 +50,7 @@ fn used(number: u32, generation: u64, cpu: f64) -> ContainerUse {
         host_port: 20000,
         running: true,
         healthy: Some(true),
+        failed_looks: 0,
         cpu_percent: 0.0,
         memory_percent: 0.0,
         restarts: 0,

@@ -1,0 +1,63 @@
+//! Ill replicas of a route get no requests, and those that are found well get them again: records which, and why. Nobody waits
+//! for it; the edge's table follows the record.
+
+use chassis::records::{self, Stored};
+use common::name::LegacyName;
+use common::port::edge::Upstream;
+use common::record::course::{Decision, DecisionKind};
+use common::record::path;
+use common::record::route::{Route, RouteGoal};
+
+use super::{ATTEMPTS, Error};
+use crate::domain::illness::why;
+use crate::records::route;
+use crate::shared::Shared;
+
+/// Decides on what stands, by what is known now.
+pub(crate) async fn run(shared: &Shared, instance: &LegacyName) -> Result<(), Error> {
+    for _ in 0..ATTEMPTS {
+        match try_run(shared, instance).await {
+            Err(err) if err.is_changed() => shared.ports.store.sync().await?,
+            done => return done,
+        }
+    }
+    Err(records::Error::Changed.into())
+}
+
+async fn try_run(shared: &Shared, instance: &LegacyName) -> Result<(), Error> {
+    let found = route(&*shared.ports.store, instance).await?;
+    let served = found.filter(|stored| stored.record.goal == RouteGoal::Served);
+    let Some(Stored { mut record, version }) = served else { return Ok(()) };
+    let decisions = decide(shared, &mut record);
+    if decisions.is_empty() {
+        return Ok(());
+    }
+    for decision in decisions.iter().cloned() {
+        record.decided(decision);
+    }
+    shared.seat.commit(vec![records::put(path::route(instance), &record, Some(version))]).await?;
+    for Decision { kind, reason, .. } in &decisions {
+        tracing::warn!(instance.name = %instance, ?kind, "which replicas get requests was decided on: {reason}");
+    }
+    shared.table_changed();
+    Ok(())
+}
+
+/// Changes what is left out, and says so of each replica.
+fn decide(shared: &Shared, route: &mut Route) -> Vec<Decision> {
+    let (at, now) = (shared.ports.clock.now(), shared.up_for());
+    let complaints = shared.complaints();
+    let ill = complaints.left_out(&route.upstreams, &route.ill, now);
+    let decision = |upstream: &Upstream| {
+        let address = upstream.address();
+        let kind = match (route.ill.contains(&address), ill.contains(&address)) {
+            (false, true) => DecisionKind::LeftOut,
+            (true, false) => DecisionKind::PutBack,
+            (true, true) | (false, false) => return None,
+        };
+        Some(Decision { at, kind, reason: why(upstream, kind, complaints.state(address, now)) })
+    };
+    let decisions = route.upstreams.iter().filter_map(decision).collect();
+    route.ill = ill;
+    decisions
+}

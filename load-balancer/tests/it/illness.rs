@@ -1,0 +1,131 @@
+//! Replicas that their nodes' agents find ill get no requests while others serve.
+
+use std::time::Duration;
+
+use common::name::{ContainerName, NodeName};
+use common::record::course::DecisionKind;
+use testkit::nodes::Reach;
+
+use crate::balance::{Platform, seconds};
+use crate::world::{Api, name, until, wanted};
+
+/// A platform with one app of two replicas, of which each may be ill.
+struct Ward {
+    platform: Platform,
+    node: NodeName,
+}
+
+impl Ward {
+    async fn of_two() -> Self {
+        let platform = Platform::of(None);
+        platform.serves(2).await;
+        Ward { platform, node: "node-1".parse().unwrap() }
+    }
+
+    async fn live(&self, story: impl AsyncFnOnce(Api)) {
+        let told = async |api: Api| {
+            assert_eq!(api.set(&wanted("shop", 1, &[20000, 20001])).await.status, 200);
+            story(api).await;
+        };
+        self.platform.world.live(told).await;
+    }
+
+    fn fails(&self, replica: u32, looks: u32) {
+        let name: ContainerName = format!("shop_instance_{replica}").parse().unwrap();
+        self.platform.world.nodes.set_failed_looks(&self.node, &name, looks);
+    }
+
+    /// The host ports of the replicas that get requests.
+    fn served(&self) -> Vec<u16> {
+        let row = self.platform.world.edge.row(&name("shop")).unwrap();
+        row.upstreams.iter().map(|upstream| upstream.port).collect()
+    }
+
+    fn decisions(&self) -> Vec<(DecisionKind, String)> {
+        let route = self.platform.world.routes().remove(0);
+        let decisions = route.decisions.into_iter();
+        decisions.map(|decision| (decision.kind, decision.reason)).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ill_replica_gets_no_requests_until_it_is_found_well() {
+    let ward = Ward::of_two().await;
+    ward.live(async |api| {
+        seconds(1).await;
+        ward.fails(2, 2);
+        seconds(10).await;
+        assert_eq!(ward.served(), [20000, 20001], "two looks are too few");
+        ward.fails(2, 3);
+        let began = tokio::time::Instant::now();
+        until("the ill one is left out", || ward.served() == [20000]).await;
+        assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+        // Whoever asks for the same route has it, and a route with another replica as well.
+        assert_eq!(api.set(&wanted("shop", 1, &[20000, 20001])).await.status, 200);
+        ward.platform.serves(3).await;
+        assert_eq!(api.set(&wanted("shop", 1, &[20000, 20001, 20002])).await.status, 200);
+        assert_eq!(ward.served(), [20000, 20002]);
+        ward.fails(2, 0);
+        until("it is back", || ward.served() == [20000, 20001, 20002]).await;
+        let who = "replica 2 at 192.0.2.1:20001 gets";
+        let why = [
+            (DecisionKind::LeftOut, "no requests: 3 looks of its node's agent failed in a row"),
+            (DecisionKind::PutBack, "requests again: its node's agent found it well"),
+        ];
+        assert_eq!(ward.decisions(), why.map(|(kind, text)| (kind, format!("{who} {text}"))));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_whose_replicas_are_all_ill_keeps_all_of_them() {
+    let ward = Ward::of_two().await;
+    ward.fails(1, 9);
+    ward.fails(2, 9);
+    ward.live(async |_| {
+        seconds(30).await;
+        assert_eq!((ward.served(), ward.decisions().len()), (vec![20000, 20001], 0));
+        ward.fails(1, 0);
+        until("the other one is left out", || ward.served() == [20000]).await;
+        ward.fails(1, 3);
+        until("both are asked again", || ward.served() == [20000, 20001]).await;
+        let (_, why) = ward.decisions().pop().unwrap();
+        assert!(why.ends_with("no other replica may be well"), "{why}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_said_before_it_fell_silent_is_forgotten() {
+    let ward = Ward::of_two().await;
+    ward.fails(2, 3);
+    ward.live(async |_| {
+        until("the ill one is left out", || ward.served() == [20000]).await;
+        ward.platform.world.nodes.set_reach(&ward.node, Reach::Partitioned).await;
+        seconds(2).await;
+        assert_eq!(ward.served(), [20000], "a break is no silence");
+        until("it is back", || ward.served() == [20000, 20001]).await;
+        let (kind, why) = ward.decisions().pop().unwrap();
+        assert_eq!(kind, DecisionKind::PutBack);
+        assert!(why.ends_with("was not heard for 5 s"), "{why}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leads_next_goes_on_from_the_record() {
+    let ward = Ward::of_two().await;
+    ward.fails(2, 3);
+    ward.live(async |_| until("it is left out", || ward.served() == [20000]).await).await;
+    let before = ward.platform.world.edge.taken().len();
+    ward.live(async |_| {
+        seconds(20).await;
+        assert_eq!((ward.served(), ward.decisions().len()), (vec![20000], 1));
+        let tables = ward.platform.world.edge.taken().split_off(before);
+        let counts = tables.iter().map(|table| table.routes[0].upstreams.len());
+        assert!(counts.clone().all(|count| count == 1), "{:?}", counts.collect::<Vec<_>>());
+        ward.fails(2, 0);
+        until("it is back", || ward.served() == [20000, 20001]).await;
+    })
+    .await;
+}
