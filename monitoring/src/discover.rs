@@ -35,8 +35,8 @@ pub(crate) struct Found {
 /// An app that is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FoundApp {
-    /// Where it is asked.
-    pub(crate) path: String,
+    /// Where it says that it is to be asked; without, any answer is as good as another.
+    path: Option<String>,
     is_model: bool,
 }
 
@@ -44,6 +44,16 @@ impl FoundApp {
     pub(crate) fn target(&self, name: &LegacyName) -> Target {
         let name = name.clone();
         if self.is_model { Target::Model { name } } else { Target::App { name } }
+    }
+
+    /// Where it is asked.
+    pub(crate) fn asked_at(&self) -> &str {
+        self.path.as_deref().unwrap_or(ROOT)
+    }
+
+    /// Whether it has said where it answers in time.
+    pub(crate) fn says_path(&self) -> bool {
+        self.path.is_some()
     }
 }
 
@@ -201,8 +211,7 @@ impl KnownApps {
         };
         let release = release.map(|stored| stored.record);
         let is_model = release.as_ref().is_some_and(Release::is_model);
-        let path = release.and_then(|release| release.health_path);
-        let app = FoundApp { path: path.unwrap_or_else(|| ROOT.to_owned()), is_model };
+        let app = FoundApp { path: release.and_then(|release| release.health_path), is_model };
         self.0.insert(name.clone(), (seen, app.clone()));
         Ok(app)
     }

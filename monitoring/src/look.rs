@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream;
 use tokio::time::{Instant, timeout};
 
-use crate::discover::{Found, Place};
+use crate::discover::{Found, FoundApp, Place};
 use crate::domain::board::Round;
 use crate::domain::finding::{Complaint, Finding};
 use crate::domain::target::{Kind, Target};
@@ -35,7 +35,7 @@ pub(crate) async fn at_all(shared: &Shared, found: &Found, apps: Apps, beat: &Be
     });
     let asked = found.apps.iter().filter(|_| apps == Apps::Asked);
     let asked = asked.map(|(name, app)| -> BoxFuture<'_, _> {
-        Box::pin(async move { (app.target(name), at_app(shared, name, &app.path).await) })
+        Box::pin(async move { (app.target(name), at_app(shared, name, app).await) })
     });
     let looks: Vec<BoxFuture<'_, (Target, Finding)>> = services.chain(asked).collect();
     let mut looks = stream::iter(looks).buffer_unordered(shared.config.at_once);
@@ -85,20 +85,23 @@ async fn at_service(shared: &Shared, place: &Place) -> Finding {
     }
 }
 
-async fn at_app(shared: &Shared, name: &LegacyName, path: &str) -> Finding {
+async fn at_app(shared: &Shared, name: &LegacyName, app: &FoundApp) -> Finding {
     let began = Instant::now();
-    let asked = timeout(shared.config.app_within, shared.ports.routes.probe(name, path)).await;
+    let probe = shared.ports.routes.probe(name, app.asked_at());
+    let asked = timeout(shared.config.app_within, probe).await;
     shared.metrics.looked(Kind::App, began.elapsed());
     match asked {
-        Ok(answer) => of_app(answer),
+        Ok(answer) => of_app(answer, app),
         // The load balancer did not answer: of the app nothing was learned.
         Err(_) => Finding::Unknown,
     }
 }
 
-/// Any status but those by which the edge says that it reached nobody is the app's own.
-fn of_app(answer: Result<Option<u16>, routes::Error>) -> Finding {
+/// Any status but those by which the edge says that it reached nobody, or that nobody answered in time, is the app's own. Who
+/// never said where it answers in time may be slow and work.
+fn of_app(answer: Result<Option<u16>, routes::Error>, app: &FoundApp) -> Finding {
     match answer {
+        Ok(Some(504)) if !app.says_path() => Finding::Bad(Complaint::Slow),
         Ok(Some(status @ (502..=504))) => Finding::Bad(Complaint::NoReplica(status)),
         Ok(Some(_)) => Finding::Well,
         Ok(None) => Finding::Bad(Complaint::NoEdge),

@@ -6,7 +6,7 @@ mod options;
 mod other;
 mod traffic;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 
@@ -31,16 +31,22 @@ pub use traffic::{Answer, AppTraffic, ReplicaTraffic, Traffic};
 pub enum Error {
     #[error("the edge cannot be reached")]
     Unavailable(#[source] Cause),
+    /// Nobody is there to be told. It starts with the newest table on its disk, and serves nobody until then.
+    #[error("the edge does not run")]
+    Ended,
     /// The edge serves a newer table.
     #[error("the edge has table {epoch}.{generation}")]
     Stale { epoch: Epoch, generation: Generation },
     #[error("the edge refused the table: {code}")]
     Refused { code: String },
+    /// The edge serves the table, but these apps as they were before, or not at all where they were not there.
+    #[error("the edge serves the table without the routes of {} apps: {code}", .instances.len())]
+    Without { code: String, instances: BTreeSet<LegacyName> },
 }
 
 impl Error {
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Unavailable(_))
+        matches!(self, Error::Unavailable(_) | Error::Ended)
     }
 }
 
@@ -161,7 +167,8 @@ pub struct Visits {
 /// Serves the routing table. Every method may be repeated.
 #[async_trait]
 pub trait Edge: Debug + Send + Sync {
-    /// Serves this table from now on; returns once every worker does.
+    /// Serves this table from now on; returns once every worker does. An edge that has [ended](Error::Ended) has it on its
+    /// disk.
     async fn load(&self, table: &Table) -> Result<(), Error>;
 
     async fn status(&self) -> Result<Status, Error>;
@@ -179,7 +186,8 @@ pub trait Edge: Debug + Send + Sync {
         Ok(BTreeMap::new())
     }
 
-    /// Asks the app behind a front port through the front door; the status it answered with.
+    /// Asks the app behind a front port through the front door; the status it answered with, 504 if it did not in time, none
+    /// if there is no front door.
     async fn probe(&self, front_port: u16, path: &str) -> Result<Option<u16>, Error>;
 }
 

@@ -97,7 +97,8 @@ pub trait Routes: Debug + Send + Sync {
     /// Serves the instance no longer; in-flight requests are drained before it returns.
     async fn remove(&self, instance: &LegacyName, generation: Generation) -> Result<(), Error>;
 
-    /// Asks the app through the front door: the status it answered with, if it did.
+    /// Asks the app through the front door: the status it answered with, 504 if it did not in time, none if there is no front
+    /// door.
     async fn probe(&self, instance: &LegacyName, path: &str) -> Result<Option<u16>, Error>;
 
     /// What each replica was asked lately, and how it went. Where that is not known, this fails.

@@ -80,6 +80,7 @@ function M.counts()
   answer(200, { started_at = shared:get("started_at"), picks = counts })
 end
 
+-- The status of an answer; 504 where the edge took the request, and the app did not answer in time.
 local function request_own_port(port, path)
   local socket = ngx.socket.tcp()
   local deadline = ngx.now() + PROBE_MS / 1000
@@ -95,6 +96,7 @@ local function request_own_port(port, path)
   local line
   line, mistake = socket:receive("*l")
   socket:close()
+  if mistake == "timeout" then return 504, mistake end
   if not line then return nil, mistake end
   return tonumber(line:match("^HTTP/1%.%d (%d%d%d)"))
 end

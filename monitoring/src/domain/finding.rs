@@ -20,8 +20,10 @@ pub(crate) enum Complaint {
     Service(Ill),
     /// The node manager says so.
     NodeDead,
-    /// The edge took the request and reached no replica.
+    /// The edge took the request and reached no replica, or one that did not answer in time where it says that it does.
     NoReplica(u16),
+    /// A replica took the request and did not answer in time, and never said that it would.
+    Slow,
     /// The edge itself did not take the request.
     NoEdge,
     /// Too many targets of a kind at once.
@@ -33,7 +35,7 @@ impl Complaint {
     pub(crate) fn is_its_own(self) -> bool {
         match self {
             Complaint::Service(_) | Complaint::NodeDead | Complaint::NoReplica(_) => true,
-            Complaint::NoEdge | Complaint::Many { .. } => false,
+            Complaint::Slow | Complaint::NoEdge | Complaint::Many { .. } => false,
         }
     }
 }
@@ -44,6 +46,9 @@ impl fmt::Display for Complaint {
             Complaint::Service(ill) => ill.fmt(f),
             Complaint::NodeDead => f.write_str("no sample of it comes"),
             Complaint::NoReplica(status) => write!(f, "its front door answered {status}"),
+            Complaint::Slow => f.write_str(
+                "it did not answer in time; as it says no path for health, it may be slow",
+            ),
             Complaint::NoEdge => f.write_str("its front door did not answer"),
             Complaint::Many { bad, known } => {
                 write!(f, "{bad} of {known} look down at once, so nothing is restarted")

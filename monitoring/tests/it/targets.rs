@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::digest::Digest;
 use common::message::LifecycleCommand;
 use common::port::Store as _;
 use common::port::store::Op;
@@ -9,7 +10,7 @@ use common::record::path;
 use common::service::ServiceName;
 use common::topic::Topic;
 use monitoring::config::Services;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::probes::Service as Probed;
 use testkit::routes::Health;
 use tokio::time::{Instant, sleep};
@@ -249,6 +250,25 @@ async fn a_model_is_asked_as_an_app_and_restarted_as_a_model() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_becomes_a_model_is_one_once_its_release_has_been_watched() {
+    let world = World::with_everything();
+    world.model("rents").await;
+    let at = path::deployment(&instance("rents"));
+    let serves = |release: u64| {
+        let image = format!("registry:5000/apps/rents@{}", Digest::of(b"image"));
+        json!({ "generation": 1, "release": release, "image": image })
+    };
+    world.change(&at, |deployment| deployment["serving"] = serves(2)).await;
+    world
+        .during(async {
+            world.until_verdict("app", "rents", "up").await;
+            world.change(&at, |deployment| deployment["serving"] = serves(1)).await;
+            world.until_verdict("model", "rents", "up").await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_balancer_that_is_away_says_nothing_of_apps() {
     let world = World::with_everything();
     for app in ["shop", "blog", "wiki", "chat"] {
@@ -280,6 +300,31 @@ async fn an_edge_that_is_away_is_an_alarm_and_restarts_no_app() {
     let told = ("app".to_owned(), "shop".to_owned(), "down".to_owned());
     assert_eq!(world.alerts(), [told]);
     assert_eq!(world.restarted(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_requests_and_answers_none_is_restarted_if_it_says_where_it_answers_in_time() {
+    let world = World::with_everything();
+    for app in ["slow", "blog", "wiki"] {
+        world.app(app).await;
+    }
+    // It says a path for health.
+    world.model("rents").await;
+    world
+        .during(async {
+            world.until_verdict("app", "slow", "up").await;
+            world.until_verdict("model", "rents", "up").await;
+            world.routes.set_answer(&instance("slow"), Some(504));
+            world.until_verdict("app", "slow", "down").await;
+            seconds(120).await;
+            assert_eq!(world.restarted(), Vec::<String>::new());
+            world.routes.set_answer(&instance("slow"), Some(200));
+            world.until_verdict("app", "slow", "up").await;
+            world.routes.set_answer(&instance("rents"), Some(504));
+            until(async || !world.restarted().is_empty()).await;
+            assert_eq!(world.restarted(), ["restart model$rents"]);
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

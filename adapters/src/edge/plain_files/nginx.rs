@@ -65,11 +65,14 @@ impl Nginx {
         serde_json::from_slice(&body).map_err(|err| Error::Unavailable(err.into()))
     }
 
-    /// None where nothing answers.
+    /// None where nothing answers; 504 where nginx does, and the app behind it does not in time.
     pub(super) async fn probe(&self, at: SocketAddr, path: &str) -> Result<Option<u16>, Error> {
         let request = self.http.get(format!("http://{at}{path}")).header("Host", "localhost");
-        let answer = request.send().await;
-        Ok(answer.ok().map(|answer| answer.status().as_u16()))
+        match request.send().await {
+            Ok(answer) => Ok(Some(answer.status().as_u16())),
+            Err(err) if err.is_timeout() && self.serves().await.is_ok() => Ok(Some(504)),
+            Err(_) => Ok(None),
+        }
     }
 }
 

@@ -253,6 +253,16 @@ async fn the_question_of_the_platform_itself_is_no_visit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_takes_requests_and_answers_none_is_told_from_an_edge_that_is_away() {
+    with_edge(async |world| {
+        let app = start_app(200, Arc::new(Semaphore::new(0))).await;
+        world.edge.load(&asking(world, &[app], EdgeOptions::default())).await.unwrap();
+        assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(504));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_app_may_say_how_long_its_visitors_wait() {
     with_edge(async |world| {
         let app = start_app(200, Arc::new(Semaphore::new(0))).await;

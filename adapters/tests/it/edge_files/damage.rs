@@ -2,17 +2,20 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener as StdListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::{FilesEdge, FilesSettings};
 use bollard::query_parameters::StopContainerOptions;
+use common::name::LegacyName;
 use common::port::Edge as _;
-use common::port::edge::{Error, Status};
-use testkit::contract::edge::table;
+use common::port::edge::{EdgeOptions, Error, Status};
+use testkit::contract::edge::{Apps as _, table};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::with_nginx;
-use crate::edge::{PATIENCE, free_ports};
+use crate::edge::{LocalApps, PATIENCE, free_ports, start_app};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_somebody_else_that_nginx_refuses_stops_changes_and_is_told_apart_from_ours() {
@@ -23,13 +26,75 @@ async fn a_file_of_somebody_else_that_nginx_refuses_stops_changes_and_is_told_ap
         let next = table(1, 2, &[("shop", world.first, &[app]), ("blog", world.first + 1, &[app])]);
         world.refuses(&next, "LB_CONF_FOREIGN").await;
         assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(204));
-        // Whole by itself, and at odds with an app's.
-        fs::write(world.file("broken.conf"), "upstream blog_servers { server 192.0.2.1; }\n")
-            .unwrap();
-        world.refuses(&next, "LB_CONF_REJECTED").await;
         fs::remove_file(world.file("broken.conf")).unwrap();
         world.edge.load(&next).await.unwrap();
         assert_eq!(world.serves().await, (1, 2));
+    })
+    .await;
+}
+
+/// What a load says that served a table without these apps' routes.
+fn is_without(loaded: &Result<(), Error>, apps: &[&str]) -> bool {
+    let Err(Error::Without { code, instances }) = loaded else { return false };
+    code == "LB_CONF_REJECTED" && instances.iter().map(LegacyName::as_str).eq(apps.iter().copied())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_whose_file_nginx_refuses_stays_as_it_was_and_all_others_are_served() {
+    with_nginx(async |world| {
+        let (shop, app) = world.shop(1, 204).await;
+        world.edge.load(&shop).await.unwrap();
+        // Whole by itself, and at odds with two apps' files.
+        let theirs = "upstream blog_servers { server 192.0.2.1; }\n\
+                      upstream shop_servers_1 { server 192.0.2.1; }\n";
+        fs::write(world.file("theirs.conf"), theirs).unwrap();
+        let ports = [0, 1, 2, 3].map(|place| world.first + place);
+        let other = LocalApps.start(200).await;
+        let rows = |generation| {
+            let rows = [
+                ("cafe", ports[2], &[app][..]),
+                ("shop", ports[0], &[other]),
+                ("blog", ports[1], &[app]),
+                ("zoo", ports[3], &[app]),
+            ];
+            let mut table = table(1, generation, &rows);
+            table.routes[1].options = EdgeOptions { sticky: true, ..EdgeOptions::default() };
+            table
+        };
+        let loaded = world.edge.load(&rows(2)).await;
+        assert!(is_without(&loaded, &["blog", "shop"]), "{loaded:?}");
+        assert_eq!(world.serves().await, (1, 2));
+        assert!(!world.file("blog.conf").exists());
+        for (port, status) in ports.into_iter().zip([Some(204), None, Some(204), Some(204)]) {
+            assert_eq!(world.edge.probe(port, "/").await.unwrap(), status);
+        }
+        assert!(world.edge.status().await.unwrap().damage.is_empty());
+        let again = world.edge.load(&rows(3)).await;
+        assert!(is_without(&again, &["blog", "shop"]), "{again:?}");
+        fs::remove_file(world.file("theirs.conf")).unwrap();
+        world.edge.load(&rows(3)).await.unwrap();
+        for (port, status) in ports.into_iter().zip([200, 204, 204, 204]) {
+            assert_eq!(world.edge.probe(port, "/").await.unwrap(), Some(status));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_file_that_nobody_knows_any_more_nothing_is_changed() {
+    with_nginx(async |world| {
+        let (shop, app) = world.shop(1, 204).await;
+        world.edge.load(&shop).await.unwrap();
+        let theirs = "upstream shop_servers_1 { server 192.0.2.1; }\n";
+        fs::write(world.file("theirs.conf"), theirs).unwrap();
+        let mut next = table(1, 2, &[("shop", world.first, &[app])]);
+        next.routes[0].options = EdgeOptions { sticky: true, ..EdgeOptions::default() };
+        let files = world.files();
+        let successor = FilesEdge::new(world.settings.clone());
+        let err = successor.load(&next).await.unwrap_err();
+        assert!(matches!(&err, Error::Refused { code } if code == "LB_CONF_REJECTED"), "{err:?}");
+        assert_eq!(world.files(), files);
+        assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(204));
     })
     .await;
 }
@@ -122,7 +187,6 @@ async fn what_a_broken_off_load_left_untested_is_taken_back_by_the_next() {
     with_nginx(async |world| {
         let (shop, app) = world.shop(1, 204).await;
         world.edge.load(&shop).await.unwrap();
-        let files = world.files();
         // Whole by itself, and at odds with an app's.
         let theirs = "upstream blog_servers { server 192.0.2.1; }\n";
         fs::write(world.file("theirs.conf"), theirs).unwrap();
@@ -140,10 +204,10 @@ async fn what_a_broken_off_load_left_untested_is_taken_back_by_the_next() {
             moved = timeout(PATIENCE, moved) => moved.unwrap(),
         }
         assert!(world.file("blog.conf").exists());
-        let err = world.edge.load(&next).await.unwrap_err();
-        assert!(matches!(&err, Error::Refused { code } if code == "LB_CONF_REJECTED"), "{err:?}");
+        let loaded = world.edge.load(&next).await;
+        assert!(is_without(&loaded, &["blog"]), "{loaded:?}");
+        assert!(!world.file("blog.conf").exists());
         fs::remove_file(world.file("theirs.conf")).unwrap();
-        assert_eq!(world.files(), files);
         world.edge.load(&next).await.unwrap();
         assert_eq!(world.serves().await, (1, 2));
     })
@@ -208,4 +272,15 @@ async fn a_folder_in_which_nothing_can_be_written_is_told() {
         reload_every: Duration::ZERO,
     };
     assert!(FilesEdge::new(settings).load(&table(1, 1, &[])).await.unwrap_err().is_retryable());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_answers_nothing_is_told_from_an_nginx_that_does_not() {
+    with_nginx(async |world| {
+        let app = start_app(200, Arc::new(Semaphore::new(0))).await;
+        world.edge.load(&table(1, 1, &[("shop", world.first, &[app])])).await.unwrap();
+        assert_eq!(world.edge.probe(world.first, "/").await.unwrap(), Some(504));
+        assert_eq!(world.edge.probe(world.first + 1, "/").await.unwrap(), None);
+    })
+    .await;
 }
