@@ -2,6 +2,8 @@
 //!
 //! Owns the look and how long it counts; whoever finds that nobody is there any more has to say so.
 
+mod client;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +14,9 @@ use common::record::leader::{self, CandidateRecord};
 use common::record::{self, path};
 use common::service::ServiceName;
 use tokio::time::{Instant, timeout};
+
+pub use self::client::InvalidCertificates;
+pub(crate) use self::client::LeaderClient;
 
 /// How long an answer of the store counts. A leader that was replaced meanwhile is found out by its silence or
 /// by its redirect.

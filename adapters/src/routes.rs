@@ -6,54 +6,34 @@ mod certificates;
 mod other_edge;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::LegacyName;
 use common::port::routes::{Error, Probed, Problem, RouteTraffic, Routed, Visitors, WantedRoute};
-use common::port::{Cause, Routes, Store};
+use common::port::{Routes, Store};
 use common::service::ServiceName;
-use reqwest::{Certificate, Client, Identity, RequestBuilder};
+use reqwest::{Client, RequestBuilder};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::leaders::Leader;
+use crate::leaders::LeaderClient;
 
+pub use crate::leaders::InvalidCertificates;
 pub use other_edge::OtherEdgeClient;
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// A change waits for the edge (15 s) and for requests under way (10 s), both settings there.
 const CHANGE_WITHIN: Duration = Duration::from_mins(1);
 const PROBE_WITHIN: Duration = Duration::from_secs(10);
 /// It is answered from memory.
 const TRAFFIC_WITHIN: Duration = Duration::from_secs(2);
 
-/// Why there is no client.
-#[derive(Debug, thiserror::Error)]
-#[error("the certificates cannot be used")]
-pub struct InvalidCertificates(#[source] reqwest::Error);
-
-/// The name in every certificate of the load balancer.
-const NAME: &str = ServiceName::LoadBalancer.as_str();
-
 /// Asks the load balancer that leads; connections are kept while it does.
+#[derive(Debug)]
 pub struct RoutesClient {
-    leader: Leader,
-    ca: Certificate,
-    identity: Identity,
-    /// Connections to the leader that was asked last.
-    open: Mutex<Option<(SocketAddr, Client)>>,
-}
-
-impl fmt::Debug for RoutesClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RoutesClient").field("leader", &self.leader).finish_non_exhaustive()
-    }
+    leader: LeaderClient,
 }
 
 impl RoutesClient {
@@ -63,33 +43,8 @@ impl RoutesClient {
         ca: &[u8],
         identity: &[u8],
     ) -> Result<Self, InvalidCertificates> {
-        let ca = Certificate::from_pem(ca).map_err(InvalidCertificates)?;
-        let identity = Identity::from_pem(identity).map_err(InvalidCertificates)?;
-        let leader = Leader::new(store, ServiceName::LoadBalancer);
-        let client = RoutesClient { leader, ca, identity, open: Mutex::new(None) };
-        // Whether the certificates can be used is told now, not at the first call.
-        client.client(SocketAddr::from(([127, 0, 0, 1], 9))).map_err(InvalidCertificates)?;
-        Ok(client)
-    }
-
-    /// Whoever listens there must prove to be a load balancer, whatever its address.
-    fn client(&self, leader: SocketAddr) -> Result<Client, reqwest::Error> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = open.as_ref().filter(|(address, _)| *address == leader) {
-            return Ok(client.clone());
-        }
-        let client = Client::builder()
-            .tls_certs_only([self.ca.clone()])
-            .identity(self.identity.clone())
-            .https_only(true)
-            .no_proxy()
-            .connect_timeout(CONNECT_WITHIN)
-            .resolve(NAME, leader)
-            // An instance that stands by points at an address; the leader is asked by its name.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        *open = Some((leader, client.clone()));
-        Ok(client)
+        let leader = LeaderClient::new(store, ServiceName::LoadBalancer, ca, identity)?;
+        Ok(RoutesClient { leader })
     }
 
     /// Calls the leader at a path below the routes'; names need no escaping: letters, digits, `_` and `-`.
@@ -106,37 +61,13 @@ impl RoutesClient {
         path: &str,
         request: impl FnOnce(&Client, String) -> RequestBuilder,
     ) -> Result<T, Error> {
-        let answered = self.send(path, request).await;
+        let answered = self.leader.send(path, request).await;
         let (status, body) = answered.map_err(Error::Unavailable)?;
         if (200..300).contains(&status) {
             return serde_json::from_slice(&body).map_err(|err| Error::Unavailable(err.into()));
         }
         Err(refused(status, &body))
     }
-
-    /// The status and the body of what the leader answers. Who answers with 5xx may not lead any more.
-    async fn send(
-        &self,
-        path: &str,
-        request: impl FnOnce(&Client, String) -> RequestBuilder,
-    ) -> Result<(u16, Bytes), Cause> {
-        let address = self.leader.address().await?;
-        let url = format!("https://{NAME}:{}/api/v1/{path}", address.port());
-        let answered = answer(request(&self.client(address)?, url)).await;
-        if answered.as_ref().map_or(true, |(status, _)| *status >= 300 && !is_decided(*status)) {
-            self.leader.forget();
-        }
-        Ok(answered?)
-    }
-}
-
-fn is_decided(status: u16) -> bool {
-    (400..500).contains(&status)
-}
-
-async fn answer(request: RequestBuilder) -> Result<(u16, Bytes), reqwest::Error> {
-    let response = request.send().await?;
-    Ok((response.status().as_u16(), response.bytes().await?))
 }
 
 /// What the load balancer decided is told as such; anything else means that it is not there.

@@ -12,6 +12,7 @@ mod document_001;
 mod endpoints;
 mod instances;
 mod logs;
+mod machines;
 mod messages;
 mod nodes;
 mod openapi;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::port::{Blobs, Bus, Certificates, Clock, Entropy, Nodes, Routes, Store};
+use common::port::{Blobs, Bus, Certificates, Clock, Entropy, Nodes, Routes, Store, Upkeep};
 
 /// The ports, as the binary connects them.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Ports {
     pub certificates: Arc<dyn Certificates>,
     /// For what visitors ask of apps: the load balancer hears it.
     pub routes: Arc<dyn Routes>,
+    /// For what people ask of machines, and what they have restarted: the lifecycle manager's to do.
+    pub upkeep: Arc<dyn Upkeep>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }

@@ -3,6 +3,7 @@
 mod bootstrap;
 mod certificate;
 mod disk;
+mod machines;
 mod platform;
 mod rollback;
 mod schedule;
@@ -19,6 +20,9 @@ use common::topic::{Topic, TopicName};
 pub(crate) use self::bootstrap::{Act, Bootstrap, Described};
 pub(crate) use self::certificate::{Certificate, CertificateAdd, CertificateRemove};
 pub(crate) use self::disk::{Collect, Disk, DiskAct};
+pub(crate) use self::machines::{
+    MachineAdd, MachinePin, MachineRemove, Machines, MachinesAct, Restart,
+};
 pub(crate) use self::platform::{Move, Platform, Start, Stop as StopPlatform, Upgrade, Version};
 pub(crate) use self::rollback::{Promote, Releases, Rollback};
 pub(crate) use self::schedule::{Schedule, Unschedule};
@@ -74,6 +78,11 @@ pub(crate) enum Command {
     Nodes,
     /// Show what the platform has on the disks of its nodes, who refers to it, and what may go.
     Disk(Disk),
+    /// List the platform's machines and how they are, add or take one away, or pin a host key.
+    Machines(Machines),
+    /// Restart a service of the platform, a machine, an app or a model, and wait until it runs anew.
+    #[command(subcommand)]
+    Restart(Restart),
     /// Start or stop the platform's services as a set, upgrade or move one of them, or show how they are.
     #[command(subcommand)]
     Platform(Platform),

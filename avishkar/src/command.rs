@@ -11,11 +11,13 @@ mod down;
 mod instance;
 mod login;
 mod logs;
+mod machines;
 mod naming;
 mod nodes;
 mod pack;
 mod platform;
 mod probe;
+mod restart;
 mod rollback;
 mod scale;
 mod schedule;
@@ -58,6 +60,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Certificate(args) => certificate::run(&client()?, args, output).await,
             Command::Nodes => nodes::run(&client()?, output).await,
             Command::Disk(args) => disk::run(&client()?, &args, output).await,
+            Command::Machines(args) => machines::run(&client()?, args, output).await,
+            Command::Restart(args) => restart::run(&client()?, args, output).await,
             Command::Platform(args) => platform::run(&client()?, args, output).await,
             Command::Bus(args) => bus::run(args, client, output).await,
             Command::Doctor(args) => doctor::run(args, output).await,

@@ -26,7 +26,7 @@ use common::service::ServiceName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use within::{CurrentCertificates, CurrentRoutes, Damaged, ThisMachine, Within};
+pub(crate) use within::{Damaged, Neighbours, ThisMachine, Within};
 
 /// What every service's file says besides its own sections.
 #[derive(Debug, Clone)]

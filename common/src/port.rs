@@ -24,6 +24,7 @@ pub mod public_authority;
 pub mod routes;
 pub mod share;
 pub mod store;
+pub mod upkeep;
 pub mod webhooks;
 
 pub use authority::{Authorities, Authority};
@@ -45,6 +46,7 @@ pub use public_authority::PublicAuthority;
 pub use routes::Routes;
 pub use share::{Share, Shares};
 pub use store::Store;
+pub use upkeep::Upkeep;
 pub use webhooks::Webhooks;
 
 /// What a technology said when it failed; kept as the source of a port's error.

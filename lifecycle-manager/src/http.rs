@@ -1,10 +1,10 @@
 //! The HTTP interface: our own for other services and people, and document 000's paths.
 
 mod document_000;
-mod machines;
+pub(crate) mod machines;
 mod refusals;
-mod requests;
-mod restarts;
+pub(crate) mod requests;
+pub(crate) mod restarts;
 mod services;
 
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use chassis::leading::{Leader, run_until_lost};
 use chassis::lifecycle::Lifecycle;
 use chassis::reconcile::{Driver, Settings};
 use chassis::{operations, service};
+use common::port::Upkeep;
 use common::service::ServiceName;
 use common::topic::Topic;
 use prometheus::Registry;
@@ -20,6 +21,7 @@ use tokio::time::timeout;
 use crate::commands::Commands;
 use crate::config::Config;
 use crate::domain::brake::Kind;
+use crate::local::LocalUpkeep;
 use crate::ports::Ports;
 use crate::reconcile::{Bases, Duties, Machines, Restarts, Services};
 use crate::records::{Alarm, alarm_path, load};
@@ -43,6 +45,11 @@ pub struct Service {
 impl Service {
     pub fn new(ports: Ports, config: Config) -> Self {
         Service { shared: Shared::new(ports, config) }
+    }
+
+    /// What people may ask of this lifecycle manager, for an app manager of the same process.
+    pub fn local_upkeep(&self) -> Arc<dyn Upkeep> {
+        Arc::new(LocalUpkeep(Arc::clone(&self.shared)))
     }
 
     async fn run_loops(&self, lifecycle: &Lifecycle) {

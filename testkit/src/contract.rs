@@ -16,5 +16,6 @@ pub mod probes;
 pub mod public_authority;
 pub mod shares;
 pub mod store;
+pub mod upkeep;
 
 pub use clause::{Broken, Clause};

@@ -30,6 +30,7 @@ pub mod raw_zip;
 pub mod routes;
 pub mod shares;
 pub mod store;
+pub mod upkeep;
 pub mod webhooks;
 
 pub use azure::MemoryAzure;
@@ -51,4 +52,5 @@ pub use public_authority::MemoryAuthority;
 pub use routes::MemoryRoutes;
 pub use shares::{MemoryShare, MemoryShares};
 pub use store::MemoryStore;
+pub use upkeep::MemoryUpkeep;
 pub use webhooks::MemoryWebhooks;

@@ -20,7 +20,7 @@ impl RoutesClient {
         path: &str,
         request: impl FnOnce(&Client, String) -> RequestBuilder,
     ) -> Result<T, Error> {
-        let answered = self.send(&format!("certificates{path}"), request).await;
+        let answered = self.leader.send(&format!("certificates{path}"), request).await;
         let (status, body) = answered.map_err(Error::Unavailable)?;
         if (200..300).contains(&status) {
             return serde_json::from_slice(&body).map_err(|err| Error::Unavailable(err.into()));

@@ -14,6 +14,7 @@ mod edge_pair;
 mod embedded;
 mod engine;
 mod enrolment;
+mod lifecycle;
 mod local;
 mod machine;
 mod machines;

@@ -2,6 +2,19 @@
 
 use common::failure::FailureCode;
 
+/// The hint beside a failure of what was asked of the lifecycle manager.
+pub(crate) fn hint_of_upkeep(code: FailureCode) -> &'static str {
+    if matches!(code, FailureCode::NodeUnavailable | FailureCode::NodeUnknown) {
+        "see the machines, how they are, and why, with: avishkar machines"
+    } else if matches!(code, FailureCode::HealthTimeout | FailureCode::DeadlineExceeded) {
+        "see what is missing with `avishkar platform status` and `avishkar machines`"
+    } else if code == FailureCode::Internal {
+        "the log of the lifecycle manager has the details"
+    } else {
+        hint(code)
+    }
+}
+
 /// The hint that stands beside a failure.
 pub(crate) fn hint(code: FailureCode) -> &'static str {
     match code {
@@ -28,16 +41,13 @@ pub(crate) fn hint(code: FailureCode) -> &'static str {
         FailureCode::PortTaken => "try again: another port is taken then",
         FailureCode::NodeUnavailable => "try again: another node is taken while this one is away",
         FailureCode::InsufficientStorage => "free space on the node, then try again",
-        FailureCode::NoCanary => {
-            "see what is served with `avishkar releases`, and deploy with --canary"
-        }
+        FailureCode::NoCanary => "see `avishkar releases`, and deploy with --canary",
         FailureCode::ErrorsRose => "see its output with `avishkar logs`, and deploy what is better",
         FailureCode::HostTaken => "ask for another host name, or take it from the app that has it",
+        FailureCode::LbConfRejected => "see in the load balancer's log what of it nginx refuses",
         FailureCode::RouteFailed => "check that the load balancer and the edge run, then try again",
         FailureCode::DeadlineExceeded => "try again; if it happens again, see the services' logs",
-        FailureCode::ReplicasOutOfBounds => {
-            "ask for a number of replicas within the platform's bounds"
-        }
+        FailureCode::ReplicasOutOfBounds => "ask for as many as the platform's bounds allow",
         FailureCode::ScheduleEndBeforeStart => "say an end that comes after the start",
         FailureCode::ScheduleInPast => "say a time that is still to come, in the right time zone",
         FailureCode::ScheduleMissed => {

@@ -7,8 +7,8 @@ use chassis::http::Endpoint;
 use super::document_001::{base_apps, deployed_apps, scheduled_apps};
 use super::table::{json, multipart};
 use super::{
-    apps, certificates, decisions, deployments, disk, instances, logs, messages, nodes, openapi,
-    operations, platform, releases, rollback, schedules, sign_in, users,
+    apps, certificates, decisions, deployments, disk, instances, logs, machines, messages, nodes,
+    openapi, operations, platform, releases, rollback, schedules, sign_in, users,
 };
 use crate::domain::access::Action::{
     self, ChangeInstance, Deploy, MakeRelease, ManageCertificates, ManageUsers, ReadLogs,
@@ -84,6 +84,21 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
     Endpoint::new(POST, "/api/v1/nodes/{node}/disk/collect", SwitchPlatform, &[36], || {
         to(disk::collect)
     }),
+    Endpoint::new(GET, "/api/v1/machines", SeePlatform, &[10], || to(machines::list)),
+    Endpoint::new(POST, "/api/v1/machines", SwitchPlatform, &[10], || to(machines::add)),
+    Endpoint::new(DELETE, "/api/v1/machines/{machine}", SwitchPlatform, &[10], || {
+        to(machines::remove)
+    }),
+    Endpoint::new(PUT, "/api/v1/machines/{machine}/host-key", SwitchPlatform, &[10], || {
+        to(machines::pin)
+    }),
+    Endpoint::new(
+        POST,
+        "/api/v1/restarts/{family}/{target}",
+        SwitchPlatform,
+        &[11, 12, 13],
+        || to(machines::restart),
+    ),
     Endpoint::new(GET, "/api/v1/platform", SeePlatform, &[22], || to(platform::show)),
     Endpoint::new(POST, "/api/v1/platform/start", SwitchPlatform, &[21], || to(platform::start)),
     Endpoint::new(POST, "/api/v1/platform/stop", SwitchPlatform, &[21, 26], || to(platform::stop)),
@@ -97,9 +112,13 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
     Endpoint::new(POST, "/api/v1/platform/services/{service}/move", SwitchPlatform, &[16], || {
         to(platform::relocate)
     }),
-    Endpoint::new(GET, "/api/v1/platform/operations/{request}", SeePlatform, &[16, 21], || {
-        to(platform::operation)
-    }),
+    Endpoint::new(
+        GET,
+        "/api/v1/platform/operations/{request}",
+        SeePlatform,
+        &[10, 11, 12, 13, 16, 21],
+        || to(platform::operation),
+    ),
     Endpoint::new(POST, "/api/v1/messages", SendMessages, &[18], || to(messages::send)),
     Endpoint::new(GET, "/api/v1/messages/{topic}", ReadMessages, &[18], || {
         to(messages::reading::read)

@@ -6,6 +6,7 @@
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::records::{self, Stored};
+use common::failure::FailureCode;
 use common::id::RequestId;
 use common::message::{BootstrapperCommand, Envelope};
 use common::name::{LegacyName, NodeName};
@@ -27,7 +28,7 @@ use super::request::request_id;
 use crate::commands::{Error, send};
 use crate::context::Context;
 use crate::domain::access::Person;
-use crate::domain::hints::hint;
+use crate::domain::hints::{hint, hint_of_upkeep};
 
 const CONFIRMATION: &str = "stop platform";
 
@@ -206,30 +207,43 @@ fn absent() -> ApiError {
     ApiError::new(problem.hint(hint))
 }
 
-/// The kinds of requests, as they are told, and as the platform initializer accepts them.
-const KINDS: [(&str, &str); 4] = [
-    ("start", "start-platform"),
-    ("stop", "stop-platform"),
-    ("upgrade", "upgrade-service"),
-    ("move", "move-service"),
+const INITIALIZER: ServiceName = ServiceName::PlatformInitializer;
+const LIFECYCLE: ServiceName = ServiceName::LifecycleManager;
+/// The kinds of requests, as they are told, and as who does them accepts them.
+const KINDS: [(&str, ServiceName, &str); 9] = [
+    ("start", INITIALIZER, "start-platform"),
+    ("stop", INITIALIZER, "stop-platform"),
+    ("upgrade", INITIALIZER, "upgrade-service"),
+    ("move", INITIALIZER, "move-service"),
+    ("restart", LIFECYCLE, "restart-service"),
+    ("restart", LIFECYCLE, "restart-node"),
+    ("restart", LIFECYCLE, "restart-app"),
+    ("restart", LIFECYCLE, "restart-model"),
+    ("add", LIFECYCLE, "need-node"),
 ];
 
-/// How a request to start, stop or change something ended.
+/// How a request to start, stop, restart or change something ended.
 pub(super) async fn operation(
     context: Data<Context>,
     request: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let store = context.ports.store.as_ref();
     let id: RequestId = request.parse().map_err(|_| Error::RequestUnknown)?;
-    for (kind, accepted_as) in KINDS {
-        let at = path::operation(id, ServiceName::PlatformInitializer, accepted_as);
+    for (kind, service, accepted_as) in KINDS {
+        let at = path::operation(id, service, accepted_as);
         let Some(stored) = records::load::<Operation>(store, &at).await? else { continue };
-        return Ok(HttpResponse::Ok().json(view(id, kind, &stored.record)));
+        let hint = if service == LIFECYCLE { hint_of_upkeep } else { hint };
+        return Ok(HttpResponse::Ok().json(view(id, kind, &stored.record, hint)));
     }
     Err(Error::RequestUnknown.into())
 }
 
-fn view(id: RequestId, kind: &str, operation: &Operation) -> Value {
+fn view(
+    id: RequestId,
+    kind: &str,
+    operation: &Operation,
+    hint: fn(FailureCode) -> &'static str,
+) -> Value {
     let (status, failure, details) = match &operation.outcome {
         None => ("accepted", None, None),
         Some(Outcome::Succeeded { details }) => ("succeeded", None, details.as_ref()),

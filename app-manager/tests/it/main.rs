@@ -11,6 +11,7 @@ mod disks;
 mod document_001;
 mod events;
 mod logs;
+mod machines;
 mod models;
 mod openapi;
 mod outages;

@@ -12,7 +12,8 @@ use chassis::config::SecretString;
 use chassis::http;
 use chassis::lifecycle::Lifecycle;
 use chassis::service::{self, Service as _};
-use common::message::Envelope;
+use common::message::{Envelope, header};
+use common::port::bus;
 use common::port::store::Path as StorePath;
 use common::record::instance::Instance;
 use common::record::{self, path};
@@ -25,7 +26,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use testkit::{
     ManualClock, MemoryBlobs, MemoryBus, MemoryCertificates, MemoryNodes, MemoryRoutes,
-    MemoryStore, SeededEntropy,
+    MemoryStore, MemoryUpkeep, SeededEntropy,
 };
 use tokio::time::{sleep, timeout};
 use zip::ZipWriter;
@@ -44,6 +45,7 @@ pub(crate) struct World {
     pub(crate) nodes: MemoryNodes,
     pub(crate) certificates: MemoryCertificates,
     pub(crate) routes: MemoryRoutes,
+    pub(crate) upkeep: MemoryUpkeep,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) config: Config,
     http: http::Config,
@@ -89,6 +91,7 @@ impl World {
             nodes: MemoryNodes::new(clock.clone()),
             certificates: MemoryCertificates::default(),
             routes: MemoryRoutes::default(),
+            upkeep: MemoryUpkeep::new(&["node-1", "node-2"]),
             config: raw.resolve(&http).unwrap(),
             clock,
             folder,
@@ -108,6 +111,7 @@ impl World {
             nodes: Arc::new(self.nodes.clone()),
             certificates: Arc::new(self.certificates.clone()),
             routes: Arc::new(self.routes.clone()),
+            upkeep: Arc::new(self.upkeep.clone()),
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(rand())),
         };
@@ -182,6 +186,10 @@ impl World {
 
     /// Says something on `first_topic`, and waits until it was heard.
     pub(crate) async fn say(&self, request_id: &str, msg: &str) {
+        self.say_with(request_id, msg, None).await;
+    }
+
+    pub(crate) async fn say_with(&self, request_id: &str, msg: &str, details: Option<&Value>) {
         let topic = Topic::FirstTopic;
         let envelope = Envelope {
             to_topic: topic,
@@ -189,7 +197,13 @@ impl World {
             request_id: request_id.parse().unwrap(),
             msg: msg.to_owned(),
         };
-        self.bus.inject(&envelope);
+        let header = |details: &Value| bus::Header {
+            name: header::DETAILS.to_owned(),
+            value: details.to_string().into(),
+        };
+        let headers = details.map(header).into_iter().collect();
+        let record = bus::Record { key: None, headers, payload: envelope.encode() };
+        self.bus.inject_record(topic, record);
         timeout(PATIENCE, self.bus.wait_until_consumed(topic, "app-manager")).await.unwrap();
     }
 }

@@ -5,7 +5,7 @@ mod status;
 
 use std::time::Duration;
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -43,15 +43,20 @@ struct Operation {
     /// `accepted`, then one of `succeeded`, `failed` and `superseded`.
     status: String,
     failure: Option<Reason>,
+    /// What was done besides, where there is something to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    details: Option<Value>,
 }
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Goal {
+pub(super) enum Goal {
     Start,
     Stop,
     Upgrade,
     Move,
+    Restart,
+    AddMachine,
 }
 
 impl Goal {
@@ -61,6 +66,8 @@ impl Goal {
             Goal::Stop => "stopping the platform's services",
             Goal::Upgrade => "rolling the version out, one instance after the other",
             Goal::Move => "starting an instance there, then ending the other one",
+            Goal::Restart => "restarting it",
+            Goal::AddMachine => "making a machine, and a node of it",
         }
     }
 
@@ -70,16 +77,38 @@ impl Goal {
             Goal::Stop => "the platform is stopped; apps go on",
             Goal::Upgrade => "all instances run it",
             Goal::Move => "it is moved",
+            Goal::Restart => "it runs anew",
+            Goal::AddMachine => "the machine is a node",
+        }
+    }
+
+    /// Of the others hints are about apps.
+    fn has_hints(self) -> bool {
+        matches!(self, Goal::Restart | Goal::AddMachine)
+    }
+
+    /// Starting and stopping may be asked of a platform initializer, which knows nobody by name.
+    fn request(
+        self,
+        client: &Client,
+        method: Method,
+        path: &str,
+    ) -> anyhow::Result<RequestBuilder> {
+        match self {
+            Goal::Restart | Goal::AddMachine => client.request(method, path),
+            Goal::Start | Goal::Stop | Goal::Upgrade | Goal::Move => {
+                Ok(client.request_by_anyone(method, path))
+            }
         }
     }
 }
 
 /// A request to be made.
-struct Asked {
-    goal: Goal,
-    path: String,
-    body: Value,
-    no_wait: bool,
+pub(super) struct Asked {
+    pub(super) goal: Goal,
+    pub(super) path: String,
+    pub(super) body: Value,
+    pub(super) no_wait: bool,
 }
 
 pub(crate) async fn run(client: &Client, args: Platform, output: Output) -> anyhow::Result<()> {
@@ -109,9 +138,10 @@ pub(crate) async fn run(client: &Client, args: Platform, output: Output) -> anyh
     ask(client, asked, output).await
 }
 
-async fn ask(client: &Client, asked: Asked, output: Output) -> anyhow::Result<()> {
+/// Asks, and waits for the end unless nobody wants to.
+pub(super) async fn ask(client: &Client, asked: Asked, output: Output) -> anyhow::Result<()> {
     let Asked { goal, path, body, no_wait } = asked;
-    let request = client.request_by_anyone(Method::POST, &path).timeout(DONE_WITHIN).json(&body);
+    let request = goal.request(client, Method::POST, &path)?.timeout(DONE_WITHIN).json(&body);
     let accepted: Accepted = client.send(request).await?;
     let Some(operation) = accepted.operation.clone() else {
         return output.answer(&accepted, goal.done());
@@ -122,16 +152,26 @@ async fn ask(client: &Client, asked: Asked, output: Output) -> anyhow::Result<()
     }
     output.progress(goal.under_way());
     let look = async || {
-        let request = client.request_by_anyone(Method::GET, &operation).timeout(ANSWER_WITHIN);
+        let request = goal.request(client, Method::GET, &operation)?.timeout(ANSWER_WITHIN);
         client.send::<Operation>(request).await
     };
     match follow(&accepted, goal, look).await? {
-        Some(operation) => output.answer(&operation, goal.done()),
+        Some(operation) => output.answer(&operation, &told(goal, &operation)),
         None => {
             let ended = json!({ "request_id": accepted.request_id, "status": "stopping" });
             output.answer(&ended, &format!("the platform is stopping; apps go on\n{START_AGAIN}"))
         }
     }
+}
+
+/// Of a service it is told which instances were restarted.
+fn told(goal: Goal, operation: &Operation) -> String {
+    let restarted = operation.details.as_ref().and_then(|details| details["restarted"].as_array());
+    let nodes: Vec<&str> = restarted.into_iter().flatten().filter_map(Value::as_str).collect();
+    if nodes.is_empty() {
+        return goal.done().to_owned();
+    }
+    format!("{}, on {}", goal.done(), nodes.join(", "))
 }
 
 /// Waits for the end of a request. None: whoever was asked has been stopped by it.
@@ -146,7 +186,7 @@ async fn follow(
         match look().await {
             Ok(operation) => {
                 heard_at = Instant::now();
-                if let Some(ended) = ended(operation) {
+                if let Some(ended) = ended(goal, operation) {
                     return Ok(Some(ended?));
                 }
             }
@@ -175,7 +215,7 @@ async fn follow(
     }
 }
 
-fn ended(operation: Operation) -> Option<Result<Operation, Failure>> {
+fn ended(goal: Goal, operation: Operation) -> Option<Result<Operation, Failure>> {
     let failed = |code: &str, message: &str, hint: Option<String>| {
         let (code, message) = (code.to_owned(), message.to_owned());
         Some(Err(Failure::Request { code, message, hint, output: Vec::new() }))
@@ -185,7 +225,9 @@ fn ended(operation: Operation) -> Option<Result<Operation, Failure>> {
         "succeeded" => Some(Ok(operation)),
         "superseded" => failed("SUPERSEDED", "a newer request took its place", hint()),
         "failed" => match operation.failure {
-            Some(Reason { code, message, .. }) => failed(&code, &message, hint()),
+            Some(Reason { code, message, hint: told, .. }) => {
+                failed(&code, &message, told.filter(|_| goal.has_hints()).or_else(hint))
+            }
             None => failed("INTERNAL", "the platform did not say why", hint()),
         },
         _ => None,
@@ -205,7 +247,8 @@ mod tests {
     }
 
     fn operation(status: &str) -> Operation {
-        Operation { request_id: "r-1".to_owned(), status: status.to_owned(), failure: None }
+        let (request_id, status) = ("r-1".to_owned(), status.to_owned());
+        Operation { request_id, status, failure: None, details: None }
     }
 
     fn refused(status: u16, code: &str) -> anyhow::Error {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use adapters::RoutesClient;
 use adapters::kafka::KafkaSettings;
 use adapters::zookeeper::ZooKeeperSettings;
+use adapters::{LifecycleClient, RoutesClient};
 use anyhow::Context as _;
 use app_manager::config::{Raw, RawApps, RawAuth, RawSchedules, RawStorage, RawUploads};
 use app_manager::{Config, Ports, Service as AppManager};
@@ -12,12 +12,12 @@ use chassis::config::Problem;
 use chassis::service::Service;
 use chassis::system::{SystemClock, SystemEntropy};
 use chassis::{http, telemetry};
-use common::port::{Blobs, Certificates, Nodes, Routes};
+use common::port::{Blobs, Nodes};
 use common::service::ServiceName;
 use serde::{Deserialize, Serialize};
 
 use super::sections::{Resolved, Sections};
-use super::{Frame, Wiring, Within, blobs, bus, nodes, store};
+use super::{Frame, Neighbours, Wiring, Within, blobs, bus, nodes, store};
 
 /// `config/app-manager.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -68,26 +68,44 @@ impl Wiring for File {
         let blobs = blobs::connect(meant.config.bundles, &folder, &identity, &store)?;
         let balancer = RoutesClient::new(Arc::clone(&store), &identity.ca, &identity.client_pem());
         let balancer = Arc::new(balancer.context("the load balancer cannot be asked")?);
-        let (certificates, routes) = (Arc::clone(&balancer), balancer);
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let keeper = LifecycleClient::new(Arc::clone(&store), &identity.ca, &identity.client_pem());
+        let certificates = Arc::clone(&balancer);
+        let upkeep = Arc::new(keeper.context("the lifecycle manager cannot be asked")?);
         let nodes = nodes::connect(&identity)?;
-        meant.make(Ports { store, bus, blobs, nodes, certificates, routes, clock, entropy })
+        meant.make(Ports {
+            store,
+            bus,
+            blobs,
+            nodes,
+            certificates,
+            routes: balancer,
+            upkeep,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        })
     }
 }
 
 impl Meant {
-    /// The service in the process that `within` describes.
+    /// The service in the process that `within` describes, beside these others.
     pub(crate) fn place(
         &self,
         within: &Within,
         nodes: Arc<dyn Nodes>,
-        certificates: Arc<dyn Certificates>,
-        routes: Arc<dyn Routes>,
+        neighbours: &Neighbours,
     ) -> anyhow::Result<Arc<dyn Service>> {
         let blobs: Arc<dyn Blobs> = blobs::open(&self.config.blobs_folder())?;
-        let (store, bus) = (within.session(), within.bus());
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        self.clone().make(Ports { store, bus, blobs, nodes, certificates, routes, clock, entropy })
+        self.clone().make(Ports {
+            store: within.session(),
+            bus: within.bus(),
+            blobs,
+            nodes,
+            certificates: Arc::new(neighbours.certificates.clone()),
+            routes: Arc::new(neighbours.routes.clone()),
+            upkeep: Arc::new(neighbours.upkeep.clone()),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        })
     }
 
     fn make(self, ports: Ports) -> anyhow::Result<Arc<dyn Service>> {

@@ -152,7 +152,7 @@ impl Meant {
         nodes: Arc<dyn Nodes>,
         machine: &ThisMachine,
         doors: &BTreeMap<ServiceName, SocketAddr>,
-    ) -> Arc<dyn Running> {
+    ) -> Service {
         let machine = Arc::new(machine.clone());
         let ports = Ports {
             bus: within.bus(),
@@ -169,7 +169,7 @@ impl Meant {
         let mut config = self.config.clone();
         config.platform = None;
         config.doors.clone_from(doors);
-        Arc::new(Service::new(ports, config))
+        Service::new(ports, config)
     }
 
     /// Who vouches for nodes and services; none where no platform is described.

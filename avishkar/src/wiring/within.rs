@@ -2,6 +2,7 @@
 
 mod current_certificates;
 mod current_routes;
+mod current_upkeep;
 mod this_machine;
 
 use std::path::Path;
@@ -13,6 +14,7 @@ use common::port::{Bus, Store};
 
 pub(crate) use current_certificates::CurrentCertificates;
 pub(crate) use current_routes::CurrentRoutes;
+pub(crate) use current_upkeep::CurrentUpkeep;
 pub(crate) use this_machine::ThisMachine;
 
 /// The bus and the store of a platform in one process. Clones are the same.
@@ -20,6 +22,14 @@ pub(crate) use this_machine::ThisMachine;
 pub(crate) struct Within {
     bus: EmbeddedBus,
     store: EmbeddedStore,
+}
+
+/// The services of the process that others call, each as it was made last.
+#[derive(Debug, Default)]
+pub(crate) struct Neighbours {
+    pub(crate) routes: CurrentRoutes,
+    pub(crate) certificates: CurrentCertificates,
+    pub(crate) upkeep: CurrentUpkeep,
 }
 
 /// What is done about a file that is damaged or gone.

@@ -8,6 +8,7 @@ mod certificates;
 mod doctor;
 mod doors;
 mod fake_platform;
+mod machines;
 mod rolling_back;
 mod setup;
 mod signing_in;

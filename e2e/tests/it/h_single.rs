@@ -224,6 +224,25 @@ fn begun(platform: &Single, service: &str) -> usize {
     log.lines().filter(|line| line.contains(&format!("started service={service} "))).count()
 }
 
+/// A service is restarted for them; the machine is the only one, and nobody's to restart or to take away.
+async fn people_ask(user: &User) {
+    let machines = user.does(&["machines"]).await.unwrap();
+    let machine = machines[0]["name"].as_str().unwrap();
+    assert_eq!(machines.as_array().unwrap().len(), 1, "{machines}");
+    let restarted = async || user.does(&["restart", "service", "deployment_manager"]).await;
+    let ended = wait::until("it is restarted", BACK_WITHIN, restarted).await.unwrap();
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    let cases: [(&[&str], &str); 3] = [
+        (&["machines", "add"], "SINGLE_PROCESS"),
+        (&["machines", "remove", machine], "SINGLE_PROCESS"),
+        (&["restart", "machine", machine], "NODE_UNAVAILABLE"),
+    ];
+    for (words, code) in cases {
+        let refused = user.run(words).await.unwrap();
+        assert!(refused.code != 0 && refused.stderr.contains(code), "{words:?}: {refused:?}");
+    }
+}
+
 #[tokio::test]
 async fn services_are_begun_anew_one_at_a_time_and_end_together() {
     let platform = Single::new().await.unwrap();
@@ -285,6 +304,7 @@ async fn services_are_begun_anew_one_at_a_time_and_end_together() {
     assert!(stop.stderr.contains("SINGLE_PROCESS"), "{stop:?}");
     assert!(stop.stderr.contains("`avishkar down`"), "{stop:?}");
     all().await.unwrap();
+    people_ask(&user).await;
     platform.kill().await.unwrap();
     platform.start().await.unwrap();
     wait::until("it is as before", SOON, all).await.unwrap();

@@ -1,5 +1,6 @@
 //! The fleet: services, leaders and machines die in turn, and apps go on answering through an edge elsewhere.
 
+mod asked;
 mod hung;
 mod long;
 mod pair;
@@ -48,7 +49,7 @@ fn trials() -> usize {
 
 async fn whole_fleet() -> Fleet {
     let fleet = Fleet::find().await.unwrap();
-    fleet.ready(WHOLE_WITHIN).await.unwrap();
+    fleet.whole(WHOLE_WITHIN).await.unwrap();
     fleet
 }
 
@@ -124,6 +125,8 @@ async fn parts_that_are_killed_are_started_again_and_hardly_a_visitor_notices() 
     let (fleet, url) = fleet_with_app("standing").await;
     for _ in 0..trials() {
         for part in ["zookeeper", "kafka", "registry", "edge"] {
+            // One member more that is away would be most of them.
+            fleet.whole(WHOLE_WITHIN).await.unwrap();
             let machine = fleet.machine_with(part).await.unwrap();
             let crowd = Crowd::start(&url, 2, "standing");
             let started = machine.started(part).await.unwrap();
@@ -160,6 +163,7 @@ async fn machines_that_lose_their_power_are_replaced_and_taken_back() {
     let edge = fleet.machine_at(&address).await.unwrap().name.clone();
     for _ in 0..trials() {
         for machine in fleet.machines.iter().filter(|machine| machine.name != edge) {
+            fleet.whole(WHOLE_WITHIN).await.unwrap();
             let crowd = Crowd::start(&url, 2, "powered");
             machine.power_off().await.unwrap();
             two_replicas_off(&fleet, "powered", machine).await;

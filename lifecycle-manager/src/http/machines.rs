@@ -1,54 +1,40 @@
 //! `/api/v1/machines`: the machines as they are; adding one, taking one away, pinning another host key.
 
-use std::net::IpAddr;
-
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::http::Refusal;
+use chassis::operations::{Acceptance, Request};
 use chassis::records::{self, Stored};
-use common::failure::Failure;
+use common::id::RequestId;
 use common::name::NodeName;
-use common::port::host::HostKey;
+use common::port::store::Op;
+use common::port::upkeep::{Addition, Machine, Pin};
 use common::problem::Problem;
-use common::record::machine::{MachineGoal, MachineRecord, MachineState};
+use common::record::machine::{MachineRecord, MachineState};
 use common::record::path;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::refusals::{node_unknown, of_command, of_ours, of_records, ready};
-use super::requests::{accepted, request};
+use super::requests::{accepted, request_id, request_of};
 use crate::commands::need_node;
 use crate::commands::take_away::{self, Answer};
 use crate::fleet;
-use crate::records::{By, Repair, Wanted, load, repair_path, save};
+use crate::records::{By, Repair, Wanted, commit, load, repair_path};
 use crate::shared::Shared;
 
-/// A machine as it is. Nothing about how one signs in.
-#[derive(Debug, Serialize)]
-pub(super) struct Told {
-    name: NodeName,
-    /// `local`, `azure` or `given`.
-    kind: &'static str,
-    address: Option<IpAddr>,
-    goal: MachineGoal,
-    state: MachineState,
-    reason: String,
-    since: Timestamp,
-    restarts: Vec<Timestamp>,
-    /// What was done about it of late, and why that did not help.
-    attempts: u32,
-    failure: Option<Failure>,
+pub(super) async fn list(shared: Data<Shared>) -> Result<Json<Vec<Machine>>, Refusal> {
+    Ok(Json(listed(&shared).await?))
 }
 
-pub(super) async fn list(shared: Data<Shared>) -> Result<Json<Vec<Told>>, Refusal> {
-    let machines = fleet::machines(&shared).await.map_err(|err| of_records(&err))?;
+/// All machines, in the order of names.
+pub(crate) async fn listed(shared: &Shared) -> Result<Vec<Machine>, Refusal> {
+    let machines = fleet::machines(shared).await.map_err(|err| of_records(&err))?;
     let mut told = Vec::with_capacity(machines.len());
     for machine in machines {
-        let repair = load::<Repair>(&shared, &repair_path(&machine.name)).await;
+        let repair = load::<Repair>(shared, &repair_path(&machine.name)).await;
         let repair = records::readable(repair).map_err(|err| of_records(&err))?;
         let repair = repair.map(|stored| stored.record).unwrap_or_default();
-        told.push(Told {
-            kind: machine.shape.kind(),
+        told.push(Machine {
+            kind: machine.shape.kind().to_owned(),
             name: machine.name,
             address: machine.address,
             goal: machine.goal,
@@ -60,17 +46,7 @@ pub(super) async fn list(shared: Data<Shared>) -> Result<Json<Vec<Told>>, Refusa
             failure: repair.failure,
         });
     }
-    Ok(Json(told))
-}
-
-/// A machine that is to be added.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Addition {
-    /// The next free one if it is left out.
-    #[serde(default)]
-    name: Option<NodeName>,
-    reason: String,
+    Ok(told)
 }
 
 pub(super) async fn add(
@@ -78,13 +54,27 @@ pub(super) async fn add(
     http: HttpRequest,
     body: Json<Addition>,
 ) -> Result<HttpResponse, Refusal> {
-    ready(&shared)?;
-    let Addition { name, reason } = body.into_inner();
+    let id = request_id(&shared, &http)?;
+    let (request, acceptance) = take_addition(&shared, id, body.into_inner()).await?;
+    Ok(accepted(&request, &acceptance)?)
+}
+
+/// A person wants a machine more.
+pub(crate) async fn take_addition(
+    shared: &Shared,
+    id: RequestId,
+    addition: Addition,
+) -> Result<(Request, Acceptance), Refusal> {
+    ready(shared)?;
+    if shared.config.platform.is_none() {
+        return Err(no_machines());
+    }
+    let Addition { name, reason } = addition;
     let what = name.as_ref().map_or("", NodeName::as_str);
-    let request = request(&shared, &http, "need-node", what)?;
+    let request = request_of(id, "need-node", what);
     let wanted = Wanted { request: request.id, by: By::Operator, reason, name };
-    let acceptance = need_node::accept(&shared, &request, wanted).await;
-    Ok(accepted(&request, &acceptance.map_err(|err| of_command(&err))?)?)
+    let acceptance = need_node::accept(shared, &request, wanted).await;
+    Ok((request, acceptance.map_err(|err| of_command(&err))?))
 }
 
 /// `DELETE /api/v1/machines/{machine}`.
@@ -92,19 +82,21 @@ pub(super) async fn remove(
     shared: Data<Shared>,
     name: Path<NodeName>,
 ) -> Result<HttpResponse, Refusal> {
-    ready(&shared)?;
-    match take_away::accept(&shared, &name).await.map_err(|err| of_ours(&err))? {
-        Answer::Going => Ok(HttpResponse::Accepted().finish()),
-        Answer::Unknown => Err(node_unknown(&name)),
-        Answer::InUse(why) => Err(conflict(why)),
-    }
+    take_removal(&shared, &name).await?;
+    Ok(HttpResponse::Accepted().finish())
 }
 
-/// A host key that an operator has compared.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Pin {
-    host_key: HostKey,
+/// A person wants a machine to be gone: it goes as soon as it is empty.
+pub(crate) async fn take_removal(shared: &Shared, name: &NodeName) -> Result<(), Refusal> {
+    ready(shared)?;
+    if shared.config.platform.is_none() {
+        return Err(no_machines());
+    }
+    match take_away::accept(shared, name).await.map_err(|err| of_ours(&err))? {
+        Answer::Going => Ok(()),
+        Answer::Unknown => Err(node_unknown(name)),
+        Answer::InUse(why) => Err(conflict(why)),
+    }
 }
 
 /// `PUT /api/v1/machines/{machine}/host-key`: the end of a quarantine.
@@ -113,19 +105,45 @@ pub(super) async fn pin(
     name: Path<NodeName>,
     body: Json<Pin>,
 ) -> Result<HttpResponse, Refusal> {
-    ready(&shared)?;
-    let name = name.into_inner();
-    let Stored { record: mut machine, version } = find(&shared, &name).await?;
-    machine.host_key = Some(body.into_inner().host_key);
+    take_pin(&shared, name.into_inner(), body.into_inner()).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// A person has compared the host key.
+pub(crate) async fn take_pin(shared: &Shared, name: NodeName, pin: Pin) -> Result<(), Refusal> {
+    ready(shared)?;
+    if shared.config.platform.is_none() {
+        return Err(no_machines());
+    }
+    let Stored { record: mut machine, version } = find(shared, &name).await?;
+    machine.host_key = Some(pin.host_key);
+    let mut changes = Vec::new();
     if machine.state == MachineState::Quarantined {
+        changes.extend(looked_after_anew(shared, &name).await?);
         machine.state = MachineState::Preparing;
         "its new host key was pinned".clone_into(&mut machine.reason);
         machine.since = shared.ports.clock.now();
     }
-    let saved = save(&shared, &path::machine(&name), &machine, Some(version)).await;
-    saved.map_err(|err| of_ours(&err))?;
+    changes.push(records::put(path::machine(&name), &machine, Some(version)));
+    commit(shared, changes).await.map_err(|err| of_ours(&err))?;
     shared.machines.wake(name);
-    Ok(HttpResponse::NoContent().finish())
+    Ok(())
+}
+
+/// What was tried while nobody knew whose key it was says nothing of the machine.
+async fn looked_after_anew(shared: &Shared, name: &NodeName) -> Result<Option<Op>, Refusal> {
+    let stored = load::<Repair>(shared, &repair_path(name)).await;
+    let stored = records::readable(stored).map_err(|err| of_records(&err))?;
+    Ok(stored.map(|Stored { record, version }| {
+        let anew = Repair { attempts: 0, last: None, failure: None, ..record };
+        records::put(repair_path(name), &anew, Some(version))
+    }))
+}
+
+/// The one machine of a platform in one process is nobody's to add, to take away or to sign in to.
+fn no_machines() -> Refusal {
+    let detail = "this platform is one process: it has the machine that it runs on, and no other";
+    Refusal(Problem::new(409, "SINGLE_PROCESS", "There is only this machine", detail))
 }
 
 async fn find(shared: &Shared, name: &NodeName) -> Result<Stored<MachineRecord>, Refusal> {

@@ -46,7 +46,7 @@ fn not_leading() -> Refusal {
 
 /// Why a request is not even looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum No {
+pub(crate) enum No {
     NotLeading,
     NotReady,
     PathsOff,
@@ -109,6 +109,7 @@ pub(super) fn failed(failure: &Failure) -> Refusal {
         FailureCode::RestartTooSoon => 429,
         FailureCode::Superseded
         | FailureCode::HostTaken
+        | FailureCode::LbConfRejected
         | FailureCode::NoCanary
         | FailureCode::ErrorsRose
         | FailureCode::SingleProcess

@@ -26,27 +26,42 @@ const KINDS: [&str; 5] =
     ["restart-service", "restart-node", "restart-app", "restart-model", "need-node"];
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// A request that comes over HTTP. `Idempotency-Key` is a UUID: under the same one the same request is a repeat.
+/// A request that comes over HTTP.
 pub(super) fn request(
     shared: &Shared,
     http: &HttpRequest,
     kind: &'static str,
     what: &str,
 ) -> Result<Request, No> {
+    Ok(request_of(request_id(shared, http)?, kind, what))
+}
+
+/// `Idempotency-Key` is a UUID: under the same one the same request is a repeat.
+pub(super) fn request_id(shared: &Shared, http: &HttpRequest) -> Result<RequestId, No> {
     let key = http.headers().get("idempotency-key").map(|value| value.to_str().ok());
-    let id = match key {
-        None => RequestId(shared.ports.entropy.uuid()),
-        Some(text) => text.and_then(|text| text.parse().ok()).ok_or(No::KeyInvalid)?,
-    };
+    match key {
+        None => Ok(RequestId(shared.ports.entropy.uuid())),
+        Some(text) => text.and_then(|text| text.parse().ok()).ok_or(No::KeyInvalid),
+    }
+}
+
+/// The request of somebody who waits for no message.
+pub(super) fn request_of(id: RequestId, kind: &'static str, what: &str) -> Request {
     let fingerprint = fingerprint(Topic::LifecycleManager, &format!("http {kind} {what}"));
-    Ok(Request { id, service: ServiceName::LifecycleManager, kind, fingerprint })
+    Request { id, service: ServiceName::LifecycleManager, kind, fingerprint }
+}
+
+/// A request id stands for one request.
+pub(crate) fn taken(acceptance: &Acceptance) -> Result<(), No> {
+    match acceptance {
+        Acceptance::Fresh | Acceptance::Repeat(_) => Ok(()),
+        Acceptance::Conflict => Err(No::KeyUsed),
+    }
 }
 
 /// 202 and where to look for its end.
 pub(super) fn accepted(request: &Request, acceptance: &Acceptance) -> Result<HttpResponse, No> {
-    if matches!(acceptance, Acceptance::Conflict) {
-        return Err(No::KeyUsed);
-    }
+    taken(acceptance)?;
     let location = format!("/api/v1/requests/{}/{}", request.kind, request.id);
     let body = json!({ "request": request.id, "kind": request.kind });
     Ok(HttpResponse::Accepted().insert_header((LOCATION, location)).json(body))

@@ -3,15 +3,17 @@
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::http::{Caller, Refusal};
+use chassis::operations::{Acceptance, Request};
 use chassis::records::readable;
 use common::failure::Failure;
+use common::id::RequestId;
 use common::problem::Problem;
 use common::service::ServiceName;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::refusals::{of_command, of_records, ready};
-use super::requests::{accepted, request};
+use super::requests::{accepted, request_id, request_of};
 use crate::commands;
 use crate::domain::target::Family;
 use crate::records::{Asked, By, Restart, Stage, load, restart_path, restarts};
@@ -72,15 +74,27 @@ pub(super) async fn ask(
     caller: Caller,
     of: Path<(String, String)>,
 ) -> Result<HttpResponse, Refusal> {
-    ready(&shared)?;
-    let (family, name) = of.into_inner();
-    let family = Family::ALL.into_iter().find(|known| known.as_str() == family);
-    let target = family.and_then(|family| family.target(&name)).ok_or_else(unknown)?;
     let by = if caller.0 == ServiceName::AppManager { By::Operator } else { By::Probe };
-    let request = request(&shared, &http, target.kind(), target.name())?;
-    let asked = Asked { request: request.id, by, name, at: shared.ports.clock.now() };
-    let acceptance = commands::restart::accept(&shared, &request, &target, asked).await;
-    Ok(accepted(&request, &acceptance.map_err(|err| of_command(&err))?)?)
+    let (id, (family, name)) = (request_id(&shared, &http)?, of.into_inner());
+    let (request, acceptance) = take(&shared, id, by, (&family, &name)).await?;
+    Ok(accepted(&request, &acceptance)?)
+}
+
+/// Somebody wants a restart of the target of this name in its family.
+pub(crate) async fn take(
+    shared: &Shared,
+    id: RequestId,
+    by: By,
+    (family, name): (&str, &str),
+) -> Result<(Request, Acceptance), Refusal> {
+    ready(shared)?;
+    let family = Family::ALL.into_iter().find(|known| known.as_str() == family);
+    let target = family.and_then(|family| family.target(name)).ok_or_else(unknown)?;
+    let request = request_of(id, target.kind(), target.name());
+    let (name, at) = (name.to_owned(), shared.ports.clock.now());
+    let asked = Asked { request: request.id, by, name, at };
+    let acceptance = commands::restart::accept(shared, &request, &target, asked).await;
+    Ok((request, acceptance.map_err(|err| of_command(&err))?))
 }
 
 pub(super) fn unknown() -> Refusal {

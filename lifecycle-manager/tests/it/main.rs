@@ -17,5 +17,6 @@ mod requests;
 mod service_restarts;
 mod services;
 mod twins;
+mod upkeep;
 mod wishes;
 mod world;

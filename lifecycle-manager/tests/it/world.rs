@@ -112,7 +112,7 @@ impl World {
         Service::new(ports, self.config(port))
     }
 
-    fn config(&self, port: u16) -> Config {
+    pub(crate) fn config(&self, port: u16) -> Config {
         #[derive(serde::Deserialize)]
         struct File {
             http: http::Raw,
@@ -370,6 +370,7 @@ pub(crate) fn platform() -> Platform {
         edge_bind: [0, 0, 0, 0].into(),
         edge_advertised: None,
         edge: EdgeSettings::default(),
+        acme: None,
         local: None,
         azure: None,
         code: BTreeMap::new(),

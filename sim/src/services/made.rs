@@ -8,7 +8,7 @@ use common::port::{Blobs, Bus, Clock, Edge, Entropy, Nodes, Routes, Store};
 use common::service::ServiceName;
 use lifecycle_manager::Backends;
 use lifecycle_manager::ports::NeverChanged;
-use testkit::{MemoryCertificates, MemoryEdge, SeededEntropy};
+use testkit::{MemoryCertificates, MemoryEdge, MemoryUpkeep, SeededEntropy};
 
 use crate::fleet;
 use crate::gate::Gate;
@@ -109,6 +109,7 @@ fn app_manager(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {
         nodes: ports.nodes(),
         certificates: Arc::new(MemoryCertificates::default()),
         routes: ports.routes(),
+        upkeep: Arc::new(MemoryUpkeep::default()),
         clock: Arc::clone(&ports.clock),
         entropy: ports.entropy(),
     };

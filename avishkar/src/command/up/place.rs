@@ -9,18 +9,17 @@ use anyhow::Context as _;
 use chassis::process::{Make, Part, Roster};
 use chassis::service::Service;
 use chassis::system::SystemClock;
-use common::port::{Certificates, Nodes, Routes};
+use common::port::{Nodes, Routes};
 use common::service::ServiceName;
 
 use super::settings::{Placed, Settings};
-use crate::wiring::{CurrentCertificates, CurrentRoutes, Frame, ThisMachine, Wiring, Within};
+use crate::wiring::{Frame, Neighbours, ThisMachine, Wiring, Within};
 
 /// What services of one process have around them, for as long as it lives.
 struct Around {
     within: Within,
     nodes: Arc<dyn Nodes>,
-    routes: CurrentRoutes,
-    certificates: CurrentCertificates,
+    neighbours: Neighbours,
     machine: ThisMachine,
     doors: BTreeMap<ServiceName, SocketAddr>,
 }
@@ -37,9 +36,9 @@ pub(super) async fn place(
     let machine = ThisMachine::new(name, ip, roster.clone(), Arc::clone(&nodes));
     let introduced = machine.introduce(within.session().as_ref(), &SystemClock).await;
     introduced.context("the store does not take this machine")?;
-    let (within, routes, doors) = (within.clone(), CurrentRoutes::default(), doors(&settings));
-    let certificates = CurrentCertificates::default();
-    let around = Arc::new(Around { within, nodes, routes, certificates, machine, doors });
+    let (within, doors) = (within.clone(), doors(&settings));
+    let neighbours = Neighbours::default();
+    let around = Arc::new(Around { within, nodes, neighbours, machine, doors });
     Ok(vec![
         Part::fixed(Arc::new(agent), settings.node_agent.frame.http),
         around.part(settings.node_manager, |around, meant| {
@@ -47,20 +46,21 @@ pub(super) async fn place(
         })?,
         around.part(settings.load_balancer, |around, meant| {
             let service = meant.place(&around.within, around.nodes());
-            around.routes.are(service.local_routes());
-            around.certificates.are(service.local_certificates());
+            around.neighbours.routes.are(service.local_routes());
+            around.neighbours.certificates.are(service.local_certificates());
             Ok(Arc::new(service))
         })?,
         around.part(settings.deployment_manager, |around, meant| {
             meant.place(&around.within, around.nodes(), around.routes())
         })?,
         around.part(settings.app_manager, |around, meant| {
-            let (nodes, certificates) = (around.nodes(), around.certificates());
-            meant.place(&around.within, nodes, certificates, around.routes())
+            meant.place(&around.within, around.nodes(), &around.neighbours)
         })?,
         around.part(settings.lifecycle_manager, |around, meant| {
             let Around { within, machine, doors, .. } = around;
-            Ok(meant.place(within, around.nodes(), machine, doors))
+            let service = meant.place(within, around.nodes(), machine, doors);
+            around.neighbours.upkeep.is(service.local_upkeep());
+            Ok(Arc::new(service))
         })?,
         around.part(settings.platform_initializer, |around, meant| {
             Ok(meant.place(&around.within, around.routes()))
@@ -77,11 +77,7 @@ impl Around {
     }
 
     fn routes(&self) -> Arc<dyn Routes> {
-        Arc::new(self.routes.clone())
-    }
-
-    fn certificates(&self) -> Arc<dyn Certificates> {
-        Arc::new(self.certificates.clone())
+        Arc::new(self.neighbours.routes.clone())
     }
 
     fn part<W: Wiring>(

@@ -1,0 +1,111 @@
+//! `/api/v1/machines` and `/api/v1/restarts`: what people ask of the platform's machines, and what they have restarted. The
+//! lifecycle manager does it, and says no in its own words: it is asked here, and how a request ends is told by
+//! `/api/v1/platform/operations`.
+
+use std::time::Duration;
+
+use actix_web::web::{Data, Json, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use chassis::http::Refusal;
+use common::id::RequestId;
+use common::name::NodeName;
+use common::port::upkeep::{Addition, Error, Pin, Target};
+use common::problem::Problem;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::problems::ApiError;
+use super::request::{refused, request_id};
+use crate::context::Context;
+use crate::domain::access::Person;
+
+/// It reads records, or writes one.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+/// What is kept as the reason of a machine that was added is shown again.
+const LONGEST_REASON: usize = 200;
+
+pub(super) async fn list(context: Data<Context>) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(within(context.ports.upkeep.machines()).await?))
+}
+
+pub(super) async fn add(
+    context: Data<Context>,
+    person: Person,
+    request: HttpRequest,
+    body: Json<Addition>,
+) -> Result<HttpResponse, ApiError> {
+    let (id, addition) = (request_id(&context, &person, &request)?, body.into_inner());
+    if !(1..=LONGEST_REASON).contains(&addition.reason.chars().count()) {
+        let detail = format!("say in 1 to {LONGEST_REASON} characters why");
+        return Err(ApiError::field("reason", "FIELD_INVALID", detail));
+    }
+    within(context.ports.upkeep.add(id, &addition)).await?;
+    tracing::info!(user = %person.name, request.id = %id, "asked for a machine more");
+    Ok(accepted(id))
+}
+
+pub(super) async fn remove(
+    context: Data<Context>,
+    person: Person,
+    machine: Path<NodeName>,
+) -> Result<HttpResponse, ApiError> {
+    within(context.ports.upkeep.remove(&machine)).await?;
+    tracing::info!(user = %person.name, machine = %*machine, "asked for a machine to be taken away");
+    Ok(HttpResponse::Accepted().json(json!({ "machine": &*machine })))
+}
+
+pub(super) async fn pin(
+    context: Data<Context>,
+    person: Person,
+    machine: Path<NodeName>,
+    body: Json<Pin>,
+) -> Result<HttpResponse, ApiError> {
+    within(context.ports.upkeep.pin(&machine, &body)).await?;
+    tracing::warn!(user = %person.name, machine = %*machine, "pinned a host key");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn restart(
+    context: Data<Context>,
+    person: Person,
+    request: HttpRequest,
+    of: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let (id, (family, name)) = (request_id(&context, &person, &request)?, of.into_inner());
+    let target = Target::of(&family, &name).ok_or_else(unknown)?;
+    let target = target.map_err(|err| refused("target", &err))?;
+    within(context.ports.upkeep.restart(id, &target)).await?;
+    tracing::info!(user = %person.name, request.id = %id, "asked for a restart of {target}");
+    Ok(accepted(id))
+}
+
+fn accepted(id: RequestId) -> HttpResponse {
+    let location = format!("/api/v1/platform/operations/{id}");
+    let body = json!({ "request_id": id, "operation": location });
+    HttpResponse::Accepted().insert_header(("Location", location)).json(body)
+}
+
+fn unknown() -> ApiError {
+    let detail = "what can be restarted is one of services, nodes, apps and models";
+    ApiError::new(Problem::new(404, "NOT_FOUND", "There is nothing of this kind", detail))
+}
+
+async fn within<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, ApiError> {
+    match timeout(ANSWERS_WITHIN, asked).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(Error::Refused(problem))) => Err(ApiError::new(*problem)),
+        Ok(Err(err @ Error::Unavailable(_))) => {
+            tracing::warn!(
+                error = &err as &dyn std::error::Error,
+                "the lifecycle manager cannot be asked"
+            );
+            Err(absent())
+        }
+        Err(_) => Err(absent()),
+    }
+}
+
+fn absent() -> ApiError {
+    let detail = "no lifecycle manager answers, as between two leaders";
+    ApiError::new(Refusal::unavailable("LIFECYCLE_UNAVAILABLE", detail).0)
+}
