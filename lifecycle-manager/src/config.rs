@@ -75,6 +75,7 @@ pub struct RawProvision {
     pub max_machines: usize,
     pub pause_seconds: u64,
     pub within_seconds: u64,
+    pub idle_seconds: u64,
 }
 
 /// The service's configuration as it is meant. What it is made of is this crate's own.
@@ -119,12 +120,14 @@ impl Config {
     }
 }
 
-/// How many machines may be added.
+/// How many machines may be added, and how long they stay.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Provisioning {
     pub(crate) max_machines: usize,
     pub(crate) pause: Duration,
     pub(crate) within: Duration,
+    /// One that was added for apps and has had none for so long is given back; none: never.
+    pub(crate) idle: Option<Duration>,
 }
 
 /// So many rounds without too many dead take a brake off.
@@ -189,6 +192,7 @@ impl Raw {
                 max_machines: provision.max_machines,
                 pause: seconds(provision.pause_seconds),
                 within: seconds(provision.within_seconds),
+                idle: Some(seconds(provision.idle_seconds)).filter(|idle| !idle.is_zero()),
             },
             doors: BTreeMap::new(),
             advertised: http.advertised(),
@@ -197,7 +201,8 @@ impl Raw {
 
     fn problems(&self) -> Vec<Problem> {
         let Raw { lifecycle, restarts, rollout, provision } = self;
-        let ranges: [(&str, u64, u64, u64); 21] = [
+        let most = provision.max_machines.try_into().unwrap_or(u64::MAX);
+        let ranges: [(&str, u64, u64, u64); 22] = [
             ("lifecycle.look_every_ms", lifecycle.look_every_ms, 100, 60_000),
             ("lifecycle.answer_within_ms", lifecycle.answer_within_ms, 100, 30_000),
             ("lifecycle.window_seconds", lifecycle.window_seconds, 1, 600),
@@ -218,12 +223,8 @@ impl Raw {
             ("rollout.effect_within_seconds", rollout.effect_within_seconds, 1, 600),
             ("provision.pause_seconds", provision.pause_seconds, 0, DAY),
             ("provision.within_seconds", provision.within_seconds, 10, 7200),
-            (
-                "provision.max_machines",
-                provision.max_machines.try_into().unwrap_or(u64::MAX),
-                0,
-                200,
-            ),
+            ("provision.idle_seconds", provision.idle_seconds, 0, DAY),
+            ("provision.max_machines", most, 0, 200),
         ];
         let mut problems: Vec<Problem> = ranges
             .into_iter()
@@ -242,6 +243,8 @@ impl Raw {
         let hourly = lifecycle.machine_restarts_per_hour <= 16;
         demand(hourly, "lifecycle.machine_restarts_per_hour", "must be at most 16");
         demand((1..=1000).contains(&restarts.limit), "restarts.limit", "must be from 1 to 1000");
+        let kept = provision.idle_seconds == 0 || provision.idle_seconds >= 60;
+        demand(kept, "provision.idle_seconds", "must be 0, or at least 60");
         let order = restarts.first_wait_seconds <= restarts.last_wait_seconds;
         demand(order, "restarts.last_wait_seconds", "must not be below first_wait_seconds");
         let order = lifecycle.silent_after_seconds <= lifecycle.repair_after_seconds;
@@ -282,6 +285,14 @@ mod tests {
         assert_eq!(config.brake.percent, 30);
         assert!(config.machine.silent_after < config.rollout.move_after);
         assert_eq!(config.provision.max_machines, 0);
+        assert_eq!(config.provision.idle, Some(Duration::from_mins(30)));
+    }
+
+    #[test]
+    fn zero_seconds_give_nothing_back() {
+        let (http, mut raw) = file();
+        raw.provision.idle_seconds = 0;
+        assert_eq!(raw.resolve(&http, None).unwrap().provision.idle, None);
     }
 
     #[test]
@@ -305,12 +316,14 @@ mod tests {
         raw.restarts.limit = 0;
         raw.restarts.last_wait_seconds = 1;
         raw.rollout.move_after_seconds = 0;
+        raw.provision.idle_seconds = 30;
         let problems = raw.resolve(&http, None).unwrap_err();
         let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
         let expected = [
             "rollout.move_after_seconds",
             "lifecycle.brake_percent",
             "restarts.limit",
+            "provision.idle_seconds",
             "restarts.last_wait_seconds",
         ];
         assert_eq!(keys, expected);

@@ -8,7 +8,7 @@ use common::name::NodeName;
 use common::port::nodes::Agent;
 use common::port::store::Op;
 use common::record::machine::{MachineGoal, MachineRecord};
-use common::record::node::Node;
+use common::record::node::{Node, PortLease};
 use common::record::path;
 use futures::future::try_join_all;
 use rollout::platform::{AGENT_PORT, PlannedMachine, Platform};
@@ -128,6 +128,17 @@ pub(crate) async fn another_boots(
         is_young && !shared.sight.of(&machine.name, shared.config.window).answers()
     };
     Ok(machines(shared).await?.iter().any(|machine| machine.name != *node && boots(machine)))
+}
+
+/// How many host ports apps have on a node: each replica has one.
+pub(crate) async fn leases(shared: &Shared, node: &NodeName) -> Result<usize, records::Error> {
+    let ports = shared.ports.store.children(&path::folder(&format!("ports/{node}"))).await?;
+    let mut leases = 0;
+    for port in ports.iter().filter_map(|port| port.parse().ok()) {
+        let lease = load::<PortLease>(shared, &path::node_port(node, port)).await?;
+        leases += usize::from(lease.is_some_and(|lease| lease.record.released_at.is_none()));
+    }
+    Ok(leases)
 }
 
 /// What makes a machine's node stand in the store as it is; none if it does.

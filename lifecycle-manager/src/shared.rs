@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::domain::brake::{Brake, Count, Kind};
 use crate::domain::rollout::Brakes;
 use crate::domain::target::Target;
+use crate::idle::Idle;
 use crate::illness::Illnesses;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) papers: Pause,
     /// Whoever looks after a machine now.
     pub(crate) visits: Visits,
+    /// Added machines that no app is on.
+    pub(crate) idle: Idle,
     pub(crate) machines: Wake<NodeName>,
     pub(crate) bases: Wake<NodeName>,
     pub(crate) services: Wake<ServiceName>,
@@ -98,6 +101,7 @@ impl Shared {
             illnesses: Illnesses::default(),
             papers: Pause::default(),
             visits: Visits::default(),
+            idle: Idle::default(),
             machines: Wake::new(),
             bases: Wake::new(),
             services: Wake::new(),

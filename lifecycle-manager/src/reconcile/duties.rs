@@ -3,6 +3,7 @@
 
 mod alarm;
 mod filling;
+mod giving_back;
 mod papers;
 mod provision;
 mod registry;

@@ -11,7 +11,7 @@ use common::port::host;
 use common::port::machines::{self as backend, Ability, Power, Shape};
 use common::port::store::{Op, Version};
 use common::record::machine::{MachineRecord, MachineState};
-use common::record::node::{Alive, PortLease};
+use common::record::node::Alive;
 use common::record::path;
 
 use super::restarts::budget;
@@ -305,16 +305,11 @@ impl Machines<'_> {
     }
 
     async fn leaving(&self, machine: &MachineRecord) -> Result<Leaving, Error> {
-        let (store, now) = (self.0.ports.store.as_ref(), self.0.ports.clock.now());
+        let now = self.0.ports.clock.now();
         let alive = load::<Alive>(self.0, &path::alive(&machine.name)).await?;
         let verdict =
             alive.map(|Stored { record, .. }| (record.verdict, elapsed(record.since, now)));
-        let ports = store.children(&path::folder(&format!("ports/{}", machine.name))).await?;
-        let mut leases = 0;
-        for port in ports.iter().filter_map(|port| port.parse().ok()) {
-            let lease = load::<PortLease>(self.0, &path::node_port(&machine.name, port)).await?;
-            leases += usize::from(lease.is_some_and(|lease| lease.record.released_at.is_none()));
-        }
+        let leases = fleet::leases(self.0, &machine.name).await?;
         Ok(Leaving { lasting: elapsed(machine.since, now), verdict, leases })
     }
 

@@ -1,4 +1,6 @@
-//! Machines that were asked for: `lifecycle/provision`, one at a time.
+//! Machines that were asked for: `lifecycle/provision`, one at a time; and which of them only programs asked for.
+
+use std::collections::BTreeSet;
 
 use common::id::RequestId;
 use common::name::NodeName;
@@ -23,8 +25,18 @@ pub(crate) struct Provision {
     /// When the last one was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<Timestamp>,
+    /// The machines that were added for apps, and by no person: they are given back when no app is on them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) at_need: BTreeSet<NodeName>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) owed: Vec<Owed>,
+}
+
+impl Provision {
+    /// Whether a person is among those who wait.
+    pub(crate) fn is_a_persons(&self) -> bool {
+        self.waiting.iter().any(|wanted| wanted.by == By::Operator)
+    }
 }
 
 /// A request for a machine.

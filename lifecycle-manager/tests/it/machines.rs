@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use common::port::host::HostKey;
+use common::port::upkeep::Addition;
 use common::record::machine::{MachineGoal, MachineRecord, MachineState};
 use common::record::node::Node;
 use common::record::path;
+use serde_json::json;
 use testkit::nodes::Reach;
 use tokio::time::sleep;
 
-use crate::world::{Outcome, World, name, until};
+use crate::world::{NODES, Outcome, World, id, name, run, until};
 
 #[tokio::test(start_paused = true)]
 async fn the_description_becomes_records_once_and_the_records_are_the_truth() {
@@ -179,6 +181,60 @@ async fn another_machine_is_made_only_within_the_bounds() {
     assert_eq!(world.state("added-1"), Some(MachineState::Ready));
     let node: Node = world.read(&path::node(&name("added-1"))).unwrap();
     assert_eq!(node.ip.to_string(), "192.0.2.5");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_was_added_for_apps_is_given_back_when_none_needs_it() {
+    let world = World { max_machines: 5, ..World::new() };
+    world
+        .during(async {
+            world.until_calm().await;
+            world.say(1, "need node$no node has room");
+            assert_eq!(world.answer(1).await, "done need node$added-1");
+            sleep(Duration::from_mins(20)).await;
+            world.say(2, "need node$again");
+            assert!(world.answer(2).await.contains("MACHINES_EXHAUSTED"));
+            sleep(Duration::from_mins(25)).await;
+            assert_eq!(world.state("added-1"), Some(MachineState::Ready), "it was asked for");
+            until(async || world.state("added-1").is_none()).await;
+        })
+        .await;
+    assert!(world.read::<Node>(&path::node(&name("added-1"))).is_none());
+    for node in NODES {
+        assert_eq!(world.state(node), Some(MachineState::Ready), "{node} is described");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_an_app_is_on_or_that_a_person_asked_for_is_not_given_back() {
+    let world = World { max_machines: 6, ..World::new() };
+    let service = world.service();
+    let upkeep = service.local_upkeep();
+    let lease = |released: Option<&str>| {
+        json!({
+            "schema": 1, "instance": "shop", "request": id(9),
+            "leased_at": "2026-01-01T00:00:00Z", "released_at": released,
+        })
+    };
+    run(&service, async {
+        world.until_calm().await;
+        let wanted = Addition { name: Some(name("extra")), reason: "a feast".to_owned() };
+        upkeep.add(id(1), &wanted).await.unwrap();
+        world.until_state("extra", MachineState::Ready).await;
+        sleep(Duration::from_mins(6)).await;
+        world.say(2, "need node$no node has room");
+        assert_eq!(world.answer(2).await, "done need node$added-1");
+        let port = path::node_port(&name("added-1"), 20_000);
+        world.write(&port, &lease(None));
+        sleep(Duration::from_mins(40)).await;
+        assert_eq!(world.state("added-1"), Some(MachineState::Ready), "an app is on it");
+        world.write(&port, &lease(Some("2026-01-01T00:00:00Z")));
+        sleep(Duration::from_mins(25)).await;
+        assert_eq!(world.state("added-1"), Some(MachineState::Ready), "one was there just now");
+        until(async || world.state("added-1").is_none()).await;
+    })
+    .await;
+    assert_eq!(world.state("extra"), Some(MachineState::Ready), "a person wanted it");
 }
 
 #[tokio::test(start_paused = true)]

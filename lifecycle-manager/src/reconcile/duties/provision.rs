@@ -1,4 +1,5 @@
-//! Machines that were asked for: one at a time, within the bounds of the configuration.
+//! Machines that were asked for: one at a time, within the bounds of the configuration. While nobody waits for one,
+//! those that no app is on any more are given back.
 
 use std::time::Duration;
 
@@ -34,9 +35,12 @@ impl Duties<'_> {
             provision.owed.clear();
             version = save(self.0, &provision_path(), &provision, Some(version)).await?;
         }
+        if provision.making.is_some() || !provision.waiting.is_empty() {
+            self.0.idle.begin_anew();
+        }
         match provision.making.clone() {
             Some(making) => self.made(provision, version, making).await,
-            None if provision.waiting.is_empty() => Ok(Outcome::Again(LATER)),
+            None if provision.waiting.is_empty() => self.give_back(&provision).await,
             None => self.make(provision, version).await,
         }
     }
@@ -85,6 +89,10 @@ impl Duties<'_> {
         tracing::warn!(machine = %machine.name, "a machine is added");
         provision.making = Some(Making { machine: machine.name.clone(), since: now });
         provision.last = Some(now);
+        provision.at_need.remove(&machine.name);
+        if !provision.is_a_persons() {
+            provision.at_need.insert(machine.name.clone());
+        }
         let changes = vec![
             records::put(provision_path(), &provision, Some(version)),
             records::put(path::machine(&machine.name), &machine, None),
@@ -157,6 +165,11 @@ impl Duties<'_> {
             Ok(_) => Ok(()),
             Err(failure) => Err(failure.clone()),
         };
+        if let Ok(name) = result
+            && provision.is_a_persons()
+        {
+            provision.at_need.remove(name);
+        }
         let mut changes = Vec::new();
         for Wanted { request, by, reason, .. } in std::mem::take(&mut provision.waiting) {
             let text = result.as_ref().map_or(reason.as_str(), NodeName::as_str);
