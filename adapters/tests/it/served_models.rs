@@ -1,5 +1,7 @@
 //! The program that serves models, in the image that apps run in: what it answers, and how it ends.
 
+mod visitors;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -18,6 +20,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::engine::{Engine, LOOPBACK, PATIENCE, with_engine};
 
+/// What an app has where it says nothing.
+const MEMORY: u64 = 256 << 20;
 const READY: &str = "sleep 600";
 const CONTRACT: &str = r#"
 """Adds."""
@@ -40,6 +44,8 @@ def predict(model, input):
         time.sleep(0.2)
     if input == "for ever":
         time.sleep(600)
+    if isinstance(input, dict):
+        return "x" * input["long"]
     return [model["bias"], input]
 "#;
 const MODEL: &str = r#"{"bias": 7}"#;
@@ -52,7 +58,7 @@ fn base() -> String {
 }
 
 /// What the deployment manager makes of a bundle of these files.
-fn context(files: &[(&str, &str)], timeout_seconds: u32) -> Bytes {
+fn context(files: &[(&str, &str)], timeout_seconds: u32, most: usize) -> Bytes {
     let command = json!([
         "python",
         "/usr/local/lib/avishkar/serve_model",
@@ -61,7 +67,7 @@ fn context(files: &[(&str, &str)], timeout_seconds: u32) -> Bytes {
         "--contract",
         "model.py",
         "--max-body-bytes",
-        "1000",
+        most.to_string(),
         "--timeout-seconds",
         timeout_seconds.to_string(),
     ]);
@@ -91,8 +97,18 @@ struct Served<'a> {
 #[expect(clippy::indexing_slicing, reason = "a missing member of a JSON value is null")]
 impl<'a> Served<'a> {
     async fn start(engine: &'a Engine, files: &[(&str, &str)], timeout_seconds: u32) -> Served<'a> {
-        let image = engine.build(context(files, timeout_seconds)).await;
-        let spec = ContainerSpec { image, read_only: true, ..engine.spec() };
+        Self::start_with(engine, files, timeout_seconds, 1000).await
+    }
+
+    async fn start_with(
+        engine: &'a Engine,
+        files: &[(&str, &str)],
+        timeout_seconds: u32,
+        most: usize,
+    ) -> Served<'a> {
+        let image = engine.build(context(files, timeout_seconds, most)).await;
+        let mut spec = ContainerSpec { image, read_only: true, ..engine.spec() };
+        spec.limits.memory_bytes = MEMORY;
         engine.containers.ensure_running(&spec, Epoch(1)).await.unwrap();
         Served { engine, spec, http: Client::builder().no_proxy().build().unwrap() }
     }
@@ -207,6 +223,9 @@ async fn what_cannot_be_predicted_is_refused_with_its_code_and_the_next_input_is
                        Content-Type: application/json\r\n\r\n1\r\n1\r\n0\r\n\r\n";
         assert!(served.raw(chunked).await.contains("LENGTH_REQUIRED"));
         assert!(served.raw("NO HTTP\r\n\r\n").await.contains("REQUEST_MALFORMED"));
+        let line = format!("X: {}\r\n", "x".repeat(50_000));
+        let large = served.raw(&format!("GET / HTTP/1.1\r\n{line}{line}\r\n")).await;
+        assert!(large.starts_with("HTTP/1.1 431 ") && large.contains("REQUEST_MALFORMED"));
         let output = engine.output_of(&served.spec.name()).await;
         assert!(output.contains("KeyError: 'an inner matter'"), "{output}");
     })

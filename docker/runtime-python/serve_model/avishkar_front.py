@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import select
 import socket
 import sys
 import threading
@@ -11,65 +12,27 @@ import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 
-from avishkar_predictions import BUSY, FOLDER, LEAST_HELD, LOADING, Refused, say, shown
+from avishkar_bounds import LARGEST_HEAD, SLOW_SECONDS, Arrivals, Incoming, Waits
+from avishkar_predictions import BUSY, FOLDER, LARGEST_OUTPUT, LOADING, Refused, say, shown
 
 # Most of them are the edge's, which keeps them open.
 MOST_CONNECTIONS = 128
 # Beyond them so many at once are told whether it is well, or that it is busy, within these seconds.
 MOST_TURNED_AWAY = 32
 TURNED_AWAY_SECONDS = 1
-MOST_ARRIVING = 64
-SLOW_SECONDS = 1
-# Together so many times as large as one may be.
-ARRIVING_BODIES = 4
 # Longer than the edge keeps a connection that nobody uses, so that it is the one who closes it.
 IDLE_SECONDS = 150
+# From the first byte of a head to its last: the edge has all of it before it sends any.
+HEAD_SECONDS = 10
 BODY_SECONDS = 30
+ANSWER_SECONDS = 30
+# Within them a thread whose connection was shut has ended: it waits for nobody.
+GIVING_WAY_SECONDS = 1
+# What the kernel takes of an answer before the visitor does: else megabytes, of the container's memory.
+SENDING_BYTES = 1 << 16
 LINGER_SECONDS = 2
 LINGER_BYTES = 1 << 26
 ROUTES = {"/": ("GET", "HEAD"), "/health": ("GET", "HEAD"), "/predict": ("POST",)}
-
-
-class Arrivals:
-    """The bodies that are being sent. Where they are too many or too much the oldest gives way, so that who sends slowly keeps
-    nobody out; where all are young, the one that is too much does."""
-
-    def __init__(self, most):
-        self.lock = threading.Lock()
-        self.most_bytes = max(ARRIVING_BODIES * most, LEAST_HELD)
-        self.under_way = {}
-        self.bytes = 0
-
-    def begin(self, connection):
-        with self.lock:
-            self.under_way[connection] = (time.monotonic(), bytearray())
-            if len(self.under_way) > MOST_ARRIVING:
-                self.make_room(connection)
-
-    def add(self, connection, piece):
-        """Whether it may go on."""
-        with self.lock:
-            if connection in self.under_way:
-                self.under_way[connection][1].extend(piece)
-                self.bytes += len(piece)
-            while self.bytes > self.most_bytes:
-                self.make_room(connection)
-            return connection in self.under_way
-
-    def make_room(self, connection):
-        oldest = next(iter(self.under_way))
-        is_slow = time.monotonic() - self.under_way[oldest][0] > SLOW_SECONDS
-        self.remove(oldest if is_slow or connection not in self.under_way else connection)
-
-    def remove(self, connection):
-        _, body = self.under_way.pop(connection, (None, None))
-        self.bytes -= len(body or b"")
-        return body
-
-    def end(self, connection):
-        """What has arrived; none if it had to give way."""
-        with self.lock:
-            return self.remove(connection)
 
 
 class Connection(BaseHTTPRequestHandler):
@@ -83,6 +46,38 @@ class Connection(BaseHTTPRequestHandler):
     def version_string(self):
         return "avishkar"
 
+    def setup(self):
+        super().setup()
+        self.rfile = Incoming(self.rfile.detach())
+
+    def handle_one_request(self):
+        if not self.comes():
+            self.close_connection = True
+            return
+        self.rfile.head_left = LARGEST_HEAD
+        self.server.heads.begin(self)
+        try:
+            super().handle_one_request()
+        finally:
+            self.server.heads.end(self)
+
+    def comes(self):
+        """Whether another request comes: who only is connected gives way where others want in."""
+        idle = self.server.idle
+        idle.begin(self)
+        try:
+            return bool(self.rfile.peek(1)) and idle.end(self)
+        except TimeoutError:
+            return False
+        finally:
+            idle.end(self)
+
+    def parse_request(self):
+        if super().parse_request() and self.server.heads.end(self):
+            return True
+        self.close_connection = True
+        return False
+
     def handle_expect_100(self):
         going_on = super().handle_expect_100()
         self.wfile.flush()
@@ -95,10 +90,10 @@ class Connection(BaseHTTPRequestHandler):
         if "GET" not in ROUTES.get(path, ()):
             return self.refuse(*self.nowhere(path))
         if path == "/":
-            return self.answer(200, json.dumps(self.server.about(), indent=2))
+            return self.answer(200, json.dumps(self.server.about(), indent=2).encode())
         if not self.server.model.is_ready:
             return self.refuse(*LOADING)
-        self.answer(200, json.dumps({"status": "ready"}))
+        self.answer(200, json.dumps({"status": "ready"}).encode())
 
     do_HEAD = do_GET
 
@@ -120,16 +115,26 @@ class Connection(BaseHTTPRequestHandler):
             body = self.input()
         except Refused as no:
             return no.args
-        size = len(body)
-        if not model.enter(size):
+        if not self.finds_place(len(body)):
             return BUSY
         try:
             # A place is for who waits for the model, and for its answer until it is sent.
-            self.tell(*model.ask(body))
-            self.wfile.flush()
+            status, *rest = model.ask(body)
+            del body
+            if status == 200 and not self.server.answers.begin(self, len(rest[0])):
+                return BUSY
+            self.tell(status, *rest)
             return (None,)
         finally:
-            model.leave(size)
+            model.leave()
+
+    def finds_place(self, size):
+        """Where there is none, who is slow to take his answer loses his."""
+        model = self.server.model
+        found = model.enter(size)
+        while not found and self.server.answers.cut(SLOW_SECONDS):
+            found = model.enter(size, GIVING_WAY_SECONDS)
+        return found
 
     def input(self):
         path = self.path.partition("?")[0]
@@ -211,26 +216,31 @@ class Connection(BaseHTTPRequestHandler):
         headers = dict(headers or {})
         if status == 503:
             headers["Retry-After"] = "1"
-        self.answer(status, json.dumps({"code": code, "detail": detail}), headers)
+        self.answer(status, json.dumps({"code": code, "detail": detail}).encode(), headers)
 
-    def answer(self, status, text, headers=None):
-        content = text.encode() + b"\n"
+    def answer(self, status, content, headers=None):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", str(len(content) + 1))
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+        self.server.answers.begin(self)
+        try:
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+                self.wfile.write(b"\n")
+            self.wfile.flush()
+        finally:
+            if not self.server.answers.end(self):
+                say("model: an answer was not taken in time, and its connection is shut")
         if self.is_unread:
             self.linger()
 
     def linger(self):
         """Who is still sending would lose the answer if the connection were closed at once."""
-        self.wfile.flush()
         self.connection.shutdown(socket.SHUT_WR)
         until, left = time.monotonic() + LINGER_SECONDS, LINGER_BYTES
         while left > 0 and time.monotonic() < until:
@@ -260,12 +270,16 @@ class Front(ThreadingHTTPServer):
     def __init__(self, model, port, most):
         self.model = model
         self.most = most
+        self.idle = Waits(select.POLLIN)
+        self.heads = Waits(select.POLLIN)
         self.arrivals = Arrivals(most)
+        self.answers = Waits(select.POLLOUT, LARGEST_OUTPUT)
         self.connections = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self.turned_away = threading.BoundedSemaphore(MOST_TURNED_AWAY)
         super().__init__(("0.0.0.0", port), Connection)
 
     def server_bind(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING_BYTES)
         # The library would look up a name here, and wait for whoever does not answer.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]
@@ -288,16 +302,32 @@ class Front(ThreadingHTTPServer):
             "timeout_seconds": model.timeout,
         }
 
+    def service_actions(self):
+        """The library calls it twice a second, and oftener."""
+        while self.heads.cut(HEAD_SECONDS) or self.answers.cut(ANSWER_SECONDS):
+            pass
+
     def process_request(self, request, client_address):
         """Each in a thread; those beyond what there may be are answered, too, and never just closed."""
-        for places, serve in ((self.connections, self.process_request_thread), (self.turned_away, self.turn_away)):
-            if places.acquire(blocking=False):
-                try:
-                    return threading.Thread(target=self.in_place, args=(places, serve, request, client_address), daemon=True).start()
-                except BaseException:
-                    places.release()
-                    raise
+        if self.finds_room():
+            return self.begin(self.connections, self.process_request_thread, request, client_address)
+        if self.turned_away.acquire(blocking=False):
+            return self.begin(self.turned_away, self.turn_away, request, client_address)
         self.turn_away(request, client_address, 0)
+
+    def finds_room(self):
+        """Where there is none, who keeps a thread waiting for a while leaves."""
+        if self.connections.acquire(blocking=False):
+            return True
+        is_cut = any(waits.cut(SLOW_SECONDS) for waits in (self.idle, self.heads, self.answers))
+        return is_cut and self.connections.acquire(timeout=GIVING_WAY_SECONDS)
+
+    def begin(self, places, serve, request, client_address):
+        try:
+            threading.Thread(target=self.in_place, args=(places, serve, request, client_address), daemon=True).start()
+        except BaseException:
+            places.release()
+            raise
 
     @staticmethod
     def in_place(places, serve, request, client_address):

@@ -34,7 +34,9 @@ class Unfit(Exception):
 
 
 def say(text):
-    print(text, flush=True)
+    # In one piece: print writes the line's end by itself, and another thread's line comes between.
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def shown(text):
@@ -136,7 +138,7 @@ class Model:
         self.predictions = 0
         # Putting into it is safe also where a signal interrupted the main thread in it.
         self.jobs = queue.SimpleQueue()
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()
         self.asking = 0
         self.held = 0
         self.most_held = max(HELD_BODIES * most, LEAST_HELD)
@@ -149,19 +151,19 @@ class Model:
         self.is_ready = True
         say(f"model: loaded in {time.monotonic() - began:.3f} s")
 
-    def enter(self, size):
-        """Whether there is a place for one more body."""
+    def enter(self, size, seconds=0):
+        """Whether there is a place for one more body within these seconds."""
         with self.lock:
-            if self.asking >= MOST_ASKING or self.held + size > self.most_held:
+            if not self.lock.wait_for(lambda: self.asking < MOST_ASKING and self.held + size <= self.most_held, seconds):
                 return False
             self.asking += 1
             self.held += size
             return True
 
-    def leave(self, size):
+    def leave(self):
         with self.lock:
             self.asking -= 1
-            self.held -= size
+            self.lock.notify_all()
 
     def empty(self, seconds):
         """Waits until nobody asks any more, within bounds."""
@@ -171,7 +173,14 @@ class Model:
 
     def ask(self, body):
         """The answer to a body: a status and what the answer holds. For threads of connections that have a place."""
-        job = Job(body)
+        try:
+            return self.asked(Job(body))
+        finally:
+            with self.lock:
+                self.held -= len(body)
+                self.lock.notify_all()
+
+    def asked(self, job):
         self.jobs.put(job)
         if not job.answered.wait(TURN_SECONDS):
             with self.lock:
@@ -180,7 +189,8 @@ class Model:
                     return BUSY
             # The watch ends what takes too long.
             job.answered.wait(self.timeout + ENDING_SECONDS)
-        return job.answer or too_long(self.timeout)
+        answer, job.answer = job.answer, None
+        return answer or too_long(self.timeout)
 
     def work(self):
         """Predicts until it is told to end. For the main thread."""
@@ -195,6 +205,8 @@ class Model:
                 self.current = None
             self.predictions += 1
             job.end(answer)
+            # Who asked has it: here it would stay until the next one.
+            del answer
 
     def predict(self, job):
         """Parsed here and not before: what is parsed may be fifty times as large as what was sent, and is only once."""
@@ -246,7 +258,7 @@ def output(value):
         return failed("what predict returned is no JSON")
     if len(text) > LARGEST_OUTPUT:
         return failed(f"what predict returned is larger than {LARGEST_OUTPUT} bytes")
-    return 200, text
+    return 200, text.encode()
 
 
 def plain(value):
