@@ -1,17 +1,17 @@
 //! A node's own Docker engine, spoken to directly: the raw API, without the platform.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use e2e::docker::container_of;
 use serde_json::{Value, json};
 use tokio::io::{Join, join};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::{Instant, timeout};
 
 use crate::figure::median;
 use crate::http::Connection;
+use crate::pipe;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const PINGS: usize = 30;
@@ -39,17 +39,8 @@ impl Engine {
     }
 
     /// Opens the pipe: `docker system dial-stdio` carries standard input and output to the engine's socket.
-    #[expect(clippy::disallowed_methods, reason = "the outside view has no adapter")]
     async fn through(arguments: &[&str]) -> anyhow::Result<Self> {
-        let mut child = Command::new("docker")
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        let stdin = child.stdin.take().context("the pipe has an input")?;
-        let stdout = child.stdout.take().context("the pipe has an output")?;
+        let (child, stdin, stdout) = pipe::open(arguments)?;
         let connection = Connection::over(join(stdout, stdin));
         let mut engine =
             Engine { child, connection, round_trip: Duration::ZERO, has_network: false };

@@ -1,15 +1,15 @@
 //! The end of processes as the kernel brings it about: an engine that is told to kill a container does not start it again.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use e2e::cluster;
 use e2e::docker::{container_of, docker};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
+use crate::pipe;
 use crate::servers::PREFIX;
 
 const WITHIN: Duration = Duration::from_secs(10);
@@ -45,17 +45,8 @@ impl Killer {
         Killer::through(&arguments).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the outside view has no adapter")]
     async fn through(arguments: &[&str]) -> anyhow::Result<Self> {
-        let mut child = Command::new("docker")
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        let orders = child.stdin.take().context("the pipe has an input")?;
-        let done = child.stdout.take().context("the pipe has an output")?;
+        let (child, orders, done) = pipe::open(arguments)?;
         let mut killer = Killer { child, orders, done };
         ensure!(killer.went_well().await?, "nobody can kill anything through docker {arguments:?}");
         Ok(killer)

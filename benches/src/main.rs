@@ -23,6 +23,7 @@ mod idle;
 mod kernel;
 mod killer;
 mod overload;
+mod pipe;
 mod registrations;
 mod releases;
 mod reloaded;

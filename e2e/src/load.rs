@@ -103,6 +103,15 @@ impl Crowd {
         tally.longest_gap = gaps.max().unwrap_or_default();
         tally
     }
+
+    /// The same; that a request failed is an error, which says what the first of them met.
+    pub async fn finish_without_failure(self) -> anyhow::Result<Tally> {
+        let first_failure = Arc::clone(&self.first_failure);
+        let tally = self.finish().await;
+        let first = first_failure.lock().expect("no client panics");
+        anyhow::ensure!(tally.failed == 0, "{tally:?}, the first: {first:?}");
+        Ok(tally)
+    }
 }
 
 async fn ask(client: &reqwest::Client, url: &str, expected: &str) -> anyhow::Result<()> {

@@ -41,14 +41,13 @@ async fn a_release_is_gone_back_from_under_load_while_the_registry_is_away() {
     let crowd = Crowd::start(&url, 8, "one of them");
     let back = user.does(&["rollback", APP]).await;
     let first = answers(&url, 1).await;
-    let first_failure = crowd.first_failure();
-    let tally = crowd.finish().await;
+    let tally = crowd.finish_without_failure().await;
     // Whatever went wrong, the next tests need it.
     cluster::start("registry").await.unwrap();
     away.unwrap();
     first.unwrap();
     assert_eq!(back.unwrap()["release"], 1);
-    assert_eq!(tally.failed, 0, "{tally:?}: {first_failure:?}");
+    let tally = tally.unwrap();
     assert!(tally.answered > 100, "{tally:?}");
 
     let kept = user.does(&["releases", APP]).await.unwrap();
