@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{PATIENCE, World, ask, ask_with, start, with_edge, with_edge_of};
 
 /// How many requests of one app wait at most, as in held.lua.
-const MOST: usize = 256;
+const MOST: u32 = 256;
 
 fn resting(generation: u64, port: u16, replicas: &[SocketAddr]) -> Table {
     let mut table = table(1, generation, &[("shop", port, replicas)]);
@@ -44,6 +44,29 @@ async fn until_waiting(world: &World, count: u32) {
     };
     let reached = timeout(PATIENCE, reached).await;
     assert!(reached.is_ok(), "{} wait", visits(world).await.waiting);
+}
+
+/// So many visitors who have sent this and wait.
+async fn waiting(world: &World, count: u32, request: &str) -> Vec<TcpStream> {
+    let mut waiting = Vec::new();
+    for _ in 0..count {
+        let mut one = TcpStream::connect(("127.0.0.1", world.first)).await.unwrap();
+        one.write_all(request.as_bytes()).await.unwrap();
+        waiting.push(one);
+    }
+    until_waiting(world, count).await;
+    waiting
+}
+
+/// The same of twenty, of whom all but one have left.
+async fn last_of_twenty(world: &World, request: &str) -> TcpStream {
+    let mut waiting = waiting(world, 20, request).await;
+    let began = Instant::now();
+    waiting.truncate(1);
+    until_waiting(world, 1).await;
+    // Sooner than who stays is sent away.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    waiting.remove(0)
 }
 
 /// An app that answers with the body that it gets.
@@ -97,13 +120,8 @@ async fn requests_wait_for_a_replica_and_lose_nothing_of_their_bodies() {
 async fn more_than_may_wait_are_told_to_come_again_and_who_waits_goes_on() {
     with_edge(async |world| {
         at_rest(world).await;
-        let mut waiting = Vec::new();
-        for _ in 0..MOST {
-            let mut one = TcpStream::connect(("127.0.0.1", world.first)).await.unwrap();
-            one.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-            waiting.push(one);
-        }
-        until_waiting(world, u32::try_from(MOST).unwrap()).await;
+        let get = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let mut waiting = waiting(world, MOST, get).await;
         let over = ask(world.first).await;
         assert!(over.starts_with("HTTP/1.1 503"), "{over}");
         assert!(over.contains("APP_STARTING") && over.contains("Retry-After: 1\r\n"), "{over}");
@@ -120,20 +138,8 @@ async fn more_than_may_wait_are_told_to_come_again_and_who_waits_goes_on() {
 async fn who_leaves_while_waiting_is_counted_no_more_and_is_not_sent_on() {
     with_edge(async |world| {
         at_rest(world).await;
-        let mut waiting = Vec::new();
-        for _ in 0..20 {
-            let mut one = TcpStream::connect(("127.0.0.1", world.first)).await.unwrap();
-            one.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-                .await
-                .unwrap();
-            waiting.push(one);
-        }
-        until_waiting(world, 20).await;
-        let began = Instant::now();
-        waiting.truncate(1);
-        until_waiting(world, 1).await;
-        // Sooner than who stays is sent away.
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        let post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+        let _last = last_of_twenty(world, post).await;
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
         let app = start(move |mut visit| {
@@ -152,23 +158,12 @@ async fn who_leaves_while_waiting_is_counted_no_more_and_is_not_sent_on() {
 async fn who_leaves_behind_a_body_that_nobody_reads_is_counted_no_more_either() {
     with_edge(async |world| {
         at_rest(world).await;
-        let (body, mut waiting) = ("a".repeat(20_000), Vec::new());
-        let post = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
-        for _ in 0..20 {
-            let mut one = TcpStream::connect(("127.0.0.1", world.first)).await.unwrap();
-            one.write_all(post.as_bytes()).await.unwrap();
-            one.write_all(body.as_bytes()).await.unwrap();
-            waiting.push(one);
-        }
-        until_waiting(world, 20).await;
-        let began = Instant::now();
-        waiting.truncate(1);
-        until_waiting(world, 1).await;
-        // Sooner than who stays is sent away.
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        let body = "a".repeat(20_000);
+        let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        let mut last = last_of_twenty(world, &(head + &body)).await;
         world.edge.load(&resting(2, world.first, &[echo().await])).await.unwrap();
         let mut answer = vec![0; 12];
-        waiting[0].read_exact(&mut answer).await.unwrap();
+        last.read_exact(&mut answer).await.unwrap();
         assert_eq!(answer, b"HTTP/1.1 200");
     })
     .await;

@@ -1,5 +1,6 @@
 //! What visitors get from the edge itself, and what it tells replicas of them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,7 +8,24 @@ use common::port::Edge as _;
 use testkit::contract::edge::table;
 use tokio::sync::Mutex;
 
-use super::{ask, ask_with, nobody, start, with_edge};
+use super::{Visit, ask, ask_with, nobody, start, with_edge};
+
+/// An app that answers everybody, and what it was asked.
+pub(super) async fn noting() -> (SocketAddr, Arc<Mutex<Vec<Visit>>>) {
+    let visits = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&visits);
+    let app = start(move |mut visit| {
+        let noted = Arc::clone(&noted);
+        async move {
+            // Whoever has the answer finds it noted.
+            let mut noted = noted.lock().await;
+            visit.answer(200, "").await;
+            noted.push(visit);
+        }
+    })
+    .await;
+    (app, visits)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_app_is_programs_get_a_code_and_people_a_page() {
@@ -85,31 +103,22 @@ async fn what_broke_off_is_sent_to_another_replica_only_if_it_may_be_sent_twice(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_is_told_who_asks_by_which_way_and_under_which_id() {
     with_edge(async |world| {
-        let heads = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&heads);
-        let app = start(move |mut visit| {
-            let seen = Arc::clone(&seen);
-            async move {
-                visit.answer(200, "").await;
-                seen.lock().await.push(visit);
-            }
-        })
-        .await;
+        let (app, visits) = noting().await;
         world.edge.load(&table(1, 1, &[("shop", world.first, &[app])])).await.unwrap();
         let spoofed = "GET /a%2Fb?c HTTP/1.1\r\nHost: shop.example.org\r\n\
              X-Forwarded-For: 192.0.2.9\r\nX-Forwarded-Proto: https\r\nX-Request-Id: abc\r\n";
         ask_with(world.first, spoofed, "").await;
         ask_with(world.host_port, "GET / HTTP/1.1\r\nHost: shop.localhost\r\n", "").await;
-        let heads = heads.lock().await;
-        let told = |name| heads.iter().map(move |visit| visit.header(name).unwrap_or_default());
-        assert!(heads[0].head.starts_with("GET /a%2Fb?c HTTP/1.1\r\n"), "{}", heads[0].head);
+        let visits = visits.lock().await;
+        let told = |name| visits.iter().map(move |visit| visit.header(name).unwrap_or_default());
+        assert!(visits[0].head.starts_with("GET /a%2Fb?c HTTP/1.1\r\n"), "{}", visits[0].head);
         assert!(told("x-forwarded-for").eq(["127.0.0.1"; 2]));
         assert!(told("x-forwarded-proto").eq(["http"; 2]));
         assert!(told("x-forwarded-host").eq(["shop.example.org", "shop.localhost"]));
         let ports = [world.first.to_string(), world.host_port.to_string()];
         assert!(told("x-forwarded-port").eq(ports.iter().map(String::as_str)));
-        assert_eq!(heads[0].header("x-request-id"), Some("abc"));
-        assert!(heads[1].header("x-request-id").is_some_and(|id| id.len() > 8));
+        assert_eq!(visits[0].header("x-request-id"), Some("abc"));
+        assert!(visits[1].header("x-request-id").is_some_and(|id| id.len() > 8));
     })
     .await;
 }
