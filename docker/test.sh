@@ -1,15 +1,64 @@
 #!/bin/bash
-# test.sh: the whole check. Images and servers are made while cargo works; nothing is left behind, whatever happens.
+# test.sh: the whole check. What waits and what computes go side by side; nothing is left behind, whatever happens.
+# A suite that fails ends nothing: one run tells everything that is wrong, at its end, and fails.
 set -eum   # m: what runs in the background is a group of its own, and ends as one
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 
 avishkar=${CARGO_TARGET_DIR:-$root/target}/debug/avishkar
-engine_was_there=; docker version >/dev/null 2>&1 && engine_was_there=yes
+tab=$'\t'
+
+# Makes every test program, and lists them by what they need, each as its crate's folder and itself. They are run as Cargo
+# would run them: Cargo makes other programs for some crates than for all, where one asks for more of a shared dependency.
+make_tests() {
+  nice cargo test --workspace --no-run --message-format=json-render-diagnostics >"$scratch/made.json"
+  sed -n 's|^.*"manifest_path":"\([^"]*\)/Cargo.toml".*"profile":{[^}]*"test":true}.*"executable":"\([^"]*\)".*$|\1\t\2|p' \
+    "$scratch/made.json" | sort >"$scratch/suites"
+  while IFS=$tab read -r folder program; do
+    case ${folder##*/} in
+      e2e) need=platform ;;                # a cluster, which its trials damage in turn
+      adapters | avishkar) need=servers ;; # Kafka, ZooKeeper, an engine, one folder of settings
+      sim) need=processor ;;               # minutes of it, and no clock
+      *) need=nothing ;;
+    esac
+    printf '%s\t%s\n' "$folder" "$program" >>"$scratch/suites-$need"
+  done <"$scratch/suites"
+}
+
+# suites NEED ARGUMENTS...: runs these test programs, and notes which fail.
+suites() {
+  mapfile -t programs <"$scratch/suites-$1"; shift
+  for program in "${programs[@]}"; do
+    folder=${program%"$tab"*} program=${program#*"$tab"}
+    name="${folder##*/}, ${program##*/}"
+    say "tests: $name"
+    (cd "$folder" && CARGO_MANIFEST_DIR=$folder "$program" "$@") || echo "${name%-*}" >>"$scratch/failed"
+  done
+}
+
+# What needs nothing but processors has what all others leave of them.
+compute() {
+  set +m
+  # That of a session counts against other sessions and containers, that of a process within its session.
+  { echo 19 >/proc/self/autogroup; } 2>/dev/null || true
+  renice -n 19 -p $$ >/dev/null
+  say "cargo: lints, documents"
+  cargo clippy --workspace --all-targets -- -D warnings || echo clippy >>"$scratch/failed"
+  RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items || echo documents >>"$scratch/failed"
+  cargo test --workspace --doc || echo "examples in documents" >>"$scratch/failed"
+  suites processor
+}
+
+# Where something failed, what else does is worth knowing while there is time: after 90 minutes CI ends the run, and tells less.
+go_on() {
+  [ -s "$scratch/failed" ] || return 0
+  [ "$SECONDS" -lt 3600 ] || { say "left out, for something failed and an hour is over: $1"; return 1; }
+}
+
 finish() {
   status=$?
   trap - EXIT INT TERM
-  for group in ${images:-} ${servers:-}; do { kill -- "-$group"; wait "$group"; } 2>/dev/null || true; done
+  for group in ${images:-} ${servers:-} ${alone:-} ${computing:-}; do { kill -- "-$group"; wait "$group"; } 2>/dev/null || true; done
   # A test that was killed could not end the platform that it began.
   for folder in "${scratch:-none}"/.tmp*/platform; do
     [ ! -d "$folder" ] || "$avishkar" down --purge --data "$folder" || status=1
@@ -21,7 +70,16 @@ finish() {
   exit $status
 }
 
-trap finish EXIT INT TERM
+if [ "${1:-}" = compute ]; then
+  scratch=$2
+  compute
+  exit
+fi
+
+engine_was_there=; docker version >/dev/null 2>&1 && engine_was_there=yes
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 AVISHKAR_MORE_PACKAGES="systemd $(command -v npm >/dev/null || echo nodejs npm) $(command -v go >/dev/null || echo golang-go)" docker/engine.sh up
 enter_docker_group "$@"
 scratch=$(mktemp -d /tmp/avishkar-test.XXXXXX)
@@ -40,13 +98,15 @@ ours=yes
 docker/images.sh ask
 { docker/share-servers.sh install && docker/images.sh base && docker/cluster.sh foundation; } </dev/null & images=$!
 
-say "cargo: format, lints, documents"
-cargo fmt --all --check
-nice cargo clippy --workspace --all-targets -- -D warnings
-RUSTDOCFLAGS='-D warnings' nice cargo doc --workspace --no-deps --document-private-items
-say "cargo: building the program and the tests"
+say "cargo: format, and building the program and the tests"
+cargo fmt --all --check || echo format >>"$scratch/failed"
 # The binary is built with them: the cluster runs what was tested.
-nice cargo test --workspace --no-run
+make_tests
+
+set +m   # setsid would fork if it were the head of a group
+setsid "$root/docker/test.sh" compute "$scratch" >"$scratch/computing.out" 2>&1 </dev/null & computing=$!
+set -m
+suites nothing >"$scratch/alone.out" 2>&1 </dev/null & alone=$!
 
 wait "$images" || fail "the images or the test servers could not be made; see above"
 images=
@@ -54,21 +114,43 @@ docker/program-images.sh
 docker/share-servers.sh run </dev/null & servers=$!
 docker/cluster.sh up
 docker/share-servers.sh await
+wait "$alone" || echo "the suites that need nothing" >>"$scratch/failed"
+alone=
+say "what the suites said that need nothing:"
+cat "$scratch/alone.out"
 
 export AVISHKAR_TEST_KAFKA=127.0.0.1:9092 AVISHKAR_TEST_ZOOKEEPER=127.0.0.1:2181 AVISHKAR_TEST_REGISTRY=127.0.0.1:5000
 export AVISHKAR_TEST_AZURITE=127.0.0.1:10000 AVISHKAR_TEST_S3=127.0.0.1:4568
 AVISHKAR_TEST_PEBBLE=$(docker/share-servers.sh pebble)
 export AVISHKAR_TEST_PEBBLE
 export AVISHKAR_TEST_DOCKER=1 AVISHKAR_TEST_CLUSTER=1
-# One at a time: the suites share one Kafka and one ZooKeeper, and the tests of the platform kill them in turn.
-say "cargo test: all crates, contract suites on real servers, the composed platform"
-cargo test --workspace -- --test-threads=1 --skip h_single:: --skip i_fleet::
+say "contract suites on real servers, the command line"
+suites servers --test-threads=1
+# The trials of the platform have visitors, who wait for nobody: nothing else runs then.
+wait "$computing" || echo "lints, documents and the simulation" >>"$scratch/failed"
+computing=
+say "what lints, documents and the simulation said:"
+cat "$scratch/computing.out"
+if go_on "the composed platform"; then
+  say "the composed platform"
+  suites platform --test-threads=1 --skip h_single:: --skip i_fleet::
+fi
+if docker/make-up.sh >/dev/null 2>&1; then echo "make up beside a cluster" >>"$scratch/failed"; fi
 docker/cluster.sh down
 # The same machine cannot be both: a platform of one process has the ports that the cluster had.
-say "cargo test: the platform in one process"
-cargo test --workspace --test it -- --test-threads=1 h_single::
-say "cargo test: the fleet"
-docker/fleet.sh run
-cargo test --workspace --test it -- --test-threads=1 i_fleet:: --skip i_fleet::long::
-docker/fleet.sh down
+if go_on "the platform in one process"; then
+  say "the platform in one process"
+  suites platform --test-threads=1 h_single::
+  docker/newcomer.sh || echo "make up, as a newcomer has it" >>"$scratch/failed"
+fi
+if go_on "the fleet"; then
+  say "the fleet"
+  if docker/fleet.sh run; then
+    suites platform --test-threads=1 i_fleet:: --skip i_fleet::long::
+  else
+    echo "the start of the fleet" >>"$scratch/failed"
+  fi
+  docker/fleet.sh down
+fi
+[ ! -s "$scratch/failed" ] || fail "failed: $(sort -u "$scratch/failed" | paste -sd ';' | sed 's/;/; /g')" "what each said is above"
 say "all is well"
