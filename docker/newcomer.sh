@@ -12,7 +12,7 @@ finish() {
   status=$?
   trap - EXIT
   "$avishkar" down --purge --data "$state_dir/up" || status=1
-  left=$(containers_of_up)
+  left=$(containers_of_up)$(docker network ls -q --filter label=avishkar.platform=network)
   [ -z "$left" ] || { echo "left behind: $left" >&2; status=1; }
   rm -rf "$state_dir"
   exit $status

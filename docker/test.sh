@@ -55,12 +55,18 @@ go_on() {
   [ "$SECONDS" -lt 3600 ] || { say "left out, for something failed and an hour is over: $1"; return 1; }
 }
 
+failures() { sort -u "$scratch/failed" | paste -sd ';' | sed 's/;/; /g'; }
+
 finish() {
   status=$?
   trap - EXIT INT TERM
   for group in ${images:-} ${servers:-} ${alone:-} ${computing:-}; do { kill -- "-$group"; wait "$group"; } 2>/dev/null || true; done
+  # Where a step between the suites ended the run, what failed before it is told too.
+  [ -z "${alone:-}" ] || { say "what the suites had said that need nothing:"; cat "$scratch/alone.out"; }
+  [ -z "${computing:-}" ] || { say "what lints, documents and the simulation had said:"; cat "$scratch/computing.out"; }
+  [ -n "${told:-}" ] || [ ! -s "${scratch:-none}/failed" ] || { status=1; say "failed before: $(failures)"; }
   # A test that was killed could not end the platform that it began.
-  for folder in "${scratch:-none}"/.tmp*/platform; do
+  for folder in "${scratch:-none}"/.tmp*/platform "${scratch:-none}"/newcomer.*/up; do
     [ ! -d "$folder" ] || "$avishkar" down --purge --data "$folder" || status=1
   done
   [ -z "${ours:-}" ] || docker/fleet.sh down || status=1
@@ -135,8 +141,9 @@ if go_on "the composed platform"; then
   say "the composed platform"
   suites platform --test-threads=1 --skip h_single:: --skip i_fleet::
 fi
-if docker/make-up.sh >/dev/null 2>&1; then echo "make up beside a cluster" >>"$scratch/failed"; fi
-docker/cluster.sh down
+refused=$(docker/make-up.sh 2>&1) && refused=
+case $refused in *"the cluster is on this machine"*) ;; *) echo "make up beside a cluster" >>"$scratch/failed" ;; esac
+docker/cluster.sh down || echo "the end of the cluster" >>"$scratch/failed"
 # The same machine cannot be both: a platform of one process has the ports that the cluster had.
 if go_on "the platform in one process"; then
   say "the platform in one process"
@@ -150,7 +157,8 @@ if go_on "the fleet"; then
   else
     echo "the start of the fleet" >>"$scratch/failed"
   fi
-  docker/fleet.sh down
+  docker/fleet.sh down || echo "the end of the fleet" >>"$scratch/failed"
 fi
-[ ! -s "$scratch/failed" ] || fail "failed: $(sort -u "$scratch/failed" | paste -sd ';' | sed 's/;/; /g')" "what each said is above"
+told=yes
+[ ! -s "$scratch/failed" ] || fail "failed: $(failures)" "what each said is above"
 say "all is well"

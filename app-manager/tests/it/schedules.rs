@@ -128,7 +128,7 @@ async fn a_schedule_is_made_shown_changed_and_taken_away() {
             for answer in [api.get(SHOP, &dev()).await, api.delete(SHOP, &dev()).await] {
                 assert_eq!(answer.told(), (404, "SCHEDULE_UNKNOWN"));
             }
-            assert_eq!(world.instance("shop").state, State::Stopped);
+            until(async || world.instance("shop").state == State::Stopped).await;
             // Its tag goes on, so that an old one is never taken for a new one.
             let anew = api.put(SHOP, &dev(), daily()).await;
             assert_eq!(anew.header("etag"), Some("\"5\""));
@@ -197,7 +197,7 @@ async fn who_stops_an_instance_stops_its_schedule_too() {
                 format!("/api/v1/operations/{}", stopped["request_id"].as_str().unwrap());
             // Nothing of it ran, so nobody is asked to stop it.
             assert_eq!(api.get(&operation, &dev()).await.ok()["status"], "succeeded");
-            assert_eq!(world.instance("shop").state, State::Stopped);
+            until(async || world.instance("shop").state == State::Stopped).await;
             assert_eq!(api.get(SHOP, &dev()).await.told(), (404, "SCHEDULE_UNKNOWN"));
 
             api.put(SHOP, &dev(), window(&world, 0, 3600)).await.ok();
@@ -228,7 +228,7 @@ async fn who_stops_a_scheduled_instance_stops_a_deploy_that_is_still_on_its_way(
             let asked = said(&world, Topic::DeploymentManager);
             assert_eq!(asked, ["deploy app$shop", "stop app$shop"]);
             world.say(request, "done stopped$shop").await;
-            assert_eq!(world.instance("shop").state, State::Stopped);
+            until(async || world.instance("shop").state == State::Stopped).await;
         })
         .await;
 }

@@ -40,7 +40,7 @@ enum Deed {
     Empty(usize),
     /// The next call to its agent has no effect.
     Lose(usize),
-    /// The part there is sick for good, until it is restarted or replaced.
+    /// The part there, once ready, is sick for good, until it is restarted or replaced.
     Sicken(usize),
     Wish {
         nodes: Vec<usize>,
@@ -145,8 +145,11 @@ impl World {
             Deed::Empty(index) => self.machines[*index].part = None,
             Deed::Lose(index) => self.machines[*index].loses = true,
             Deed::Sicken(index) => {
+                // A new version that is sick before it was ever ready is rightly backed out of.
+                let instance = self.rollout.instance(&node(*index));
+                let was_ready = instance.is_some_and(|one| one.state == InstanceState::Ready);
                 if let Some((_, _, well)) = &mut self.machines[*index].part {
-                    *well = false;
+                    *well &= !was_ready;
                 }
             }
             Deed::Wish { nodes, image: number } => {
