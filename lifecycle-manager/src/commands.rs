@@ -1,6 +1,7 @@
 //! What the topic `LifecycleManager` asks for: each command records what is wanted and returns.
 
 pub(crate) mod need_node;
+pub(crate) mod pin;
 pub(crate) mod restart;
 pub(crate) mod take_away;
 mod verdict;
@@ -8,7 +9,7 @@ mod verdict;
 use async_trait::async_trait;
 use chassis::consumer::{self, Disposition, Incoming};
 use chassis::operations::{self, Acceptance, Request};
-use chassis::{owed, records, service};
+use chassis::{leading, owed, records, service};
 use common::failure::{Failure, FailureCode};
 use common::message::{LifecycleCommand, Reject, RejectCode};
 use common::port::bus;
@@ -150,6 +151,22 @@ async fn decided<T, F: Future<Output = Result<T, Error>>>(
         match decide().await {
             Err(Error::Records(records::Error::Changed)) => {
                 shared.ports.store.sync().await.map_err(records::Error::from)?;
+            }
+            decided => return decided,
+        }
+    }
+    decide().await
+}
+
+/// The same for what is asked for without a request.
+async fn committed<T, F: Future<Output = Result<T, leading::Error>>>(
+    shared: &Shared,
+    mut decide: impl FnMut() -> F,
+) -> Result<T, leading::Error> {
+    for _ in 1..TRIES {
+        match decide().await {
+            Err(leading::Error::Records(records::Error::Changed)) => {
+                shared.ports.store.sync().await?;
             }
             decided => return decided,
         }

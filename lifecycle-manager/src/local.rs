@@ -46,6 +46,6 @@ impl Upkeep for LocalUpkeep {
     }
 
     async fn pin(&self, machine: &NodeName, pin: &Pin) -> Result<(), Error> {
-        machines::take_pin(&self.0, machine.clone(), pin.clone()).await.map_err(refused)
+        machines::take_pin(&self.0, machine, pin).await.map_err(refused)
     }
 }

@@ -3,6 +3,7 @@
 mod alarm;
 mod base;
 mod budget;
+mod departures;
 mod papers;
 mod provision;
 mod registry;
@@ -27,6 +28,7 @@ pub(crate) use alarm::{Alarm, Subject};
 pub(crate) use base::{Base, BaseHistory};
 pub(crate) use budget::Budget;
 pub(crate) use chassis::leading::Error;
+pub(crate) use departures::{Departures, Taker};
 pub(crate) use papers::{NodePapers, Paper};
 pub(crate) use provision::{MOST_WAITING as MOST_WANTED, Making, Provision, Wanted};
 pub(crate) use registry::{Filling, RegistryPlace};
@@ -74,6 +76,11 @@ pub(crate) fn alarm_path(subject: Subject) -> Path {
 
 pub(crate) fn provision_path() -> Path {
     path::folder("lifecycle/provision")
+}
+
+/// The machine that was last taken away.
+pub(crate) fn departures_path() -> Path {
+    path::folder("lifecycle/departures")
 }
 
 pub(crate) fn registry_path() -> Path {

@@ -1,5 +1,6 @@
 //! A machine is taken away: only one that was added, that holds neither an instance of a service nor the registry, and one
 //! at a time. What was looked at is written over or checked in the same transaction, so that two at once cannot both go.
+//! What only the platform wants to be gone is a person's as soon as one wants it too.
 
 use chassis::records::{self, Stored};
 use common::name::NodeName;
@@ -7,23 +8,13 @@ use common::port::store::Op;
 use common::record::machine::{MachineGoal, MachineRecord, MachineState};
 use common::record::path;
 use common::service::ServiceName;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::TRIES;
+use super::committed;
 use crate::fleet;
-use crate::records::{Error, Rollout, commit, load, registry_path, rollout_path};
+use crate::records::{
+    Departures, Error, Rollout, Taker, commit, departures_path, load, registry_path, rollout_path,
+};
 use crate::shared::Shared;
-
-/// The machine that was last taken away: `lifecycle/departures`. Whoever takes one away writes it over what he has read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Departures {
-    schema: u32,
-    last: NodeName,
-    at: Timestamp,
-}
-
-const DEPARTURES: &str = "lifecycle/departures";
 
 /// What becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,24 +26,32 @@ pub(crate) enum Answer {
     InUse(String),
 }
 
-pub(crate) async fn accept(shared: &Shared, name: &NodeName) -> Result<Answer, Error> {
-    for _ in 1..TRIES {
-        match once(shared, name).await {
-            Err(Error::Records(records::Error::Changed)) => {
-                shared.ports.store.sync().await?;
-            }
-            decided => return decided,
-        }
-    }
-    once(shared, name).await
+pub(crate) async fn accept(
+    shared: &Shared,
+    name: &NodeName,
+    taker: Taker,
+) -> Result<Answer, Error> {
+    committed(shared, || once(shared, name, taker)).await
 }
 
-async fn once(shared: &Shared, name: &NodeName) -> Result<Answer, Error> {
+async fn once(shared: &Shared, name: &NodeName, taker: Taker) -> Result<Answer, Error> {
+    // Read first: whoever else takes one away meanwhile has written it.
+    let departures = load::<Departures>(shared, &departures_path()).await?;
     let stored = load::<MachineRecord>(shared, &path::machine(name)).await?;
     let Some(Stored { record: mut machine, version }) = stored else {
         return Ok(Answer::Unknown);
     };
+    let was_wanted_by = departures.as_ref().map(|stored| stored.record.taker(name));
+    let (last, read_at) = (name.clone(), departures.map(|stored| stored.version));
+    let now = shared.ports.clock.now();
+    let departures = Departures { schema: 1, last, by: taker, at: now };
+    let mut changes = vec![records::put(departures_path(), &departures, read_at)];
     if machine.goal == MachineGoal::Absent {
+        if (was_wanted_by, taker) == (Some(Taker::Platform), Taker::Person) {
+            machine.since = now;
+            changes.push(records::put(path::machine(name), &machine, Some(version)));
+            commit(shared, changes).await?;
+        }
         return Ok(Answer::Going);
     }
     let described = shared.config.platform.as_ref().is_some_and(|one| one.machine(name).is_some());
@@ -60,9 +59,6 @@ async fn once(shared: &Shared, name: &NodeName) -> Result<Answer, Error> {
         let why = format!("{name} is one of the described machines of the platform");
         return Ok(Answer::InUse(why));
     }
-    // Read first: whoever else takes one away meanwhile has written it.
-    let departures = load::<Departures>(shared, &path::folder(DEPARTURES)).await?;
-    let mut changes = Vec::new();
     for service in ServiceName::ALL {
         let rollout = load::<Rollout>(shared, &rollout_path(service)).await?;
         let Some(Stored { record: rollout, version }) = rollout else { continue };
@@ -86,10 +82,7 @@ async fn once(shared: &Shared, name: &NodeName) -> Result<Answer, Error> {
     machine.generation = machine.generation.next();
     machine.state = MachineState::Leaving;
     "it is to be taken away".clone_into(&mut machine.reason);
-    machine.since = shared.ports.clock.now();
-    let (last, read_at) = (name.clone(), departures.map(|stored| stored.version));
-    let departures = Departures { schema: 1, last, at: machine.since };
-    changes.push(records::put(path::folder(DEPARTURES), &departures, read_at));
+    machine.since = now;
     changes.push(records::put(path::machine(name), &machine, Some(version)));
     // From now on its apps are made elsewhere.
     changes.extend(fleet::node_change(shared, &machine).await?);

@@ -1,17 +1,21 @@
-//! When a machine that is to be taken away may go: not before what is on it stands elsewhere.
+//! When a machine that is to be taken away may go: not before what is on it stands elsewhere. For a person that is not waited
+//! for for ever; what only the platform wants to be gone stays where an app is on it after all.
 
 use std::time::Duration;
 
 use common::record::node::Verdict;
 
+use crate::records::Taker;
+
 /// So long bundles are given to be copied from what they are on besides; missing copies are looked for once a minute.
 const COPIED_AFTER: Duration = Duration::from_mins(3);
-/// Longer nobody waits for it to be empty.
+/// Longer no person waits for it to be empty.
 const MOST: Duration = Duration::from_mins(15);
 
 /// What is known of a machine that leaves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts {
+    pub(crate) taker: Taker,
     pub(crate) lasting: Duration,
     /// The node manager's verdict on it and how long it stands; none where it never had one: then it has no apps.
     pub(crate) verdict: Option<(Verdict, Duration)>,
@@ -22,13 +26,18 @@ pub(crate) struct Facts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Departure {
     Go,
+    /// It is needed: it is not to be gone any more.
+    Stay,
     Wait(&'static str),
 }
 
 /// Whether it may go.
 pub(crate) fn departure(facts: Facts) -> Departure {
+    if facts.taker == Taker::Platform && facts.leases > 0 {
+        return Departure::Stay;
+    }
     let Some((verdict, since)) = facts.verdict else { return Departure::Go };
-    if facts.lasting >= MOST {
+    if facts.taker == Taker::Person && facts.lasting >= MOST {
         return Departure::Go;
     }
     match verdict {
@@ -47,11 +56,19 @@ pub(crate) fn departure(facts: Facts) -> Departure {
 mod tests {
     use super::*;
 
-    fn after(minutes: u64, verdict: Option<(Verdict, u64)>, leases: usize) -> bool {
+    fn decided(
+        taker: Taker,
+        minutes: u64,
+        verdict: Option<(Verdict, u64)>,
+        leases: usize,
+    ) -> Departure {
         let minute = |minutes: u64| Duration::from_secs(60 * minutes);
         let verdict = verdict.map(|(verdict, minutes)| (verdict, minute(minutes)));
-        let facts = Facts { lasting: minute(minutes), verdict, leases };
-        departure(facts) == Departure::Go
+        departure(Facts { taker, lasting: minute(minutes), verdict, leases })
+    }
+
+    fn after(minutes: u64, verdict: Option<(Verdict, u64)>, leases: usize) -> bool {
+        decided(Taker::Person, minutes, verdict, leases) == Departure::Go
     }
 
     #[test]
@@ -71,7 +88,19 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_ever() {
+    fn what_only_the_platform_wants_to_be_gone_stays_if_an_app_is_on_it_and_goes_only_when_empty() {
+        use Verdict::{Dead, Draining, Live};
+        let decided = |minutes, verdict, leases| decided(Taker::Platform, minutes, verdict, leases);
+        for verdict in [None, Some((Live, 60)), Some((Draining, 60)), Some((Dead, 60))] {
+            assert_eq!(decided(60, verdict, 1), Departure::Stay, "{verdict:?}");
+        }
+        assert!(matches!(decided(60, Some((Live, 90)), 0), Departure::Wait(_)));
+        assert!(matches!(decided(60, Some((Draining, 2)), 0), Departure::Wait(_)));
+        assert_eq!(decided(3, Some((Draining, 3)), 0), Departure::Go);
+    }
+
+    #[test]
+    fn no_person_waits_for_ever() {
         assert!(!after(14, Some((Verdict::Live, 60)), 1));
         assert!(after(15, Some((Verdict::Live, 60)), 1));
     }

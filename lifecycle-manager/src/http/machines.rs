@@ -4,21 +4,18 @@ use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::http::Refusal;
 use chassis::operations::{Acceptance, Request};
-use chassis::records::{self, Stored};
+use chassis::records;
 use common::id::RequestId;
 use common::name::NodeName;
-use common::port::store::Op;
 use common::port::upkeep::{Addition, Machine, Pin};
 use common::problem::Problem;
-use common::record::machine::{MachineRecord, MachineState};
-use common::record::path;
 
 use super::refusals::{node_unknown, of_command, of_ours, of_records, ready};
 use super::requests::{accepted, request_id, request_of};
-use crate::commands::need_node;
 use crate::commands::take_away::{self, Answer};
+use crate::commands::{need_node, pin};
 use crate::fleet;
-use crate::records::{By, Repair, Wanted, commit, load, repair_path};
+use crate::records::{By, Repair, Taker, Wanted, load, repair_path};
 use crate::shared::Shared;
 
 pub(super) async fn list(shared: Data<Shared>) -> Result<Json<Vec<Machine>>, Refusal> {
@@ -92,7 +89,7 @@ pub(crate) async fn take_removal(shared: &Shared, name: &NodeName) -> Result<(),
     if shared.config.platform.is_none() {
         return Err(no_machines());
     }
-    match take_away::accept(shared, name).await.map_err(|err| of_ours(&err))? {
+    match take_away::accept(shared, name, Taker::Person).await.map_err(|err| of_ours(&err))? {
         Answer::Going => Ok(()),
         Answer::Unknown => Err(node_unknown(name)),
         Answer::InUse(why) => Err(conflict(why)),
@@ -105,50 +102,26 @@ pub(super) async fn pin(
     name: Path<NodeName>,
     body: Json<Pin>,
 ) -> Result<HttpResponse, Refusal> {
-    take_pin(&shared, name.into_inner(), body.into_inner()).await?;
+    take_pin(&shared, &name, &body).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// A person has compared the host key.
-pub(crate) async fn take_pin(shared: &Shared, name: NodeName, pin: Pin) -> Result<(), Refusal> {
+pub(crate) async fn take_pin(shared: &Shared, name: &NodeName, pin: &Pin) -> Result<(), Refusal> {
     ready(shared)?;
     if shared.config.platform.is_none() {
         return Err(no_machines());
     }
-    let Stored { record: mut machine, version } = find(shared, &name).await?;
-    machine.host_key = Some(pin.host_key);
-    let mut changes = Vec::new();
-    if machine.state == MachineState::Quarantined {
-        changes.extend(looked_after_anew(shared, &name).await?);
-        machine.state = MachineState::Preparing;
-        "its new host key was pinned".clone_into(&mut machine.reason);
-        machine.since = shared.ports.clock.now();
+    match pin::accept(shared, name, pin).await.map_err(|err| of_ours(&err))? {
+        pin::Answer::Pinned => Ok(()),
+        pin::Answer::Unknown => Err(node_unknown(name)),
     }
-    changes.push(records::put(path::machine(&name), &machine, Some(version)));
-    commit(shared, changes).await.map_err(|err| of_ours(&err))?;
-    shared.machines.wake(name);
-    Ok(())
-}
-
-/// What was tried while nobody knew whose key it was says nothing of the machine.
-async fn looked_after_anew(shared: &Shared, name: &NodeName) -> Result<Option<Op>, Refusal> {
-    let stored = load::<Repair>(shared, &repair_path(name)).await;
-    let stored = records::readable(stored).map_err(|err| of_records(&err))?;
-    Ok(stored.map(|Stored { record, version }| {
-        let anew = Repair { attempts: 0, last: None, failure: None, ..record };
-        records::put(repair_path(name), &anew, Some(version))
-    }))
 }
 
 /// The one machine of a platform in one process is nobody's to add, to take away or to sign in to.
 fn no_machines() -> Refusal {
     let detail = "this platform is one process: it has the machine that it runs on, and no other";
     Refusal(Problem::new(409, "SINGLE_PROCESS", "There is only this machine", detail))
-}
-
-async fn find(shared: &Shared, name: &NodeName) -> Result<Stored<MachineRecord>, Refusal> {
-    let stored = load::<MachineRecord>(shared, &path::machine(name)).await;
-    stored.map_err(|err| of_records(&err))?.ok_or_else(|| node_unknown(name))
 }
 
 fn conflict(detail: String) -> Refusal {

@@ -1,5 +1,6 @@
 //! Each machine a node whose agent answers. What is done is written down before it is done.
 
+mod leaving;
 mod pinning;
 
 use async_trait::async_trait;
@@ -11,15 +12,13 @@ use common::port::host;
 use common::port::machines::{self as backend, Ability, Power, Shape};
 use common::port::store::{Op, Version};
 use common::record::machine::{MachineRecord, MachineState};
-use common::record::node::Alive;
 use common::record::path;
 
 use super::restarts::budget;
 use super::{LATER, SOON};
-use crate::domain::leaving::{Departure, Facts as Leaving, departure};
 use crate::domain::machine::{Facts, Found, Remedy, Step, plan, remedy};
 use crate::domain::target::Target;
-use crate::domain::waits::{Limit, elapsed};
+use crate::domain::waits::Limit;
 use crate::fleet;
 use crate::ports::{Enrolled, NotEnrolled};
 use crate::records::{
@@ -288,29 +287,6 @@ impl Machines<'_> {
             Some(known) => self.note(known, MachineState::Failed, reason).await,
             None => Ok(()),
         }
-    }
-
-    /// It goes when nothing is left on it that is nowhere else.
-    async fn leave(&self, known: Known) -> Result<Outcome, Error> {
-        let Departure::Wait(why) = departure(self.leaving(&known.machine.record).await?) else {
-            self.delete(known).await?;
-            return Ok(Outcome::Again(SOON));
-        };
-        let Stored { mut record, version } = known.machine;
-        if record.reason != why {
-            why.clone_into(&mut record.reason);
-            save(self.0, &path::machine(&record.name), &record, Some(version)).await?;
-        }
-        Ok(Outcome::Again(LATER))
-    }
-
-    async fn leaving(&self, machine: &MachineRecord) -> Result<Leaving, Error> {
-        let now = self.0.ports.clock.now();
-        let alive = load::<Alive>(self.0, &path::alive(&machine.name)).await?;
-        let verdict =
-            alive.map(|Stored { record, .. }| (record.verdict, elapsed(record.since, now)));
-        let leases = fleet::leases(self.0, &machine.name).await?;
-        Ok(Leaving { lasting: elapsed(machine.since, now), verdict, leases })
     }
 
     /// The machine goes, and all that is written of it.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use common::port::Clock as _;
 use common::port::host::HostKey;
 use common::port::upkeep::Addition;
 use common::record::machine::{MachineGoal, MachineRecord, MachineState};
-use common::record::node::Node;
+use common::record::node::{Alive, Node, Verdict};
 use common::record::path;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::nodes::Reach;
 use tokio::time::sleep;
 
@@ -205,17 +206,18 @@ async fn a_machine_that_was_added_for_apps_is_given_back_when_none_needs_it() {
     }
 }
 
+fn lease(released: Option<&str>) -> Value {
+    json!({
+        "schema": 1, "instance": "shop", "request": id(9),
+        "leased_at": "2026-01-01T00:00:00Z", "released_at": released,
+    })
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_an_app_is_on_or_that_a_person_asked_for_is_not_given_back() {
     let world = World { max_machines: 6, ..World::new() };
     let service = world.service();
     let upkeep = service.local_upkeep();
-    let lease = |released: Option<&str>| {
-        json!({
-            "schema": 1, "instance": "shop", "request": id(9),
-            "leased_at": "2026-01-01T00:00:00Z", "released_at": released,
-        })
-    };
     run(&service, async {
         world.until_calm().await;
         let wanted = Addition { name: Some(name("extra")), reason: "a feast".to_owned() };
@@ -235,6 +237,67 @@ async fn a_machine_that_an_app_is_on_or_that_a_person_asked_for_is_not_given_bac
     })
     .await;
     assert_eq!(world.state("extra"), Some(MachineState::Ready), "a person wanted it");
+}
+
+/// A machine that was added for apps leaves, as none was on it, and the node manager knows nothing of that yet.
+async fn until_given_back(world: &World) {
+    world.until_calm().await;
+    world.say(1, "need node$no node has room");
+    assert_eq!(world.answer(1).await, "done need node$added-1");
+    says(world, Verdict::Live);
+    sleep(Duration::from_mins(20)).await;
+    world.until_state("added-1", MachineState::Leaving).await;
+}
+
+/// The node manager's word on the machine that was added.
+fn says(world: &World, verdict: Verdict) {
+    let (node, since) = (name("added-1"), world.clock.now());
+    let alive = Alive { schema: 1, node, verdict, reason: String::new(), since };
+    world.write(&path::alive(&name("added-1")), &alive);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_an_app_comes_to_as_it_is_given_back_stays_and_goes_only_when_it_is_empty() {
+    let world = World { max_machines: 5, ..World::new() };
+    let (machine, node) = (path::machine(&name("added-1")), path::node(&name("added-1")));
+    let leaves = || world.read::<Node>(&node).unwrap().leaves;
+    let port = path::node_port(&name("added-1"), 20_000);
+    world
+        .during(async {
+            until_given_back(&world).await;
+            assert!(leaves());
+            // It was placed before anybody was told.
+            world.write(&port, &lease(None));
+            world.until_state("added-1", MachineState::Ready).await;
+            assert_eq!(world.read::<MachineRecord>(&machine).unwrap().goal, MachineGoal::Node);
+            assert!(!leaves(), "apps may be placed on it again");
+            sleep(Duration::from_hours(1)).await;
+            assert_eq!(world.state("added-1"), Some(MachineState::Ready), "an app is on it");
+            world.write(&port, &lease(Some("2026-01-01T00:00:00Z")));
+            sleep(Duration::from_mins(20)).await;
+            world.until_state("added-1", MachineState::Leaving).await;
+            sleep(Duration::from_mins(20)).await;
+            assert_eq!(world.state("added-1"), Some(MachineState::Leaving), "it is not emptied");
+            says(&world, Verdict::Draining);
+            until(async || world.state("added-1").is_none()).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_a_person_wants_to_be_gone_too_goes_whatever_comes_to_it() {
+    let world = World { max_machines: 5, ..World::new() };
+    let service = world.service();
+    let upkeep = service.local_upkeep();
+    run(&service, async {
+        until_given_back(&world).await;
+        upkeep.remove(&name("added-1")).await.unwrap();
+        world.write(&path::node_port(&name("added-1"), 20_000), &lease(None));
+        sleep(Duration::from_mins(14)).await;
+        assert_eq!(world.state("added-1"), Some(MachineState::Leaving), "so long it is waited");
+        until(async || world.state("added-1").is_none()).await;
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Machines that were added for apps, and that none is on any more: given back, one at a time. One that a person asked
-//! for stays until a person takes it away, as do those of the description.
+//! for stays until a person takes it away, as do those of the description; and one that an app comes to before the node
+//! manager knows of it stays as well (`reconcile/machines/leaving.rs`).
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use super::Duties;
 use crate::commands::take_away::{self, Answer};
 use crate::fleet;
 use crate::reconcile::LATER;
-use crate::records::{Error, Provision};
+use crate::records::{Error, Provision, Taker};
 
 impl Duties<'_> {
     /// Nobody waits for a machine.
@@ -36,7 +37,7 @@ impl Duties<'_> {
             return Ok(Outcome::Again(LATER));
         };
         let idle_seconds = lasts.as_secs();
-        match take_away::accept(self.0, &name).await? {
+        match take_away::accept(self.0, &name, Taker::Platform).await? {
             Answer::Going => {
                 tracing::warn!(machine = %name, idle_seconds, "an added machine is given back: no app was on it");
             }
