@@ -50,6 +50,13 @@ pub(crate) struct Wanted {
     pub(crate) name: Option<NodeName>,
 }
 
+impl Wanted {
+    /// Whether this machine is what was asked for.
+    pub(crate) fn is_met_by(&self, machine: &NodeName) -> bool {
+        self.name.as_ref().is_none_or(|name| name == machine)
+    }
+}
+
 /// A machine on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Making {

@@ -1,6 +1,7 @@
 //! The lifecycle manager for who speaks for people in the same process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::id::RequestId;
 use common::port::upkeep::{Addition, Error, Pin, Target};
@@ -13,6 +14,7 @@ use lifecycle_manager::{Backends, Ports, Service};
 use testkit::SeededEntropy;
 use testkit::contract::upkeep::{holds, pin};
 use testkit::nodes::Reach;
+use tokio::time::sleep;
 
 use crate::world::{World, id, name, run, until};
 
@@ -45,9 +47,9 @@ fn told<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String) {
     (problem.status, problem.code)
 }
 
-/// How the restart of a service that was asked for under this id ended, once it has.
-async fn ended(world: &World, request: RequestId) -> Outcome {
-    let at = path::operation(request, ServiceName::LifecycleManager, "restart-service");
+/// How a request of this kind ended, once it has.
+async fn ended(world: &World, request: RequestId, kind: &str) -> Outcome {
+    let at = path::operation(request, ServiceName::LifecycleManager, kind);
     let outcome = || world.read::<Operation>(&at).and_then(|operation| operation.outcome);
     until(async || outcome().is_some()).await;
     outcome().unwrap()
@@ -78,13 +80,65 @@ async fn what_a_person_asks_for_is_done_for_a_person() {
         );
         world.with_service().await;
         upkeep.restart(id(7), &service("node_manager")).await.unwrap();
-        let Outcome::Succeeded { details } = ended(&world, id(7)).await else {
+        let Outcome::Succeeded { details } = ended(&world, id(7), "restart-service").await else {
             panic!("it failed")
         };
         assert_eq!(details.unwrap()["restarted"], serde_json::json!(["node-2", "node-3"]));
     })
     .await;
     assert!(world.answers(7).is_empty(), "no program asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_a_machine_by_name_is_told_of_that_machine_and_nobody_waits_for_the_programs_pause()
+ {
+    let world = World { max_machines: 8, ..World::new() };
+    let manager = world.service();
+    let upkeep = manager.local_upkeep();
+    let wanted = |asked: Option<&str>| Addition { name: asked.map(name), reason: String::new() };
+    run(&manager, async {
+        world.until_calm().await;
+        for (number, asked) in [(1, "extra-1"), (2, "extra-2"), (3, "node-4"), (4, "extra-1")] {
+            upkeep.add(id(number), &wanted(Some(asked))).await.unwrap();
+        }
+        for (number, made) in [(1, "extra-1"), (4, "extra-1"), (2, "extra-2")] {
+            let ended = ended(&world, id(number), "need-node").await;
+            let details = Some(serde_json::json!({ "machine": made }));
+            assert_eq!(ended, Outcome::Succeeded { details }, "{number}");
+            assert_eq!(world.state(made), Some(MachineState::Ready));
+        }
+        let Outcome::Failed { failure, .. } = ended(&world, id(3), "need-node").await else {
+            panic!("it was there")
+        };
+        assert_eq!(failure.message, "there is a machine node-4 already");
+        world.say(5, "need node$no node has room");
+        assert!(world.answer(5).await.contains("a machine was added a moment ago"));
+        upkeep.add(id(6), &wanted(None)).await.unwrap();
+        let details = Some(serde_json::json!({ "machine": "added-1" }));
+        assert_eq!(ended(&world, id(6), "need-node").await, Outcome::Succeeded { details });
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_key_is_pinned_though_the_machines_record_changes_meanwhile() {
+    let world = World::new();
+    let store = world.store.session();
+    let manager = world.service_on(store.clone(), 8080);
+    let upkeep = manager.local_upkeep();
+    let at = path::machine(&name("node-4"));
+    run(&manager, async {
+        world.until_calm().await;
+        sleep(Duration::from_mins(1)).await;
+        store.freeze_reads();
+        let record = world.read::<MachineRecord>(&at).unwrap();
+        world.write(&at, &MachineRecord { user: "somebody".to_owned(), ..record });
+        upkeep.pin(&name("node-4"), &pin()).await.unwrap();
+        store.thaw_reads();
+    })
+    .await;
+    let record = world.read::<MachineRecord>(&at).unwrap();
+    assert_eq!((record.host_key, record.user.as_str()), (Some(pin().host_key), "somebody"));
 }
 
 #[tokio::test(start_paused = true)]

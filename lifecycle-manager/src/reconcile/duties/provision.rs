@@ -13,6 +13,7 @@ use common::port::machines::{Ability, Shape};
 use common::port::store::Version;
 use common::record::machine::{MachineGoal, MachineRecord, MachineState};
 use common::record::path;
+use serde_json::json;
 
 use super::Duties;
 use crate::answers::{self, Ending};
@@ -20,7 +21,7 @@ use crate::domain::waits::elapsed;
 use crate::fleet;
 use crate::reconcile::{LATER, SOON};
 use crate::records::{
-    Error, Making, Provision, Wanted, commit, load, provision_path, save, written,
+    By, Error, Making, Provision, Wanted, commit, load, provision_path, save, written,
 };
 
 impl Duties<'_> {
@@ -61,12 +62,15 @@ impl Duties<'_> {
             None => (None, "it is gone".to_owned()),
         };
         match state {
-            Some(MachineState::Ready) => self.end(provision, version, &Ok(name.clone())).await,
+            Some(MachineState::Ready) => {
+                self.end(provision, version, &Ok(name.clone()), |wanted| wanted.is_met_by(name))
+                    .await
+            }
             Some(_) if lasts <= within => Ok(Outcome::Again(SOON)),
             Some(_) | None => {
                 let message = format!("machine {name} is no node yet: {reason}");
-                let failure = Failure::new(FailureCode::MachinesExhausted, message);
-                self.end(provision, version, &Err(failure)).await
+                let failure = Err(exhausted(message));
+                self.end(provision, version, &failure, |wanted| wanted.is_met_by(name)).await
             }
         }
     }
@@ -75,16 +79,22 @@ impl Duties<'_> {
         let now = self.0.ports.clock.now();
         let pause = self.0.config.provision.pause;
         let waited = provision.last.map_or(Duration::MAX, |last| elapsed(last, now));
-        let operator = provision.waiting.iter().any(|wanted| wanted.name.is_some());
-        if waited < pause && !operator {
+        if waited < pause && !provision.is_a_persons() {
             let left = pause.saturating_sub(waited).as_secs().max(1);
             let message = format!("a machine was added a moment ago; no other for {left} s");
-            let failure = Failure::new(FailureCode::MachinesExhausted, message);
-            return self.end(provision, version, &Err(failure)).await;
+            return self.end(provision, version, &Err(exhausted(message)), |_| true).await;
         }
-        let machine = match self.next(&provision).await? {
+        let asked = provision.waiting.iter().find_map(|wanted| wanted.name.clone());
+        if let Some(name) = &asked
+            && fleet::names(self.0).await?.contains(name)
+        {
+            let failure = Err(exhausted(format!("there is a machine {name} already")));
+            let is_that = |wanted: &Wanted| wanted.name.as_ref() == Some(name);
+            return self.end(provision, version, &failure, is_that).await;
+        }
+        let machine = match self.next(asked).await? {
             Ok(machine) => machine,
-            Err(failure) => return self.end(provision, version, &Err(failure)).await,
+            Err(failure) => return self.end(provision, version, &Err(failure), |_| true).await,
         };
         tracing::warn!(machine = %machine.name, "a machine is added");
         provision.making = Some(Making { machine: machine.name.clone(), since: now });
@@ -103,11 +113,11 @@ impl Duties<'_> {
         Ok(Outcome::Again(SOON))
     }
 
-    /// The machine to be made, like the last one of the description that was made, or why there is none.
-    async fn next(&self, provision: &Provision) -> Result<Result<MachineRecord, Failure>, Error> {
+    /// The machine to be made, like the last one of the description that was made, under the name that was asked for; or why
+    /// there is none.
+    async fn next(&self, asked: Option<NodeName>) -> Result<Result<MachineRecord, Failure>, Error> {
         let machines = fleet::machines(self.0).await?;
         let most = self.0.config.provision.max_machines;
-        let exhausted = |message: String| Failure::new(FailureCode::MachinesExhausted, message);
         if machines.len() >= most {
             let message =
                 format!("there are {} machines, and there may be no more", machines.len());
@@ -121,12 +131,8 @@ impl Duties<'_> {
         let Some(like) = machines.iter().rev().find(made) else {
             return Ok(Err(exhausted("nobody here can make a machine".to_owned())));
         };
-        let asked = provision.waiting.iter().find_map(|wanted| wanted.name.clone());
         let taken = |name: &NodeName| machines.iter().any(|machine| machine.name == *name);
         let name = match asked {
-            Some(name) if taken(&name) => {
-                return Ok(Err(exhausted(format!("there is a machine {name} already"))));
-            }
             Some(name) => name,
             None => {
                 let numbered = |number: usize| format!("added-{number}").parse().ok();
@@ -154,27 +160,32 @@ impl Duties<'_> {
         }))
     }
 
-    /// All requests that wait have the same end.
+    /// Those of the requests that wait to whom the result belongs have the same end; the others go on waiting.
     async fn end(
         &self,
         mut provision: Provision,
         version: Version,
         result: &Result<NodeName, Failure>,
+        ends: impl Fn(&Wanted) -> bool,
     ) -> Result<Outcome, Error> {
         let told = match result {
             Ok(_) => Ok(()),
             Err(failure) => Err(failure.clone()),
         };
+        let details = result.as_ref().ok().map(|name| json!({ "machine": name }));
+        let waiting = std::mem::take(&mut provision.waiting);
+        let (ended, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(ends);
+        provision.waiting = others;
         if let Ok(name) = result
-            && provision.is_a_persons()
+            && ended.iter().any(|wanted| wanted.by == By::Operator)
         {
             provision.at_need.remove(name);
         }
         let mut changes = Vec::new();
-        for Wanted { request, by, reason, .. } in std::mem::take(&mut provision.waiting) {
+        for Wanted { request, by, reason, .. } in ended {
             let text = result.as_ref().map_or(reason.as_str(), NodeName::as_str);
             let ending = Ending { request, by, verb: "need node", text, kind: "need-node" };
-            let (operation, owed) = answers::end(self.0, &ending, &told, None).await?;
+            let (operation, owed) = answers::end(self.0, &ending, &told, details.as_ref()).await?;
             changes.extend(operation);
             provision.owed.extend(owed);
         }
@@ -184,6 +195,10 @@ impl Duties<'_> {
         done.first().and_then(written).ok_or(StoredError::Changed)?;
         Ok(Outcome::Again(Duration::ZERO))
     }
+}
+
+fn exhausted(message: String) -> Failure {
+    Failure::new(FailureCode::MachinesExhausted, message)
 }
 
 /// The backend chooses a free one.
