@@ -75,6 +75,30 @@ async fn a_member_that_the_others_cannot_spare_is_not_restarted_whoever_asks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_members_that_are_ill_and_would_wait_for_each_other_either_is_restarted() {
+    let world = World::new();
+    let service = world.service();
+    let ill = [("node-2", "zookeeper"), ("node-3", "kafka")];
+    run(&service, async {
+        world.until_calm().await;
+        for (node, part) in ill {
+            world.parts.set_healthy(&name(node), &part.parse().unwrap(), false);
+        }
+        let refused = order(&service, "node-1").await;
+        let failure = ended(&service, &refused).await["failure"].clone();
+        assert_eq!(failure["code"], "RESTART_HELD", "it is needed, and nothing on it is ill");
+        for (node, part) in ill {
+            let asked = order(&service, node).await;
+            until(async || world.machines.restarted().contains(&name(node))).await;
+            world.parts.set_healthy(&name(node), &part.parse().unwrap(), true);
+            assert_eq!(ended(&service, &asked).await["is"], "SUCCEEDED");
+        }
+    })
+    .await;
+    assert_eq!(world.machines.restarted(), ill.map(|(node, _)| name(node)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_machine_that_does_not_come_back_whole_is_told_with_what_is_missing() {
     let world = World::new();
     let service = world.service();

@@ -7,36 +7,38 @@ use futures::future::join_all;
 use rollout::parts::BasePart;
 use tokio::time::timeout;
 
-use crate::domain::restart::ensemble::{Look, too_few_without};
+use crate::domain::restart::ensemble::{Ensemble, Needed, needed};
 use crate::domain::sighting::is_ready;
 use crate::fleet;
 use crate::reconcile::restarts::Restarts;
 use crate::records::Error;
 
+const ENSEMBLES: [BasePart; 2] = [BasePart::ZooKeeper, BasePart::Kafka];
+
 impl Restarts<'_> {
     /// Why a machine is not restarted, whoever asks: what stands on it is needed until another member is well again.
     pub(super) async fn is_needed(&self, node: &NodeName) -> Result<Option<Failure>, Error> {
         let Some(platform) = fleet::platform(self.0).await? else { return Ok(None) };
-        for part in [BasePart::ZooKeeper, BasePart::Kafka] {
-            let (name, members) = (part.name(), part.nodes(&platform));
-            if !members.contains(node) {
-                continue;
-            }
-            let name = &name;
-            let looks = members
-                .iter()
-                .map(|member| async move { (member.clone(), self.is_well(member, name).await) });
-            let looks: Vec<Look> = join_all(looks).await;
-            let ill = too_few_without(node, &looks);
-            if let Some(first) = ill.first() {
-                let message = format!(
-                    "{part} on {first} is not ready: without the one on {node} too few of {} were left; see to {first} first",
-                    members.len()
-                );
-                return Ok(Some(Failure::new(FailureCode::RestartHeld, message)));
-            }
+        let has_member = ENSEMBLES.iter().any(|part| part.nodes(&platform).contains(node));
+        if !has_member {
+            return Ok(None);
         }
-        Ok(None)
+        let asked = ENSEMBLES.map(|part| self.ensemble(part, part.nodes(&platform)));
+        let ensembles = join_all(asked).await;
+        Ok(needed(node, &ensembles).map(|Needed { part, ill, members }| {
+            let message = format!(
+                "{part} on {ill} is not ready: without the one on {node} too few of {members} were left; see to {ill} first"
+            );
+            Failure::new(FailureCode::RestartHeld, message)
+        }))
+    }
+
+    async fn ensemble(&self, part: BasePart, members: &[NodeName]) -> Ensemble {
+        let name = &part.name();
+        let looks = members
+            .iter()
+            .map(|member| async move { (member.clone(), self.is_well(member, name).await) });
+        Ensemble { part, looks: join_all(looks).await }
     }
 
     /// Asked now: what was seen last may be over. Who is in quarantine is not believed.
