@@ -2,12 +2,15 @@
 
 use common::failure::FailureCode;
 
-/// The hint beside a failure of what was asked of the lifecycle manager.
+/// The hint beside a failure of what was asked of the lifecycle manager about machines and services. Restarts of apps and
+/// models fail as deployments do.
 pub(crate) fn hint_of_upkeep(code: FailureCode) -> &'static str {
     if matches!(code, FailureCode::NodeUnavailable | FailureCode::NodeUnknown) {
         "see the machines, how they are, and why, with: avishkar machines"
     } else if matches!(code, FailureCode::HealthTimeout | FailureCode::DeadlineExceeded) {
         "see what is missing with `avishkar platform status` and `avishkar machines`"
+    } else if code == FailureCode::RestartHeld {
+        "see first to the machine that it names; where it names none, to the network between them"
     } else if code == FailureCode::Internal {
         "the log of the lifecycle manager has the details"
     } else {
@@ -61,7 +64,9 @@ pub(crate) fn hint(code: FailureCode) -> &'static str {
         FailureCode::ChangeUnderway => {
             "see `avishkar platform status`, and ask again when it has ended"
         }
-        FailureCode::MachinesExhausted => "add a machine to platform.toml, or allow more of them",
+        FailureCode::MachinesExhausted => {
+            "see `avishkar machines`; where no more may be added, stop apps or have fewer replicas"
+        }
         FailureCode::ShareUnknown => "name a share of platform.toml, and see what it says of it",
         FailureCode::ShareUnavailable => "see whether the share can be reached from the node",
         FailureCode::ShareRefused => "give the share's current key, and see the node's clock",
@@ -72,5 +77,25 @@ pub(crate) fn hint(code: FailureCode) -> &'static str {
             "Ctrl-C ends the platform's process, and apps go on; `avishkar down` ends both"
         }
         FailureCode::Internal => "the log of the deployment manager has the details",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_for_the_sake_of_an_ensemble_is_never_said_to_end_by_itself() {
+        let told = hint_of_upkeep(FailureCode::RestartHeld);
+        assert!(told.contains("the machine that it names"), "{told}");
+        assert!(!told.contains("by itself"), "{told}");
+    }
+
+    #[test]
+    fn nobody_is_told_to_add_a_machine_to_a_file_that_apply_refuses_then() {
+        for told in [hint, hint_of_upkeep].map(|of| of(FailureCode::MachinesExhausted)) {
+            assert!(!told.contains("platform.toml"), "{told}");
+            assert!(told.contains("fewer replicas"), "{told}");
+        }
     }
 }

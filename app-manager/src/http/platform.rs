@@ -209,17 +209,19 @@ fn absent() -> ApiError {
 
 const INITIALIZER: ServiceName = ServiceName::PlatformInitializer;
 const LIFECYCLE: ServiceName = ServiceName::LifecycleManager;
+/// What to do next about a failure.
+type Hint = fn(FailureCode) -> &'static str;
 /// The kinds of requests, as they are told, and as who does them accepts them.
-const KINDS: [(&str, ServiceName, &str); 9] = [
-    ("start", INITIALIZER, "start-platform"),
-    ("stop", INITIALIZER, "stop-platform"),
-    ("upgrade", INITIALIZER, "upgrade-service"),
-    ("move", INITIALIZER, "move-service"),
-    ("restart", LIFECYCLE, "restart-service"),
-    ("restart", LIFECYCLE, "restart-node"),
-    ("restart", LIFECYCLE, "restart-app"),
-    ("restart", LIFECYCLE, "restart-model"),
-    ("add", LIFECYCLE, "need-node"),
+const KINDS: [(&str, ServiceName, &str, Hint); 9] = [
+    ("start", INITIALIZER, "start-platform", hint),
+    ("stop", INITIALIZER, "stop-platform", hint),
+    ("upgrade", INITIALIZER, "upgrade-service", hint),
+    ("move", INITIALIZER, "move-service", hint),
+    ("restart", LIFECYCLE, "restart-service", hint_of_upkeep),
+    ("restart", LIFECYCLE, "restart-node", hint_of_upkeep),
+    ("restart", LIFECYCLE, "restart-app", hint),
+    ("restart", LIFECYCLE, "restart-model", hint),
+    ("add", LIFECYCLE, "need-node", hint_of_upkeep),
 ];
 
 /// How a request to start, stop, restart or change something ended.
@@ -229,21 +231,15 @@ pub(super) async fn operation(
 ) -> Result<HttpResponse, ApiError> {
     let store = context.ports.store.as_ref();
     let id: RequestId = request.parse().map_err(|_| Error::RequestUnknown)?;
-    for (kind, service, accepted_as) in KINDS {
+    for (kind, service, accepted_as, hint) in KINDS {
         let at = path::operation(id, service, accepted_as);
         let Some(stored) = records::load::<Operation>(store, &at).await? else { continue };
-        let hint = if service == LIFECYCLE { hint_of_upkeep } else { hint };
         return Ok(HttpResponse::Ok().json(view(id, kind, &stored.record, hint)));
     }
     Err(Error::RequestUnknown.into())
 }
 
-fn view(
-    id: RequestId,
-    kind: &str,
-    operation: &Operation,
-    hint: fn(FailureCode) -> &'static str,
-) -> Value {
+fn view(id: RequestId, kind: &str, operation: &Operation, hint: Hint) -> Value {
     let (status, failure, details) = match &operation.outcome {
         None => ("accepted", None, None),
         Some(Outcome::Succeeded { details }) => ("succeeded", None, details.as_ref()),

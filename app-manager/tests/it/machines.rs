@@ -69,6 +69,37 @@ async fn a_restart_is_asked_of_the_lifecycle_manager_under_the_id_of_the_request
 }
 
 #[tokio::test]
+async fn why_a_restart_failed_is_told_with_what_helps_an_app_or_what_helps_a_machine() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            let hint = async |accepted_as: &str, code: FailureCode| {
+                let id: RequestId = REQUEST.parse().unwrap();
+                let id = id.derive(&format!("{accepted_as} {code:?}"));
+                let at = path::operation(id, ServiceName::LifecycleManager, accepted_as);
+                let mut kept =
+                    Operation::accepted(String::new(), "2026-01-01T00:00:00Z".parse().unwrap());
+                let failure = Failure::new(code, "why");
+                kept.outcome = Some(Outcome::Failed { failure, details: None });
+                world.write(&at, &kept);
+                let shown = api.get(&format!("/api/v1/platform/operations/{id}"), &admin()).await;
+                shown.ok()["failure"]["hint"].as_str().unwrap().to_owned()
+            };
+            for of_an_app in ["restart-app", "restart-model"] {
+                let told = hint(of_an_app, FailureCode::HealthTimeout).await;
+                assert!(told.contains("$PORT"), "{of_an_app}: {told}");
+            }
+            for of_the_platform in ["restart-service", "restart-node", "need-node"] {
+                let told = hint(of_the_platform, FailureCode::HealthTimeout).await;
+                assert!(told.contains("avishkar machines"), "{of_the_platform}: {told}");
+            }
+            let held = hint("restart-node", FailureCode::RestartHeld).await;
+            assert!(held.contains("the machine that it names"), "{held}");
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn machines_are_listed_added_and_taken_away() {
     let world = World::new();
     world
