@@ -115,6 +115,7 @@ fn set(before: &Platform, now: &Platform) -> Vec<Change> {
         let advertised = platform.edge_advertised.map(|address| address.to_string());
         [
             ("max_machines", joined(platform.max_machines)),
+            ("idle_seconds", joined(platform.idle_seconds)),
             ("network.door", platform.door.to_string()),
             ("network.edge", platform.edge_bind.to_string()),
             ("network.edge_advertised", advertised.unwrap_or_else(|| "nothing".to_owned())),

@@ -37,9 +37,10 @@ pub use self::problem::Problem;
 /// The form of [`Platform`].
 pub const SCHEMA: u32 = 1;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "name",
     "max_machines",
+    "idle_seconds",
     "key_file",
     "build_env",
     "machines",
@@ -80,8 +81,7 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
         None => Some(paths.folder.join(format!("{known}.key"))),
         Some(entry) => paths.meant(&entry),
     };
-    let build_env = root.optional("build_env");
-    let build_env = build_env.map_or(Some(None), |entry| paths.file(&entry).map(Some));
+    let build_env = root.optional("build_env").map_or(Some(None), |one| paths.file(&one).map(Some));
     let state_file = paths.folder.join(format!("{known}.state.json"));
     let local_range = backend::local_range(root);
     let azure_user = azure_user(root);
@@ -92,8 +92,7 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
         azure_user: azure_user.as_deref(),
     };
     let machines = machine::read(root, around);
-    let most = root.optional("max_machines");
-    let most = most.map_or(Some(None), |entry| most_of(&entry, &machines).map(Some));
+    let added = added(root, &machines);
     let placement = placement::read(root, &machines.names);
     let network = network(root);
     let edge = edge::read(root);
@@ -104,6 +103,7 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
     let Network { door, edge_bind, edge_advertised, denied_networks } = network?;
     let Backends { local, azure } = backends?;
     let shares::Found { shares, code } = shares?;
+    let Added { max_machines, idle_seconds } = added?;
     let platform = Platform {
         schema: SCHEMA,
         name: name?,
@@ -119,7 +119,8 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
         local: local.as_ref().map(place),
         code,
         azure: azure.as_ref().map(azure_place),
-        max_machines: most?,
+        max_machines,
+        idle_seconds,
     };
     edge::fits(root, &platform, local_range)?;
     Some(Description {
@@ -132,6 +133,30 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
         shares,
         state_file,
     })
+}
+
+/// What is said of machines that are added where apps need more room.
+struct Added {
+    max_machines: Option<u16>,
+    idle_seconds: Option<u32>,
+}
+
+fn added(root: &Section<'_>, machines: &Machines) -> Option<Added> {
+    let most = root.optional("max_machines");
+    let most = most.map_or(Some(None), |entry| most_of(&entry, machines).map(Some));
+    let idle = root.optional("idle_seconds");
+    let idle = idle.map_or(Some(None), |entry| idle_of(&entry).map(Some));
+    Some(Added { max_machines: most?, idle_seconds: idle? })
+}
+
+/// As lifecycle managers take it.
+fn idle_of(entry: &Entry<'_>) -> Option<u32> {
+    let seconds = entry.whole(0..=86_400)?;
+    if (1..60).contains(&seconds) {
+        let hint = "write 60 or more, or 0 if none is ever to be taken away";
+        return entry.wrong("less than a minute is too short".to_owned(), hint.to_owned());
+    }
+    u32::try_from(seconds).ok()
 }
 
 /// As many as there are from the beginning, or more.

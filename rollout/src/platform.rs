@@ -54,6 +54,9 @@ pub struct Platform {
     /// How many machines there may be when apps need another; none is ever added without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_machines: Option<u16>,
+    /// How long one that was added so is kept while no app is on it: 0 for good; lifecycle managers know a usual time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<u32>,
 }
 
 /// Where local machines are made, as far as it is the same wherever who makes them stands.

@@ -99,8 +99,9 @@ async fn what_a_platform_that_keeps_itself_would_have_to_become_is_told_and_not_
     let owner = world.computer(1);
     owner.apply().await.unwrap();
     world.lead(&[1, 2, 3, 4]).await;
-    let cases: [Case; 13] = [
+    let cases: [Case; 14] = [
         (|file| file.platform.max_machines = Some(9), "max_machines is nothing, and is to be 9"),
+        (|file| file.platform.idle_seconds = Some(0), "idle_seconds is nothing, and is to be 0"),
         (
             |file| file.platform.denied_networks.clear(),
             "network.denied is 192.0.2.0/24, and is to be ",

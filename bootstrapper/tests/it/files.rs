@@ -83,6 +83,7 @@ fn the_manual_is_a_platform_with_machines_of_every_kind() {
     assert_eq!(local.credential, Credential::KeyFile("/ops/avishkar.key".into()));
     assert_eq!(azure.user, "ops");
     assert_eq!((platform.placement.kafka.len(), platform.max_machines), (3, Some(8)));
+    assert_eq!(platform.idle_seconds, Some(1800));
     assert_eq!(found.state_file, Path::new("/ops/avishkar.state.json"));
     assert!(found.local.is_some() && found.azure.is_some());
     let shares: Vec<String> = found.shares.keys().map(ToString::to_string).collect();
@@ -113,6 +114,23 @@ fn there_may_be_as_many_machines_as_there_are_from_the_beginning_or_more() {
         assert_eq!(problem.key, "max_machines", "{problem:?}");
     }
     assert_eq!(described(LOCAL).unwrap().platform.max_machines, None);
+}
+
+#[test]
+fn an_added_machine_is_kept_for_a_minute_at_least_or_for_good() {
+    let said = |idle: &str| {
+        let text = MANUAL.replace("idle_seconds = 1800", &format!("idle_seconds = {idle}"));
+        described(&text).map(|found| found.platform.idle_seconds)
+    };
+    for right in [0, 60, 86_400] {
+        assert_eq!(said(&right.to_string()).unwrap(), Some(right));
+    }
+    for wrong in ["1", "59", "86401", "-1", "\"never\""] {
+        let problems = said(wrong).unwrap_err();
+        let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+        assert_eq!(problem.key, "idle_seconds", "{problem:?}");
+    }
+    assert_eq!(described(LOCAL).unwrap().platform.idle_seconds, None);
 }
 
 #[test]

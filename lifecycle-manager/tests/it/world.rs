@@ -375,12 +375,12 @@ pub(crate) fn platform() -> Platform {
         azure: None,
         code: BTreeMap::new(),
         max_machines: None,
+        idle_seconds: None,
     }
 }
 
 fn mounted() -> Access {
-    let share = Description::Folder(FolderPlace { path: "/mnt/code".into() });
-    Access { share, secret: None }
+    Access { share: Description::Folder(FolderPlace { path: "/mnt/code".into() }), secret: None }
 }
 
 pub(crate) fn vault(clock: Arc<ManualClock>) -> Vault {

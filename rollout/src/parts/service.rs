@@ -167,12 +167,19 @@ fn of_its_own(
         }
         ServiceName::Monitoring => [("PROBES__SERVICES", "running".to_owned())].into(),
         ServiceName::LifecycleManager => {
-            let most =
-                platform.max_machines.map(|most| ("PROVISION__MAX_MACHINES", most.to_string()));
-            most.into_iter().chain([("LIFECYCLE__DOCUMENT_000_PATHS", "true".to_owned())]).collect()
+            let mut settings = provision(platform);
+            settings.insert("LIFECYCLE__DOCUMENT_000_PATHS", "true".to_owned());
+            settings
         }
         ServiceName::NodeAgent => Settings::new(),
     })
+}
+
+/// What is said of machines that are added where apps need more room.
+fn provision(platform: &Platform) -> Settings {
+    let most = platform.max_machines.map(|most| ("PROVISION__MAX_MACHINES", most.to_string()));
+    let idle = platform.idle_seconds.map(|idle| ("PROVISION__IDLE_SECONDS", idle.to_string()));
+    most.into_iter().chain(idle).collect()
 }
 
 /// Whom certificates of host names are asked of, if of anybody.

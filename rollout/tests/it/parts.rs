@@ -74,6 +74,7 @@ pub(crate) fn platform(base: usize) -> Platform {
         azure: None,
         code: BTreeMap::new(),
         max_machines: None,
+        idle_seconds: None,
     }
 }
 
@@ -277,15 +278,19 @@ fn another_version_is_another_image_and_nothing_else() {
 }
 
 #[test]
-fn lifecycle_managers_add_machines_where_the_description_says_how_many_there_may_be() {
-    let key = "AVISHKAR_PROVISION__MAX_MACHINES";
+fn lifecycle_managers_add_machines_and_give_them_back_as_the_description_says() {
+    let said = |platform: &Platform, name| {
+        let told = service(platform, "node-1", name).environment;
+        let keys = ["MAX_MACHINES", "IDLE_SECONDS"].map(|key| format!("AVISHKAR_PROVISION__{key}"));
+        keys.map(|key| told.get(&key).cloned().unwrap_or_default())
+    };
     let mut platform = platform(3);
-    let said =
-        |platform: &Platform, name| service(platform, "node-1", name).environment.get(key).cloned();
-    assert_eq!(said(&platform, ServiceName::LifecycleManager), None);
+    assert_eq!(said(&platform, ServiceName::LifecycleManager), ["", ""]);
     platform.max_machines = Some(9);
-    assert_eq!(said(&platform, ServiceName::LifecycleManager).as_deref(), Some("9"));
-    assert_eq!(said(&platform, ServiceName::Monitoring), None);
+    assert_eq!(said(&platform, ServiceName::LifecycleManager), ["9", ""]);
+    platform.idle_seconds = Some(0);
+    assert_eq!(said(&platform, ServiceName::LifecycleManager), ["9", "0"]);
+    assert_eq!(said(&platform, ServiceName::Monitoring), ["", ""]);
 }
 
 #[test]

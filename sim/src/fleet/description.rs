@@ -114,6 +114,7 @@ pub(crate) fn platform(agents: &[Agent]) -> Platform {
         azure: None,
         code: BTreeMap::new(),
         max_machines: None,
+        idle_seconds: None,
     }
 }
 
