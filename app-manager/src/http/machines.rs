@@ -10,7 +10,7 @@ use chassis::http::Refusal;
 use common::id::RequestId;
 use common::name::NodeName;
 use common::port::upkeep::{Addition, Error, Pin, Target};
-use common::problem::Problem;
+use common::problem::{Problem, excerpt};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -21,7 +21,7 @@ use crate::domain::access::Person;
 
 /// It reads records, or writes one.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
-/// What is kept as the reason of a machine that was added is shown again.
+/// The reason is kept while the request waits.
 const LONGEST_REASON: usize = 200;
 
 pub(super) async fn list(context: Data<Context>) -> Result<HttpResponse, ApiError> {
@@ -40,7 +40,8 @@ pub(super) async fn add(
         return Err(ApiError::field("reason", "FIELD_INVALID", detail));
     }
     within(context.ports.upkeep.add(id, &addition)).await?;
-    tracing::info!(user = %person.name, request.id = %id, "asked for a machine more");
+    let reason = excerpt(&addition.reason);
+    tracing::info!(user = %person.name, request.id = %id, reason, "asked for a machine more");
     Ok(accepted(id))
 }
 

@@ -26,7 +26,7 @@ pub(crate) enum MachinesAct {
 pub(crate) struct MachineAdd {
     /// Its name; else the next free one.
     pub(crate) name: Option<NodeName>,
-    /// Why, in one sentence: it is kept with the request.
+    /// Why, in one sentence: its beginning stands in the app manager's log, beside who asked and the request's id.
     #[arg(long, default_value = "an administrator wants it")]
     pub(crate) reason: String,
     /// Return as soon as the request is accepted.

@@ -5,6 +5,8 @@ mod status;
 
 use std::time::Duration;
 
+use chassis::system::SystemEntropy;
+use common::port::Entropy as _;
 use reqwest::{Method, RequestBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,6 +25,11 @@ const PATIENCE: Duration = Duration::from_mins(61);
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 /// An initializer waits for the outcome before it answers.
 const DONE_WITHIN: Duration = Duration::from_mins(16);
+/// Another lifecycle manager leads soon after the one that led has died.
+const LED_WITHIN: Duration = Duration::from_secs(15);
+const NOBODY_LEADS: &str = "LIFECYCLE_UNAVAILABLE";
+/// With it, a request that is sent again is done once.
+const REQUEST: &str = "Idempotency-Key";
 /// The app manager is among the services that are stopped: silent for so long, it is gone.
 const SILENT_FOR: Duration = Duration::from_secs(5);
 const START_AGAIN: &str = "the app manager is stopped with the platform; to start it again, ask a platform \
@@ -82,8 +89,8 @@ impl Goal {
         }
     }
 
-    /// Of the others hints are about apps.
-    fn has_hints(self) -> bool {
+    /// The lifecycle manager is to do it. Of the others hints are about apps.
+    fn is_upkeep(self) -> bool {
         matches!(self, Goal::Restart | Goal::AddMachine)
     }
 
@@ -141,8 +148,12 @@ pub(crate) async fn run(client: &Client, args: Platform, output: Output) -> anyh
 /// Asks, and waits for the end unless nobody wants to.
 pub(super) async fn ask(client: &Client, asked: Asked, output: Output) -> anyhow::Result<()> {
     let Asked { goal, path, body, no_wait } = asked;
-    let request = goal.request(client, Method::POST, &path)?.timeout(DONE_WITHIN).json(&body);
-    let accepted: Accepted = client.send(request).await?;
+    let id = SystemEntropy.uuid().to_string();
+    let send = async || {
+        let request = goal.request(client, Method::POST, &path)?.timeout(DONE_WITHIN).json(&body);
+        client.send(if goal.is_upkeep() { request.header(REQUEST, &id) } else { request }).await
+    };
+    let accepted = taken(&id, output, send).await?;
     let Some(operation) = accepted.operation.clone() else {
         return output.answer(&accepted, goal.done());
     };
@@ -161,6 +172,33 @@ pub(super) async fn ask(client: &Client, asked: Asked, output: Output) -> anyhow
             let ended = json!({ "request_id": accepted.request_id, "status": "stopping" });
             output.answer(&ended, &format!("the platform is stopping; apps go on\n{START_AGAIN}"))
         }
+    }
+}
+
+/// Sends a request, and again while no lifecycle manager leads. Whether one that led took it is not known then.
+async fn taken(
+    id: &str,
+    output: Output,
+    send: impl AsyncFn() -> anyhow::Result<Accepted>,
+) -> anyhow::Result<Accepted> {
+    let (began, mut is_told) = (Instant::now(), false);
+    loop {
+        let err = match send().await {
+            Ok(accepted) => return Ok(accepted),
+            Err(err) => err,
+        };
+        match err.downcast_ref() {
+            Some(Failure::Refused(problem)) if problem.code == NOBODY_LEADS => {}
+            Some(_) | None => return Err(err),
+        }
+        if began.elapsed() > LED_WITHIN {
+            return Err(err.context(format!("request {id} may have been taken")));
+        }
+        if !is_told {
+            output.progress("waiting for a lifecycle manager");
+            is_told = true;
+        }
+        sleep(LOOK_EVERY).await;
     }
 }
 
@@ -226,7 +264,7 @@ fn ended(goal: Goal, operation: Operation) -> Option<Result<Operation, Failure>>
         "superseded" => failed("SUPERSEDED", "a newer request took its place", hint()),
         "failed" => match operation.failure {
             Some(Reason { code, message, hint: told, .. }) => {
-                failed(&code, &message, told.filter(|_| goal.has_hints()).or_else(hint))
+                failed(&code, &message, told.filter(|_| goal.is_upkeep()).or_else(hint))
             }
             None => failed("INTERNAL", "the platform did not say why", hint()),
         },
@@ -258,6 +296,27 @@ mod tests {
     async fn unreachable() -> anyhow::Error {
         let source = reqwest::Client::new().get("http://127.0.0.1:1/").send().await.unwrap_err();
         Failure::Unreachable { server: "http://127.0.0.1:1".to_owned(), source }.into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_sent_again_while_nobody_leads_and_may_have_been_taken_at_last() {
+        let sent = Cell::new(0);
+        let send = async || {
+            sent.set(sent.get() + 1);
+            if sent.get() < 3 { Err(refused(503, NOBODY_LEADS)) } else { Ok(accepted()) }
+        };
+        taken("r-1", Output::new(true), send).await.unwrap();
+        assert_eq!(sent.get(), 3);
+        let send = async || Err(refused(503, NOBODY_LEADS));
+        let err = taken("r-1", Output::new(true), send).await.unwrap_err();
+        assert!(format!("{err:#}").contains("request r-1 may have been taken"), "{err:#}");
+        let sent = Cell::new(0);
+        let send = async || {
+            sent.set(sent.get() + 1);
+            Err(refused(403, "FORBIDDEN"))
+        };
+        taken("r-1", Output::new(true), send).await.unwrap_err();
+        assert_eq!(sent.get(), 1, "what is refused is no question of who leads");
     }
 
     #[tokio::test(start_paused = true)]

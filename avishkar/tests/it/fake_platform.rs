@@ -20,6 +20,8 @@ pub(crate) struct Request {
     /// `METHOD path`.
     pub(crate) line: String,
     pub(crate) body: String,
+    /// Its `Idempotency-Key`.
+    pub(crate) key: Option<String>,
 }
 
 /// Serves until the test process ends.
@@ -73,16 +75,18 @@ fn read(stream: &mut TcpStream) -> Request {
         line.trim_end().to_owned()
     };
     let line = next().trim_end_matches(" HTTP/1.1").to_owned();
-    let mut length = 0;
+    let (mut length, mut key) = (0, None);
     loop {
         let header = next().to_ascii_lowercase();
         if let Some(stated) = header.strip_prefix("content-length: ") {
             length = stated.parse().unwrap();
+        } else if let Some(stated) = header.strip_prefix("idempotency-key: ") {
+            key = Some(stated.to_owned());
         } else if header.is_empty() {
             break;
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    Request { line, body: String::from_utf8_lossy(&body).into_owned() }
+    Request { line, body: String::from_utf8_lossy(&body).into_owned(), key }
 }

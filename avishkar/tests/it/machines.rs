@@ -93,6 +93,27 @@ fn a_restart_is_waited_for_and_says_where_it_was_made() {
 }
 
 #[test]
+fn between_two_leaders_a_request_is_sent_again_under_the_same_id() {
+    let platform = FakePlatform::start(|line, before| match (line, before) {
+        (ADD, 0) => refused(503, "LIFECYCLE_UNAVAILABLE", "no lifecycle manager answers"),
+        (ADD, _) => taken(),
+        _ => Answer::Says(404, "{}".to_owned()),
+    });
+    let home = signed_in(&platform.url);
+    for expected in [2, 3] {
+        let output = avishkar(&["machines", "add", "--no-wait"], &home).output().unwrap();
+        assert_eq!(said(&output.stdout), "accepted as r-1\n", "{}", said(&output.stderr));
+        assert_eq!(platform.requests().len(), expected);
+    }
+    let keys: Vec<Option<String>> = platform.requests().into_iter().map(|one| one.key).collect();
+    assert!(keys[0].is_some() && keys[0] == keys[1], "{keys:?}");
+    assert!(
+        keys[2].is_some() && keys[2] != keys[1],
+        "another command is another request: {keys:?}"
+    );
+}
+
+#[test]
 fn each_family_has_a_path_of_its_own() {
     let platform = FakePlatform::start(|_, _| taken());
     let home = signed_in(&platform.url);
