@@ -61,7 +61,12 @@ pub(crate) async fn run(shared: &Shared, lifecycle: &Lifecycle) {
 /// Numbers that were decided on, and routes of which other replicas are ill than before.
 fn cycle(shared: &Shared) -> (Vec<(LegacyName, Draft)>, Vec<LegacyName>) {
     let _timer = shared.metrics.balance_cycle_seconds.start_timer();
-    let drafts = shared.balance().cycle(&shared.config.rules(), shared.up_for());
+    let ill = shared.with_ill();
+    let drafts = {
+        let mut balance = shared.balance();
+        balance.hear_ill(&ill);
+        balance.cycle(&shared.config.rules(), shared.up_for())
+    };
     (drafts, shared.to_leave_out())
 }
 

@@ -1,7 +1,7 @@
 //! What the parts of the load balancer share: ports, settings, the leadership, and the wakes and
 //! observations by which one part learns what another did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::domain::balance::hours::Described;
 use crate::domain::balance::known::Known;
 use crate::domain::balance::roster::{Now, Roster};
-use crate::domain::illness::Complaints;
+use crate::domain::illness::{Complaints, Pace};
 use crate::domain::table::Refused;
 use crate::domain::traffic::Lately;
 use crate::metrics::Metrics;
@@ -328,12 +328,13 @@ impl Shared {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What agents say of replicas that they do not find well.
+    /// What agents say of replicas, of those above all that they do not find well.
     pub(crate) fn complaints(&self) -> MutexGuard<'_, Complaints> {
         self.complaints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The routes of which other replicas are ill than those that are left out.
+    /// The routes of which other replicas are ill than those that are left out; their records say whether it is too early
+    /// to follow.
     pub(crate) fn to_leave_out(&self) -> Vec<LegacyName> {
         let (now, served, complaints) = (self.up_for(), self.served.borrow(), self.complaints());
         let ill = complaints.ill(now);
@@ -349,9 +350,22 @@ impl Shared {
             let upstreams: Vec<Upstream> = row.upstreams.iter().chain(out).cloned().collect();
             let mut before: Vec<_> = out.iter().map(Upstream::address).collect();
             before.sort_unstable();
-            complaints.left_out(&upstreams, &before, now) != before
+            complaints.left_out(&upstreams, &before, Pace::Free, now) != before
         };
         served.routes.values().filter(is_other).map(|row| row.instance.clone()).collect()
+    }
+
+    /// The routes of which replicas are ill, left out or not.
+    pub(crate) fn with_ill(&self) -> BTreeSet<LegacyName> {
+        let (served, ill) = (self.served.borrow(), self.complaints().ill(self.up_for()));
+        if ill.is_empty() && served.left_out.is_empty() {
+            return BTreeSet::new();
+        }
+        let has_ill = |row: &&TableRoute| {
+            !served.left_out_of(&row.instance).is_empty()
+                || row.upstreams.iter().any(|one| ill.contains(&one.address()))
+        };
+        served.routes.values().filter(has_ill).map(|row| row.instance.clone()).collect()
     }
 
     /// Whether some replica is ill, or left out.

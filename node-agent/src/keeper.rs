@@ -10,6 +10,7 @@ use chassis::reconcile::{Driver, Outcome, Reconcile, Settings};
 use common::name::ContainerName;
 use common::port::containers::Event;
 use futures::StreamExt as _;
+use tokio::sync::Semaphore;
 
 use crate::agent::{Agent, Error};
 use crate::domain::keep::{Found, Step, next_step};
@@ -24,6 +25,8 @@ const SETTINGS: Settings = Settings {
     // Longer than a pull.
     deadline: Duration::from_mins(12),
 };
+/// Of ill ones so many are stopped at once: a stop may take ten seconds, in which nobody else is to wait for a start.
+const STOPS_AT_ONCE: usize = 2;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 
@@ -31,6 +34,7 @@ const LAST_RETRY: Duration = Duration::from_secs(2);
 struct Keeper {
     agent: Arc<Agent>,
     engine: Condition,
+    stops: Semaphore,
 }
 
 #[async_trait]
@@ -64,7 +68,7 @@ impl Reconcile for Keeper {
             tracing::info!(container = %name, step = %step, exit = ?history.last_exit(), "a container does not run");
         }
         match step {
-            Step::Keep => return mend(agent, found.as_ref()).await,
+            Step::Keep => return mend(agent, found.as_ref(), &self.stops).await,
             Step::Wait(wait) => return Ok(Outcome::Again(wait)),
             Step::Make | Step::Restart => {}
         }
@@ -78,7 +82,7 @@ impl Reconcile for Keeper {
 }
 
 /// One that is ill for too long is stopped; then it is as any that ended.
-async fn mend(agent: &Agent, found: Option<&Replica>) -> Result<Outcome, Error> {
+async fn mend(agent: &Agent, found: Option<&Replica>, stops: &Semaphore) -> Result<Outcome, Error> {
     let after = agent.config.restart_ill_after;
     let Some(ill) = found.filter(|found| found.is_ill(after)) else { return Ok(Outcome::Settled) };
     let name = &ill.container.name;
@@ -91,6 +95,7 @@ async fn mend(agent: &Agent, found: Option<&Replica>) -> Result<Outcome, Error> 
         }
         Verdict::Ended => {}
     }
+    let Ok(_stopping) = stops.try_acquire() else { return Ok(Outcome::Settled) };
     let looks = ill.looks.failed_in_a_row();
     tracing::warn!(container = %name, looks, "a container runs and is ill; it is stopped and started again");
     agent.replicas.stopped(ill, agent.now());
@@ -100,7 +105,8 @@ async fn mend(agent: &Agent, found: Option<&Replica>) -> Result<Outcome, Error> 
 
 /// Runs until the process stops. Registers the condition `engine`.
 pub(crate) async fn run(agent: &Arc<Agent>, lifecycle: &Lifecycle) {
-    let keeper = Keeper { agent: Arc::clone(agent), engine: lifecycle.condition("engine") };
+    let engine = lifecycle.condition("engine");
+    let keeper = Keeper { agent: Arc::clone(agent), engine, stops: Semaphore::new(STOPS_AT_ONCE) };
     let driver = Driver::new("keeper", SETTINGS, agent.wake.clone());
     futures::join!(driver.run(&keeper, lifecycle), follow(agent, lifecycle));
 }

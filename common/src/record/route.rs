@@ -22,7 +22,7 @@ pub struct Route {
     /// Replicas that get no new requests; requests under way at them are waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaving: Vec<Upstream>,
-    /// Those of `upstreams` that get no requests until their node's agent finds them well; never all of them.
+    /// Those of `upstreams` that get no requests until their node's agent finds them well; never all of a weight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ill: Vec<SocketAddr>,
     /// Whether it should be served or go away.

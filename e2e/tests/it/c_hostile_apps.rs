@@ -18,6 +18,8 @@ use crate::{SOON, cluster_is_ready};
 const EXIT_WITHIN: Duration = Duration::from_secs(15);
 /// The health deadline, and what the others' builds take meanwhile.
 const SILENCE_WITHIN: Duration = Duration::from_secs(100);
+/// The second replica of an app is stopped after a minute, which may take ten seconds, and has to start.
+const STARTED_AGAIN_WITHIN: Duration = Duration::from_secs(150);
 
 /// Answers everything; what is special about an app stands before it.
 const SERVER: &str = r#"
@@ -191,7 +193,7 @@ async fn hangs(user: &User) {
     };
     replicas(&["ready", "unhealthy"]).await.unwrap();
     let visitors = Crowd::start(&url, 2, "ok");
-    wait::until("it is back", SILENCE_WITHIN, || decided("put_back")).await.unwrap();
+    wait::until("it is back", STARTED_AGAIN_WITHIN, || decided("put_back")).await.unwrap();
     replicas(&["ready", "ready"]).await.unwrap();
     visitors.finish_without_failure().await.unwrap();
     user.does(&["stop", "hung"]).await.unwrap();

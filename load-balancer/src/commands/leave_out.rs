@@ -9,7 +9,7 @@ use common::record::path;
 use common::record::route::{Route, RouteGoal};
 
 use super::{ATTEMPTS, Error};
-use crate::domain::illness::why;
+use crate::domain::illness::{Pace, why};
 use crate::records::route;
 use crate::shared::Shared;
 
@@ -46,8 +46,9 @@ async fn try_run(shared: &Shared, instance: &LegacyName) -> Result<(), Error> {
 /// Changes what is left out, and says so of each replica.
 fn decide(shared: &Shared, route: &mut Route) -> Vec<Decision> {
     let (at, now) = (shared.ports.clock.now(), shared.up_for());
+    let pace = Pace::of(&route.decisions, at);
     let complaints = shared.complaints();
-    let ill = complaints.left_out(&route.upstreams, &route.ill, now);
+    let ill = complaints.left_out(&route.upstreams, &route.ill, pace, now);
     let decision = |upstream: &Upstream| {
         let address = upstream.address();
         let kind = match (route.ill.contains(&address), ill.contains(&address)) {

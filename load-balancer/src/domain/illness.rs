@@ -1,21 +1,26 @@
 //! Which replicas of a route get no requests, because the agents of their nodes found them ill.
 //!
-//! What nobody says, and what was said too long ago, counts as well. Of a route there is always one that gets requests: while
-//! no other may be well, all do.
+//! One is left out only while another one that takes its place, of the same weight and generation, was found well lately; at
+//! most half of a weight are; and only a look that finds it well puts one back for itself. What nobody says, and what was said
+//! too long ago, is not known: it neither leaves out nor puts back, and stands in for nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use common::id::{Generation, SlotNumber};
 use common::name::NodeName;
-use common::port::edge::Upstream;
+use common::port::edge::{Upstream, Weight};
 use common::port::nodes::ContainerUse;
-use common::record::course::DecisionKind;
+use common::record::course::{Decision, DecisionKind};
+use jiff::{SignedDuration, Timestamp};
 
 /// So many looks in a row must have failed: who was slow once is not ill.
 const FAILED_LOOKS: u32 = 3;
 /// After so long what an agent said says nothing any more: longer than it takes to hear it again after a break.
 const OLD_AFTER: Duration = Duration::from_secs(5);
+/// For so long after a replica of a route was put back, no other one is left out: what is well and ill by turns is served.
+const CALM_FOR: SignedDuration = SignedDuration::from_secs(30);
 
 /// What is known of a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +30,7 @@ pub(crate) enum State {
     },
     /// It does not run.
     Down,
-    /// It runs, and was not found well yet; not often enough ill.
+    /// It runs, and no look since it began has found it well, or the last one failed; not often enough to be ill.
     Unsure,
     Well,
     /// Nobody says anything of it.
@@ -34,7 +39,27 @@ pub(crate) enum State {
     Unheard,
 }
 
-/// What the agents said last of all that they did not find well.
+/// Whether others of a route may be left out than are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    Free,
+    /// One was put back a moment ago.
+    Calm,
+}
+
+impl Pace {
+    /// By what stands in the route's record, so that the next leader says the same. What lies ahead, by a clock that was
+    /// set back, may be a moment ago as well.
+    pub(crate) fn of(decisions: &[Decision], wall: Timestamp) -> Self {
+        let is_lately = |decision: &Decision| {
+            decision.kind == DecisionKind::PutBack
+                && wall.duration_since(decision.at).abs() < CALM_FOR
+        };
+        if decisions.iter().any(is_lately) { Pace::Calm } else { Pace::Free }
+    }
+}
+
+/// What the agents said last of all that they have.
 #[derive(Debug, Default)]
 pub(crate) struct Complaints {
     nodes: BTreeMap<NodeName, Said>,
@@ -47,7 +72,24 @@ struct Said {
     ip: IpAddr,
     at: Duration,
     /// By host port.
-    of: BTreeMap<u16, State>,
+    of: BTreeMap<u16, Found>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    state: State,
+    generation: Generation,
+}
+
+/// A replica of a route.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    address: SocketAddr,
+    slot: SlotNumber,
+    state: State,
+    /// None of one that nobody says anything of.
+    generation: Option<Generation>,
+    is_out: bool,
 }
 
 impl Complaints {
@@ -64,9 +106,14 @@ impl Complaints {
         containers: &[ContainerUse],
         now: Duration,
     ) -> bool {
-        let of = containers.iter().filter_map(|one| Some((one.host_port, complaint(one)?)));
-        let of: BTreeMap<u16, State> = of.collect();
-        let finds_ill = of.values().any(|state| matches!(state, State::Ill { .. }));
+        let mut of = BTreeMap::new();
+        for one in containers {
+            let found = Found { state: state(one), generation: one.generation };
+            of.entry(one.host_port)
+                .and_modify(|known| *known = who_runs(*known, found))
+                .or_insert(found);
+        }
+        let finds_ill = of.values().any(Found::is_ill);
         self.nodes.insert(node.clone(), Said { ip, at: now, of });
         finds_ill
     }
@@ -75,22 +122,20 @@ impl Complaints {
     pub(crate) fn ill(&self, now: Duration) -> BTreeSet<SocketAddr> {
         let fresh = self.nodes.values().filter(|said| said.is_fresh(now));
         let ill = fresh.flat_map(|said| {
-            let ill = said.of.iter().filter(|(_, state)| matches!(state, State::Ill { .. }));
+            let ill = said.of.iter().filter(|(_, found)| found.is_ill());
             ill.map(|(port, _)| SocketAddr::new(said.ip, *port))
         });
         ill.collect()
     }
 
     pub(crate) fn state(&self, address: SocketAddr, now: Duration) -> State {
-        let mut state = if now < self.since + OLD_AFTER { State::Unheard } else { State::Silent };
-        let here = self.nodes.values().filter(|said| said.ip == address.ip());
-        for said in here.filter(|said| said.is_fresh(now)) {
-            match said.of.get(&address.port()) {
-                Some(complaint) => return *complaint,
-                None => state = State::Well,
-            }
-        }
-        state
+        let unknown = if now < self.since + OLD_AFTER { State::Unheard } else { State::Silent };
+        self.found(address, now).map_or(unknown, |found| found.state)
+    }
+
+    fn found(&self, address: SocketAddr, now: Duration) -> Option<Found> {
+        let here = self.nodes.values().filter(|said| said.ip == address.ip() && said.is_fresh(now));
+        here.filter_map(|said| said.of.get(&address.port()).copied()).reduce(who_runs)
     }
 
     /// Those of a route's replicas that are to get no requests, where these get none now.
@@ -98,26 +143,55 @@ impl Complaints {
         &self,
         upstreams: &[Upstream],
         before: &[SocketAddr],
+        pace: Pace,
         now: Duration,
     ) -> Vec<SocketAddr> {
-        let all: Vec<(SocketAddr, State)> = upstreams
-            .iter()
-            .map(Upstream::address)
-            .map(|address| (address, self.state(address, now)))
-            .collect();
-        let is_out = |(address, state): &&(SocketAddr, State)| match state {
-            State::Ill { .. } => true,
-            State::Down | State::Unsure | State::Unheard => before.contains(address),
-            State::Well | State::Silent => false,
-        };
-        let mut others = all.iter().filter(|one| !is_out(one));
-        if !others.any(|(_, state)| *state != State::Down) {
-            return Vec::new();
+        let mut by_weight: BTreeMap<Weight, Vec<Candidate>> = BTreeMap::new();
+        for upstream in upstreams {
+            let address = upstream.address();
+            by_weight.entry(upstream.weight).or_default().push(Candidate {
+                address,
+                slot: upstream.slot,
+                state: self.state(address, now),
+                generation: self.found(address, now).map(|found| found.generation),
+                is_out: before.contains(&address),
+            });
         }
         let mut out: Vec<SocketAddr> =
-            all.iter().filter(is_out).map(|(address, _)| *address).collect();
+            by_weight.into_values().flat_map(|all| out_of(all, pace)).collect();
         out.sort_unstable();
         out
+    }
+}
+
+/// Of replicas of one weight those that are to get no requests.
+fn out_of(mut all: Vec<Candidate>, pace: Pace) -> Vec<SocketAddr> {
+    // Who is left out stays so before others are.
+    all.sort_unstable_by_key(|one| (!one.is_out, one.slot, one.address));
+    let is_out = |one: &&Candidate| match one.state {
+        State::Ill { .. } => one.is_out || pace == Pace::Free,
+        State::Down | State::Unsure | State::Silent | State::Unheard => one.is_out,
+        State::Well => false,
+    };
+    let has_stand_in = |one: &&Candidate| all.iter().any(|other| other.stands_in_for(one));
+    let out = all.iter().filter(is_out).filter(has_stand_in).take(all.len() / 2);
+    out.map(|one| one.address).collect()
+}
+
+impl Candidate {
+    fn stands_in_for(&self, out: &Candidate) -> bool {
+        match self.state {
+            State::Well => out.generation.is_none() || out.generation == self.generation,
+            // What stands, stands until there was time to hear.
+            State::Unheard => out.is_out && !self.is_out,
+            State::Ill { .. } | State::Down | State::Unsure | State::Silent => false,
+        }
+    }
+}
+
+impl Found {
+    fn is_ill(&self) -> bool {
+        matches!(self.state, State::Ill { .. })
     }
 }
 
@@ -127,17 +201,21 @@ impl Said {
     }
 }
 
-/// None of what is well.
-fn complaint(container: &ContainerUse) -> Option<State> {
+/// Of two containers that were given one port: one that ended does not have it any more.
+fn who_runs(one: Found, other: Found) -> Found {
+    if one.state == State::Down { other } else { one }
+}
+
+fn state(container: &ContainerUse) -> State {
     let ContainerUse { running, healthy, failed_looks, .. } = *container;
     if !running {
-        Some(State::Down)
+        State::Down
     } else if failed_looks >= FAILED_LOOKS {
-        Some(State::Ill { failed_looks })
-    } else if healthy == Some(true) {
-        None
+        State::Ill { failed_looks }
+    } else if healthy == Some(true) && failed_looks == 0 {
+        State::Well
     } else {
-        Some(State::Unsure)
+        State::Unsure
     }
 }
 
@@ -151,12 +229,8 @@ pub(crate) fn why(upstream: &Upstream, kind: DecisionKind, state: State) -> Stri
             )
         }
         State::Well => format!("{who} gets requests again: its node's agent found it well"),
-        State::Silent => {
-            let seconds = OLD_AFTER.as_secs();
-            format!("{who} gets requests again: its node's agent was not heard for {seconds} s")
-        }
-        State::Ill { .. } | State::Down | State::Unsure | State::Unheard => {
-            format!("{who} gets requests again: no other replica may be well")
+        State::Ill { .. } | State::Down | State::Unsure | State::Silent | State::Unheard => {
+            format!("{who} gets requests again: too few others are known to be well")
         }
     }
 }

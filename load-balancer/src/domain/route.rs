@@ -117,7 +117,13 @@ pub(crate) fn serve(existing: Option<&Route>, wanted: &WantedRoute, front_port: 
     leaving.sort_unstable_by_key(Upstream::address);
     leaving.dedup_by_key(|upstream| upstream.address());
     let mut ill = existing.map(|route| route.ill.clone()).unwrap_or_default();
-    ill.retain(|address| upstreams.iter().any(|upstream| upstream.address() == *address));
+    let (out, served): (Vec<&Upstream>, Vec<&Upstream>) =
+        upstreams.iter().partition(|upstream| ill.contains(&upstream.address()));
+    // Never all of a weight: those that others stood in for may leave with this very change.
+    let has_stand_in = |one: &Upstream| served.iter().any(|other| other.weight == one.weight);
+    let still =
+        |address: &SocketAddr| out.iter().any(|one| one.address() == *address && has_stand_in(one));
+    ill.retain(still);
     Route {
         schema: 1,
         instance: wanted.instance.clone(),
@@ -235,6 +241,17 @@ mod tests {
         let second = serve(Some(&first), &wanted(&[22, 23]), 2000);
         assert_eq!(second.ill, [upstream(22).address()]);
         assert!(remove(&second, Generation(4)).ill.is_empty());
+    }
+
+    #[test]
+    fn a_change_that_leaves_only_ill_ones_serves_them() {
+        let mut first = serve(None, &wanted(&[21, 22, 23]), 2000);
+        first.ill = vec![upstream(21).address(), upstream(22).address()];
+        assert_eq!(serve(Some(&first), &wanted(&[21, 22]), 2000).ill, []);
+        assert_eq!(serve(Some(&first), &wanted(&[22, 23]), 2000).ill, [upstream(22).address()]);
+        let mut canary = wanted(&[22, 24]);
+        canary.upstreams[1].weight = Weight::try_from(2).unwrap();
+        assert_eq!(serve(Some(&first), &canary, 2000).ill, [], "a canary stands in for nobody");
     }
 
     #[test]

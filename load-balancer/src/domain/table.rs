@@ -154,11 +154,12 @@ fn row(route: &Route) -> TableRoute {
     }
 }
 
-/// Never all.
+/// Never all of a weight.
 fn left_out(route: &Route) -> Vec<Upstream> {
     let is_ill = |upstream: &Upstream| route.ill.contains(&upstream.address());
-    let (ill, others): (Vec<_>, Vec<_>) = route.upstreams.iter().cloned().partition(is_ill);
-    if others.is_empty() { Vec::new() } else { ill }
+    let (mut ill, others): (Vec<_>, Vec<_>) = route.upstreams.iter().cloned().partition(is_ill);
+    ill.retain(|one| others.iter().any(|other| other.weight == one.weight));
+    ill
 }
 
 fn closed(route: &TableRoute, ports: &FrontPorts) -> Option<Why> {

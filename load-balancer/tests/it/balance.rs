@@ -22,7 +22,7 @@ use crate::world::{Api, World, name, until, wanted};
 
 const NODE: &str = "node-1";
 /// A tenth of the usual, so that a story is told in less time.
-const SCALING: Scaling = Scaling { cooldown_seconds: 3, ..Scaling::within(1, 4) };
+pub(crate) const SCALING: Scaling = Scaling { cooldown_seconds: 3, ..Scaling::within(1, 4) };
 
 /// A platform with one node, which follows the numbers as the deployment manager would.
 pub(crate) struct Platform {

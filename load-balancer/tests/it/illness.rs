@@ -6,7 +6,7 @@ use common::name::{ContainerName, NodeName};
 use common::record::course::DecisionKind;
 use testkit::nodes::Reach;
 
-use crate::balance::{Platform, seconds};
+use crate::balance::{Platform, SCALING, seconds};
 use crate::world::{Api, name, until, wanted};
 
 /// A platform with one app of two replicas, of which each may be ill.
@@ -19,6 +19,10 @@ impl Ward {
     async fn of_two() -> Self {
         let platform = Platform::of(None);
         platform.serves(2).await;
+        Ward::of(platform)
+    }
+
+    fn of(platform: Platform) -> Self {
         Ward { platform, node: "node-1".parse().unwrap() }
     }
 
@@ -90,9 +94,55 @@ async fn a_route_whose_replicas_are_all_ill_keeps_all_of_them() {
         ward.fails(1, 3);
         until("both are asked again", || ward.served() == [20000, 20001]).await;
         let (_, why) = ward.decisions().pop().unwrap();
-        assert!(why.ends_with("no other replica may be well"), "{why}");
+        assert!(why.ends_with("too few others are known to be well"), "{why}");
+        ward.fails(1, 0);
+        seconds(20).await;
+        assert_eq!(ward.served(), [20000, 20001], "what is well and ill by turns is served");
+        until("the other one is left out again", || ward.served() == [20000]).await;
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_half_of_the_replicas_get_no_requests() {
+    let ward = Ward::of_two().await;
+    ward.live(async |api| {
+        ward.platform.serves(4).await;
+        let four = wanted("shop", 1, &[20000, 20001, 20002, 20003]);
+        assert_eq!(api.set(&four).await.status, 200);
+        for replica in [1, 2, 4] {
+            ward.fails(replica, 3);
+        }
+        until("two are left out", || ward.served() == [20002, 20003]).await;
+        seconds(10).await;
+        assert_eq!(ward.served(), [20002, 20003]);
+        // With those that are well, the ill ones come back, too.
+        assert_eq!(api.set(&wanted("shop", 1, &[20000, 20001])).await.status, 200);
+        assert_eq!(ward.served(), [20000, 20001]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_replica_is_ill_the_number_is_not_lowered() {
+    let ward = Ward::of(Platform::of(Some(SCALING)));
+    let platform = &ward.platform;
+    platform.serves(1).await;
+    let story = async |api: Api| {
+        assert_eq!(api.set(&wanted("shop", 1, &[20000])).await.status, 200);
+        platform.load(1, 95.0);
+        until("a second replica is wanted", || platform.wanted() == Some(2)).await;
+        platform.load(1, 10.0);
+        platform.load(2, 10.0);
+        platform.serves(2).await;
+        assert_eq!(api.set(&wanted("shop", 1, &[20000, 20001])).await.status, 200);
+        ward.fails(2, 3);
+        seconds(120).await;
+        assert_eq!((platform.wanted(), ward.served()), (Some(2), vec![20000]));
+        ward.fails(2, 0);
+        until("one replica is wanted", || platform.wanted() == Some(1)).await;
+    };
+    platform.world.live(story).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +157,7 @@ async fn what_a_node_said_before_it_fell_silent_is_forgotten() {
         until("it is back", || ward.served() == [20000, 20001]).await;
         let (kind, why) = ward.decisions().pop().unwrap();
         assert_eq!(kind, DecisionKind::PutBack);
-        assert!(why.ends_with("was not heard for 5 s"), "{why}");
+        assert!(why.ends_with("too few others are known to be well"), "{why}");
     })
     .await;
 }

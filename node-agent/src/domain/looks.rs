@@ -10,9 +10,9 @@ const STRIDE: Duration = Duration::from_secs(5);
 /// How many times as long as any other a run may fail that was not well yet: it may take long to start.
 const START: u32 = 10;
 /// How much longer each of an app's replicas may fail than the one before, on whatever node that is: so they are not stopped
-/// all at once.
-const TURN: Duration = Duration::from_secs(5);
-const MOST_TURNS: u32 = 6;
+/// all at once, and the one before had time to stop and to start.
+const TURN: Duration = Duration::from_secs(30);
+const MOST_TURNS: u32 = 60;
 
 /// Looks that were made one after the other, about once a second: at the present run, but for what runs before it were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -127,9 +127,14 @@ mod tests {
     fn replicas_of_an_app_are_due_one_after_the_other() {
         let due = |number| {
             let slot = SlotNumber(number);
-            (1..=90).find(|second| fails(well(), 1..=*second).are_too_long(AFTER, slot))
+            let mut looks = well();
+            (1..=2000).find(|second| {
+                looks.failed(seconds(*second));
+                looks.are_too_long(AFTER, slot)
+            })
         };
-        assert_eq!([1, 2, 3, 40].map(due), [31, 36, 41, 61].map(Some));
+        assert_eq!([1, 2, 3, 20, 61].map(due), [31, 61, 91, 601, 1831].map(Some));
+        assert_eq!(due(1000), Some(1831), "it is due some day");
     }
 
     #[test]

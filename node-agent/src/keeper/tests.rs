@@ -1,5 +1,6 @@
 //! The keeper on a simulated engine, in paused time.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::digest::{Digest, ImageRef};
@@ -202,6 +203,33 @@ async fn an_engine_that_cannot_stop_who_is_ill_is_asked_again() {
             assert_eq!(machine.engine.starts(&name), 2);
         })
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_others_are_being_stopped_who_is_ill_waits() {
+    let machine = Machine::new();
+    machine.engine.place_image(&machine.image);
+    machine.engine.ensure_running(&machine.spec(), Epoch(1)).await.unwrap();
+    let agent = Agent::open(machine.ports(), machine.config()).unwrap();
+    agent.list().await.unwrap();
+    found_well(&agent);
+    is_ill(&agent, 31).await;
+    let ill = agent.replicas.all().remove(0);
+    let stops = Semaphore::new(STOPS_AT_ONCE);
+    let others = stops.try_acquire_many(2).unwrap();
+    mend(&agent, Some(&ill), &stops).await.unwrap();
+    assert!(machine.runs());
+    drop(others);
+    machine.engine.set_health(Health::Silent);
+    {
+        let mut stopping = pin!(mend(&agent, Some(&ill), &stops));
+        assert!(futures::poll!(&mut stopping).is_pending());
+        assert_eq!(stops.available_permits(), 1);
+    }
+    machine.engine.set_health(Health::Answers);
+    mend(&agent, Some(&ill), &stops).await.unwrap();
+    assert!(!machine.runs());
+    assert_eq!(stops.available_permits(), 2);
 }
 
 #[tokio::test(start_paused = true)]

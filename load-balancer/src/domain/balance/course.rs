@@ -36,7 +36,7 @@ impl Draft {
 /// Why the number stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hold {
-    /// What was decided before, or something else, is under way.
+    /// What was decided before, or something else, is under way; or a replica is ill.
     UnderWay,
     /// A replica was not heard of, or not for long enough.
     Unmeasured,
@@ -61,6 +61,8 @@ pub(crate) struct Measured<'a> {
     pub(crate) loads: &'a [Option<Load>],
     /// For an app that is balanced by what visitors ask; none where nothing is known of that.
     pub(crate) demand: Option<Demand>,
+    /// Whether the route has replicas that are ill, left out or not.
+    pub(crate) has_ill: bool,
 }
 
 /// What is found in one cycle.
@@ -68,6 +70,18 @@ pub(crate) struct Measured<'a> {
 pub(crate) enum Verdict {
     Keep(Hold),
     Decide(Draft),
+}
+
+impl Verdict {
+    /// Whether replicas are taken away, or will be after a while, as the load needs fewer.
+    fn takes_for_want_of_load(&self) -> bool {
+        match self {
+            Verdict::Keep(hold) => *hold == Hold::Idle,
+            Verdict::Decide(draft) => {
+                matches!(draft.kind, DecisionKind::Idle | DecisionKind::Unplaced)
+            }
+        }
+    }
 }
 
 /// What is remembered of an app between two cycles.
@@ -138,7 +152,7 @@ impl Course {
         rules: &Rules,
         now: Duration,
     ) -> Verdict {
-        let Measured { loads, demand } = measured;
+        let Measured { loads, demand, has_ill } = measured;
         let bounds = Bounds::of(&known.scaling, rules.most);
         let missing = (known.way == Way::Missing).then_some(self.missing_since.unwrap_or(now));
         self.missing_since = missing;
@@ -155,6 +169,11 @@ impl Course {
             self.weigh(&Moment { known, bounds, rules, busiest, now })
         } else {
             Verdict::Keep(Hold::Unmeasured)
+        };
+        // Who is ill has no load, which says nothing of how many would do.
+        let verdict = match verdict {
+            by_load if has_ill && by_load.takes_for_want_of_load() => Verdict::Keep(Hold::UnderWay),
+            other => other,
         };
         if verdict != Verdict::Keep(Hold::Idle) {
             self.idle_since = None;

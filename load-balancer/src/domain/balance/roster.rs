@@ -1,6 +1,6 @@
 //! The apps that are balanced, with what was measured of their replicas lately.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use common::id::Generation;
@@ -31,6 +31,8 @@ struct App {
     /// Empty for an app that is not balanced by what visitors ask.
     counts: Counts,
     told: Told,
+    /// Whether a replica of its route is ill.
+    has_ill: bool,
     writing: Writing,
 }
 
@@ -74,17 +76,17 @@ impl Roster {
         self.track(before.as_ref().map(|app| &app.known), known.as_ref());
         let Some(known) = known else { return };
         let app = match before {
-            Some(App { known: old, mut course, counts, told, writing }) => {
+            Some(App { known: old, mut course, counts, told, has_ill, writing }) => {
                 course.follow(&old, &known, now.wall, now.up);
                 // What is asked of other replicas, or of more of them, is another thing.
                 let stays = old.replicas == known.replicas;
                 let counts = if stays { counts } else { Counts::default() };
-                App { known, course, counts, told, writing }
+                App { known, course, counts, told, has_ill, writing }
             }
             None => {
                 let course = Course::of(&known, now.wall, now.up);
                 let (counts, told) = (Counts::default(), Told::default());
-                App { known, course, counts, told, writing: Writing::Nothing }
+                App { known, course, counts, told, has_ill: false, writing: Writing::Nothing }
             }
         };
         self.apps.insert(instance.clone(), app);
@@ -149,6 +151,13 @@ impl Roster {
         }
     }
 
+    /// These are the routes that have ill replicas.
+    pub(crate) fn hear_ill(&mut self, instances: &BTreeSet<LegacyName>) {
+        for (instance, app) in &mut self.apps {
+            app.has_ill = instances.contains(instance);
+        }
+    }
+
     /// Decides on every app; what is decided is to be written, and then [`Roster::written`].
     pub(crate) fn cycle(&mut self, rules: &Rules, now: Duration) -> Vec<(LegacyName, Draft)> {
         let mut drafts = Vec::new();
@@ -168,7 +177,7 @@ impl Roster {
             let demand = app.counts.demand(now, rules);
             let resting = rest::next(&app.known, app.told, app.course.is_young(now), now);
             let verdict = resting.unwrap_or_else(|| {
-                let measured = Measured { loads: &loads, demand };
+                let measured = Measured { loads: &loads, demand, has_ill: app.has_ill };
                 app.course.next(&app.known, measured, rules, now)
             });
             if let Verdict::Decide(draft) = verdict {

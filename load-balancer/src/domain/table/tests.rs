@@ -190,3 +190,13 @@ fn a_route_all_of_whose_replicas_are_ill_keeps_them() {
     let rendered = rendered(&[shop], &[]);
     assert_eq!((rendered.routes[0].upstreams.len(), rendered.left_out.len()), (2, 0));
 }
+
+#[test]
+fn a_weight_all_of_whose_replicas_are_ill_keeps_them() {
+    let mut shop = route_to("shop", 2001, &[20001, 20002, 20003]);
+    shop.upstreams[2].weight = Weight::try_from(9).unwrap();
+    shop.ill = vec![shop.upstreams[0].address(), shop.upstreams[2].address()];
+    let rendered = rendered(&[shop.clone()], &[]);
+    assert_eq!(rendered.left_out[&shop.instance], [shop.upstreams[0].clone()]);
+    assert_eq!(rendered.routes[0].upstreams, shop.upstreams[1..]);
+}

@@ -20,6 +20,7 @@ struct App {
     known: Known,
     course: Course,
     demand: Option<Demand>,
+    has_ill: bool,
     now: Duration,
 }
 
@@ -44,6 +45,7 @@ impl App {
                 missing_since: None,
             },
             demand: None,
+            has_ill: false,
             now: Duration::ZERO,
         };
         app.served(wanted);
@@ -73,7 +75,7 @@ impl App {
     fn cycle_with(&mut self, loads: &[Option<Load>]) -> Verdict {
         self.now += STEP;
         let verdict = {
-            let measured = Measured { loads, demand: self.demand };
+            let measured = Measured { loads, demand: self.demand, has_ill: self.has_ill };
             self.course.next(&self.known, measured, &RULES, self.now)
         };
         if let Verdict::Decide(draft) = &verdict {
@@ -184,6 +186,24 @@ fn nothing_is_taken_away_where_the_others_would_come_near_their_limit() {
     assert_eq!(app.known.decisions, []);
     app.share(59.0, 301);
     assert_eq!(app.known.wanted, 1);
+}
+
+#[test]
+fn while_a_replica_is_ill_none_is_taken_away_for_want_of_load() {
+    let mut app = App::of(2);
+    app.share(20.0, 299);
+    app.has_ill = true;
+    assert_eq!(kept(&app.cycle(10.0, 20.0)), Some(Hold::UnderWay));
+    app.share(20.0, 600);
+    assert_eq!(app.known.wanted, 2);
+    app.has_ill = false;
+    app.share(20.0, 299);
+    assert_eq!(app.known.wanted, 2, "it begins anew");
+    app.share(20.0, 2);
+    assert_eq!(app.known.wanted, 1);
+    app.has_ill = true;
+    app.share(99.0, 60);
+    assert_eq!(app.known.wanted, 2, "more are added all the same");
 }
 
 #[test]
