@@ -1,8 +1,8 @@
-//! What an administrator asks for on the command line: restarts, and the pin of a host key.
+//! What an administrator asks for on the command line: restarts.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use e2e::fleet::{Fleet, Machine};
 use e2e::platform::User;
 use e2e::wait;
@@ -10,11 +10,8 @@ use serde_json::Value;
 
 use super::{SOON, WHOLE_WITHIN, whole_fleet};
 
-const AGENT: &str = "avishkar-agent";
-const KEY_FILE: &str = "/var/lib/avishkar/ssh/ssh_host_ed25519_key.pub";
-
 /// A machine that no visitor comes through, and of which no leader asks anything.
-async fn quiet_machine(fleet: &Fleet) -> Machine {
+pub(super) async fn quiet_machine(fleet: &Fleet) -> Machine {
     let edges = fleet.machines_with("edge").await.unwrap();
     let manager = fleet.leader("lifecycle-manager").await.unwrap();
     let quiet = |machine: &&Machine| *machine != manager && !edges.contains(machine);
@@ -28,19 +25,10 @@ async fn restarted(user: &User, family: &str, name: &str) -> Value {
 }
 
 /// What `avishkar machines` tells of one.
-async fn told(user: &User, name: &str) -> anyhow::Result<Value> {
+pub(super) async fn told(user: &User, name: &str) -> anyhow::Result<Value> {
     let machines = user.does(&["machines"]).await?;
     let mut machines = machines.as_array().into_iter().flatten();
     machines.find(|one| one["name"] == name).cloned().with_context(|| format!("no {name}"))
-}
-
-async fn until_state(user: &User, name: &str, state: &str) -> anyhow::Result<()> {
-    wait::until(state, WHOLE_WITHIN, async || {
-        let told = told(user, name).await?;
-        ensure!(told["state"] == state, "{told}");
-        Ok(())
-    })
-    .await
 }
 
 #[tokio::test]
@@ -79,34 +67,5 @@ async fn an_administrator_restarts_a_machine_that_is_well() {
     assert!(!is.is_empty() && is.iter().all(|start| !was.contains(start)), "{was:?}, {is:?}");
     let listed = told(&user, &machine.name).await.unwrap();
     assert!(!listed["restarts"].as_array().unwrap().is_empty(), "{listed}");
-    fleet.whole(WHOLE_WITHIN).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_machine_with_another_host_key_than_the_pinned_one_is_back_once_its_own_is_pinned() {
-    let fleet = whole_fleet().await;
-    let user = fleet.admin(SOON).await.unwrap();
-    let machine = quiet_machine(&fleet).await;
-    let shown = machine.exec(&["ssh-keygen", "-lf", KEY_FILE]).await.unwrap();
-    let own = shown.split_whitespace().find(|word| word.starts_with("SHA256:")).unwrap();
-    let pin = async |fingerprint: &str| {
-        let words = ["machines", "pin", &machine.name, "ssh-ed25519", fingerprint];
-        user.does(&words).await
-    };
-    let other = format!("SHA256:{}", "A".repeat(43));
-    pin(&other).await.unwrap();
-    // Its key is compared when somebody has to look after it.
-    machine.exec(&["docker", "stop", "--time", "1", AGENT]).await.unwrap();
-    let quarantined = until_state(&user, &machine.name, "quarantined").await;
-    let refused = user.run(&["restart", "machine", &machine.name]).await;
-    let why = told(&user, &machine.name).await;
-    // Also for the tests that follow.
-    pin(own).await.unwrap();
-    quarantined.unwrap();
-    let refused = refused.unwrap();
-    assert!(refused.code == 6 && refused.stderr.contains("NODE_UNAVAILABLE"), "{refused:?}");
-    let why = why.unwrap();
-    assert!(why["reason"].as_str().unwrap().contains("HOST_KEY_CHANGED"), "{why}");
-    until_state(&user, &machine.name, "ready").await.unwrap();
     fleet.whole(WHOLE_WITHIN).await.unwrap();
 }

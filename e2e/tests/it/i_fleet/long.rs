@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use e2e::fleet::Fleet;
 use e2e::load::Crowd;
-use e2e::platform::sample;
+use e2e::platform::{User, sample};
 use e2e::wait;
 use jiff::SignedDuration;
 use tokio::time::sleep;
 
+use super::asked::{quiet_machine, told};
 use super::hung::freeze;
 use super::{SOON, WHOLE_WITHIN, fleet_with_app, homes, whole_fleet};
 
@@ -16,6 +18,18 @@ use super::{SOON, WHOLE_WITHIN, fleet_with_app, homes, whole_fleet};
 const DEAD_FOR: Duration = Duration::from_mins(10);
 /// Two of a kind are never started again at once: whoever does it waits for the first.
 const APART: SignedDuration = SignedDuration::from_secs(10);
+
+const AGENT: &str = "avishkar-agent";
+const KEY_FILE: &str = "/var/lib/avishkar/ssh/ssh_host_ed25519_key.pub";
+
+async fn until_state(user: &User, name: &str, state: &str) -> anyhow::Result<()> {
+    wait::until(state, WHOLE_WITHIN, async || {
+        let told = told(user, name).await?;
+        ensure!(told["state"] == state, "{told}");
+        Ok(())
+    })
+    .await
+}
 
 #[tokio::test]
 async fn most_zookeepers_may_hang_and_no_person_is_needed() {
@@ -52,4 +66,33 @@ async fn ten_minutes_without_services_agents_kafka_and_zookeeper_cost_no_request
     assert_eq!(crowd.finish().await.failed, 0, "{first_failure:?}");
     assert!(answered > 10_000, "{answered} were answered");
     user.does(&["stop", "orphaned"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_with_another_host_key_than_the_pinned_one_is_back_once_its_own_is_pinned() {
+    let fleet = whole_fleet().await;
+    let user = fleet.admin(SOON).await.unwrap();
+    let machine = quiet_machine(&fleet).await;
+    let shown = machine.exec(&["ssh-keygen", "-lf", KEY_FILE]).await.unwrap();
+    let own = shown.split_whitespace().find(|word| word.starts_with("SHA256:")).unwrap();
+    let pin = async |fingerprint: &str| {
+        let words = ["machines", "pin", &machine.name, "ssh-ed25519", fingerprint];
+        user.does(&words).await
+    };
+    let other = format!("SHA256:{}", "A".repeat(43));
+    pin(&other).await.unwrap();
+    // Its key is compared when it is signed in to; a restart of the machine would bring back an agent that only ended.
+    machine.exec(&["docker", "rm", "--force", AGENT]).await.unwrap();
+    let quarantined = until_state(&user, &machine.name, "quarantined").await;
+    let refused = user.run(&["restart", "machine", &machine.name]).await;
+    let why = told(&user, &machine.name).await;
+    // Also for the tests that follow.
+    pin(own).await.unwrap();
+    quarantined.unwrap();
+    let refused = refused.unwrap();
+    assert!(refused.code == 6 && refused.stderr.contains("NODE_UNAVAILABLE"), "{refused:?}");
+    let why = why.unwrap();
+    assert!(why["reason"].as_str().unwrap().contains("HOST_KEY_CHANGED"), "{why}");
+    until_state(&user, &machine.name, "ready").await.unwrap();
+    fleet.whole(WHOLE_WITHIN).await.unwrap();
 }
