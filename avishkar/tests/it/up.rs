@@ -3,8 +3,9 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
+use rustix::process::geteuid;
 use serde_json::{Value, json};
 
 use crate::doctor::{engine, engine_on};
@@ -123,6 +124,50 @@ fn what_is_in_the_way_of_a_start_has_its_exit_code_and_nothing_is_made() {
         );
         assert!(!told["hint"].as_str().unwrap().is_empty(), "{told}");
         assert!(!data.exists(), "{code} left a folder");
+    }
+}
+
+/// The binary after `prepare`, which changes file systems for it alone, or `$@`, what is run. It may change nothing in `data`.
+#[expect(clippy::disallowed_methods, reason = "the binary is the thing under test")]
+fn after(prepare: &str, words: &[&str], place: &Path) -> Output {
+    let script = format!(
+        r#"{prepare}
+        before=$(find data); "$@"; status=$?
+        [ "$before" = "$(find data)" ] || exit 99
+        exit $status"#
+    );
+    let mut command = Command::new("unshare");
+    command.arg("--mount").args((!geteuid().is_root()).then_some("--map-root-user"));
+    command.args(["sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_avishkar")]).args(words);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("XDG_CONFIG_HOME", place);
+    command.current_dir(place).output().unwrap()
+}
+
+#[test]
+fn bad_days_that_take_another_machine_have_their_exit_codes_too() {
+    // Without its capabilities, root is refused as everybody is.
+    let powerless =
+        r#"chmod 0 docker.sock; set -- setpriv --bounding-set=-all --inh-caps=-all "$@""#;
+    let cases = [
+        (11, "DOCKER_FORBIDDEN", "up", powerless),
+        (19, "FOLDER_DISK_FULL", "up", "mount -t tmpfs -o size=1m none data"),
+        (21, "SYSTEMD_ABSENT", "up --install", "mount -t tmpfs none /run"),
+        (25, "FOLDER_FAILED", "up", "mkdir data/store.redb; echo 1 >data/format"),
+    ];
+    for (exit_code, code, typed, prepare) in cases {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("data")).unwrap();
+        let socket = engine(place.path(), ("28.0.4", "1.48"), json!([]));
+        let setting = format!("node-agent.docker.socket={}", socket.display());
+        let mut words = vec!["--json"];
+        words.extend(typed.split(' '));
+        words.extend(["--data", "data", "--set", &setting]);
+        let output = after(prepare, &words, place.path());
+        let told = said(&output.stderr);
+        assert_eq!(output.status.code(), Some(exit_code), "{code}: {told}");
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["code"], code, "{told}");
+        assert!(!told["hint"].as_str().unwrap().is_empty(), "{told}");
     }
 }
 
