@@ -10,6 +10,14 @@ export COMPOSE_PROJECT_NAME=avishkar
 say()  { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"; }
 fail() { printf '\nerror: %s\n' "$1" >&2; shift; for hint in "$@"; do printf '  hint: %s\n' "$hint" >&2; done; exit 1; }
 
+# What listens on this machine, or is made of containers on it, is asked itself, whatever proxies the machine has.
+own='localhost 127.0.0.1 ::1 '"${AVISHKAR_NETWORK:-172.30.7}.0/24 ${AVISHKAR_FLEET_NETWORK:-172.30.8}.0/24"
+no_proxy=${no_proxy:-${NO_PROXY:-}}
+for name in $own; do
+  case ",$no_proxy," in *",$name,"*) ;; *) no_proxy=${no_proxy:+$no_proxy,}$name ;; esac
+done
+export no_proxy NO_PROXY="$no_proxy"
+
 # What goes before a command to run it as root: sudo, with the proxies that it would drop. Without a terminal it fails
 # rather than ask: a background job that asked would be stopped, and waited for without end.
 sudo=
