@@ -1,7 +1,7 @@
 # Every task by one name; the work is in docker/*.sh and in cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: up help engine engine-down images cluster fleet fleet-down chaos ps logs kill start down test sim sim-long bench fmt clippy doc audit clean
+.PHONY: up help engine engine-down images cluster fleet fleet-down chaos ps logs kill start down test sim sim-long unit bench fmt clippy doc audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -39,8 +39,12 @@ test: ## The whole check: what CI runs
 sim: SEED ?= 1
 sim: ## Tell the story of one simulated run: make sim SEED=7
 	cargo run -q -p sim -- seed $(SEED)
-sim-long: ## Run 10,000 simulated runs, and say what they visited
+sim-long: ## Run 10,000 simulated storms and 2,500 fleets, and say what they visited
 	cargo run -q -p sim -- long
+unit: ## Try the systemd unit on a machine of its own: a reboot, a power cut, killed processes
+	@docker/images.sh single
+	cargo build -p avishkar
+	@docker/systemd-trial.sh
 bench: ## Measure against the floors, on a running cluster
 	@docker/images.sh bench
 	cargo run -p benches

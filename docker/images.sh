@@ -1,10 +1,11 @@
 #!/bin/bash
-# images.sh ask|base|single|bench|clean: builds what is missing of the images, two at a time, and keeps them in a cache if one is named.
+# images.sh ask|base|single|bench|trial|clean: builds what is missing of the images, two at a time, and keeps them in a cache if one is named.
 # An image's tag is the hash of all it is made of, its parents' included, so a second run has nothing to do.
 # The two images that hold the program, platform and node, wait for cargo: program-images.sh.
 #   ask     gets sudo's password if it may be needed: before `base` runs in the background, where nobody can be asked
 #   single  only what a platform in one process needs: the edge, and what apps are built on
 #   bench   what the platform is measured beside, and no part of it
+#   trial   a machine with systemd, for systemd-trial.sh
 #   clean   removes all images
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -21,7 +22,7 @@ parents() {
     base) echo builder debian ;;
     registry) echo registry-base $pushed_images ;;
     machine) echo builder node-base ;;
-    kafka-zookeeper | registry-base | edge | address | stock-nginx | haproxy | firewall | node-base | platform-base | runtime-static | runtime-python | runtime-node) echo builder base ;;
+    kafka-zookeeper | registry-base | edge | address | stock-nginx | haproxy | firewall | systemd | node-base | platform-base | runtime-static | runtime-python | runtime-node) echo builder base ;;
     builder-python) echo builder runtime-python ;;
     builder-node) echo builder runtime-node ;;
   esac
@@ -119,6 +120,11 @@ bench() {
   for name in debian builder base haproxy; do build "$name"; done
 }
 
+trial() {
+  ./build-env.sh "$work/build-env" trixie
+  for name in debian builder base systemd; do build "$name"; done
+}
+
 ask() {
   [ "$(id -u)" != 0 ] && ! exists "avishkar/debian:$(hash_of debian)" || return 0
   debian/pull.sh || as_root true || fail "without an image registry the first image is made by debootstrap, which needs root"
@@ -131,7 +137,7 @@ remove() {
 }
 
 case ${1:-} in
-  ask | base | single | bench) "$1" ;;
+  ask | base | single | bench | trial) "$1" ;;
   clean) with_engine remove ;;
-  *) fail "usage: images.sh ask|base|single|bench|clean" ;;
+  *) fail "usage: images.sh ask|base|single|bench|trial|clean" ;;
 esac

@@ -36,6 +36,60 @@ suites() {
   done
 }
 
+# run COMMAND...: in the background and waited for, so that a signal ends it, and not only what comes after it.
+run() {
+  "$@" </dev/null & running=$!
+  echo $running >>"$scratch/run"
+  ended=0
+  wait "$running" || ended=$?
+  running=
+  return $ended
+}
+
+# Who was begun with this folder for files: test programs, servers, platforms of tests. The engine may have been, and goes on.
+begun_with() {
+  for process in /proc/[0-9]*; do
+    grep -qszxF "TMPDIR=$1" "$process/environ" || continue
+    grep -qsxE 'dockerd|docker-proxy|containerd.*' "$process/comm" || echo "${process#/proc/}"
+  done
+}
+nobody_begun_with() { [ -z "$(begun_with "$1")" ]; }
+
+end_all_begun_with() {
+  for how in TERM KILL; do
+    left=$(begun_with "$1")
+    [ -n "$left" ] || return 0
+    kill -$how $left 2>/dev/null || true
+    wait_for 10 nobody_begun_with "$1" || true
+  done
+}
+
+# The platforms of tests that could not end them.
+end_platforms_in() {
+  ends=0
+  for folder in "$1"/.tmp*/platform "$1"/newcomer.*/up; do
+    [ ! -d "$folder" ] || "$avishkar" down --purge --data "$folder" || ends=1
+  done
+  return $ends
+}
+
+is_of_tests() { grep -qsF docker/test.sh "/proc/$1/cmdline"; }
+
+# What runs that were killed, and could do nothing about it, left in memory and on disk.
+clear_former_runs() {
+  for former in /tmp/avishkar-test.*; do
+    if [ ! -d "$former" ] || [ ! -O "$former" ]; then continue; fi
+    by=(none)
+    if [ -s "$former/run" ]; then mapfile -t by <"$former/run"; fi
+    if is_of_tests "${by[0]}"; then fail "the tests run already, as process ${by[0]}" "wait for them, or end them: kill ${by[0]}"; fi
+    say "removing what a run of the tests left that was killed: $former"
+    for group in "${by[@]}"; do if is_of_tests "$group"; then kill -KILL -- "-$group" || true; fi; done
+    end_all_begun_with "$former"
+    end_platforms_in "$former" || say "a platform of it is left, see above"
+    rm -rf "$former"
+  done
+}
+
 # What needs nothing but processors has what all others leave of them.
 compute() {
   set +m
@@ -60,15 +114,16 @@ failures() { sort -u "$scratch/failed" | paste -sd ';' | sed 's/;/; /g'; }
 finish() {
   status=$?
   trap - EXIT INT TERM
-  for group in ${images:-} ${servers:-} ${alone:-} ${computing:-}; do { kill -- "-$group"; wait "$group"; } 2>/dev/null || true; done
+  unset TMPDIR
+  for group in ${running:-} ${images:-} ${servers:-} ${alone:-} ${computing:-}; do { kill -- "-$group"; wait "$group"; } 2>/dev/null || true; done
   # Where a step between the suites ended the run, what failed before it is told too.
   [ -z "${alone:-}" ] || { say "what the suites had said that need nothing:"; cat "$scratch/alone.out"; }
   [ -z "${computing:-}" ] || { say "what lints, documents and the simulation had said:"; cat "$scratch/computing.out"; }
   [ -n "${told:-}" ] || [ ! -s "${scratch:-none}/failed" ] || { status=1; say "failed before: $(failures)"; }
-  # A test that was killed could not end the platform that it began.
-  for folder in "${scratch:-none}"/.tmp*/platform "${scratch:-none}"/newcomer.*/up; do
-    [ ! -d "$folder" ] || "$avishkar" down --purge --data "$folder" || status=1
-  done
+  if [ -n "${scratch:-}" ]; then
+    end_all_begun_with "$scratch"
+    end_platforms_in "$scratch" || status=1
+  fi
   [ -z "${ours:-}" ] || docker/fleet.sh down || status=1
   [ -z "${ours:-}" ] || docker/cluster.sh down || status=1
   [ -n "$engine_was_there" ] || docker/engine.sh down || status=1
@@ -82,13 +137,16 @@ if [ "${1:-}" = compute ]; then
   exit
 fi
 
-engine_was_there=; docker version >/dev/null 2>&1 && engine_was_there=yes
+engine_was_there=${AVISHKAR_TEST_ENGINE_WAS_THERE-$(docker version >/dev/null 2>&1 && echo yes)} || true
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 AVISHKAR_MORE_PACKAGES="systemd $(command -v npm >/dev/null || echo nodejs npm) $(command -v go >/dev/null || echo golang-go)" docker/engine.sh up
-enter_docker_group "$@"
+# Who joined the group just now begins anew, and finds an engine that was not there before.
+AVISHKAR_TEST_ENGINE_WAS_THERE=$engine_was_there enter_docker_group "$@"
+clear_former_runs
 scratch=$(mktemp -d /tmp/avishkar-test.XXXXXX)
+echo $$ >"$scratch/run"   # and, a line each, the groups that it begins and that are of this script
 export TMPDIR=$scratch
 # A failure is told by its sentence and its line; a hundred frames of the runtime would bury both.
 export RUST_BACKTRACE=0
@@ -103,22 +161,24 @@ fi
 ours=yes
 docker/images.sh ask
 { docker/share-servers.sh install && docker/images.sh base && docker/cluster.sh foundation; } </dev/null & images=$!
+echo $images >>"$scratch/run"
 
 say "cargo: format, and building the program and the tests"
 cargo fmt --all --check || echo format >>"$scratch/failed"
 # The binary is built with them: the cluster runs what was tested.
-make_tests
+run make_tests
 
 set +m   # setsid would fork if it were the head of a group
 setsid "$root/docker/test.sh" compute "$scratch" >"$scratch/computing.out" 2>&1 </dev/null & computing=$!
 set -m
 suites nothing >"$scratch/alone.out" 2>&1 </dev/null & alone=$!
+echo $alone >>"$scratch/run"
 
 wait "$images" || fail "the images or the test servers could not be made; see above"
 images=
-docker/program-images.sh
+run docker/program-images.sh
 docker/share-servers.sh run </dev/null & servers=$!
-docker/cluster.sh up
+run docker/cluster.sh up
 docker/share-servers.sh await
 wait "$alone" || echo "the suites that need nothing" >>"$scratch/failed"
 alone=
@@ -131,7 +191,7 @@ AVISHKAR_TEST_PEBBLE=$(docker/share-servers.sh pebble)
 export AVISHKAR_TEST_PEBBLE
 export AVISHKAR_TEST_DOCKER=1 AVISHKAR_TEST_CLUSTER=1
 say "contract suites on real servers, the command line"
-suites servers --test-threads=1
+run suites servers --test-threads=1
 # The trials of the platform have visitors, who wait for nobody: nothing else runs then.
 wait "$computing" || echo "lints, documents and the simulation" >>"$scratch/failed"
 computing=
@@ -139,7 +199,7 @@ say "what lints, documents and the simulation said:"
 cat "$scratch/computing.out"
 if go_on "the composed platform"; then
   say "the composed platform"
-  suites platform --test-threads=1 --skip h_single:: --skip i_fleet::
+  run suites platform --test-threads=1 --skip h_single:: --skip i_fleet::
 fi
 refused=$(docker/make-up.sh 2>&1) && refused=
 case $refused in *"the cluster is on this machine"*) ;; *) echo "make up beside a cluster" >>"$scratch/failed" ;; esac
@@ -147,13 +207,14 @@ docker/cluster.sh down || echo "the end of the cluster" >>"$scratch/failed"
 # The same machine cannot be both: a platform of one process has the ports that the cluster had.
 if go_on "the platform in one process"; then
   say "the platform in one process"
-  suites platform --test-threads=1 h_single::
-  docker/newcomer.sh || echo "make up, as a newcomer has it" >>"$scratch/failed"
+  run suites platform --test-threads=1 h_single::
+  run docker/newcomer.sh || echo "make up, as a newcomer has it" >>"$scratch/failed"
+  run docker/systemd-trial.sh || echo "the unit on a machine with systemd" >>"$scratch/failed"
 fi
 if go_on "the fleet"; then
   say "the fleet"
-  if docker/fleet.sh run; then
-    suites platform --test-threads=1 i_fleet:: --skip i_fleet::long::
+  if run docker/fleet.sh run; then
+    run suites platform --test-threads=1 i_fleet:: --skip i_fleet::long::
   else
     echo "the start of the fleet" >>"$scratch/failed"
   fi

@@ -197,7 +197,7 @@ impl Failure {
 }
 
 /// `1 step`, `2 steps`.
-fn counted(number: usize, what: &str) -> String {
+pub(crate) fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -71,6 +71,13 @@ pub(crate) async fn install(settings: &Settings) -> anyhow::Result<Installed> {
     Ok(Installed { file: place.file, logs: place.scope.logs(), notes })
 }
 
+/// Whether there is a systemd for whoever asks: before anything is ended or written for a unit.
+pub(crate) async fn must_be_possible() -> anyhow::Result<()> {
+    let (place, systemctl) = here()?;
+    let answer = systemctl.answers().await;
+    Ok(answer.map_err(|err| not_answering(place.scope, err))?)
+}
+
 /// A unit that is installed is that of this folder: there is one on a machine.
 pub(crate) fn must_be_of(folder: &Path) -> anyhow::Result<()> {
     let (place, _) = here()?;
@@ -113,6 +120,19 @@ pub(crate) async fn uninstall(folder: &Path) -> anyhow::Result<Option<PathBuf>> 
 /// Whether a unit of this user is installed.
 pub(crate) fn is_installed() -> bool {
     here().is_ok_and(|(place, _)| place.file.exists())
+}
+
+/// There is a systemd, and not for whoever asks.
+fn not_answering(scope: Scope, err: anyhow::Error) -> Failure {
+    let (whose, advice) = match scope {
+        Scope::System => ("systemd", "see how it is with `systemctl status`"),
+        Scope::User => (
+            "the systemd of this user",
+            "sign in as this user, and not by `su` or `sudo`, and try again; without a unit, \
+             `avishkar up --detach` runs the platform in the background",
+        ),
+    };
+    Obstacle::SystemdAbsent.because(err, format!("{whose} does not answer"), advice)
 }
 
 /// Why a unit does not start, with the exit code of what it runs, where there is one.

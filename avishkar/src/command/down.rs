@@ -19,7 +19,7 @@ use super::up::given::Given;
 use super::up::settings::Settings;
 use crate::cli::Down;
 use crate::doctor;
-use crate::failure::{Failure, Obstacle};
+use crate::failure::{Failure, Obstacle, counted};
 use crate::output::Output;
 use crate::unit;
 use crate::wiring::node_agent;
@@ -54,13 +54,18 @@ pub(crate) async fn run(args: Down, output: Output) -> anyhow::Result<()> {
             remove_folder(&data)?;
             "nothing is kept".to_owned()
         }
+        (true, false) if unit.is_none() && unit::is_of(&data) => {
+            "`avishkar up --install`, or the next start of this machine, brings its apps back"
+                .to_owned()
+        }
         (true, false) => "`avishkar up` brings its apps back".to_owned(),
         (false, _) => format!("{} holds no platform, and is left as it is", data.display()),
     };
     drop(held);
     let purged = is_platforms && args.purge;
     let said = json!({ "process": ended, "containers": removed, "purged": purged, "unit": unit });
-    output.answer(&said, &format!("Avishkar is down: {removed} containers of apps removed; {kept}"))
+    let containers = counted(removed, "container");
+    output.answer(&said, &format!("Avishkar is down: {containers} of apps removed; {kept}"))
 }
 
 /// The containers of this machine are those of the platform of this folder, if they are anybody's. An engine

@@ -4,6 +4,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use rustix::process::geteuid;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -27,6 +28,11 @@ pub(super) struct Systemctl {
 impl Systemctl {
     pub(super) fn new(scope: Scope) -> Self {
         Systemctl { scope }
+    }
+
+    /// Whether it can be spoken with at all: a user's runs only while they are signed in, or may linger.
+    pub(super) async fn answers(&self) -> anyhow::Result<()> {
+        self.done(&["show", "--property=Version"], QUICK).await
     }
 
     /// Has systemd read its files anew.
@@ -72,8 +78,15 @@ impl Systemctl {
         match self.scope {
             Scope::System => Ok(()),
             Scope::User => {
-                let lingering = checked("loginctl", &["--no-ask-password", "enable-linger"], QUICK);
-                lingering.await.context(
+                // Unnamed, it would be whose session this is, and `sudo` makes none.
+                let user = geteuid().as_raw().to_string();
+                let said = ["show-user", &user, "--property=Linger", "--value"];
+                let said = run("loginctl", &said, QUICK).await;
+                if said.is_ok_and(|said| said.stdout.trim_ascii() == b"yes") {
+                    return Ok(());
+                }
+                let words = ["--no-ask-password", "enable-linger", &user];
+                checked("loginctl", &words, QUICK).await.context(
                     "the platform starts when you sign in, and not with the machine; \
                      `sudo loginctl enable-linger $USER` changes that",
                 )

@@ -9,6 +9,7 @@ use crate::output::Output;
 use crate::unit;
 
 pub(super) async fn start(start: &Start<'_>, output: Output) -> anyhow::Result<()> {
+    unit::must_be_possible().await?;
     unit::must_be_of(start.data)?;
     if unit::runs().await {
         down::check_home(&start.needs.socket, start.data).await?;
