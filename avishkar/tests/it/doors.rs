@@ -49,6 +49,18 @@ fn platform() -> FakePlatform {
 }
 
 #[test]
+fn a_platform_on_this_machine_is_asked_without_the_machines_proxies() {
+    let platform = platform();
+    let home = signed_in(&[&platform.url]);
+    let mut command = avishkar(&["apps"], &home);
+    for name in ["http_proxy", "https_proxy", "all_proxy"] {
+        command.env(name, closed());
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", said(&output.stderr));
+}
+
+#[test]
 fn where_a_door_is_closed_the_next_is_asked_and_the_next_command_begins_there() {
     let (platform, closed) = (platform(), closed());
     let home = signed_in(&[&closed, &platform.url]);
