@@ -12,7 +12,7 @@ use adapters::{FilesEdge, FilesSettings};
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    CreateContainerOptions, RestartContainerOptions, StartContainerOptions,
+    CreateContainerOptions, RestartContainerOptions, StartContainerOptions, TopOptions,
 };
 use common::port::Edge as _;
 use common::port::edge::{Balance, EdgeOptions, Error, Table};
@@ -46,6 +46,20 @@ async fn with_nginx(test: impl AsyncFnOnce(&World)) {
     demand_docker();
     let world = World::open().await;
     with_container(&world.docker, &world.container, test(&world)).await;
+}
+
+/// What nginx is told after it can hear and before it waits for words, it keeps until it hears the next ones.
+async fn wait_for_workers(docker: &Docker, container: &str) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let top = docker.top_processes(container, None::<TopOptions>).await;
+        let running = top.ok().and_then(|top| top.processes).unwrap_or_default();
+        if running.iter().flatten().any(|word| word.contains("nginx: worker process")) {
+            return;
+        }
+        assert!(Instant::now() < until, "nginx has no workers: {running:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 impl World {
@@ -90,6 +104,7 @@ impl World {
             names_hash_bucket: Some(512),
             reload_every: Duration::from_millis(500),
         };
+        wait_for_workers(&docker, &container).await;
         let edge = FilesEdge::new(settings.clone());
         World { edge, settings, docker, container, conf, _beside: [sites, log], first }
     }

@@ -10,7 +10,7 @@ local routes = require "routes"
 local shared, rates = ngx.shared.asked, ngx.shared.rates
 local exit, now, var = ngx.exit, ngx.now, ngx.var
 -- In seconds, as in proxying.conf.
-local CONNECT_WITHIN, SEND_WITHIN = 2, 60
+local CONNECT_WITHIN, SEND_WITHIN = 1.5, 60
 -- As in nginx.conf: nginx itself compares lengths before it knows of @asked.
 local MOST_BYTES = 1073741824
 

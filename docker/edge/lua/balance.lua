@@ -14,7 +14,7 @@ local of_request = routes.of_request
 -- (proxy_connect_timeout), or the first would seem well again while the second is tried.
 local AVOID_SECONDS = 5
 -- Then one request tries it, and the others wait so long for what becomes of that.
-local TRIAL_SECONDS = 2.5
+local TRIAL_SECONDS = 2
 
 local failed_until = {}           -- "ip:port" -> time
 local on_trial = {}               -- "ip:port" -> whether a request tries it

@@ -181,7 +181,7 @@ const PROXYING: &str = r"  proxy_http_version 1.1;
   proxy_set_header X-Request-Id $avishkar_request_id;
   proxy_buffering off;
   proxy_request_buffering off;
-  proxy_connect_timeout 2s;
+  proxy_connect_timeout 1500ms;
   proxy_send_timeout 60s;
   proxy_next_upstream error timeout;
   proxy_next_upstream_timeout 10s;
