@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 use crate::commands::{leave_out, rescale};
 use crate::domain::balance::course::Draft;
 use crate::shared::Shared;
+use crate::unwell::look;
 
 const EVERY: Duration = Duration::from_millis(100);
 /// How often a loop that has nothing to decide shows that it lives.
@@ -31,9 +32,9 @@ pub(crate) async fn run(shared: &Shared, lifecycle: &Lifecycle) {
     shared.complaints().begin(shared.up_for());
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut is_idle = false;
     loop {
         beat.now();
-        let is_idle = shared.balance().is_empty() && !shared.has_ill();
         tokio::select! {
             biased;
             () = lifecycle.stopping() => return,
@@ -41,10 +42,11 @@ pub(crate) async fn run(shared: &Shared, lifecycle: &Lifecycle) {
             Some(instance) = leaving_out.next() => {
                 busy.remove(&instance);
             }
-            () = shared.balanced.notified(), if is_idle => {}
-            () = tokio::time::sleep(IDLE), if is_idle => {}
+            () = shared.balanced.notified(), if is_idle => is_idle = false,
+            () = tokio::time::sleep(IDLE), if is_idle => is_idle = false,
             _ = ticks.tick(), if !is_idle => {
-                let (drafts, changed) = cycle(shared);
+                let Cycle { drafts, changed, is_idle: has_nothing } = cycle(shared);
+                is_idle = has_nothing;
                 for (instance, draft) in drafts {
                     writing.push(write(shared, instance, draft));
                 }
@@ -58,16 +60,24 @@ pub(crate) async fn run(shared: &Shared, lifecycle: &Lifecycle) {
     }
 }
 
-/// Numbers that were decided on, and routes of which other replicas are ill than before.
-fn cycle(shared: &Shared) -> (Vec<(LegacyName, Draft)>, Vec<LegacyName>) {
+/// What one cycle comes to.
+struct Cycle {
+    /// Numbers that were decided on.
+    drafts: Vec<(LegacyName, Draft)>,
+    /// Routes of which other replicas are ill than before.
+    changed: Vec<LegacyName>,
+    /// Whether there is nothing to decide, until something is told.
+    is_idle: bool,
+}
+
+fn cycle(shared: &Shared) -> Cycle {
     let _timer = shared.metrics.balance_cycle_seconds.start_timer();
-    let ill = shared.with_ill();
-    let drafts = {
-        let mut balance = shared.balance();
-        balance.hear_ill(&ill);
-        balance.cycle(&shared.config.rules(), shared.up_for())
-    };
-    (drafts, shared.to_leave_out())
+    let unwell = look(shared);
+    let mut balance = shared.balance();
+    balance.hear_ill(&unwell.routes);
+    let is_idle = balance.is_empty() && !unwell.is_any;
+    let drafts = balance.cycle(&shared.config.rules(), shared.up_for());
+    Cycle { drafts, changed: unwell.to_leave_out, is_idle }
 }
 
 /// Has the route follow what is known of its replicas; gives its name back when it may be decided on again.

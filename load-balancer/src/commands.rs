@@ -23,10 +23,14 @@ use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::{HostName, LegacyName};
 use common::port::store;
+use common::record::route::Route;
+use tokio::time::Instant;
 
 use crate::domain::certificate::Unfit;
 use crate::domain::route::Invalid;
+use crate::records::route;
 use crate::seal;
+use crate::shared::Shared;
 
 /// How often a command reads and decides again because someone else was faster.
 const ATTEMPTS: usize = 16;
@@ -75,5 +79,28 @@ impl Error {
 
     pub(crate) fn is_changed(&self) -> bool {
         matches!(self, Error::Records(err) if err.is_changed())
+    }
+}
+
+/// Looks at a route each time that one got further, until it is as it should be. Its reconciler gives up draining by itself;
+/// the bound here is only larger.
+async fn wait_for_route(
+    shared: &Shared,
+    instance: &LegacyName,
+    is_so: impl Fn(Option<&Route>) -> Result<bool, Error>,
+    otherwise: &str,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + shared.config.drain_within + shared.config.confirm_within;
+    let mut settled = shared.settled();
+    loop {
+        settled.mark_unchanged();
+        shared.ports.store.sync().await?;
+        let standing = route(&*shared.ports.store, instance).await?;
+        if is_so(standing.as_ref().map(|stored| &stored.record))? {
+            return Ok(());
+        }
+        if shared.wait(deadline, settled.changed()).await.is_none() {
+            return Err(Error::failed(FailureCode::RouteFailed, otherwise));
+        }
     }
 }

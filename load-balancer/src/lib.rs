@@ -26,6 +26,7 @@ mod samples;
 mod seal;
 mod shared;
 mod traffic;
+mod unwell;
 mod visits;
 mod watches;
 

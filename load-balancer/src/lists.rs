@@ -29,12 +29,12 @@ pub(crate) struct Lists {
 }
 
 pub(crate) async fn read(shared: &Shared) -> Result<Lists, records::Error> {
-    let store = &*shared.ports.store;
-    let routes: Vec<Route> = routes(store).await?.into_iter().map(|found| found.record).collect();
+    let routes = routes(shared).await?;
+    let routes: Vec<Route> = routes.values().map(|found| found.record.clone()).collect();
     let machines = machines(shared).await?;
-    let leases = leases(store).await?;
+    let leases = leases(shared).await?;
     let leases: BTreeMap<u16, FrontPortLease> =
-        leases.into_iter().map(|(port, found)| (port, found.record)).collect();
+        leases.into_iter().map(|(port, found)| (port, found.record.clone())).collect();
     let next_port = {
         let known = shared.front_ports();
         let known = known.borrow();

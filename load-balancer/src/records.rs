@@ -1,14 +1,17 @@
 //! Reading what this service decides from.
 
+mod book;
 mod orders;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use chassis::leading;
 use chassis::records::{self, Stored};
 use common::name::{HostName, LegacyName};
 use common::port::Store;
 use common::port::certificates::HostCertificate;
-use common::port::store::Path;
+use common::port::store::{Op, Path};
 use common::record::deployment::Deployment;
 use common::record::path;
 use common::record::route::{FrontPortLease, Route};
@@ -17,6 +20,9 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::shared::Shared;
+
+pub(crate) use book::{Books, Kept};
 pub(crate) use orders::{AuthorityAccount, Order, Placed, account, order, orders};
 
 /// How many records are read at once.
@@ -74,26 +80,30 @@ pub(crate) async fn deployment(
 }
 
 /// All routes, sorted by instance. What is not readable is logged and left out: it costs one app.
-pub(crate) async fn routes(store: &dyn Store) -> Result<Vec<Stored<Route>>, records::Error> {
-    all(store, &path::folder("routes")).await
+pub(crate) async fn routes(shared: &Shared) -> Result<Kept<Route>, records::Error> {
+    known(shared).routes.read(&*shared.ports.store).await
 }
 
 /// All leases of front ports.
 pub(crate) async fn leases(
-    store: &dyn Store,
-) -> Result<BTreeMap<u16, Stored<FrontPortLease>>, records::Error> {
-    let folder = path::folder("ports/edge");
-    let names = store.children(&folder).await?;
-    let ports: Vec<u16> = names.iter().filter_map(|name| name.parse().ok()).collect();
-    stream::iter(ports)
-        .map(|port| async move {
-            let lease = records::load(store, &path::edge_port(port)).await?;
-            Ok(lease.map(|lease| (port, lease)))
-        })
-        .buffer_unordered(AT_ONCE)
-        .try_filter_map(|found| async move { Ok(found) })
-        .try_collect()
-        .await
+    shared: &Shared,
+) -> Result<BTreeMap<u16, Arc<Stored<FrontPortLease>>>, records::Error> {
+    let kept = known(shared).leases.read(&*shared.ports.store).await?;
+    Ok(kept.into_iter().filter_map(|(name, lease)| Some((name.parse().ok()?, lease))).collect())
+}
+
+/// Who leads writes them; who follows does not, and reads them anew.
+fn known(shared: &Shared) -> &Books {
+    if shared.seat.epoch().is_none() {
+        shared.books.forget();
+    }
+    &shared.books
+}
+
+/// Writes routes and leases, which are read again then. As [`chassis::leading::Seat::commit`].
+pub(crate) async fn commit(shared: &Shared, changes: Vec<Op>) -> Result<(), leading::Error> {
+    let _writing = shared.books.writing(&changes);
+    shared.seat.commit(changes).await.map(drop)
 }
 
 /// All readable records directly below a folder, sorted by name.

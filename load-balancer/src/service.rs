@@ -155,6 +155,8 @@ impl Leader for Loops<'_> {
 
     async fn work(&self, lifecycle: &Lifecycle) {
         self.shared.forget_front_ports();
+        // Others wrote until now.
+        self.shared.books.forget();
         tokio::select! {
             biased;
             () = lifecycle.stopping() => {}

@@ -1,7 +1,7 @@
 //! What the parts of the load balancer share: ports, settings, the leadership, and the wakes and
 //! observations by which one part learns what another did.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,13 +26,14 @@ use crate::config::Config;
 use crate::domain::balance::hours::Described;
 use crate::domain::balance::known::Known;
 use crate::domain::balance::roster::{Now, Roster};
-use crate::domain::illness::{Complaints, Pace};
+use crate::domain::illness::Complaints;
 use crate::domain::table::Refused;
 use crate::domain::traffic::Lately;
 use crate::metrics::Metrics;
 use crate::pair::{Machine, Pair};
 use crate::ports::Ports;
 use crate::reconcile::{RouteKey, Single};
+use crate::records::Books;
 
 /// The table that every worker of the edge serves, and what was kept out of it.
 #[derive(Debug, Clone, Default)]
@@ -55,7 +56,7 @@ impl Served {
             && row.upstreams.iter().chain(left_out).all(|one| upstreams.contains(one))
     }
 
-    fn left_out_of(&self, instance: &LegacyName) -> &[Upstream] {
+    pub(crate) fn left_out_of(&self, instance: &LegacyName) -> &[Upstream] {
         self.left_out.get(instance).map(Vec::as_slice).unwrap_or_default()
     }
 }
@@ -85,6 +86,7 @@ pub(crate) struct Shared {
     pub(crate) allocation: AsyncMutex<()>,
     /// Cancelled when the loops have ended: nothing that is waited for will happen any more.
     pub(crate) ended: CancellationToken,
+    pub(crate) books: Books,
     served: watch::Sender<Served>,
     /// The count of changes of certificates that the edge is known to show.
     certified: watch::Sender<u64>,
@@ -138,6 +140,7 @@ impl Shared {
             balanced: Notify::new(),
             allocation: AsyncMutex::new(()),
             ended: CancellationToken::new(),
+            books: Books::new(),
             served: watch::Sender::default(),
             certified: watch::Sender::default(),
             certificate_changes: AtomicU64::new(0),
@@ -175,6 +178,12 @@ impl Shared {
         self.balance_wake.wake(instance.clone());
         self.export_wake.wake(Single);
         self.settle();
+        self.table_changed()
+    }
+
+    /// As [`Shared::table_changed`], and nobody knows by which records.
+    pub(crate) fn records_changed(&self) -> u64 {
+        self.books.forget();
         self.table_changed()
     }
 
@@ -331,47 +340,6 @@ impl Shared {
     /// What agents say of replicas, of those above all that they do not find well.
     pub(crate) fn complaints(&self) -> MutexGuard<'_, Complaints> {
         self.complaints.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The routes of which other replicas are ill than those that are left out; their records say whether it is too early
-    /// to follow.
-    pub(crate) fn to_leave_out(&self) -> Vec<LegacyName> {
-        let (now, served, complaints) = (self.up_for(), self.served.borrow(), self.complaints());
-        let ill = complaints.ill(now);
-        if ill.is_empty() && served.left_out.is_empty() {
-            return Vec::new();
-        }
-        let is_other = |row: &&TableRoute| {
-            let out = served.left_out_of(&row.instance);
-            let concerned = row.upstreams.iter().any(|one| ill.contains(&one.address()));
-            if out.is_empty() && !concerned {
-                return false;
-            }
-            let upstreams: Vec<Upstream> = row.upstreams.iter().chain(out).cloned().collect();
-            let mut before: Vec<_> = out.iter().map(Upstream::address).collect();
-            before.sort_unstable();
-            complaints.left_out(&upstreams, &before, Pace::Free, now) != before
-        };
-        served.routes.values().filter(is_other).map(|row| row.instance.clone()).collect()
-    }
-
-    /// The routes of which replicas are ill, left out or not.
-    pub(crate) fn with_ill(&self) -> BTreeSet<LegacyName> {
-        let (served, ill) = (self.served.borrow(), self.complaints().ill(self.up_for()));
-        if ill.is_empty() && served.left_out.is_empty() {
-            return BTreeSet::new();
-        }
-        let has_ill = |row: &&TableRoute| {
-            !served.left_out_of(&row.instance).is_empty()
-                || row.upstreams.iter().any(|one| ill.contains(&one.address()))
-        };
-        served.routes.values().filter(has_ill).map(|row| row.instance.clone()).collect()
-    }
-
-    /// Whether some replica is ill, or left out.
-    pub(crate) fn has_ill(&self) -> bool {
-        !self.served.borrow().left_out.is_empty()
-            || !self.complaints().ill(self.up_for()).is_empty()
     }
 
     /// What is known of an app from now on; none for one that is not balanced.

@@ -11,7 +11,7 @@ use common::record::route::Route;
 
 use super::{ATTEMPTS, Error, set_route};
 use crate::domain::{route, table};
-use crate::records::{deployment, route as load_route, routes};
+use crate::records::{commit, deployment, route as load_route, routes};
 use crate::shared::Shared;
 
 /// Records the route if there is none, and the app is still on its way.
@@ -41,14 +41,14 @@ async fn try_run(shared: &Shared, instance: &LegacyName, open: &FrontPorts) -> R
     let Some(release) = release(shared, &known).await? else { return Ok(()) };
     let leased = set_route::lease(shared, instance, None, open).await?;
     let new: Route = route::announce(&known, &release, leased.port);
-    let all = routes(store).await?;
-    if let Some(why) = table::clash(&new, all.iter().map(|stored| &stored.record)) {
+    let all = routes(shared).await?;
+    if let Some(why) = table::clash(&new, all.values().map(|stored| &stored.record)) {
         tracing::debug!(instance.name = %instance, %why, "an app on its way is not announced");
         return Ok(());
     }
     let mut changes = leased.changes;
     changes.push(records::put(path::route(instance), &new, None));
-    shared.seat.commit(changes).await?;
+    commit(shared, changes).await?;
     shared.route_changed(instance);
     Ok(())
 }

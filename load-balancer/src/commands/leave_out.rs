@@ -10,7 +10,7 @@ use common::record::route::{Route, RouteGoal};
 
 use super::{ATTEMPTS, Error};
 use crate::domain::illness::{Pace, why};
-use crate::records::route;
+use crate::records::{commit, route};
 use crate::shared::Shared;
 
 /// Decides on what stands, by what is known now.
@@ -35,7 +35,7 @@ async fn try_run(shared: &Shared, instance: &LegacyName) -> Result<(), Error> {
     for decision in decisions.iter().cloned() {
         record.decided(decision);
     }
-    shared.seat.commit(vec![records::put(path::route(instance), &record, Some(version))]).await?;
+    commit(shared, vec![records::put(path::route(instance), &record, Some(version))]).await?;
     for Decision { kind, reason, .. } in &decisions {
         tracing::warn!(instance.name = %instance, ?kind, "which replicas get requests was decided on: {reason}");
     }

@@ -1,16 +1,14 @@
 //! Serve an instance no longer.
 
 use chassis::records;
-use common::failure::FailureCode;
 use common::id::Generation;
 use common::name::LegacyName;
 use common::record::path;
-use common::record::route::RouteGoal;
-use tokio::time::Instant;
+use common::record::route::{Route, RouteGoal};
 
-use super::{ATTEMPTS, Error};
+use super::{ATTEMPTS, Error, wait_for_route};
 use crate::domain::route;
-use crate::records::{deployment, route as load_route};
+use crate::records::{commit, deployment, route as load_route};
 use crate::shared::Shared;
 
 /// Records that the route should go, then waits until it is out of the table, drained and gone.
@@ -57,7 +55,7 @@ async fn try_record(
     if stored.record.goal != RouteGoal::Removed {
         let leaving = route::remove(&stored.record, generation);
         let put = records::put(path::route(instance), &leaving, Some(stored.version));
-        shared.seat.commit(vec![put]).await?;
+        commit(shared, vec![put]).await?;
     }
     shared.route_changed(instance);
     Ok(())
@@ -76,28 +74,18 @@ pub(crate) async fn withdraw(shared: &Shared, instance: &LegacyName) -> Result<(
     }
     let leaving = route::remove(&stored.record, stored.record.generation);
     let put = records::put(path::route(instance), &leaving, Some(stored.version));
-    shared.seat.commit(vec![put]).await?;
+    commit(shared, vec![put]).await?;
     shared.route_changed(instance);
     Ok(())
 }
 
 async fn wait_until_gone(shared: &Shared, instance: &LegacyName) -> Result<(), Error> {
-    let deadline = Instant::now() + shared.config.drain_within + shared.config.confirm_within;
-    let mut settled = shared.settled();
-    loop {
-        settled.mark_unchanged();
-        shared.ports.store.sync().await?;
-        match load_route(&*shared.ports.store, instance).await? {
-            None => return Ok(()),
-            // Somebody wanted it again in between.
-            Some(stored) if stored.record.goal == RouteGoal::Served => {
-                return Err(Error::Stale(stored.record.generation));
-            }
-            Some(_) => {}
-        }
-        if shared.wait(deadline, settled.changed()).await.is_none() {
-            let message = "the edge could not be seen to have let go of the route";
-            return Err(Error::failed(FailureCode::RouteFailed, message));
-        }
-    }
+    let is_gone = |standing: Option<&Route>| match standing {
+        None => Ok(true),
+        // Somebody wanted it again in between.
+        Some(route) if route.goal == RouteGoal::Served => Err(Error::Stale(route.generation)),
+        Some(_) => Ok(false),
+    };
+    let message = "the edge could not be seen to have let go of the route";
+    wait_for_route(shared, instance, is_gone, message).await
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use chassis::records::{self, Stored};
+use chassis::records;
 use common::failure::FailureCode;
 use common::name::LegacyName;
 use common::port::edge::{FrontPorts, TableRoute};
@@ -12,9 +12,9 @@ use common::record::path;
 use common::record::route::{FrontPortLease, Route, RouteGoal};
 use tokio::time::Instant;
 
-use super::{ATTEMPTS, Error};
+use super::{ATTEMPTS, Error, wait_for_route};
 use crate::domain::{front_ports, route, table};
-use crate::records::{deployment, leases, route as load_route, routes};
+use crate::records::{commit, deployment, leases, route as load_route, routes};
 use crate::shared::Shared;
 
 /// Records the route, then waits until every worker of the edge serves it and the replicas that
@@ -93,7 +93,7 @@ async fn try_record(
     }
     let mut changes = leased.changes;
     changes.push(records::put(path::route(&new.instance), &new, version));
-    shared.seat.commit(changes).await?;
+    commit(shared, changes).await?;
     let before = existing.filter(|standing| standing.goal != RouteGoal::Removed);
     let before = before.map(|standing| standing.edge.hosts).unwrap_or_default();
     let has_other_hosts = before != new.edge.hosts;
@@ -102,8 +102,8 @@ async fn try_record(
 
 /// A route that claims what another one has is refused.
 async fn refuse_clash(shared: &Shared, new: &Route) -> Result<(), Error> {
-    let all = routes(&*shared.ports.store).await?;
-    let all: Vec<&Route> = all.iter().map(|stored| &stored.record).collect();
+    let all = routes(shared).await?;
+    let all: Vec<&Route> = all.values().map(|stored| &stored.record).collect();
     let served = all.iter().copied().filter(|route| route.goal != RouteGoal::Removed);
     if let Some(why) = table::clash(new, served) {
         return Err(Error::failed(why.code(), why.to_string()));
@@ -131,7 +131,7 @@ pub(super) async fn lease(
     if let Some(route) = existing.filter(|route| open.open().any(|port| port == route.front_port)) {
         return Ok(Leased { port: route.front_port, changes: Vec::new() });
     }
-    let leases = leases(&*shared.ports.store).await?;
+    let leases = leases(shared).await?;
     let known = leases.iter().map(|(port, stored)| (*port, stored.record.clone())).collect();
     let now = shared.ports.clock.now();
     let port = front_ports::choose(&known, open.open(), instance, now);
@@ -143,9 +143,9 @@ pub(super) async fn lease(
     let version = leases.get(&port).map(|stored| stored.version);
     let mut changes = vec![records::put(path::edge_port(port), &lease, version)];
     let old = existing.and_then(|route| leases.get_key_value(&route.front_port));
-    if let Some((old_port, Stored { version, .. })) = old {
+    if let Some((old_port, stored)) = old {
         lease.released_at = Some(now);
-        changes.push(records::put(path::edge_port(*old_port), &lease, Some(*version)));
+        changes.push(records::put(path::edge_port(*old_port), &lease, Some(stored.version)));
     }
     Ok(Leased { port, changes })
 }
@@ -202,27 +202,14 @@ async fn overtaken(shared: &Shared, route: &Route) -> Result<Option<Error>, Erro
     })
 }
 
-/// The reconciler of the route gives up draining by itself; the bound here is only larger.
 async fn wait_until_drained(shared: &Shared, route: &Route) -> Result<(), Error> {
     if route.leaving.is_empty() {
         return Ok(());
     }
-    let deadline = Instant::now() + shared.config.drain_within + shared.config.confirm_within;
-    let mut settled = shared.settled();
-    loop {
-        settled.mark_unchanged();
-        shared.ports.store.sync().await?;
-        let standing = load_route(&*shared.ports.store, &route.instance).await?;
-        let left = standing.is_none_or(|standing| {
-            let still = &standing.record.leaving;
-            !route.leaving.iter().any(|leaving| still.contains(leaving))
-        });
-        if left {
-            return Ok(());
-        }
-        if shared.wait(deadline, settled.changed()).await.is_none() {
-            let message = "the edge could not be seen to have drained the replicas that leave";
-            return Err(Error::failed(FailureCode::RouteFailed, message));
-        }
-    }
+    let have_left = |standing: Option<&Route>| {
+        let still = standing.map(|standing| standing.leaving.as_slice()).unwrap_or_default();
+        Ok(!route.leaving.iter().any(|leaving| still.contains(leaving)))
+    };
+    let message = "the edge could not be seen to have drained the replicas that leave";
+    wait_for_route(shared, &route.instance, have_left, message).await
 }

@@ -17,7 +17,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 /// Returns once the own edge serves routes that were read after this was called.
 pub(crate) async fn routes(shared: &Shared) -> Result<TakenRoutes, Error> {
     follows(shared)?;
-    let (mut served, count) = (shared.served(), shared.table_changed());
+    let (mut served, count) = (shared.served(), shared.records_changed());
     let taken = served.wait_for(|served| served.changes >= count);
     let refused = match shared.wait(Instant::now() + WITHIN, taken).await {
         Some(Ok(served)) => {

@@ -65,7 +65,7 @@ pub(super) async fn visitors(shared: Data<Shared>) -> Result<HttpResponse, Error
 }
 
 pub(super) async fn list(shared: Data<Shared>) -> Result<HttpResponse, Error> {
-    let all = routes(&*shared.ports.store).await?;
-    let all: Vec<Route> = all.into_iter().map(|stored| stored.record).collect();
+    let all = routes(&shared).await?;
+    let all: Vec<Route> = all.values().map(|stored| stored.record.clone()).collect();
     Ok(HttpResponse::Ok().json(json!({ "routes": all })))
 }

@@ -30,10 +30,10 @@ impl Reconcile for AnnounceReconciler {
 
     /// Those that may have to go. One that is not announced, as its hint was lost, is no failure.
     async fn keys(&self) -> Result<Vec<LegacyName>, Error> {
-        let routes = routes(&*self.shared.ports.store).await?;
-        let announced = routes.into_iter().map(|stored| stored.record);
+        let routes = routes(&self.shared).await?;
+        let announced = routes.values().map(|stored| &stored.record);
         let announced = announced.filter(|route| route.goal == RouteGoal::Announced);
-        Ok(announced.map(|route| route.instance).collect())
+        Ok(announced.map(|route| route.instance.clone()).collect())
     }
 
     async fn reconcile(&self, instance: &LegacyName) -> Result<Outcome, Error> {

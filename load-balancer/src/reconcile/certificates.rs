@@ -180,9 +180,9 @@ impl CertificateReconciler {
 
     /// Names of apps that are there without TLS as well.
     async fn not_redirected(&self) -> Result<Vec<HostName>, Error> {
-        let all = routes(&*self.shared.ports.store).await.map_err(leading::Error::from)?;
-        let plain = all.into_iter().filter(|stored| stored.record.edge.https.is_both());
-        Ok(plain.flat_map(|stored| stored.record.edge.hosts).collect())
+        let all = routes(&self.shared).await.map_err(leading::Error::from)?;
+        let plain = all.values().filter(|stored| stored.record.edge.https.is_both());
+        Ok(plain.flat_map(|stored| stored.record.edge.hosts.iter().cloned()).collect())
     }
 }
 

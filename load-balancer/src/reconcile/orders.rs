@@ -342,9 +342,9 @@ impl Reconcile for OrderReconciler {
             return Ok(Vec::new());
         }
         let store = &*self.shared.ports.store;
-        let served = routes(store).await?.into_iter();
-        let served = served.filter(|stored| stored.record.goal != RouteGoal::Removed);
-        let names = served.flat_map(|stored| stored.record.edge.hosts);
+        let all = routes(&self.shared).await?;
+        let served = all.values().filter(|stored| stored.record.goal != RouteGoal::Removed);
+        let names = served.flat_map(|stored| stored.record.edge.hosts.iter().cloned());
         let wanted: BTreeSet<HostName> = names.filter(is_public).collect();
         let mut keys = wanted.clone();
         keys.extend(orders(store).await?.into_iter().map(|stored| stored.record.host));

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::RouteKey;
 use crate::domain::front_ports::{QUARANTINE, is_over};
 use crate::domain::table::Refused;
-use crate::records::{leases, route, routes};
+use crate::records::{commit, leases, route, routes};
 use crate::shared::Shared;
 
 /// How often a drain is looked at.
@@ -146,7 +146,7 @@ impl RouteReconciler {
         let Stored { mut record, version } = stored;
         record.leaving.retain(|upstream| !gone.contains(&upstream.address()));
         let put = records::put(path::route(&record.instance), &record, Some(version));
-        self.shared.seat.commit(vec![put]).await?;
+        commit(&self.shared, vec![put]).await?;
         self.shared.settle();
         self.shared.scale_wake.wake(record.instance.clone());
         Ok(if record.leaving.is_empty() { Outcome::Settled } else { Outcome::Again(LOOK_EVERY) })
@@ -161,7 +161,7 @@ impl RouteReconciler {
         if let Some(lease) = lease.filter(|lease| lease.record.instance == route.instance) {
             changes.push(self.release(lease_path, lease));
         }
-        self.shared.seat.commit(changes).await?;
+        commit(&self.shared, changes).await?;
         tracing::info!(instance = %route.instance, front_port = route.front_port, "the route is gone");
         self.forget(&route.instance, &BTreeSet::new());
         self.shared.route_wake.wake(RouteKey::Port(route.front_port));
@@ -192,13 +192,13 @@ impl RouteReconciler {
         match lease.record.released_at {
             None if is_used => Ok(Outcome::Settled),
             None => {
-                self.shared.seat.commit(vec![self.release(path, lease)]).await?;
+                commit(&self.shared, vec![self.release(path, lease)]).await?;
                 Ok(Outcome::Again(Duration::try_from(QUARANTINE).unwrap_or_default()))
             }
             // Another edge may answer at this port for who had it.
             Some(_) if !others_serve => Ok(Outcome::Again(LOOK_AGAIN_EVERY)),
             Some(_) if is_over(&lease.record, now) => {
-                self.shared.seat.commit(vec![Op::Delete { path, version: lease.version }]).await?;
+                commit(&self.shared, vec![Op::Delete { path, version: lease.version }]).await?;
                 Ok(Outcome::Settled)
             }
             Some(at) => {
@@ -225,11 +225,10 @@ impl Reconcile for RouteReconciler {
     type Error = Error;
 
     async fn keys(&self) -> Result<Vec<RouteKey>, Error> {
-        let store = &*self.shared.ports.store;
-        let routes = routes(store).await?;
-        let leases = leases(store).await?;
+        let routes = routes(&self.shared).await?;
+        let leases = leases(&self.shared).await?;
         self.shared.metrics.front_ports_leased.set(i64::try_from(leases.len()).unwrap_or(i64::MAX));
-        let routes = routes.into_iter().map(|route| RouteKey::Route(route.record.instance));
+        let routes = routes.values().map(|route| RouteKey::Route(route.record.instance.clone()));
         Ok(routes.chain(leases.into_keys().map(RouteKey::Port)).collect())
     }
 

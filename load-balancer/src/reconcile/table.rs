@@ -87,8 +87,8 @@ impl<'a> TableReconciler<'a> {
             return Ok(());
         }
         let epoch = self.shared.edge_epoch().await?;
-        let all = routes(&*self.shared.ports.store).await.map_err(leading::Error::from)?;
-        let rendered = render(all.iter().map(|stored| &stored.record), &status.ports);
+        let all = routes(&self.shared).await.map_err(leading::Error::from)?;
+        let rendered = render(all.values().map(|stored| &stored.record), &status.ports);
         let is_new = {
             let last = self.last();
             last.not_taken.is_some() || last.loaded.as_ref() != Some(&rendered.routes)
@@ -109,8 +109,8 @@ impl<'a> TableReconciler<'a> {
         let epoch = self.shared.edge_epoch().await?;
         let told = self.last().told.clone().filter(|told| told.epoch <= epoch);
         let Some(status) = told else { return Ok(()) };
-        let all = routes(&*self.shared.ports.store).await.map_err(leading::Error::from)?;
-        let rendered = render(all.iter().map(|stored| &stored.record), &status.ports);
+        let all = routes(&self.shared).await.map_err(leading::Error::from)?;
+        let rendered = render(all.values().map(|stored| &stored.record), &status.ports);
         if self.last().left.as_ref() != Some(&rendered.routes) {
             match self.load((epoch, &status), rendered.routes.clone()).await {
                 Err(Error::Edge(edge::Error::Ended)) => {}
@@ -225,7 +225,7 @@ impl Reconcile for TableReconciler<'_> {
 
     async fn keys(&self) -> Result<Vec<Single>, Error> {
         // Each full scan reads the records again, whoever may have changed them.
-        self.shared.table_changed();
+        self.shared.records_changed();
         Ok(vec![Single])
     }
 
