@@ -9,6 +9,7 @@ pub(crate) mod change;
 pub(crate) mod context;
 pub(crate) mod course;
 pub(crate) mod dockerfile;
+mod images;
 pub(crate) mod moving;
 pub(crate) mod need;
 pub(crate) mod observed;

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 
 use super::patience::Patience;
 use super::placement::{self, Turn};
-use super::replicas::{can_be_rebuilt, is_advancing, is_canary, may_be_routed};
-use super::{course, moving};
+use super::replicas::{is_advancing, is_canary, may_be_routed};
+use super::{course, images, moving};
 
 /// Why a request whose deadline passed failed, if nothing is known to have stood in its way.
 pub(crate) const TOO_LATE: &str = "it was not done by its deadline";
@@ -142,8 +142,8 @@ fn note_one(deployment: &mut Deployment, change: &Change, patience: &Patience, n
             slot.place = Some(place.clone());
             enter(slot, SlotState::Placed, now);
         }),
-        Change::Built { image } => built(deployment, image, now),
-        Change::Lost { image } => lost(deployment, image),
+        Change::Built { image } => images::built(deployment, image, now),
+        Change::Lost { image } => images::lost(deployment, image),
         Change::Started { slot, container_id } => {
             on(deployment, *slot, SlotState::Placed, |slot| {
                 slot.container_id = Some(container_id.clone());
@@ -154,7 +154,7 @@ fn note_one(deployment: &mut Deployment, change: &Change, patience: &Patience, n
             enter(slot, SlotState::Ready, now);
         }),
         Change::Unfit { slot, failure } => unfit(deployment, *slot, failure, patience, now),
-        Change::ImageMissing { slot } => image_missing(deployment, *slot, now),
+        Change::ImageMissing { slot } => images::missing(deployment, *slot, now),
         Change::Routed { slots, waiting, endpoint } => {
             switch(deployment, slots, waiting, now);
             course::told(deployment, slots);
@@ -168,6 +168,7 @@ fn note_one(deployment: &mut Deployment, change: &Change, patience: &Patience, n
         Change::Withdrawn { slots } => withdraw(deployment, slots, now),
         Change::Removed { slots } => {
             deployment.slots.retain(|slot| !slots.contains(&slot.placement_request));
+            forget_want_of_room(deployment);
         }
         Change::Restored { slot, container_id } => {
             on(deployment, *slot, SlotState::Routed, |slot| {
@@ -209,12 +210,6 @@ fn failed(deployment: &mut Deployment) {
     deployment.state = State::Failed;
 }
 
-fn lost(deployment: &mut Deployment, image: &ImageRef) {
-    if can_be_rebuilt(deployment) && deployment.image.as_ref() == Some(image) {
-        deployment.image = None;
-    }
-}
-
 fn on(
     deployment: &mut Deployment,
     placement: RequestId,
@@ -230,23 +225,6 @@ fn on(
 fn enter(slot: &mut Slot, state: SlotState, now: Timestamp) {
     slot.state = state;
     slot.since = now;
-}
-
-/// Only from now on can replicas be waiting for it.
-fn built(deployment: &mut Deployment, image: &ImageRef, now: Timestamp) {
-    deployment.image = Some(image.clone());
-    let generation = deployment.generation;
-    let waits = |slot: &&mut Slot| slot.generation == generation && slot.state == SlotState::Placed;
-    deployment.slots.iter_mut().filter(waits).for_each(|slot| slot.since = now);
-}
-
-/// It takes nothing from the placements that another failure may need.
-fn image_missing(deployment: &mut Deployment, placement: RequestId, now: Timestamp) {
-    let asked_for = |slot: &&mut Slot| slot.placement_request == placement;
-    if let Some(slot) = deployment.slots.iter_mut().find(asked_for) {
-        slot.images_missing += 1;
-    }
-    placement::ask_elsewhere(deployment, placement, Turn::Now, now);
 }
 
 /// A replica that can be placed better is; else a deploy fails with it, and what is served tries
@@ -363,6 +341,23 @@ fn withdraw(deployment: &mut Deployment, slots: &[RequestId], now: Timestamp) {
         |slot: &&mut Slot| slots.contains(&slot.placement_request) && slot.state < SlotState::Ready;
     for slot in deployment.slots.iter_mut().filter(goes) {
         enter(slot, SlotState::Drained, now);
+    }
+}
+
+/// That there was no place stands in nobody's way where nothing waits for one any more, as after a node was returned.
+fn forget_want_of_room(deployment: &mut Deployment) {
+    let waits = deployment.slots.iter().any(|slot| slot.state == SlotState::Asked);
+    let is_want = |failure: &mut Failure| {
+        let Failure { code, .. } = failure;
+        matches!(
+            code,
+            FailureCode::NoNodeFits
+                | FailureCode::PortsExhausted
+                | FailureCode::InsufficientStorage
+        )
+    };
+    if deployment.state == State::Running && !waits {
+        deployment.failure.take_if(is_want);
     }
 }
 

@@ -260,11 +260,8 @@ impl Plan<'_> {
             let image = image_of(self.deployment, generation)?.clone();
             return Some(Step::Restore { slots, image });
         }
-        let drifted = self.seen.upstreams.as_ref().is_some_and(|found| {
-            !routed.is_empty() && upstreams(self.deployment, &routed) != *found
-        });
-        if drifted {
-            return Some(self.route_to(&routed));
+        if let Some(drifted) = self.drifted() {
+            return Some(self.route_to(&drifted));
         }
         if self.seen.misregistered {
             return Some(Step::Register);
@@ -274,6 +271,18 @@ impl Plan<'_> {
             return None;
         }
         found(Standing::Exited).map(|slots| Step::Examine { slots })
+    }
+
+    /// Whom the route should name, where it was found to name others: also who serves until there is a replacement.
+    fn drifted(&self) -> Option<Vec<&Slot>> {
+        let found = self.seen.upstreams.as_ref()?;
+        match target(self.deployment, self.seen) {
+            Target::Nobody => None,
+            Target::Replicas(slots) => {
+                let differs = !slots.is_empty() && upstreams(self.deployment, &slots) != *found;
+                differs.then_some(slots)
+            }
+        }
     }
 
     fn standing(&self, slot: &Slot) -> Standing {

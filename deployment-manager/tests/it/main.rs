@@ -7,6 +7,7 @@ mod canary;
 mod crash;
 mod deploy;
 mod edge;
+mod emptied;
 mod failure;
 mod http;
 mod node_manager;

@@ -393,6 +393,7 @@ proptest! {
 }
 
 mod canary;
+mod emptied;
 mod missing;
 mod moving;
 mod rest;
