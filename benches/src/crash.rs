@@ -23,7 +23,7 @@ use crate::servers::{PREFIX, address_of};
 use crate::stage::APP;
 use crate::{crowd, http, kernel};
 
-const PAIRS: usize = 10;
+const PAIRS: usize = 15;
 const OVER_THE_FLOOR: Goal = Goal::AtMost(1.3);
 const OVER_THE_ENGINE: Goal = Goal::AtMost(0.5);
 const CLIENTS: usize = 16;
@@ -74,7 +74,8 @@ async fn alone(
         let value = milliseconds(answered.duration_since(began));
         stop(&injector).await?;
         kernel::settled().await?;
-        let floor = milliseconds(by_hand(&mut node.engine, &deployed).await?);
+        let floor = by_hand(&mut node.engine, &deployed.node, &deployed.container).await?;
+        let floor = milliseconds(floor);
         let engine = milliseconds(by_the_engine(node, &deployed).await?);
         progress(&format!(
             "crash: pair {pair}: {value:.0} ms over {floor:.0} ms; restart=always {engine:.0} ms"

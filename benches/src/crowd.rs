@@ -73,6 +73,13 @@ impl Tally {
         Ok(figure.with_note(self.told()))
     }
 
+    /// The same; a goal that so few requests say little of is missed.
+    pub(crate) fn none_failed_of(&self, name: &str, least: u64) -> anyhow::Result<Figure> {
+        let figure = self.none_failed(name)?;
+        let met = figure.met.map(|met| met && self.answered >= least);
+        Ok(Figure { met, ..figure })
+    }
+
     /// Takes in what became of others, at another time or of other clients.
     pub(crate) fn add(&mut self, other: Tally) {
         self.answered += other.answered;
@@ -197,6 +204,16 @@ mod tests {
             stream.read_exact(&mut asked).await.unwrap();
             stream.write_all(answer).await.unwrap();
         }
+    }
+
+    #[test]
+    fn that_none_failed_is_shown_by_enough_requests_only() {
+        let tally = |answered, failed| Tally { answered, failed, ..Tally::default() };
+        let met = |tally: Tally| tally.none_failed_of("a", 100).unwrap().met;
+        assert_eq!(met(tally(100, 0)), Some(true));
+        assert_eq!(met(tally(99, 0)), Some(false));
+        assert_eq!(met(tally(100, 1)), Some(false));
+        assert!(tally(0, 0).none_failed_of("a", 0).is_err());
     }
 
     #[test]

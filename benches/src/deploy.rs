@@ -69,7 +69,7 @@ async fn pairs(name: &str) -> anyhow::Result<Figure> {
         stop(&injector).await?;
         busiest = busiest.max(kernel::settled().await?);
         let engine = engines.get_mut(&deployed.node).context("the app is on no node")?;
-        let floor = by_hand(engine, &deployed).await?;
+        let floor = by_hand(engine, &deployed.node, &deployed.container).await?;
         let (value, floor) = (milliseconds(deployed.took), milliseconds(floor));
         progress(&format!(
             "{name}: pair {pair} on {}: {value:.0} ms over {floor:.0} ms",
@@ -138,11 +138,15 @@ pub(crate) async fn through_the_platform(injector: &Injector) -> anyhow::Result<
     ensure!(said.starts_with(&format!("done {APP} deploy - ")), "{said}");
     let status = avishkar(&["status", APP]).await?;
     let node = status["replicas"][0]["node"].as_str().context("the app is on no node")?.to_owned();
-    let name = format!("{APP}_instance_1");
-    let inspected = cluster::exec(&node, &["docker", "inspect", &name]).await?;
-    let mut inspected: Vec<Value> = serde_json::from_str(&inspected)?;
-    let container = inspected.pop().with_context(|| format!("{name} is not on {node}"))?;
+    let container = described(&node, &format!("{APP}_instance_1")).await?;
     Ok(Deployed { took, node, container })
+}
+
+/// A container as the engine of its node describes it.
+pub(crate) async fn described(node: &str, name: &str) -> anyhow::Result<Value> {
+    let inspected = cluster::exec(node, &["docker", "inspect", name]).await?;
+    let mut inspected: Vec<Value> = serde_json::from_str(&inspected)?;
+    inspected.pop().with_context(|| format!("{name} is not on {node}"))
 }
 
 pub(crate) async fn stop(injector: &Injector) -> anyhow::Result<()> {
@@ -154,9 +158,14 @@ pub(crate) async fn stop(injector: &Injector) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) async fn by_hand(engine: &mut Engine, deployed: &Deployed) -> anyhow::Result<Duration> {
-    let body = engine.body_like(&deployed.container, FLOOR_PORT).await?;
-    let at = SocketAddr::new(address_of(&deployed.node).await?, FLOOR_PORT);
+/// The same container on the same node through the raw API, until it answers.
+pub(crate) async fn by_hand(
+    engine: &mut Engine,
+    node: &str,
+    container: &Value,
+) -> anyhow::Result<Duration> {
+    let body = engine.body_like(container, FLOOR_PORT).await?;
+    let at = SocketAddr::new(address_of(node).await?, FLOOR_PORT);
     let began = Instant::now();
     // Asked only once it is started: a question that comes before its network is there would wait a second for it.
     let answered = match engine.run(FLOOR, &body).await {

@@ -2,6 +2,7 @@
 //! machines of the same kind on the same computer. Measured on the fleet of `make fleet`.
 
 mod swarm;
+mod visitors;
 
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ pub(crate) async fn measure(trials: usize, figures: &mut Vec<Figure>) -> anyhow:
     let led = Trials::of("a new leader", trials, async |_| new_leader(&fleet).await);
     led.await.tell("fleet_new_leader_s", NEW_LEADER, figures, &mut failures);
     if let Err(err) = machines(&fleet, trials, figures, &mut failures).await {
+        failures.push(format!("{err:#}"));
+    }
+    if let Err(err) = visitors::measure(&fleet, trials, figures, &mut failures).await {
         failures.push(format!("{err:#}"));
     }
     ensure!(failures.is_empty(), "{}", failures.join("; "));

@@ -13,6 +13,7 @@ mod command_line;
 mod crash;
 mod crowd;
 mod deploy;
+mod drain;
 mod durable;
 mod edge_death;
 mod engine;
@@ -95,6 +96,8 @@ enum Measurement {
     Crowded,
     /// Failed requests while an app gets releases, goes back and is scaled.
     Releases,
+    /// Failed requests while nodes are drained and returned.
+    Drain,
     /// How long nobody is answered when the edge is killed.
     Edge,
     /// From too much load to the first answer of one more replica.
@@ -125,6 +128,7 @@ impl Measurement {
         Measurement::Switch,
         Measurement::Crowded,
         Measurement::Releases,
+        Measurement::Drain,
         Measurement::Edge,
         Measurement::Overload,
         Measurement::Steady,
@@ -159,6 +163,7 @@ impl Measurement {
             Measurement::Replicas => figures.push(replicas::measure().await?),
             Measurement::Crash => crash::measure(figures).await?,
             Measurement::Releases => figures.push(releases::measure().await?),
+            Measurement::Drain => figures.push(drain::measure().await?),
             Measurement::Overload => figures.push(overload::measure().await?),
             Measurement::Steady => steady::measure(figures).await?,
             Measurement::Throughput => {
@@ -188,6 +193,7 @@ impl Measurement {
             Measurement::Bus => bus::clear(&arguments.kafka).await,
             Measurement::Store => store::clear(&arguments.zookeeper).await,
             Measurement::Fleet => fleet::clear().await,
+            Measurement::Drain => drain::clear().await,
             // They end with their measurement, whatever happened.
             Measurement::Single | Measurement::Sampling => Ok(()),
             Measurement::Replicas => {

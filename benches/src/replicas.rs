@@ -24,7 +24,7 @@ use crate::{http, kernel};
 pub(crate) use swarm::clear;
 
 const REPLICAS: usize = 6;
-const PAIRS: usize = 7;
+const PAIRS: usize = 15;
 const GOAL: Goal = Goal::AtMost(1.0);
 /// How often the engines are asked what runs; both sides are looked at in the same way.
 const LOOK_EVERY: Duration = Duration::from_millis(10);

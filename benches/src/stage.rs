@@ -19,6 +19,8 @@ pub(crate) const APP: &str = "bench";
 pub(crate) const BURNER: &str = "burner";
 /// Names of routes begin like this.
 pub(crate) const ROUTES: &str = "bench-";
+/// Of those that nobody asks.
+const BESIDES: &str = "bench-beside-";
 /// The backend's ports on its node, outside of what the platform and the system give out. A replica belongs to one route:
 /// the first ports are those that one route changes between, and each route beside it has one of the others.
 const FIRST_PORT: u16 = 31000;
@@ -79,15 +81,21 @@ impl Stage {
     pub(crate) async fn crowd(&self, numbers: Range<u16>) -> anyhow::Result<()> {
         progress(&format!("registering {} more apps", numbers.len()));
         let registered = stream::iter(numbers).map(|number| async move {
-            routes::register(&format!("{ROUTES}beside-{number}"), self.beside(number)).await
+            routes::register(&format!("{BESIDES}{number}"), self.beside(number)).await
         });
         registered.buffer_unordered(REGISTERED_AT_ONCE).try_for_each(|_| async { Ok(()) }).await
+    }
+
+    /// Takes them away again.
+    pub(crate) async fn disperse(&self) -> anyhow::Result<()> {
+        progress("taking the apps away that nobody asks");
+        remove_routes(BESIDES).await
     }
 }
 
 /// Takes down what this program put up, now or in a run that was killed. Everything is tried, the first failure is told.
 pub(crate) async fn clear() -> anyhow::Result<()> {
-    let outcomes = [stop_apps().await, remove_routes().await, servers::remove_all().await];
+    let outcomes = [stop_apps().await, remove_routes(ROUTES).await, servers::remove_all().await];
     outcomes.into_iter().collect()
 }
 
@@ -109,8 +117,8 @@ async fn stop_apps() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn remove_routes() -> anyhow::Result<()> {
-    let gone = stream::iter(routes::named(ROUTES).await?)
+async fn remove_routes(prefix: &str) -> anyhow::Result<()> {
+    let gone = stream::iter(routes::named(prefix).await?)
         .map(|name| async move { routes::deregister(&name).await });
     gone.buffer_unordered(AT_ONCE).try_for_each(|()| async { Ok(()) }).await
 }
