@@ -1,6 +1,7 @@
 //! The larger faults of a run: each begins at a moment of its own, and is over after a while.
 
 mod blow;
+mod drained;
 mod edge;
 mod stray;
 
@@ -14,8 +15,8 @@ use jiff::SignedDuration;
 use testkit::containers::Health;
 use testkit::nodes::Reach;
 
-pub(crate) use self::blow::Scope;
 use self::blow::{Blow, fit};
+pub(crate) use self::blow::{CRASH_AT_CALL, KINDS, Scope, kinds};
 pub(crate) use self::stray::{lose_who_keeps_a_bundle, sets_out};
 use crate::dice::Dice;
 use crate::fault::{Bait, Port, Trap, Victim};
@@ -41,8 +42,8 @@ pub(crate) fn strike(
             let blow = fit(&world, &mut dice, scope);
             world.tell(format_args!("{blow:?} for {lasts:?}"));
             // A crash at a call strikes when the call is made.
-            if !matches!(blow, Blow::CrashAtCall(..)) {
-                world.trace().blow_strikes();
+            if blow.kind() != CRASH_AT_CALL {
+                world.trace().blow_strikes(blow.kind());
             }
             fall(&world, blow, lasts).await;
         });
@@ -101,6 +102,7 @@ async fn fall(world: &Arc<World>, blow: Blow, lasts: Duration) {
             unreachable_for(world, &node, Reach::Partitioned, lasts).await;
         }
         Blow::NodeHung(node) => unreachable_for(world, &node, Reach::Hung, lasts).await,
+        Blow::NodeDrained(node) => drained::for_a_while(world, &node, lasts).await,
         Blow::NodeGray(_)
         | Blow::DiskFull(_)
         | Blow::PortTaken(_)
@@ -170,6 +172,7 @@ async fn fall_for(world: &Arc<World>, blow: Blow, lasts: Duration) {
         | Blow::NodePartitioned(_)
         | Blow::NodeHung(_)
         | Blow::NodeGray(_)
+        | Blow::NodeDrained(_)
         | Blow::DiskFull(_)
         | Blow::PortTaken(_)
         | Blow::ContainersEnd(_)
@@ -236,6 +239,7 @@ async fn hurt_node(world: &Arc<World>, blow: Blow, lasts: Duration) {
         | Blow::NodePartitioned(_)
         | Blow::NodeHung(_)
         | Blow::NodeCutFrom(..)
+        | Blow::NodeDrained(_)
         | Blow::EdgeLosesItsDisk
         | Blow::EdgeDies
         | Blow::FrontPortHeld(_)
@@ -277,12 +281,14 @@ async fn end_containers(world: &Arc<World>, node: &NodeName) {
 /// Ends everything that goes wrong: all services live once, everybody reaches everything.
 pub(crate) async fn heal(world: &Arc<World>) {
     world.tell(format_args!("everything heals"));
-    {
+    let drained = {
         let mut faults = world.faults();
         let instant = faults.rates.instant;
+        let drained = std::mem::take(&mut faults.drained);
         *faults = crate::fault::Faults::default();
         faults.rates.instant = instant;
-    }
+        drained
+    };
     let others: Vec<_> = {
         let mut lives = world.lives();
         let others = std::mem::take(&mut lives.others);
@@ -312,4 +318,5 @@ pub(crate) async fn heal(world: &Arc<World>) {
             world.truth.nodes.restart_ended(&agent.node).await;
         }
     }
+    drained::heal(world, drained).await;
 }

@@ -70,6 +70,8 @@ pub enum Point {
 /// Who ends when a trap springs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Victim {
+    /// Whose call it is.
+    Caller,
     Service(ServiceName),
     /// Every node loses its power, and its agent with it.
     Nodes,
@@ -154,6 +156,8 @@ pub struct Faults {
     pub lagging: BTreeSet<Owner>,
     /// Gray nodes: they answer late, or not.
     pub slow_nodes: BTreeSet<NodeName>,
+    /// Nodes that somebody wants to be drained for a while.
+    pub drained: BTreeSet<NodeName>,
     pub traps: Vec<Trap>,
     /// The next call of this kind is on its way for long, and arrives whatever became of who made it.
     pub stray: Option<CallKind>,

@@ -33,6 +33,8 @@ pub(crate) enum Blow {
     NodeHung(NodeName),
     NodeGray(NodeName),
     NodeCutFrom(ServiceName, NodeName),
+    /// An administrator drains it, and returns it later.
+    NodeDrained(NodeName),
     DiskFull(NodeName),
     PortTaken(NodeName),
     ContainersEnd(NodeName),
@@ -44,6 +46,53 @@ pub(crate) enum Blow {
     /// The edge starts again, and another program has one of its front ports.
     FrontPortHeld(u16),
     ClockJumps(ServiceName, i64),
+}
+
+/// Names all kinds of an enum of blows, and says of which one is.
+macro_rules! kinds {
+    ($of:ident: $($pattern:pat => $name:expr,)*) => {
+        /// All that may strike.
+        pub(crate) const KINDS: &[&str] = &[$($name),*];
+
+        impl $of {
+            pub(super) fn kind(&self) -> &'static str {
+                match self { $($pattern => $name,)* }
+            }
+        }
+    };
+}
+pub(crate) use kinds;
+
+/// It strikes when such a call is made.
+pub(crate) const CRASH_AT_CALL: &str = "CrashAtCall";
+
+kinds! { Blow:
+    Blow::Crash(_) => "Crash",
+    Blow::CrashAtCall(..) => CRASH_AT_CALL,
+    Blow::Pause(_) => "Pause",
+    Blow::SecondLeader(_) => "SecondLeader",
+    Blow::LaggingLeader(_) => "LaggingLeader",
+    Blow::Standby(_) => "Standby",
+    Blow::CutPort(..) => "CutPort",
+    Blow::SessionExpires(_) => "SessionExpires",
+    Blow::StaleReads(_) => "StaleReads",
+    Blow::LostWatches(_) => "LostWatches",
+    Blow::BusAway => "BusAway",
+    Blow::RecordsTwice => "RecordsTwice",
+    Blow::NodeDead(_) => "NodeDead",
+    Blow::NodePartitioned(_) => "NodePartitioned",
+    Blow::NodeHung(_) => "NodeHung",
+    Blow::NodeGray(_) => "NodeGray",
+    Blow::NodeCutFrom(..) => "NodeCutFrom",
+    Blow::NodeDrained(_) => "NodeDrained",
+    Blow::DiskFull(_) => "DiskFull",
+    Blow::PortTaken(_) => "PortTaken",
+    Blow::ContainersEnd(_) => "ContainersEnd",
+    Blow::ContainersRemoved(_) => "ContainersRemoved",
+    Blow::EdgeLosesItsDisk => "EdgeLosesItsDisk",
+    Blow::EdgeDies => "EdgeDies",
+    Blow::FrontPortHeld(_) => "FrontPortHeld",
+    Blow::ClockJumps(..) => "ClockJumps",
 }
 
 /// Those that apps have; the last one is nobody's as a rule.
@@ -77,6 +126,7 @@ impl Blow {
             | Blow::NodeHung(_)
             | Blow::NodeGray(_)
             | Blow::NodeCutFrom(..)
+            | Blow::NodeDrained(_)
             | Blow::DiskFull(_)
             | Blow::PortTaken(_)
             | Blow::ClockJumps(..) => true,
@@ -114,6 +164,7 @@ impl Blow {
             | Blow::NodeHung(_)
             | Blow::NodeGray(_)
             | Blow::NodeCutFrom(..)
+            | Blow::NodeDrained(_)
             | Blow::DiskFull(_)
             | Blow::PortTaken(_)
             | Blow::ClockJumps(..) => true,
@@ -139,7 +190,7 @@ fn drawn(world: &World, dice: &mut Dice) -> Blow {
     let index = usize::try_from(dice.below(world.truth.agents.len() as u64)).unwrap_or_default();
     let node = world.node(index).cloned().expect("there are nodes");
     let point = *dice.one_of(&[Point::Before, Point::After]);
-    match dice.below(105) {
+    match dice.below(109) {
         0..10 => Blow::Crash(service),
         10..26 => Blow::CrashAtCall(service, point, dice.below(20)),
         26..31 => Blow::Pause(service),
@@ -168,6 +219,7 @@ fn drawn(world: &World, dice: &mut Dice) -> Blow {
         95..97 => Blow::EdgeLosesItsDisk,
         97..99 => Blow::EdgeDies,
         99..102 => Blow::FrontPortHeld(*dice.one_of(&FRONT_PORTS)),
+        102..106 => Blow::NodeDrained(node),
         _ => Blow::ClockJumps(service, *dice.one_of(&[-40, -3, 3, 45, 3600])),
     }
 }

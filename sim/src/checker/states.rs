@@ -77,10 +77,18 @@ const VERDICTS: &[(Verdict, Verdict)] = &[
     (Verdict::Live, Verdict::Dead),
     (Verdict::Suspect, Verdict::Dead),
     (Verdict::Dead, Verdict::Suspect),
+    (Verdict::Live, Verdict::Draining),
+    (Verdict::Draining, Verdict::Live),
 ];
 
-/// One that a leader may make who was not scheduled while the node came back; a run need not visit it.
-const LATE_VERDICT: (Verdict, Verdict) = (Verdict::Dead, Verdict::Live);
+/// One that a leader may make who was not scheduled while the node came back, and those of a node that is drained while it is
+/// not well, or dies so; a run need not visit them.
+const RARE_VERDICTS: [(Verdict, Verdict); 4] = [
+    (Verdict::Dead, Verdict::Live),
+    (Verdict::Suspect, Verdict::Draining),
+    (Verdict::Dead, Verdict::Draining),
+    (Verdict::Draining, Verdict::Dead),
+];
 
 /// A replica that may get requests does not vanish.
 const VANISHING: &[SlotState] =
@@ -99,6 +107,19 @@ pub(crate) fn table() -> BTreeSet<(&'static str, String, String)> {
     let scaling = SCALING.iter().map(|kind| ("scaling", "Any".to_owned(), name(kind)));
     let new = new.chain(adopted).chain(decisions).chain(scaling);
     within.chain(slots).chain(new).chain(gone).chain(verdicts).collect()
+}
+
+/// What is allowed too, and rare: a run may visit it.
+pub(crate) fn rare() -> BTreeSet<(&'static str, String, String)> {
+    let name = |state: &dyn std::fmt::Debug| format!("{state:?}");
+    let adopted = RARE_ADOPTIONS.iter().map(|to| ("generation", "Adopted".to_owned(), name(to)));
+    let late = RARE_VERDICTS.iter().map(|(from, to)| ("verdict", name(from), name(to)));
+    let ways = ON_ITS_WAY.iter().flat_map(|from| {
+        let to = ON_ITS_WAY.iter().chain(&[State::Undoing]).copied();
+        to.filter(|to| is_allowed(*from, *to) && !WITHIN.contains(&(*from, *to)))
+            .map(|to| ("deployment", name(from), name(&to)))
+    });
+    adopted.chain(late).chain(ways).collect()
 }
 
 impl Checker {
@@ -260,7 +281,7 @@ impl Checker {
             }
             self.forget_moves();
             self.visit("verdict", format!("{from:?}"), format!("{to:?}"));
-            if !VERDICTS.contains(&(from, to)) && (from, to) != LATE_VERDICT {
+            if !VERDICTS.contains(&(from, to)) && !RARE_VERDICTS.contains(&(from, to)) {
                 let what = format!("{} went from {from:?} to {to:?}", after.node);
                 self.violate(Invariant::I8Monotone, what);
             }
@@ -268,9 +289,13 @@ impl Checker {
     }
 }
 
+/// The states of one.
+const ON_ITS_WAY: [State; 5] =
+    [State::Accepted, State::Placing, State::Building, State::Starting, State::Routing];
+
 /// A generation on its way may make several steps in one transaction, and be given up at any of them.
 fn is_allowed(from: State, to: State) -> bool {
-    let advances = |state: State| state < State::Running;
+    let advances = |state: State| ON_ITS_WAY.contains(&state);
     WITHIN.contains(&(from, to))
         || (advances(from) && advances(to) && from < to)
         || (advances(from) && to == State::Undoing)

@@ -38,6 +38,7 @@ fn owner(
         (nodes_by, true)
     } else if below("/avishkar/ports/")
         || below("/avishkar/alive/")
+        || below("/avishkar/drains/")
         || path == "/avishkar/usual-placement"
     {
         (S::NodeManager, true)
