@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use common::port::{Blobs, Bus, Certificates, Clock, Entropy, Nodes, Routes, Store, Upkeep};
+use common::port::{
+    Blobs, Bus, Certificates, Clock, Drains, Entropy, Nodes, Routes, Store, Upkeep,
+};
 
 /// The ports, as the binary connects them.
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ pub struct Ports {
     pub routes: Arc<dyn Routes>,
     /// For what people ask of machines, and what they have restarted: the lifecycle manager's to do.
     pub upkeep: Arc<dyn Upkeep>,
+    /// Of nodes: the node manager keeps them.
+    pub drains: Arc<dyn Drains>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
 }

@@ -21,9 +21,12 @@ pub(crate) use self::bootstrap::{Act, Bootstrap, Described};
 pub(crate) use self::certificate::{Certificate, CertificateAdd, CertificateRemove};
 pub(crate) use self::disk::{Collect, Disk, DiskAct};
 pub(crate) use self::machines::{
-    MachineAdd, MachinePin, MachineRemove, Machines, MachinesAct, Restart,
+    MachineAdd, MachinePin, MachineRemove, Machines, MachinesAct, NodeDrain, NodeReturn, Nodes,
+    NodesAct, Restart,
 };
-pub(crate) use self::platform::{Move, Platform, Start, Stop as StopPlatform, Upgrade, Version};
+pub(crate) use self::platform::{
+    Move, Platform, Scale, Start, Stop as StopPlatform, Upgrade, Version,
+};
 pub(crate) use self::rollback::{Promote, Releases, Rollback};
 pub(crate) use self::schedule::{Schedule, Unschedule};
 
@@ -74,8 +77,8 @@ pub(crate) enum Command {
     /// Show visitors of a host name a certificate, list those that are shown, or take one away.
     #[command(subcommand)]
     Certificate(Certificate),
-    /// List the nodes and how they are.
-    Nodes,
+    /// List the nodes and how they are, drain one, or return it.
+    Nodes(Nodes),
     /// Show what the platform has on the disks of its nodes, who refers to it, and what may go.
     Disk(Disk),
     /// List the platform's machines and how they are, add or take one away, or pin a host key.

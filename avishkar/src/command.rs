@@ -58,7 +58,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Schedules => schedule::list(&client()?, output).await,
             Command::Unschedule(args) => schedule::remove(&client()?, &args, output).await,
             Command::Certificate(args) => certificate::run(&client()?, args, output).await,
-            Command::Nodes => nodes::run(&client()?, output).await,
+            Command::Nodes(args) => nodes::run(&client()?, args, output).await,
             Command::Disk(args) => disk::run(&client()?, &args, output).await,
             Command::Machines(args) => machines::run(&client()?, args, output).await,
             Command::Restart(args) => restart::run(&client()?, args, output).await,

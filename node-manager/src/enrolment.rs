@@ -13,6 +13,7 @@ use futures::StreamExt as _;
 use tokio::time::{sleep, timeout};
 
 use crate::config::Nodes;
+use crate::drains;
 use crate::shared::Shared;
 
 /// A hint of the store may be lost: so it is looked again anyway.
@@ -41,7 +42,7 @@ pub(crate) async fn enrol(shared: &Shared) -> Result<(), Error> {
             dismiss(shared, &name, Some(entry.version), "it is no longer configured").await?;
         }
     }
-    Ok(())
+    drains::forget_strangers(shared).await
 }
 
 /// Keeps knowing what the records say, whoever leads; never ends.
@@ -98,7 +99,7 @@ async fn read(shared: &Shared) -> Result<(), Error> {
             dismiss(shared, &name, None, "it is no longer a node").await?;
         }
     }
-    Ok(())
+    drains::forget_strangers(shared).await
 }
 
 /// What is no longer a node is dead to everybody; `record`: its version, where its record is still there.

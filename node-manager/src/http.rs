@@ -1,6 +1,7 @@
 //! The HTTP interface: document 001's paths, and our own for the command line and other services.
 
 mod document_001;
+pub(crate) mod drains;
 mod nodes;
 mod refusals;
 
@@ -15,6 +16,7 @@ use crate::shared::Shared;
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 const ANYONE: Access = Access::Anyone;
 const READERS: Access = Access::Services(&[
@@ -22,6 +24,8 @@ const READERS: Access = Access::Services(&[
     ServiceName::DeploymentManager,
     ServiceName::LoadBalancer,
 ]);
+/// Who speaks for admins.
+const PEOPLE: Access = Access::Services(&[ServiceName::AppManager]);
 
 /// Every route of the service besides those that all services have.
 pub const ENDPOINTS: &[Endpoint] = &[
@@ -46,6 +50,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(GET, "/api/v1/nodes/{node}/disk", READERS, &[36], || to(nodes::disk)),
     Endpoint::new(GET, "/api/v1/nodes/{node}/samples", ANYONE, &[36], || to(nodes::samples)),
     Endpoint::new(GET, "/api/v1/nodes/{node}/samples", READERS, &[36], || to(nodes::samples)),
+    Endpoint::new(PUT, "/api/v1/nodes/{node}/drain", PEOPLE, &[], || to(drains::begin)),
+    Endpoint::new(DELETE, "/api/v1/nodes/{node}/drain", PEOPLE, &[], || to(drains::end)),
 ];
 
 /// The plain listener.

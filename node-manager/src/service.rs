@@ -11,12 +11,14 @@ use chassis::leading::{Leader, run_until_lost};
 use chassis::lifecycle::Lifecycle;
 use chassis::reconcile::{Driver, Settings};
 use chassis::{operations, service};
+use common::port::Drains;
 use common::service::ServiceName;
 use common::topic::Topic;
 use prometheus::Registry;
 
 use crate::commands::Commands;
 use crate::config::Config;
+use crate::local::LocalDrains;
 use crate::ports::Ports;
 use crate::reconcile::{Leases, Placements, Verdicts};
 use crate::shared::Shared;
@@ -35,6 +37,11 @@ pub struct Service {
 impl Service {
     pub fn new(ports: Ports, config: Config) -> Self {
         Service { shared: Shared::new(ports, config) }
+    }
+
+    /// Its drains for an app manager of the same process.
+    pub fn local_drains(&self) -> Arc<dyn Drains> {
+        Arc::new(LocalDrains(Arc::clone(&self.shared)))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::disks::Disks;
 use crate::domain::liveness::Thresholds;
 use crate::domain::load::Alert;
+use crate::drains::Drains;
 use crate::heartbeats::Heartbeats;
 use crate::members::Members;
 use crate::metrics::Metrics;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) heartbeats: Heartbeats,
     pub(crate) sample_log: SampleLog,
     pub(crate) disks: Disks,
+    pub(crate) drains: Drains,
     pub(crate) placement_wake: Wake<RequestId>,
     pub(crate) verdict_wake: Wake<NodeName>,
     pub(crate) lease_wake: Wake<NodeName>,
@@ -60,6 +62,7 @@ impl Shared {
             heartbeats: Heartbeats::new(thresholds),
             sample_log,
             disks: Disks::default(),
+            drains: Drains::default(),
             placement_wake: Wake::new(),
             verdict_wake: Wake::new(),
             lease_wake: Wake::new(),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use app_manager::Door;
 use chassis::lifecycle::Lifecycle;
-use common::port::Routes;
+use common::port::{Drains, Routes};
 use common::service::ServiceName;
 use testkit::MemoryStore;
 
@@ -79,6 +79,8 @@ pub(crate) struct Entrances {
     pub(crate) door: Option<Door>,
     /// For deployment managers, of a load balancer.
     pub(crate) routes: Option<Arc<dyn Routes>>,
+    /// For who drains nodes, of a node manager.
+    pub(crate) drains: Option<Arc<dyn Drains>>,
 }
 
 /// The lives there are.

@@ -5,6 +5,7 @@ mod clause;
 pub mod blobs;
 pub mod bus;
 pub mod containers;
+pub mod drains;
 pub mod edge;
 pub mod edge_certificates;
 pub mod hosts;

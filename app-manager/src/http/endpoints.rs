@@ -80,6 +80,10 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
         to(operations::show)
     }),
     Endpoint::new(GET, "/api/v1/nodes", SeeNodes, &[36], || to(nodes::list)),
+    Endpoint::new(PUT, "/api/v1/nodes/{node}/drain", SwitchPlatform, &[], || to(nodes::drain)),
+    Endpoint::new(DELETE, "/api/v1/nodes/{node}/drain", SwitchPlatform, &[], || {
+        to(nodes::take_back)
+    }),
     Endpoint::new(GET, "/api/v1/nodes/{node}/disk", SeeNodes, &[36], || to(disk::show)),
     Endpoint::new(POST, "/api/v1/nodes/{node}/disk/collect", SwitchPlatform, &[36], || {
         to(disk::collect)
@@ -111,6 +115,9 @@ pub const ENDPOINTS: &[Endpoint<Action>] = &[
     ),
     Endpoint::new(POST, "/api/v1/platform/services/{service}/move", SwitchPlatform, &[16], || {
         to(platform::relocate)
+    }),
+    Endpoint::new(POST, "/api/v1/platform/services/{service}/scale", SwitchPlatform, &[16], || {
+        to(platform::scale)
     }),
     Endpoint::new(
         GET,

@@ -9,6 +9,7 @@ mod deployments;
 mod described;
 mod disks;
 mod document_001;
+mod drains;
 mod events;
 mod logs;
 mod machines;

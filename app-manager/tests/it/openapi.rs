@@ -54,7 +54,10 @@ fn an_answer_that_is_not_as_described_is_found() {
         (
             "/api/v1/nodes",
             200,
-            json!([{ "name": "a", "ip": "", "os": "", "reason": "", "since": null, "verdict": "fine" }]),
+            json!([{
+                "name": "a", "ip": "", "os": "", "reason": "", "since": null, "verdict": "fine",
+                "drained_since": null, "replicas": 0, "stays": [],
+            }]),
             "it[].verdict is \"fine\"",
         ),
         (

@@ -166,6 +166,7 @@ async fn without_a_private_secret_the_service_does_not_start() {
             certificates: Arc::new(world.certificates.clone()),
             routes: Arc::new(world.routes.clone()),
             upkeep: Arc::new(world.upkeep.clone()),
+            drains: Arc::new(world.drains.clone()),
             clock: world.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(1)),
         };

@@ -25,8 +25,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use testkit::{
-    ManualClock, MemoryBlobs, MemoryBus, MemoryCertificates, MemoryNodes, MemoryRoutes,
-    MemoryStore, MemoryUpkeep, SeededEntropy,
+    ManualClock, MemoryBlobs, MemoryBus, MemoryCertificates, MemoryDrains, MemoryNodes,
+    MemoryRoutes, MemoryStore, MemoryUpkeep, SeededEntropy,
 };
 use tokio::time::{sleep, timeout};
 use zip::ZipWriter;
@@ -46,6 +46,7 @@ pub(crate) struct World {
     pub(crate) certificates: MemoryCertificates,
     pub(crate) routes: MemoryRoutes,
     pub(crate) upkeep: MemoryUpkeep,
+    pub(crate) drains: MemoryDrains,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) config: Config,
     http: http::Config,
@@ -92,6 +93,7 @@ impl World {
             certificates: MemoryCertificates::default(),
             routes: MemoryRoutes::default(),
             upkeep: MemoryUpkeep::new(&["node-1", "node-2"]),
+            drains: MemoryDrains::new(&["node-1", "node-2"]),
             config: raw.resolve(&http).unwrap(),
             clock,
             folder,
@@ -112,6 +114,7 @@ impl World {
             certificates: Arc::new(self.certificates.clone()),
             routes: Arc::new(self.routes.clone()),
             upkeep: Arc::new(self.upkeep.clone()),
+            drains: Arc::new(self.drains.clone()),
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(rand())),
         };

@@ -1,4 +1,4 @@
-//! What may be typed about the platform's machines, and about restarts.
+//! What may be typed about the platform's machines and nodes, and about restarts.
 
 use clap::{Args, Subcommand};
 use common::name::{LegacyName, NodeName};
@@ -48,6 +48,37 @@ pub(crate) struct MachinePin {
     /// Its algorithm and its fingerprint, in one word or in two: ssh-ed25519 SHA256:...
     #[arg(value_name = "KEY", required = true, num_args = 1..=2)]
     pub(crate) host_key: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Nodes {
+    #[command(subcommand)]
+    pub(crate) act: Option<NodesAct>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodesAct {
+    /// List the nodes, how they are, and why: the same as without a word.
+    List,
+    /// Have all replicas of a node made on others first, and wait until it has none; it gets none until it is returned. The
+    /// platform's own services on it go on.
+    Drain(NodeDrain),
+    /// Let a node that was drained have replicas again: new ones at once, others are brought to it slowly.
+    Return(NodeReturn),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeDrain {
+    pub(crate) node: NodeName,
+    /// Return as soon as the request is accepted.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeReturn {
+    pub(crate) node: NodeName,
 }
 
 #[derive(Debug, Subcommand)]

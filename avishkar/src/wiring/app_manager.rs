@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use adapters::kafka::KafkaSettings;
 use adapters::zookeeper::ZooKeeperSettings;
-use adapters::{LifecycleClient, RoutesClient};
+use adapters::{DrainsClient, LifecycleClient, RoutesClient};
 use anyhow::Context as _;
 use app_manager::config::{Raw, RawApps, RawAuth, RawSchedules, RawStorage, RawUploads};
 use app_manager::{Config, Ports, Service as AppManager};
@@ -71,6 +71,8 @@ impl Wiring for File {
         let keeper = LifecycleClient::new(Arc::clone(&store), &identity.ca, &identity.client_pem());
         let certificates = Arc::clone(&balancer);
         let upkeep = Arc::new(keeper.context("the lifecycle manager cannot be asked")?);
+        let drains = DrainsClient::new(Arc::clone(&store), &identity.ca, &identity.client_pem());
+        let drains = Arc::new(drains.context("the node manager cannot be asked")?);
         let nodes = nodes::connect(&identity)?;
         meant.make(Ports {
             store,
@@ -80,6 +82,7 @@ impl Wiring for File {
             certificates,
             routes: balancer,
             upkeep,
+            drains,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         })
@@ -103,6 +106,7 @@ impl Meant {
             certificates: Arc::new(neighbours.certificates.clone()),
             routes: Arc::new(neighbours.routes.clone()),
             upkeep: Arc::new(neighbours.upkeep.clone()),
+            drains: Arc::new(neighbours.drains.clone()),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         })

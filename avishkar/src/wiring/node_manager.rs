@@ -53,23 +53,18 @@ impl Wiring for File {
     async fn connect(meant: Meant, frame: &Frame) -> anyhow::Result<Arc<dyn Running>> {
         let identity = nodes::identity(&frame.http, Self::SERVICE)?;
         let (store, bus) = (store::connect(&meant.zookeeper)?, bus::connect(&meant.kafka)?);
-        Ok(meant.make(store, bus, nodes::connect(&identity)?))
+        Ok(Arc::new(meant.make(store, bus, nodes::connect(&identity)?)))
     }
 }
 
 impl Meant {
     /// The service in the process that `within` describes.
-    pub(crate) fn place(&self, within: &Within, nodes: Arc<dyn Nodes>) -> Arc<dyn Running> {
+    pub(crate) fn place(&self, within: &Within, nodes: Arc<dyn Nodes>) -> Service {
         self.clone().make(within.session(), within.bus(), nodes)
     }
 
-    fn make(
-        self,
-        store: Arc<dyn Store>,
-        bus: Arc<dyn Bus>,
-        nodes: Arc<dyn Nodes>,
-    ) -> Arc<dyn Running> {
+    fn make(self, store: Arc<dyn Store>, bus: Arc<dyn Bus>, nodes: Arc<dyn Nodes>) -> Service {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        Arc::new(Service::new(Ports { bus, store, nodes, clock, entropy }, self.config))
+        Service::new(Ports { bus, store, nodes, clock, entropy }, self.config)
     }
 }

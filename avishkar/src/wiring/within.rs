@@ -1,6 +1,7 @@
 //! What the services of one process share: the embedded bus and store, in a folder of theirs.
 
 mod current_certificates;
+mod current_drains;
 mod current_routes;
 mod current_upkeep;
 mod this_machine;
@@ -13,6 +14,7 @@ use chassis::system::SystemClock;
 use common::port::{Bus, Store};
 
 pub(crate) use current_certificates::CurrentCertificates;
+pub(crate) use current_drains::CurrentDrains;
 pub(crate) use current_routes::CurrentRoutes;
 pub(crate) use current_upkeep::CurrentUpkeep;
 pub(crate) use this_machine::ThisMachine;
@@ -30,6 +32,7 @@ pub(crate) struct Neighbours {
     pub(crate) routes: CurrentRoutes,
     pub(crate) certificates: CurrentCertificates,
     pub(crate) upkeep: CurrentUpkeep,
+    pub(crate) drains: CurrentDrains,
 }
 
 /// What is done about a file that is damaged or gone.

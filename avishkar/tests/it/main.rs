@@ -9,6 +9,7 @@ mod doctor;
 mod doors;
 mod fake_platform;
 mod machines;
+mod nodes;
 mod rolling_back;
 mod setup;
 mod signing_in;

@@ -1,5 +1,6 @@
 //! Nodes: `nodes/<node>` (from configuration until there is a lifecycle manager), the verdict on each,
-//! `alive/<node>`, and the leases of host ports, `ports/<node>/<port>`. All written by the node manager.
+//! `alive/<node>`, the drains, `drains/<node>`, and the leases of host ports, `ports/<node>/<port>`. All written by the node
+//! manager.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Not;
@@ -47,6 +48,14 @@ pub enum Verdict {
     Dead,
     /// Being emptied on purpose.
     Draining,
+}
+
+/// A node that somebody has drained, until they return it: it serves nothing of apps once others do, and gets nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    pub schema: u32,
+    pub node: NodeName,
+    pub since: Timestamp,
 }
 
 /// Who owns a host port.

@@ -22,6 +22,7 @@ mod c_uploads;
 mod d_at_once;
 mod d_balance;
 mod d_canary;
+mod d_drain;
 mod d_four_apps;
 mod d_models;
 mod d_rebalance;

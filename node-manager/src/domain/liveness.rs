@@ -36,6 +36,8 @@ pub(crate) struct Judgement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Future {
     Stays,
+    /// Nothing of apps is to be on it, until somebody returns it.
+    Drained,
     Leaves,
 }
 
@@ -50,10 +52,8 @@ pub(crate) fn judge(
     if heard.silent.is_some_and(|silent| silent < thresholds.suspect_after) {
         return Some(match future {
             Future::Stays => heard_from(thresholds, heard, before),
-            Future::Leaves => {
-                let reason = "it is being emptied".to_owned();
-                Judgement { verdict: Verdict::Draining, reason }
-            }
+            Future::Drained => draining("it is drained until it is returned"),
+            Future::Leaves => draining("it is being emptied"),
         });
     }
     // Who has just begun to listen does not take its own deafness for others' silence.
@@ -70,6 +70,10 @@ pub(crate) fn judge(
     let verdict =
         if before == Some(Verdict::Draining) { Verdict::Draining } else { Verdict::Suspect };
     Some(Judgement { verdict, reason: format!("no sample came for {seconds} s") })
+}
+
+fn draining(reason: &str) -> Judgement {
+    Judgement { verdict: Verdict::Draining, reason: reason.to_owned() }
 }
 
 /// The verdict on a node whose samples come.
@@ -174,15 +178,18 @@ mod tests {
 
     #[test]
     fn a_node_that_is_emptied_is_so_while_it_lives_and_used_again_if_it_stays() {
-        let leaving = |heard: Heard, before| {
-            let judged = judge(&THRESHOLDS, &heard, before, Future::Leaves);
-            judged.map(|judgement| judgement.verdict)
-        };
-        for before in [None, Some(Verdict::Live), Some(Verdict::Suspect), Some(Verdict::Draining)] {
-            assert_eq!(leaving(heard(100), before), Some(Verdict::Draining), "{before:?}");
+        for future in [Future::Leaves, Future::Drained] {
+            let judged = |heard: Heard, before| {
+                judge(&THRESHOLDS, &heard, before, future).map(|judgement| judgement.verdict)
+            };
+            for before in
+                [None, Some(Verdict::Live), Some(Verdict::Suspect), Some(Verdict::Draining)]
+            {
+                assert_eq!(judged(heard(100), before), Some(Verdict::Draining), "{before:?}");
+            }
+            assert_eq!(judged(heard(3000), Some(Verdict::Draining)), Some(Verdict::Draining));
+            assert_eq!(judged(heard(7000), Some(Verdict::Draining)), Some(Verdict::Dead));
         }
-        assert_eq!(leaving(heard(3000), Some(Verdict::Draining)), Some(Verdict::Draining));
-        assert_eq!(leaving(heard(7000), Some(Verdict::Draining)), Some(Verdict::Dead));
         assert_eq!(verdict(heard(100), Some(Verdict::Draining)), Some(Verdict::Live));
     }
 }

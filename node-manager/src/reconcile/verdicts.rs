@@ -12,6 +12,7 @@ use common::record::path;
 
 use crate::domain::liveness::{Future, Judgement, judge};
 use crate::domain::load;
+use crate::drains;
 use crate::metrics::verdict_name;
 use crate::shared::Shared;
 
@@ -32,8 +33,14 @@ impl Reconcile for Verdicts<'_> {
 
     async fn reconcile(&self, node: &NodeName) -> Result<Outcome, Error> {
         let Some(member) = self.0.members().find(node) else { return Ok(Outcome::Settled) };
-        let future = if member.leaves { Future::Leaves } else { Future::Stays };
         self.look_at_load(node);
+        let future = if member.leaves {
+            Future::Leaves
+        } else if drains::stands(self.0, node).await? {
+            Future::Drained
+        } else {
+            Future::Stays
+        };
         let before = self.before(node).await?;
         let heard = self.0.heartbeats.heard(node);
         let verdict = before.as_ref().map(|before| before.record.verdict);

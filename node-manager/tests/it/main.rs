@@ -8,6 +8,7 @@
 
 mod crash;
 mod disks;
+mod drains;
 mod http;
 mod leases;
 mod liveness;

@@ -8,7 +8,7 @@ use common::port::{Blobs, Bus, Clock, Edge, Entropy, Nodes, Routes, Store};
 use common::service::ServiceName;
 use lifecycle_manager::Backends;
 use lifecycle_manager::ports::NeverChanged;
-use testkit::{MemoryCertificates, MemoryEdge, MemoryUpkeep, SeededEntropy};
+use testkit::{MemoryCertificates, MemoryDrains, MemoryEdge, MemoryUpkeep, SeededEntropy};
 
 use crate::fleet;
 use crate::gate::Gate;
@@ -110,6 +110,7 @@ fn app_manager(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {
         certificates: Arc::new(MemoryCertificates::default()),
         routes: ports.routes(),
         upkeep: Arc::new(MemoryUpkeep::default()),
+        drains: Arc::new(MemoryDrains::default()),
         clock: Arc::clone(&ports.clock),
         entropy: ports.entropy(),
     };
@@ -132,7 +133,9 @@ fn node_manager(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {
         Some((_, ip)) => node_manager_at(&configs.node_manager, ip),
         None => configs.node_manager.clone(),
     };
-    Arc::new(node_manager::Service::new(own, config))
+    let service = node_manager::Service::new(own, config);
+    ports.gate.life.entrances().drains = Some(service.local_drains());
+    Arc::new(service)
 }
 
 fn load_balancer(ports: &Ports, configs: &Configs) -> Arc<dyn Service> {

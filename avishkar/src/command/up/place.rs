@@ -42,7 +42,9 @@ pub(super) async fn place(
     Ok(vec![
         Part::fixed(Arc::new(agent), settings.node_agent.frame.http),
         around.part(settings.node_manager, |around, meant| {
-            Ok(meant.place(&around.within, around.nodes()))
+            let service = meant.place(&around.within, around.nodes());
+            around.neighbours.drains.are(service.local_drains());
+            Ok(Arc::new(service))
         })?,
         around.part(settings.load_balancer, |around, meant| {
             let service = meant.place(&around.within, around.nodes());
