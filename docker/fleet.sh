@@ -1,8 +1,9 @@
 #!/bin/bash
-# fleet.sh up|run|down: a fleet on this computer: four machines in containers, and on them the whole platform, brought up by
+# fleet.sh up|run|cut|down: a fleet on this computer: four machines in containers, and on them the whole platform, brought up by
 # `avishkar bootstrap`, with an app that answers. No part of it comes from compose, and no port of this computer is taken.
 #   up    from nothing; each step is skipped where its result is there
 #   run   the same where the engine, the images and the program are there
+#   cut   for trials: begins it as nobody should, killed again and again, then twice at once; `run` goes on from there
 #   down  nothing of it is left but the images
 # Owns the folder fleet/ in the state directory: the description, the platform's key, what is known of it, and
 # admin-password (0600). AVISHKAR_FLEET_NETWORK moves the network, its first three numbers.
@@ -71,6 +72,33 @@ run() {
   docker/first-app.sh fleet "$(door)"
 }
 
+# The bootstrapper is killed at moments that nobody chose, and each time begun anew; then two are begun at once, as on two
+# computers: of one computer the second is refused.
+cut() {
+  check_room
+  describe
+  for seconds in 1 3 8 20 40; do
+    say "bootstrapping, to be killed after $seconds s"
+    "$avishkar" bootstrap apply "$file" & killed=$!
+    sleep "$seconds"
+    kill -KILL $killed 2>/dev/null || true
+    ended=0
+    wait $killed || ended=$?
+    [ "$ended" = 137 ] || [ "$ended" = 0 ] || fail "it ended with $ended before it was killed"
+  done
+  say "bootstrapping twice at once"
+  rm -rf "$folder.other"
+  cp -a "$folder" "$folder.other"
+  "$avishkar" bootstrap apply "$file" & one=$!
+  "$avishkar" bootstrap apply "$folder.other/platform.toml" & other=$!
+  wait $one || fail "the first of two could not bring the fleet up"
+  wait $other || fail "the second of two could not bring the fleet up"
+  rm -rf "$folder.other"
+  machines=$(containers_of_fleet | wc -l)
+  [ "$machines" = 4 ] || fail "there are $machines machines, and should be 4"
+  say "one fleet of four machines came of it"
+}
+
 down() {
   destroyed=yes
   if [ -f "$file" ] && [ -x "$avishkar" ]; then
@@ -80,7 +108,7 @@ down() {
   # What was made from a description that is gone, and what the bootstrapper could not remove.
   containers_of_fleet | xargs -r docker rm -fv >/dev/null
   docker network ls -q --filter label=avishkar.machine.of=fleet | xargs -r docker network rm >/dev/null
-  rm -rf "$folder"
+  rm -rf "$folder" "$folder.other"
   [ -n "$destroyed" ] || fail "the bootstrapper could not remove the fleet, see above; its machines were removed without it"
   say "no machine, volume or network of the fleet is left"
 }
@@ -89,6 +117,7 @@ mkdir -p "$state_dir"
 case ${1:-} in
   up) up "$@" ;;
   run) run ;;
+  cut) cut ;;
   down) with_engine down ;;
-  *) fail "usage: fleet.sh up|run|down" ;;
+  *) fail "usage: fleet.sh up|run|cut|down" ;;
 esac

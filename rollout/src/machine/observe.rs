@@ -114,7 +114,8 @@ pub async fn observe(ports: &Ports, goal: &Goal) -> Result<Observed, Failure> {
     }
     if seen.machine.host_key.is_none() {
         let gate = seen.machine.gate.clone().ok_or_else(|| failed(no_gate(goal)))?;
-        seen.shown_key = Some(ports.hosts.host_key(&gate).await.map_err(|err| failed(err.into()))?);
+        let shown = patiently(|| ports.hosts.host_key(&gate)).await;
+        seen.shown_key = Some(shown.map_err(|err| failed(err.into()))?);
         return Ok(seen);
     }
     let goal = goal.with(&seen.machine);
@@ -207,11 +208,18 @@ pub(super) fn access(goal: &Goal, credential: Credential) -> Result<Access, Why>
     Ok(Access { at, user: user.clone(), credential, host_key })
 }
 
-/// A machine that is there answers within a moment, unless it is busy.
 async fn connect(ports: &Ports, access: &Access) -> Result<Arc<dyn Host>, host::Error> {
+    patiently(|| ports.hosts.connect(access)).await
+}
+
+/// A machine that is there answers within a moment, unless it is busy, or boots.
+async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, host::Error>
+where
+    F: Future<Output = Result<T, host::Error>>,
+{
     let until = Instant::now() + PATIENCE;
     loop {
-        match ports.hosts.connect(access).await {
+        match ask().await {
             Err(err) if err.is_retryable() && Instant::now() < until => sleep(ASK_AGAIN).await,
             ended => return ended,
         }

@@ -1,5 +1,7 @@
 //! Everything that may be wrong with a machine: the step, the machine, the cause, and what to do.
 
+use std::time::Duration;
+
 use common::failure::FailureCode;
 use common::port::Clock as _;
 use common::port::host::Credential;
@@ -11,6 +13,7 @@ use testkit::hosts::machine_programs::{
 };
 use testkit::hosts::{Fault, Health, System};
 use testkit::machines;
+use tokio::time::sleep;
 
 use crate::world::{ADDRESS, World};
 
@@ -37,6 +40,23 @@ async fn a_machine_that_cannot_be_reached_is_told_and_may_come_back() {
         assert_eq!(failure.code, Code::MachineUnreachable);
         assert!(failure.is_retryable() && !failure.is_quarantine(), "{failure:?}");
         assert_eq!(failure.step, "look at node-1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_still_boots_is_waited_for_whether_its_key_is_known_or_not() {
+    for is_known in [false, true] {
+        let world = World::new();
+        let mut goal = world.given();
+        let key = world.hosts.with(ADDRESS, |system| system.host_key().clone());
+        goal.machine.host_key = is_known.then_some(key);
+        world.hosts.with(ADDRESS, |system| system.health = Health::Off);
+        let boots = async {
+            sleep(Duration::from_secs(3)).await;
+            world.hosts.with(ADDRESS, |system| system.health = Health::Answers);
+        };
+        let (seen, ()) = tokio::join!(observe(&world.ports, &goal), boots);
+        seen.unwrap();
     }
 }
 
