@@ -8,7 +8,9 @@ use common::record::operation::Operation;
 use serde_json::Value;
 
 use crate::bus::Injector;
+use crate::cluster;
 use crate::history;
+use crate::sources::Sources;
 use crate::truth::tree::Tree;
 
 /// Kinds of operations that only remember that a message was heard: they have no end of their own.
@@ -18,17 +20,22 @@ const HEARD: [&str; 7] =
 const OWING: [&str; 4] =
     ["/avishkar/deployments", "/avishkar/instances", "/avishkar/placements", "/avishkar/scale"];
 
-/// Fails with the first command that is not settled yet, or not as it should be.
+/// Fails with the first command of the composed platform that is not settled yet, or not as it should be.
 pub async fn is_settled() -> anyhow::Result<()> {
-    let injector = Injector::connect()?;
-    history::is_read_to_the_end(&injector).await?;
+    is_settled_at(&cluster::sources().await?).await
+}
+
+/// The same of any platform.
+pub async fn is_settled_at(sources: &Sources) -> anyhow::Result<()> {
+    let injector = Injector::connect_to(&sources.kafka)?;
+    history::is_read_to_the_end(&injector, &sources.kafka).await?;
     let history = history::read(&injector).await?;
     history.dead_letters_say_why()?;
     let taken = history.is_answered()?;
 
     let mut folders = vec!["/avishkar/operations", "/avishkar/requests"];
     folders.extend(OWING);
-    let tree = Tree::read(&folders).await?;
+    let tree = Tree::read(&sources.zookeeper, &folders).await?;
     let operations: BTreeMap<String, Operation> = tree.records("/avishkar/operations")?;
     for command in &taken {
         let name = format!("{}.{}.{}", command.request, command.service, command.kind);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 
 use crate::docker::{container_of, docker};
+use crate::sources::{Place, Sources};
 use crate::wait;
 
 /// The nodes of the cluster.
@@ -17,6 +18,28 @@ pub const SERVICES: [(&str, u16); 5] = [
     ("load-balancer", 8050),
     ("monitoring", 8070),
 ];
+
+/// Where all of it is read. Its base parts and front doors are ports of this computer.
+pub async fn sources() -> anyhow::Result<Sources> {
+    let mut nodes = Vec::new();
+    for node in NODES {
+        let id = container_of(node).await?;
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        let address = docker(&["inspect", "--format", format, &id]).await?;
+        nodes.push(Place::container(node, address.trim(), &id));
+    }
+    let here = "127.0.0.1";
+    let part = async |name: &str| {
+        anyhow::Ok(vec![Place::container(name, here, &container_of(name).await?)])
+    };
+    Ok(Sources {
+        zookeeper: format!("{here}:2181"),
+        kafka: format!("{here}:9092"),
+        nodes,
+        edges: part("edge").await?,
+        app_managers: part("app-manager").await?,
+    })
+}
 
 /// Kills a service as `kill -9` would.
 pub async fn kill(service: &str) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use common::service::ServiceName;
 use common::topic::Topic;
 use tokio::time::{Instant, timeout};
 
-use crate::foreign::{Foreign, Sent, position};
+use crate::foreign::{BROKERS, Foreign, Sent, position};
 use crate::wait;
 
 /// How long a refusal may take.
@@ -70,7 +70,7 @@ impl DeadLetters {
     /// The service has gone past everything that was sent here.
     pub async fn passed(&self) -> anyhow::Result<()> {
         let moved = async || {
-            let position = position(self.service, self.topic).await?;
+            let position = position(BROKERS, self.service, self.topic).await?;
             ensure!(position > self.last, "it stands at {position}, before {}", self.last);
             Ok(())
         };

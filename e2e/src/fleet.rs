@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::bus::Injector;
 use crate::docker::docker;
 use crate::platform::{User, state_folder};
+use crate::sources::{Place, Sources};
 use crate::wait;
 
 /// The services of a started platform with the ports of their plain listeners, which only their machine reaches.
@@ -139,13 +140,35 @@ impl Fleet {
 
     /// A client of the fleet's Kafka.
     pub async fn bus(&self) -> anyhow::Result<Injector> {
-        let mut brokers = Vec::new();
+        Injector::connect_to(&self.all_of("kafka", 9092).await?)
+    }
+
+    /// Where all of it is read.
+    pub async fn sources(&self) -> anyhow::Result<Sources> {
+        Ok(Sources {
+            zookeeper: self.all_of("zookeeper", 2181).await?,
+            kafka: self.all_of("kafka", 9092).await?,
+            nodes: self.machines.iter().map(Machine::place).collect(),
+            edges: self.places_of("edge").await?,
+            app_managers: self.places_of("app-manager").await?,
+        })
+    }
+
+    /// Every part with this name.
+    async fn places_of(&self, name: &str) -> anyhow::Result<Vec<Place>> {
+        let mut places = Vec::new();
         for machine in &self.machines {
-            if machine.part("kafka").await?.is_some() {
-                brokers.push(format!("{}:9092", machine.address));
-            }
+            places.extend(machine.part(name).await?.map(|part| machine.place().within(&part)));
         }
-        Injector::connect_to(&brokers.join(","))
+        Ok(places)
+    }
+
+    /// `ip:port` of every part with this name, separated by commas.
+    async fn all_of(&self, name: &str, port: u16) -> anyhow::Result<String> {
+        let machines = self.machines_with(name).await?;
+        let addresses: Vec<String> =
+            machines.iter().map(|machine| format!("{}:{port}", machine.address)).collect();
+        Ok(addresses.join(","))
     }
 
     /// When each part of the platform was started last, by machine.
@@ -202,9 +225,18 @@ impl Fleet {
 }
 
 impl Machine {
+    fn place(&self) -> Place {
+        Place::container(&self.name, &self.address, &self.container)
+    }
+
     /// As if its plug were pulled.
     pub async fn power_off(&self) -> anyhow::Result<()> {
         docker(&["kill", "-s", "KILL", &self.container]).await.map(drop)
+    }
+
+    /// It is gone, with its disk.
+    pub async fn delete(&self) -> anyhow::Result<()> {
+        docker(&["rm", "--force", "--volumes", &self.container]).await.map(drop)
     }
 
     pub async fn power_on(&self) -> anyhow::Result<()> {

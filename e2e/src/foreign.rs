@@ -12,7 +12,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-const BROKERS: &str = "127.0.0.1:9092";
+/// The composed platform's.
+pub const BROKERS: &str = "127.0.0.1:9092";
 const WITHIN: Duration = Duration::from_secs(10);
 /// Far above what a broker takes.
 const LARGEST: &str = "100000000";
@@ -60,11 +61,12 @@ impl std::fmt::Debug for Foreign {
 }
 
 /// How far a service has read its topic: the offset of the next record it would take.
-pub async fn position(service: ServiceName, topic: Topic) -> anyhow::Result<i64> {
+pub async fn position(brokers: &str, service: ServiceName, topic: Topic) -> anyhow::Result<i64> {
+    let brokers = brokers.to_owned();
     #[expect(clippy::disallowed_methods, reason = "the library's calls block")]
     let asked = tokio::task::spawn_blocking(move || {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", BROKERS).set("group.id", service.as_str());
+        config.set("bootstrap.servers", brokers).set("group.id", service.as_str());
         let consumer: BaseConsumer = config.create()?;
         let mut place = TopicPartitionList::with_capacity(1);
         place.add_partition(topic.as_str(), 0);

@@ -149,7 +149,7 @@ pub struct History {
     pub letters: Vec<Said>,
 }
 
-/// Who of the cluster reads what; the services that keep a fleet are not part of it.
+/// Who reads what; the services that keep a fleet are no part of it.
 fn readings() -> impl Iterator<Item = (ServiceName, Topic)> {
     let pairs =
         ServiceName::ALL.into_iter().flat_map(|service| Topic::ALL.map(|topic| (service, topic)));
@@ -158,12 +158,12 @@ fn readings() -> impl Iterator<Item = (ServiceName, Topic)> {
     pairs.filter(move |(service, topic)| service.reads(*topic) && is_there(*service))
 }
 
-/// Every service has done with everything it was sent.
-pub async fn is_read_to_the_end(injector: &Injector) -> anyhow::Result<()> {
+/// Every service has done with everything it was sent; `brokers` are those that `injector` asks.
+pub async fn is_read_to_the_end(injector: &Injector, brokers: &str) -> anyhow::Result<()> {
     for (service, topic) in readings() {
         let end = injector.end(&topic.into()).await?;
         if end > START {
-            let position = foreign::position(service, topic).await?;
+            let position = foreign::position(brokers, service, topic).await?;
             ensure!(position == end.0, "{service} is at {position} of {end:?} on {topic}");
         }
     }

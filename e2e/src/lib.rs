@@ -20,6 +20,7 @@ pub mod raw_http;
 pub mod refusal;
 pub mod scripted;
 pub mod single;
+pub mod sources;
 pub mod truth;
 pub mod twin;
 pub mod voice;

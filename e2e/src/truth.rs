@@ -1,9 +1,10 @@
 //! What is true, read independently of the platform: the Docker engine and the kernel of every node, the
-//! `ZooKeeper` tree, the edge's own table, and each app's answer through the front door.
+//! `ZooKeeper` tree, each edge's own table, and each app's answer through the front doors.
 
 mod edge;
 mod laws;
 mod nodes;
+mod parts;
 pub(crate) mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,28 +16,39 @@ use common::record::epoch::EpochRecord;
 use common::record::instance::Instance;
 use common::record::node::PortLease;
 use common::record::route::{FrontPortLease, Route};
+use futures::future::try_join_all;
 
-pub use self::edge::{Door, Served};
+pub use self::edge::{Door, Edge, Served};
 pub use self::nodes::Container;
+pub use self::parts::Parts;
 
 use self::tree::Tree;
-use crate::cluster::{self, NODES};
+use crate::cluster;
+use crate::sources::Sources;
 
 /// The folders that are read; operations are [`crate::audit`]'s.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 11] = [
     "/apps",
     "/avishkar/deployments",
     "/avishkar/epochs",
     "/avishkar/instances",
     "/avishkar/placements",
+    "/avishkar/platform/services",
     "/avishkar/ports",
     "/avishkar/routes",
+    "/avishkar/running",
     "/avishkar/scale",
+    "/services",
 ];
+
+/// Among the nodes with ports: the front ports.
+const EDGE: &str = "edge";
 
 /// Everything that is true at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Truth {
+    /// All that were looked at.
+    pub nodes: BTreeSet<String>,
     pub containers: BTreeSet<Container>,
     /// Containers on nodes that do not carry the platform's label.
     pub unlabelled: BTreeSet<String>,
@@ -60,51 +72,70 @@ pub struct Truth {
     pub placements: BTreeSet<String>,
     /// The epoch of the load balancer that leads.
     pub epoch: u64,
-    /// The table that the edge has accepted.
+    /// The table that the first edge has accepted.
     pub table: Option<Table>,
-    /// What the workers of the edge serve.
+    /// What the workers of the first edge serve.
     pub served: Served,
-    /// `ip:port` of upstreams by instance, as the edge has accepted them.
+    /// `ip:port` of upstreams by instance, as the first edge has accepted them.
     pub routes: BTreeMap<String, BTreeSet<String>>,
-    /// Front ports by instance, as the edge has accepted them.
+    /// Front ports by instance, as the first edge has accepted them.
     pub front_ports: BTreeMap<String, u16>,
-    /// What each app answers through its front port.
+    /// What each app answers through its front port of the first edge.
     pub doors: BTreeMap<String, Door>,
-    /// What lies in the app manager's staging folder.
+    /// All edges but the first.
+    pub other_edges: Vec<Edge>,
+    /// What lies in the staging folders of app managers.
     pub staged: BTreeSet<String>,
+    /// The parts of the platform on its nodes, where it keeps them itself.
+    pub parts: Parts,
 }
 
-/// Looks at every node, the tree and the edge.
+/// Looks at every node, the tree and the edge of the composed platform.
 pub async fn read() -> anyhow::Result<Truth> {
-    let nodes = futures::future::try_join_all(NODES.map(nodes::look));
-    let staged = cluster::exec("app-manager", &["ls", "-A", "/data/staging"]);
-    let (nodes, staged, (table, served), tree) =
-        futures::try_join!(nodes, staged, edge::look(), Tree::read(&FOLDERS))?;
-    let mut truth = Truth { served, ..Truth::default() };
-    truth.staged = staged.lines().map(str::to_owned).collect();
-    for (name, node) in NODES.into_iter().zip(nodes) {
+    read_from(&cluster::sources().await?).await
+}
+
+/// Looks at every node, the tree and the edges of any platform.
+pub async fn read_from(sources: &Sources) -> anyhow::Result<Truth> {
+    let nodes = try_join_all(sources.nodes.iter().map(nodes::look));
+    let edges = try_join_all(sources.edges.iter().map(edge::look));
+    let staged = sources.app_managers.iter().map(|one| one.exec(&["ls", "-A", "/data/staging"]));
+    let (nodes, edges, staged, tree) = futures::try_join!(
+        nodes,
+        edges,
+        try_join_all(staged),
+        Tree::read(&sources.zookeeper, &FOLDERS)
+    )?;
+    let mut truth = Truth::default();
+    truth.staged = staged.iter().flat_map(|listed| listed.lines()).map(str::to_owned).collect();
+    let mut parts = Vec::new();
+    for (place, node) in sources.nodes.iter().zip(nodes) {
+        let name = &place.name;
+        truth.nodes.insert(name.clone());
         truth.containers.extend(node.containers);
         truth.unlabelled.extend(node.unlabelled);
         truth.networks += node.networks;
-        truth.listeners.extend(node.listeners.into_iter().map(|port| (name.to_owned(), port)));
+        truth.listeners.extend(node.listeners.into_iter().map(|port| (name.clone(), port)));
+        parts.extend(node.parts);
     }
-    truth.note_table(table).await?;
+    truth.parts = Parts::new(parts, &tree)?;
+    truth.note_edges(edges);
     truth.note_tree(&tree)?;
     Ok(truth)
 }
 
 impl Truth {
-    async fn note_table(&mut self, table: Option<Table>) -> anyhow::Result<()> {
-        let Some(table) = table else { return Ok(()) };
-        self.doors = edge::doors(&table).await?;
-        for route in &table.routes {
+    fn note_edges(&mut self, edges: Vec<Edge>) {
+        let mut edges = edges.into_iter();
+        let first = edges.next().unwrap_or_default();
+        self.other_edges = edges.collect();
+        for route in first.table.iter().flat_map(|table| &table.routes) {
             let instance = route.instance.to_string();
             self.front_ports.insert(instance.clone(), route.front_port);
             let addresses = route.upstreams.iter().map(|upstream| upstream.address().to_string());
             self.routes.insert(instance, addresses.collect());
         }
-        self.table = Some(table);
-        Ok(())
+        (self.table, self.served, self.doors) = (first.table, first.served, first.doors);
     }
 
     fn note_tree(&mut self, tree: &Tree) -> anyhow::Result<()> {
@@ -118,16 +149,18 @@ impl Truth {
         self.recorded = tree.records("/avishkar/routes")?;
         let names = |folder| tree.below(folder).map(|(path, _)| path.to_owned()).collect();
         (self.scales, self.placements) = (names("/avishkar/scale"), names("/avishkar/placements"));
-        for node in NODES {
-            let leases: BTreeMap<String, PortLease> =
-                tree.records(&format!("/avishkar/ports/{node}"))?;
-            for (port, lease) in leases {
-                if lease.released_at.is_none() {
-                    self.leases.insert((node.to_owned(), port.parse()?), lease);
-                }
+        for (path, value) in tree.below("/avishkar/ports") {
+            let (node, port) = path.split_once('/').context("a strange lease")?;
+            if node == EDGE {
+                continue;
+            }
+            let lease: PortLease = serde_json::from_slice(value)?;
+            if lease.released_at.is_none() {
+                self.leases.insert((node.to_owned(), port.parse()?), lease);
             }
         }
-        let leases: BTreeMap<String, FrontPortLease> = tree.records("/avishkar/ports/edge")?;
+        let leases: BTreeMap<String, FrontPortLease> =
+            tree.records(&format!("/avishkar/ports/{EDGE}"))?;
         for (port, lease) in leases {
             if lease.released_at.is_none() {
                 self.front_leases.insert(port.parse()?, lease.instance.to_string());

@@ -9,7 +9,7 @@ use common::port::edge::Table;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cluster;
+use crate::sources::Place;
 
 /// Prints the accepted table, a line feed, and the answer of the control socket; a missing table is empty.
 const ASK: &str = r#"
@@ -42,19 +42,34 @@ pub struct Door {
     pub instance: Option<String>,
 }
 
-pub(super) async fn look() -> anyhow::Result<(Option<Table>, Served)> {
-    let said = cluster::exec("edge", &["perl", "-e", ASK]).await?;
+/// One edge.
+#[derive(Debug, Clone, Default)]
+pub struct Edge {
+    pub name: String,
+    /// The table that it has accepted.
+    pub table: Option<Table>,
+    pub served: Served,
+    /// What each app answers through its front port.
+    pub doors: BTreeMap<String, Door>,
+}
+
+/// Looks at one edge, and asks every app once as a user would.
+pub(super) async fn look(edge: &Place) -> anyhow::Result<Edge> {
+    let said = edge.exec(&["perl", "-e", ASK]).await?;
     let (accepted, served) = said.split_once('\n').context("the edge said one thing only")?;
     let table = (!accepted.is_empty()).then(|| serde_json::from_str(accepted)).transpose()?;
     let served = serde_json::from_str(served).with_context(|| format!("the edge said {said}"))?;
-    Ok((table, served))
+    let doors = match &table {
+        Some(table) => doors(&edge.address, table).await?,
+        None => BTreeMap::new(),
+    };
+    Ok(Edge { name: edge.name.clone(), table, served, doors })
 }
 
-/// Asks every app once as a user would.
-pub(super) async fn doors(table: &Table) -> anyhow::Result<BTreeMap<String, Door>> {
+async fn doors(address: &str, table: &Table) -> anyhow::Result<BTreeMap<String, Door>> {
     let http = reqwest::Client::builder().timeout(ANSWERS_WITHIN).build()?;
     let asking = table.routes.iter().map(|route| {
-        let request = http.get(format!("http://127.0.0.1:{}/", route.front_port));
+        let request = http.get(format!("http://{address}:{}/", route.front_port));
         async move { (route.instance.to_string(), ask(request).await.unwrap_or_default()) }
     });
     let answers: Vec<_> = futures::future::join_all(asking).await;

@@ -5,13 +5,12 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, ensure};
-use common::port::edge::Upstream;
+use common::port::edge::{Table, Upstream};
 use common::record::deployment::{SlotState, State};
 use common::record::instance;
 use common::record::route::RouteGoal;
 
-use super::Truth;
-use crate::cluster::NODES;
+use super::{Edge, Served, Truth};
 
 /// How many networks without a container a node may keep: four for the next apps, and one for builds.
 const KEPT_NETWORKS: usize = 5;
@@ -72,7 +71,8 @@ impl Truth {
                 wanted.insert((instance.clone(), slot.number.0), place);
             }
         }
-        same("containers", &running, "slots of deployments", &wanted)
+        same("containers", &running, "slots of deployments", &wanted)?;
+        self.parts.each_is_once()
     }
 
     /// A leased port belongs to the replica that listens on it, and to nobody else.
@@ -113,8 +113,10 @@ impl Truth {
             real.entry(container.instance.clone()).or_default().insert(way);
         }
         let routes = self.table.iter().flat_map(|table| &table.routes);
-        // An app at rest has a route, and nobody there.
-        let served = routes.filter(|route| !route.upstreams.is_empty());
+        // An app at rest has a route, and nobody there. Where a service's route leads, its parts say.
+        let served = routes.filter(|route| {
+            !route.upstreams.is_empty() && !self.parts.have_route(route.instance.as_str())
+        });
         let accepted: Ways =
             served.map(|route| (route.instance.to_string(), ways(&route.upstreams))).collect();
         same("containers", &real, "upstreams of the edge", &accepted)?;
@@ -127,7 +129,7 @@ impl Truth {
         for (instance, route) in &self.recorded {
             ensure!(route.goal == RouteGoal::Served, "a route is still to go: {route:?}");
             ensure!(route.leaving.is_empty(), "a replica is still leaving: {route:?}");
-            if !route.upstreams.is_empty() {
+            if !route.upstreams.is_empty() && !self.parts.have_route(instance) {
                 recorded.insert(instance.clone(), ways(&route.upstreams));
             }
             let port = self.front_ports.get(instance);
@@ -138,7 +140,7 @@ impl Truth {
             let other = door.instance.as_ref().filter(|said| *said != instance);
             ensure!(other.is_none(), "the front door of {instance} leads to {other:?}");
         }
-        Ok(())
+        self.parts.each_is_found(&self.recorded)
     }
 
     fn nothing_else_is_there(&self) -> anyhow::Result<()> {
@@ -153,21 +155,19 @@ impl Truth {
             .iter()
             .map(|container| (container.instance.as_str(), container.node.as_str()))
             .collect();
-        let networks = used.len() + NODES.len() * KEPT_NETWORKS;
+        let networks = used.len() + self.nodes.len() * KEPT_NETWORKS;
         ensure!(self.networks <= networks, "{} networks are too many", self.networks);
         Ok(())
     }
 
     /// Nothing is under way, what is said to run answers, and the edge serves what it has accepted.
     fn what_is_said_is_so(&self) -> anyhow::Result<()> {
-        let accepted = self.table.as_ref().map_or((-1, -1, 0), |table| {
-            let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-            (count(table.epoch.0), count(table.generation.0), table.routes.len())
-        });
-        let served = (self.served.epoch, self.served.generation, self.served.routes);
-        same("what the edge serves", &served, "what it has accepted", &accepted)?;
+        serves_what_it_accepted(self.table.as_ref(), self.served)?;
         if let Some(table) = &self.table {
             same("the table's epoch", &table.epoch.0, "the load balancer's", &self.epoch)?;
+        }
+        for edge in &self.other_edges {
+            self.serves_the_same(edge).with_context(|| format!("the edge on {}", edge.name))?;
         }
         for (name, door) in &self.doors {
             ensure!((200..500).contains(&door.status), "{name} answers {door:?}");
@@ -187,6 +187,15 @@ impl Truth {
         self.instances.iter().try_for_each(|(name, instance)| self.users_are_told(name, instance))
     }
 
+    /// Who tells an edge its tables counts their generations: of two they need not be equal.
+    fn serves_the_same(&self, edge: &Edge) -> anyhow::Result<()> {
+        serves_what_it_accepted(edge.table.as_ref(), edge.served)?;
+        let what =
+            |table: &Option<Table>| table.as_ref().map(|table| (table.epoch, table.routes.clone()));
+        same("what is accepted", &what(&edge.table), "by the first edge", &what(&self.table))?;
+        same("its doors", &edge.doors, "those of the first edge", &self.doors)
+    }
+
     fn users_are_told(&self, name: &str, told: &instance::Instance) -> anyhow::Result<()> {
         let why = told.failure.as_ref().is_some_and(|failure| !failure.message.is_empty());
         let is_so = match told.state {
@@ -201,6 +210,15 @@ impl Truth {
         ensure!(is_so, "users are told of {name}: {told:?}");
         Ok(())
     }
+}
+
+fn serves_what_it_accepted(table: Option<&Table>, served: Served) -> anyhow::Result<()> {
+    let accepted = table.map_or((-1, -1, 0), |table| {
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        (count(table.epoch.0), count(table.generation.0), table.routes.len())
+    });
+    let served = (served.epoch, served.generation, served.routes);
+    same("what the edge serves", &served, "what it has accepted", &accepted)
 }
 
 fn ways(upstreams: &[Upstream]) -> BTreeSet<(u32, String)> {

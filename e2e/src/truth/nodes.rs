@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::cluster;
-use crate::docker::{container_of, docker};
+use super::parts::Part;
+use crate::sources::Place;
 
+/// The container of an agent, which nobody but the bootstrapper and lifecycle managers made.
+const AGENT: &str = "avishkar-agent";
 /// The host ports that node manager leases.
 const LEASABLE: std::ops::RangeInclusive<u16> = 20_000..=29_999;
 
@@ -32,6 +34,8 @@ pub struct Container {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Node {
     pub(super) containers: BTreeSet<Container>,
+    /// What of the platform itself runs on it, or should.
+    pub(super) parts: Vec<Part>,
     /// Names of containers that do not carry the platform's label: a build's, or a stranger's.
     pub(super) unlabelled: BTreeSet<String>,
     /// Ports of the leasable range on which something listens.
@@ -40,30 +44,30 @@ pub(super) struct Node {
 }
 
 /// Looks at one node.
-pub(super) async fn look(node: &str) -> anyhow::Result<Node> {
+pub(super) async fn look(node: &Place) -> anyhow::Result<Node> {
     let listing = async {
-        let ids = cluster::exec(node, &["docker", "ps", "-a", "-q", "--no-trunc"]).await?;
+        let ids = node.exec(&["docker", "ps", "-a", "-q", "--no-trunc"]).await?;
         let ids: Vec<&str> = ids.split_whitespace().collect();
         if ids.is_empty() {
             return anyhow::Ok(Vec::new());
         }
         let mut inspect = vec!["docker", "inspect"];
         inspect.extend(&ids);
-        Ok(serde_json::from_str::<Vec<Value>>(&cluster::exec(node, &inspect).await?)?)
+        Ok(serde_json::from_str::<Vec<Value>>(&node.exec(&inspect).await?)?)
     };
     let networks = ["docker", "network", "ls", "-q", "--filter", "name=^avishkar_"];
-    let (ip, found, networks, listeners) = futures::try_join!(
-        ip_of(node),
-        listing,
-        cluster::exec(node, &networks),
-        cluster::exec(node, &["ss", "-Hltn"]),
-    )?;
+    let (found, networks, listeners) =
+        futures::try_join!(listing, node.exec(&networks), node.exec(&["ss", "-Hltn"]))?;
     let mut seen = Node { networks: networks.lines().count(), ..Node::default() };
     for container in &found {
-        if container["Config"]["Labels"]["avishkar.platform"].is_null() {
-            seen.unlabelled.insert(format!("{node}:{}", name_of(container)));
-        } else {
-            seen.containers.insert(one(node, &ip, container)?);
+        let labels = &container["Config"]["Labels"];
+        if let Some(part) = labels["avishkar.part"].as_str() {
+            let (name, running) = (part.to_owned(), container["State"]["Running"] == true);
+            seen.parts.push(Part { node: node.name.clone(), name, running });
+        } else if labels["avishkar.platform"].is_string() {
+            seen.containers.insert(one(node, container)?);
+        } else if name_of(container) != AGENT {
+            seen.unlabelled.insert(format!("{}:{}", node.name, name_of(container)));
         }
     }
     let ports = listeners
@@ -74,21 +78,14 @@ pub(super) async fn look(node: &str) -> anyhow::Result<Node> {
     Ok(seen)
 }
 
-/// The address of a node on the cluster's network.
-async fn ip_of(node: &str) -> anyhow::Result<String> {
-    let id = container_of(node).await?;
-    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-    Ok(docker(&["inspect", "--format", format, &id]).await?.trim().to_owned())
-}
-
 fn name_of(container: &Value) -> String {
     container["Name"].as_str().unwrap_or_default().trim_start_matches('/').to_owned()
 }
 
-fn one(node: &str, ip: &str, container: &Value) -> anyhow::Result<Container> {
+fn one(node: &Place, container: &Value) -> anyhow::Result<Container> {
     let label = |name: &str| {
         let text = container["Config"]["Labels"][name].as_str();
-        text.with_context(|| format!("a container on {node} has no label {name}"))
+        text.with_context(|| format!("a container on {} has no label {name}", node.name))
     };
     let bindings = container["HostConfig"]["PortBindings"].as_object();
     let (inside, outside) =
@@ -100,14 +97,14 @@ fn one(node: &str, ip: &str, container: &Value) -> anyhow::Result<Container> {
         .and_then(|networks| networks.values().next()?["IPAddress"].as_str())
         .unwrap_or_default();
     Ok(Container {
-        node: node.to_owned(),
+        node: node.name.clone(),
         name: name_of(container),
         id: container["Id"].as_str().unwrap_or_default().to_owned(),
         instance: label("avishkar.instance")?.to_owned(),
         slot: label("avishkar.slot")?.parse()?,
         generation: label("avishkar.generation")?.parse()?,
         host_port,
-        address: format!("{ip}:{host_port}"),
+        address: format!("{}:{host_port}", node.address),
         inner: format!("{inner_ip}:{}", inside.trim_end_matches("/tcp")),
         running: container["State"]["Running"] == true,
     })

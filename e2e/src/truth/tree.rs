@@ -20,9 +20,9 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Reads these folders and all that is below them.
-    pub(crate) async fn read(folders: &[&str]) -> anyhow::Result<Self> {
-        let store = ZkStore::connect(&ZooKeeperSettings::new("127.0.0.1:2181"))?;
+    /// Reads these folders and all that is below them; `servers` are `host:port`, separated by commas.
+    pub(crate) async fn read(servers: &str, folders: &[&str]) -> anyhow::Result<Self> {
+        let store = ZkStore::connect(&ZooKeeperSettings::new(servers))?;
         store.sync().await?;
         let mut level: Vec<Path> =
             folders.iter().map(|folder| folder.parse()).collect::<Result<_, _>>()?;

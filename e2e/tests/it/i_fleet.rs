@@ -1,6 +1,8 @@
 //! The fleet: services, leaders and machines die in turn, and apps go on answering through an edge elsewhere.
 
 mod asked;
+mod changes;
+mod drain;
 mod hung;
 mod long;
 mod pair;
@@ -13,10 +15,12 @@ use anyhow::ensure;
 use common::port::bus::Delivery;
 use common::service::ServiceName;
 use common::topic::Topic;
+use e2e::audit;
 use e2e::bus::new_request;
 use e2e::fleet::{Fleet, Machine, SERVICES};
 use e2e::load::{Crowd, Tally};
 use e2e::platform::{User, sample};
+use e2e::truth;
 use e2e::voice::Voice;
 use e2e::wait;
 use futures::join;
@@ -25,12 +29,19 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{BUILD_WITHIN, SOON};
 
-/// A session of the store, its end noticed, and a new leader at work.
-const NEW_LEADER_WITHIN: Duration = Duration::from_secs(30);
+/// A session of the store, its end noticed, and a new leader at work. This time and those below are of another order than
+/// what the benches measure: they end a wait for what does not come.
+const NEW_LEADER_WITHIN: Duration = Duration::from_mins(1);
 /// From the death of a machine to all replicas serving on others, and the platform whole again.
 const WHOLE_WITHIN: Duration = Duration::from_mins(3);
-/// Visitors of an app with two replicas may miss this much of the time in which a machine dies.
-const LONGEST_GAP: Duration = Duration::from_secs(2);
+/// The same where a machine is made anew, or its disk is.
+const LOST_WITHIN: Duration = Duration::from_mins(10);
+/// Of visitors who never stop asking somebody is answered within what any of them would wait.
+const LONGEST_GAP: Duration = Duration::from_secs(10);
+/// Who is being asked at the very moment of a death may hear nothing.
+const HANDFUL: u64 = 8;
+/// One answer of an app, where it is asked again and again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// An edge that is killed again and again has to wait before it is started anew, as everything that ends often.
 const EDGE_IS_BACK_WITHIN: Duration = Duration::from_secs(75);
 /// A request is gathered with others, and then begins or is refused.
@@ -82,10 +93,24 @@ async fn two_replicas_off(fleet: &Fleet, app: &str, machine: &Machine) {
     .unwrap();
 }
 
+/// Nothing is under way any more, and everything is as the platform promises.
+async fn all_is_true(fleet: &Fleet) {
+    wait::until("every request has its end", WHOLE_WITHIN, async || {
+        audit::is_settled_at(&fleet.sources().await?).await
+    })
+    .await
+    .unwrap();
+    wait::until("the truth holds", WHOLE_WITHIN, async || {
+        truth::read_from(&fleet.sources().await?).await?.is_consistent()
+    })
+    .await
+    .unwrap();
+}
+
 fn nearly_nothing_was_missed(tally: Tally, what: &str) {
     let asked = tally.answered + tally.failed;
     assert!(asked > 100, "{what}: only {asked} were asked");
-    assert!(tally.failed * 1000 <= asked, "{what}: {tally:?}");
+    assert!(tally.failed * 1000 <= asked && tally.failed <= HANDFUL, "{what}: {tally:?}");
     assert!(tally.longest_gap <= LONGEST_GAP, "{what}: {tally:?}");
 }
 
@@ -116,6 +141,7 @@ async fn leaders_that_are_killed_are_followed_by_others_and_no_visitor_notices()
     let first_failure = crowd.first_failure();
     let tally = crowd.finish().await;
     assert_eq!(tally.failed, 0, "{first_failure:?}");
+    all_is_true(&fleet).await;
     user.does(&["stop", "led"]).await.unwrap();
 }
 
@@ -152,6 +178,7 @@ async fn parts_that_are_killed_are_started_again_and_hardly_a_visitor_notices() 
     }
     let user = fleet.admin(SOON).await.unwrap();
     user.deploy(&sample("hello"), "standing", 2).await.unwrap();
+    all_is_true(&fleet).await;
     user.does(&["stop", "standing"]).await.unwrap();
 }
 
@@ -178,6 +205,8 @@ async fn machines_that_lose_their_power_are_replaced_and_taken_back() {
     })
     .await
     .unwrap();
+    fleet.whole(WHOLE_WITHIN).await.unwrap();
+    all_is_true(&fleet).await;
     user.does(&["stop", "powered"]).await.unwrap();
 }
 
@@ -198,12 +227,13 @@ async fn the_machines_of_both_edges_come_back_and_serve_what_they_served() {
     }
     fleet.whole(WHOLE_WITHIN).await.unwrap();
     wait::until("the URL answers", WHOLE_WITHIN, async || {
-        let answer = reqwest::Client::new().get(&url).timeout(LONGEST_GAP).send().await?;
+        let answer = reqwest::Client::new().get(&url).timeout(ANSWER_WITHIN).send().await?;
         ensure!(answer.status() == 200, "{}", answer.status());
         Ok(())
     })
     .await
     .unwrap();
+    all_is_true(&fleet).await;
     fleet.admin(SOON).await.unwrap().does(&["stop", "edged"]).await.unwrap();
 }
 
@@ -271,6 +301,7 @@ async fn a_leader_that_was_paused_does_nothing_again_that_its_successor_did() {
     };
     let (after, end) = (without_the_paused(after), fleet.starts().await.unwrap());
     assert_eq!(without_the_paused(end), after, "something was started twice");
+    all_is_true(&fleet).await;
 }
 
 #[tokio::test]
@@ -302,4 +333,5 @@ async fn who_asks_for_a_restart_of_everything_gets_an_alarm_and_nothing_is_resta
     };
     bus.find(&Topic::FirstTopic.into(), from, SOON, alarm).await.unwrap();
     assert_eq!(fleet.starts().await.unwrap(), before, "something was restarted");
+    all_is_true(&fleet).await;
 }

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::truth::edge::{Door, Served};
+use crate::truth::edge::{Door, Edge, Served};
 use crate::truth::nodes::Container;
+use crate::truth::parts::Part;
 
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 const REQUEST: &str = "018f0000-0000-7000-8000-000000000001";
@@ -95,6 +96,12 @@ fn sound() -> Truth {
 #[test]
 fn what_is_as_it_should_be_is_consistent() {
     sound().is_consistent().unwrap();
+    let mut pair = sound();
+    let mut other = other_edge(&pair);
+    other.table.as_mut().unwrap().generation.0 = 4;
+    other.served.generation = 4;
+    pair.other_edges.push(other);
+    pair.is_consistent().unwrap();
     Truth { served: Served { epoch: -1, generation: -1, routes: 0 }, ..Truth::default() }
         .is_consistent()
         .unwrap();
@@ -128,6 +135,12 @@ fn changed(truth: &mut Truth, change: impl Fn(&mut Container)) {
     truth.containers.insert(one);
 }
 
+/// One that serves what the first one serves.
+fn other_edge(truth: &Truth) -> Edge {
+    let (table, doors) = (truth.table.clone(), truth.doors.clone());
+    Edge { name: "node-2".to_owned(), table, served: truth.served, doors }
+}
+
 type Break = fn(&mut Truth);
 
 fn swap_upstreams(truth: &mut Truth) {
@@ -137,7 +150,7 @@ fn swap_upstreams(truth: &mut Truth) {
 }
 
 /// The law that is broken, in which way, and how.
-const WAYS: [(&str, &str, Break); 26] = [
+const WAYS: [(&str, &str, Break); 30] = [
     ("I4", "swapped upstreams", swap_upstreams),
     ("I2", "a dead container", |truth| changed(truth, |one| one.running = false)),
     ("I2", "an old generation", |truth| changed(truth, |one| one.generation = 2)),
@@ -155,6 +168,10 @@ const WAYS: [(&str, &str, Break); 26] = [
     }),
     ("I2", "a slot that is not served", |truth| {
         truth.deployments.get_mut("shop").unwrap().slots[0].generation.0 = 4;
+    }),
+    ("I2", "a part that does not run", |truth| {
+        let (node, name) = ("node-1".to_owned(), "monitoring".to_owned());
+        truth.parts.standing.push(Part { node, name, running: false });
     }),
     ("I3", "a lease of another app", |truth| {
         let lease = truth.leases.get_mut(&("node-1".to_owned(), 20_000)).unwrap();
@@ -200,6 +217,16 @@ const WAYS: [(&str, &str, Break); 26] = [
     }),
     ("I5", "a network too many", |truth| truth.networks = 15),
     ("I10", "the edge lags", |truth| truth.served.generation = 8),
+    ("I10", "the other edge lags", |truth| {
+        let served = Served { generation: 8, ..truth.served };
+        truth.other_edges.push(Edge { served, ..other_edge(truth) });
+    }),
+    ("I10", "the other edge has another table", |truth| {
+        truth.other_edges.push(Edge { table: None, ..other_edge(truth) });
+    }),
+    ("I10", "the other edge does not answer", |truth| {
+        truth.other_edges.push(Edge { doors: BTreeMap::new(), ..other_edge(truth) });
+    }),
     ("I10", "the app does not answer", |truth| {
         truth.doors.get_mut("shop").unwrap().status = 502;
     }),

@@ -8,7 +8,7 @@ use e2e::platform::User;
 use e2e::wait;
 use serde_json::Value;
 
-use super::{SOON, WHOLE_WITHIN, whole_fleet};
+use super::{SOON, WHOLE_WITHIN, all_is_true, whole_fleet};
 
 /// A machine that no visitor comes through, and of which no leader asks anything.
 pub(super) async fn quiet_machine(fleet: &Fleet) -> Machine {
@@ -52,6 +52,7 @@ async fn an_administrator_restarts_a_service_one_instance_after_another() {
         .collect();
     told.sort_unstable();
     assert_eq!(told, nodes(&after));
+    all_is_true(&fleet).await;
 }
 
 #[tokio::test]
@@ -68,4 +69,5 @@ async fn an_administrator_restarts_a_machine_that_is_well() {
     let listed = told(&user, &machine.name).await.unwrap();
     assert!(!listed["restarts"].as_array().unwrap().is_empty(), "{listed}");
     fleet.whole(WHOLE_WITHIN).await.unwrap();
+    all_is_true(&fleet).await;
 }

@@ -8,7 +8,7 @@ use e2e::fleet::Machine;
 use e2e::wait;
 use jiff::Timestamp;
 
-use super::{NEW_LEADER_WITHIN, WHOLE_WITHIN, whole_fleet};
+use super::{NEW_LEADER_WITHIN, WHOLE_WITHIN, all_is_true, whole_fleet};
 
 /// An agent's patience with the first of a kind, then the second's turn, and their starts.
 const STARTED_AGAIN_WITHIN: Duration = Duration::from_mins(8);
@@ -63,7 +63,8 @@ async fn a_lifecycle_manager_that_hangs_is_started_again_by_its_agent() {
     let (led, _) =
         futures::join!(another_leads, freeze("lifecycle-manager", slice::from_ref(&frozen)));
     led.unwrap();
-    fleet.ready(WHOLE_WITHIN).await.unwrap();
+    fleet.whole(WHOLE_WITHIN).await.unwrap();
+    all_is_true(&fleet).await;
 }
 
 #[tokio::test]
@@ -72,5 +73,6 @@ async fn an_edge_that_hangs_is_started_again_though_its_kernel_takes_connections
     // The first of the pair: the turn of the second comes minutes after.
     let first = fleet.machine("node-4").unwrap().clone();
     freeze("edge", slice::from_ref(&first)).await;
-    fleet.ready(WHOLE_WITHIN).await.unwrap();
+    fleet.whole(WHOLE_WITHIN).await.unwrap();
+    all_is_true(&fleet).await;
 }
