@@ -15,6 +15,7 @@ use common::message::{LifecycleCommand, Reject, RejectCode};
 use common::port::bus;
 use common::port::store::Op;
 use common::record::operation::{Operation, Outcome, fingerprint};
+use common::record::path;
 use common::service::ServiceName;
 use common::topic::Topic;
 use jiff::Timestamp;
@@ -174,9 +175,47 @@ async fn committed<T, F: Future<Output = Result<T, leading::Error>>>(
     decide().await
 }
 
-async fn offer(shared: &Shared, request: &Request, changes: Vec<Op>) -> Result<Acceptance, Error> {
+/// Accepts a request and makes its changes, all or nothing.
+async fn offer(
+    shared: &Shared,
+    request: &Request,
+    by: By,
+    mut changes: Vec<Op>,
+) -> Result<Acceptance, Error> {
     let (store, clock) = (shared.ports.store.as_ref(), shared.ports.clock.as_ref());
+    match by {
+        // Each kind of message has ids of its own.
+        By::Message => {}
+        By::Probe | By::Operator => match claim(shared, request).await? {
+            Claim::Own => {}
+            Claim::Free(op) => changes.push(*op),
+            Claim::Taken => return Ok(Acceptance::Conflict),
+        },
+    }
     Ok(operations::accept(store, clock, request, changes).await?)
+}
+
+/// Whose the id of a request over HTTP is.
+enum Claim {
+    Own,
+    /// Nobody's yet; this makes it this request's, and fails where another one is quicker.
+    Free(Box<Op>),
+    Taken,
+}
+
+/// Requests are remembered by kind, but under the id of one that came over HTTP nothing of any other kind is taken either:
+/// `operations/<request>.lifecycle-manager.id` says what it stands for.
+async fn claim(shared: &Shared, request: &Request) -> Result<Claim, Error> {
+    let at = path::operation(request.id, request.service, "id");
+    let store = shared.ports.store.as_ref();
+    let Some(claimed) = records::load::<Operation>(store, &at).await? else {
+        let mut claimed =
+            Operation::accepted(request.fingerprint.clone(), shared.ports.clock.now());
+        claimed.outcome = Some(Outcome::Succeeded { details: None });
+        return Ok(Claim::Free(Box::new(records::put(at, &claimed, None))));
+    };
+    let is_own = claimed.record.fingerprint == request.fingerprint;
+    Ok(if is_own { Claim::Own } else { Claim::Taken })
 }
 
 /// A request that ends as it is accepted.

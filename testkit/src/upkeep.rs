@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use common::id::RequestId;
 use common::name::NodeName;
 use common::port::Upkeep;
+use common::port::host::HostKey;
 use common::port::upkeep::{Addition, Error, Machine, Pin, Target};
 use common::problem::Problem;
 use common::record::machine::{MachineGoal, MachineState};
@@ -36,6 +37,7 @@ struct Kept {
     machine: Machine,
     /// Only what was added can go.
     is_added: bool,
+    host_key: Option<HostKey>,
 }
 
 impl MemoryUpkeep {
@@ -45,7 +47,10 @@ impl MemoryUpkeep {
         for name in machines {
             let name: NodeName = name.parse().expect("the test names machines");
             let machine = machine(&name, MachineState::Ready, "its agent answers");
-            upkeep.keeper().machines.insert(name, Kept { machine, is_added: false });
+            upkeep
+                .keeper()
+                .machines
+                .insert(name, Kept { machine, is_added: false, host_key: None });
         }
         upkeep
     }
@@ -133,9 +138,10 @@ fn refused(status: u16, code: &str, detail: &str) -> Error {
     Error::Refused(Box::new(Problem::new(status, code, "It cannot be", detail)))
 }
 
-fn is_service(name: &str) -> bool {
+/// A service has document 001's name and ours.
+fn service(name: &str) -> Option<ServiceName> {
     let named = |service: &ServiceName| service.registry_name() == name || service.as_str() == name;
-    ServiceName::ALL.iter().filter(|service| **service != ServiceName::NodeAgent).any(named)
+    ServiceName::ALL.into_iter().find(named).filter(|service| *service != ServiceName::NodeAgent)
 }
 
 #[async_trait]
@@ -148,12 +154,14 @@ impl Upkeep for MemoryUpkeep {
     async fn restart(&self, request: RequestId, target: &Target) -> Result<(), Error> {
         tokio::task::yield_now().await;
         let mut keeper = self.admitted()?;
-        if let Target::Service(name) = target
-            && !is_service(name.as_str())
-        {
-            return Err(refused(404, "NOT_FOUND", "no service is called so"));
-        }
-        keeper.take(request, format!("restart {target}")).map(drop)
+        let what = match target {
+            Target::Service(name) => {
+                let unknown = || refused(404, "NOT_FOUND", "no service is called so");
+                format!("restart services/{}", service(name.as_str()).ok_or_else(unknown)?)
+            }
+            Target::Node(_) | Target::App(_) | Target::Model(_) => format!("restart {target}"),
+        };
+        keeper.take(request, what).map(drop)
     }
 
     async fn add(&self, request: RequestId, addition: &Addition) -> Result<(), Error> {
@@ -168,7 +176,7 @@ impl Upkeep for MemoryUpkeep {
         let name = name.or_else(numbered).filter(|name| !keeper.machines.contains_key(name));
         if let Some(name) = name {
             let machine = machine(&name, MachineState::Preparing, &addition.reason);
-            keeper.machines.insert(name, Kept { machine, is_added: true });
+            keeper.machines.insert(name, Kept { machine, is_added: true, host_key: None });
         }
         Ok(())
     }
@@ -193,7 +201,14 @@ impl Upkeep for MemoryUpkeep {
         let kept = keeper.machine(name)?;
         if kept.machine.state == MachineState::Quarantined {
             kept.machine.state = MachineState::Preparing;
+        } else if let Some(known) = &kept.host_key {
+            if *known == pin.host_key {
+                return Ok(());
+            }
+            let why = format!("{name} is in no quarantine, and known by another host key");
+            return Err(refused(409, "NOT_QUARANTINED", &why));
         }
+        kept.host_key = Some(pin.host_key.clone());
         keeper.asked.push(format!("pin {name} {}", pin.host_key));
         Ok(())
     }
@@ -207,6 +222,7 @@ mod tests {
     #[tokio::test]
     async fn the_upkeep_in_memory_keeps_the_contract() {
         let upkeep = MemoryUpkeep::new(&["node-1", "node-2"]);
-        holds(&upkeep, &"node-1".parse().unwrap()).await;
+        upkeep.quarantine(&"node-2".parse().unwrap());
+        holds(&upkeep, &"node-1".parse().unwrap(), &"node-2".parse().unwrap()).await;
     }
 }

@@ -168,11 +168,13 @@ async fn names(store: &MemoryStore) -> Vec<String> {
 #[tokio::test]
 async fn the_contract_is_kept() {
     let upkeep = MemoryUpkeep::new(&["node-1", "node-2"]);
+    let (ready, quarantined) = ("node-1".parse().unwrap(), "node-2".parse().unwrap());
+    upkeep.quarantine(&quarantined);
     while_serving(&[upkeep], async |pki, addresses| {
         let store = MemoryStore::new();
         stands(&store, addresses[0]).await;
         let client = client(&store, pki, ServiceName::AppManager);
-        holds(&client, &"node-1".parse().unwrap()).await;
+        holds(&client, &ready, &quarantined).await;
     })
     .await;
 }

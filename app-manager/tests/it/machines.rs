@@ -141,6 +141,9 @@ async fn a_host_key_that_was_compared_ends_the_quarantine_of_its_machine() {
             assert_eq!(api.put(KEY, &admin(), key()).await.status, 204);
             let listed = api.get(MACHINES, &admin()).await.ok();
             assert_eq!(listed[1]["state"], "preparing");
+            assert_eq!(api.put(KEY, &admin(), key()).await.status, 204);
+            let other = json!({ "host_key": format!("ssh-ed25519 SHA256:{}", "B".repeat(43)) });
+            assert_eq!(api.put(KEY, &admin(), other).await.told(), (409, "NOT_QUARANTINED"));
             let nobody = "/api/v1/machines/nobody/host-key";
             assert_eq!(api.put(nobody, &admin(), key()).await.told(), (404, "NODE_UNKNOWN"));
         })

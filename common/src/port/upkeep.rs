@@ -113,7 +113,7 @@ impl fmt::Display for Target {
 }
 
 /// Looks after machines and services. What takes long is only taken here; how it ends is the outcome of the request, which
-/// the lifecycle manager keeps. The same request again is taken, and done once.
+/// the lifecycle manager keeps. The same request again is taken, and done once; under its id nothing else is.
 #[async_trait]
 pub trait Upkeep: Debug + Send + Sync {
     /// All machines, in the order of names.
@@ -128,7 +128,8 @@ pub trait Upkeep: Debug + Send + Sync {
     /// Takes an added machine away, as soon as it is empty. May be repeated.
     async fn remove(&self, machine: &NodeName) -> Result<(), Error>;
 
-    /// Only who shows this host key is the machine from now on; the end of its quarantine. May be repeated.
+    /// Only who shows this host key is the machine from now on; the end of its quarantine. May be repeated. A machine that is
+    /// in none keeps the key that it is known by: for it any other is refused.
     async fn pin(&self, machine: &NodeName, pin: &Pin) -> Result<(), Error>;
 }
 

@@ -28,5 +28,5 @@ async fn once(shared: &Shared, request: &Request, wanted: &Wanted) -> Result<Acc
     }
     provision.waiting.push(wanted.clone());
     let change = records::put(provision_path(), &provision, version);
-    offer(shared, request, vec![change]).await
+    offer(shared, request, wanted.by, vec![change]).await
 }

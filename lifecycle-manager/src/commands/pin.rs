@@ -1,4 +1,5 @@
-//! Another host key of a machine: whoever says it has compared it. It ends a quarantine.
+//! Another host key of a machine: whoever says it has compared it. It ends a quarantine; a machine that shows the key that it
+//! should keeps it.
 
 use chassis::records::{self, Stored};
 use common::name::NodeName;
@@ -15,6 +16,8 @@ use crate::shared::Shared;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Pinned,
+    /// It is in no quarantine, and known by another host key.
+    Trusted,
     Unknown,
 }
 
@@ -27,9 +30,15 @@ async fn once(shared: &Shared, name: &NodeName, pin: &Pin) -> Result<Answer, Err
     let Some(Stored { record: mut machine, version }) = stored else {
         return Ok(Answer::Unknown);
     };
+    let is_quarantined = machine.state == MachineState::Quarantined;
+    match &machine.host_key {
+        Some(known) if !is_quarantined && *known == pin.host_key => return Ok(Answer::Pinned),
+        Some(_) if !is_quarantined => return Ok(Answer::Trusted),
+        Some(_) | None => {}
+    }
     machine.host_key = Some(pin.host_key.clone());
     let mut changes = Vec::new();
-    if machine.state == MachineState::Quarantined {
+    if is_quarantined {
         changes.extend(looked_after_anew(shared, name).await?);
         machine.state = MachineState::Preparing;
         "its new host key was pinned".clone_into(&mut machine.reason);

@@ -44,5 +44,5 @@ async fn once(
     }
     restart.waiting.push(asked.clone());
     let change = records::put(restart_path(target), &restart, version);
-    offer(shared, request, vec![change]).await
+    offer(shared, request, asked.by, vec![change]).await
 }

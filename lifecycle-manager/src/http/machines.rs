@@ -114,6 +114,7 @@ pub(crate) async fn take_pin(shared: &Shared, name: &NodeName, pin: &Pin) -> Res
     }
     match pin::accept(shared, name, pin).await.map_err(|err| of_ours(&err))? {
         pin::Answer::Pinned => Ok(()),
+        pin::Answer::Trusted => Err(trusted(name)),
         pin::Answer::Unknown => Err(node_unknown(name)),
     }
 }
@@ -122,6 +123,13 @@ pub(crate) async fn take_pin(shared: &Shared, name: &NodeName, pin: &Pin) -> Res
 fn no_machines() -> Refusal {
     let detail = "this platform is one process: it has the machine that it runs on, and no other";
     Refusal(Problem::new(409, "SINGLE_PROCESS", "There is only this machine", detail))
+}
+
+fn trusted(name: &NodeName) -> Refusal {
+    let detail = format!("{name} is in no quarantine, and known by another host key");
+    let problem = Problem::new(409, "NOT_QUARANTINED", "The machine is trusted as it is", detail)
+        .hint("a machine that shows another host key goes into quarantine by itself; pin it then");
+    Refusal(problem)
 }
 
 fn conflict(detail: String) -> Refusal {

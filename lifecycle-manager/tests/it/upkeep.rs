@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::id::RequestId;
+use common::port::Upkeep;
 use common::port::upkeep::{Addition, Error, Pin, Target};
 use common::record::machine::{MachineRecord, MachineState};
 use common::record::operation::{Operation, Outcome};
@@ -62,9 +63,19 @@ async fn the_contract_is_kept() {
     let upkeep = service.local_upkeep();
     run(&service, async {
         world.with_service().await;
-        holds(upkeep.as_ref(), &name("node-4")).await;
+        quarantine(&world, upkeep.as_ref(), "node-4").await;
+        holds(upkeep.as_ref(), &name("node-1"), &name("node-4")).await;
     })
     .await;
+}
+
+/// It shows the host key of the contract, and is known by another one.
+async fn quarantine(world: &World, upkeep: &dyn Upkeep, node: &str) {
+    let other = format!("ssh-ed25519 SHA256:{}", "B".repeat(43)).parse().unwrap();
+    upkeep.pin(&name(node), &Pin { host_key: other }).await.unwrap();
+    world.machines.show(&name(node), pin().host_key);
+    world.set_reach(node, Reach::Hung).await;
+    world.until_state(node, MachineState::Quarantined).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,11 +160,7 @@ async fn a_pinned_host_key_ends_a_quarantine_and_its_machine_is_looked_after_and
     let node = name("node-4");
     run(&manager, async {
         world.until_calm().await;
-        let other = format!("ssh-ed25519 SHA256:{}", "B".repeat(43)).parse().unwrap();
-        upkeep.pin(&node, &Pin { host_key: other }).await.unwrap();
-        world.machines.show(&node, pin().host_key);
-        world.set_reach("node-4", Reach::Hung).await;
-        world.until_state("node-4", MachineState::Quarantined).await;
+        quarantine(&world, upkeep.as_ref(), "node-4").await;
         upkeep.pin(&node, &pin()).await.unwrap();
         world.until_state("node-4", MachineState::Ready).await;
     })
