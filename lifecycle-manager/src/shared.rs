@@ -58,6 +58,8 @@ pub(crate) struct Shared {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Duty {
     Alarm(Subject),
+    /// That this leader is ready.
+    Settled,
     Provision,
     Registry,
     Papers,
@@ -67,6 +69,7 @@ impl std::fmt::Display for Duty {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Duty::Alarm(subject) => write!(f, "alarm of {}", subject.as_str()),
+            Duty::Settled => f.write_str("being ready"),
             Duty::Provision => f.write_str("provision"),
             Duty::Registry => f.write_str("registry"),
             Duty::Papers => f.write_str("papers"),

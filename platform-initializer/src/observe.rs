@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chassis::records::{self, Stored};
 use common::name::NodeName;
 use common::port::Store;
+use common::record::epoch::{EpochRecord, SettledRecord};
 use common::record::machine::{MachineGoal, MachineRecord, MachineState};
 use common::record::node::Node;
 use common::record::path;
@@ -29,9 +30,21 @@ pub(crate) async fn observe(shared: &Shared, record: PlatformRecord) -> Result<O
     let store = shared.ports.store.as_ref();
     let now = shared.ports.clock.now();
     let machines = machines(store, &shared.config, now).await?;
-    let leaders = store.children(&path::leaders(ServiceName::LifecycleManager)).await?;
-    let is_lifecycle_led = !leaders.is_empty();
-    Ok(Observed { record, services, machines, is_lifecycle_led, now })
+    let is_lifecycle_ready = is_lifecycle_ready(store).await?;
+    Ok(Observed { record, services, machines, is_lifecycle_ready, now })
+}
+
+/// Whether a lifecycle manager leads that has said so since it leads. One that stands for the lead, or has only taken it,
+/// answers no request for a restart yet.
+async fn is_lifecycle_ready(store: &dyn Store) -> Result<bool, Error> {
+    let service = ServiceName::LifecycleManager;
+    if store.children(&path::leaders(service)).await?.is_empty() {
+        return Ok(false);
+    }
+    let epoch: Option<Stored<EpochRecord>> = records::load(store, &path::epoch(service)).await?;
+    let said: Option<Stored<SettledRecord>> = records::load(store, &path::settled(service)).await?;
+    let settled = said.map(|said| said.record.epoch);
+    Ok(settled.is_some() && settled == epoch.map(|stored| stored.record.epoch))
 }
 
 /// Those that are configured in their order; others that were placed earlier come first, so that they end last.

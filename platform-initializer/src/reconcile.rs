@@ -17,12 +17,14 @@ use crate::domain::plan::{Observed, Step, next};
 use crate::observe::observe;
 use crate::records::{Error, commit, platform};
 use crate::shared::Shared;
-use crate::status_file;
+use crate::status_file::{self, Said};
 
 /// How often it is looked at what is waited for: hints may be lost.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After somebody else changed a record.
 const AGAIN: Duration = Duration::from_millis(5);
+/// After the status file could not be written.
+const WRITE_AGAIN: Duration = Duration::from_secs(10);
 /// Then others have their turn.
 const STEPS_AT_ONCE: usize = 32;
 
@@ -81,12 +83,7 @@ impl Platform<'_> {
             let step = next(&observed, &shared.config.rules);
             match step {
                 Step::Wait(until) => return Ok(Outcome::Again(pause(&observed, until))),
-                Step::Rest => {
-                    if let Some(reached) = &stored.record.reached {
-                        status_file::write(shared, reached).await;
-                    }
-                    return Ok(rest(&stored.record));
-                }
+                Step::Rest => return Ok(self.rest(&stored.record).await),
                 step @ (Step::Wish { .. }
                 | Step::Enter(_)
                 | Step::Register(_)
@@ -97,6 +94,19 @@ impl Platform<'_> {
             shared.ports.store.sync().await?;
         }
         Ok(Outcome::Again(Duration::ZERO))
+    }
+
+    async fn rest(&self, record: &PlatformRecord) -> Outcome {
+        let said = match &record.reached {
+            Some(reached) => status_file::write(self.0, reached).await,
+            None => Said::Yes,
+        };
+        match (record.owed.is_empty(), said) {
+            // What is still owed is told as soon as the bus takes it.
+            (false, _) => Outcome::Again(LOOK_EVERY),
+            (true, Said::NotYet) => Outcome::Again(WRITE_AGAIN),
+            (true, Said::Yes) => Outcome::Settled,
+        }
     }
 
     async fn take(
@@ -135,11 +145,6 @@ impl Platform<'_> {
             self.0.metrics.ready.with_label_values(&[seen.service.as_str()]).set(ready);
         }
     }
-}
-
-fn rest(record: &PlatformRecord) -> Outcome {
-    // What is still owed is told as soon as the bus takes it.
-    if record.owed.is_empty() { Outcome::Settled } else { Outcome::Again(LOOK_EVERY) }
 }
 
 fn pause(observed: &Observed, until: jiff::Timestamp) -> Duration {

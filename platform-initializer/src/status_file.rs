@@ -30,18 +30,28 @@ impl Status {
     }
 }
 
+/// Whether the file says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    Yes,
+    /// It could not be written.
+    NotYet,
+}
+
 /// Writes the file if it does not say so yet. That it cannot be written is logged and holds up nothing: the
 /// truth is in the record.
-pub(crate) async fn write(shared: &Shared, reached: &PlatformReached) {
-    let Some(path) = &shared.config.status_file else { return };
+pub(crate) async fn write(shared: &Shared, reached: &PlatformReached) -> Said {
+    let Some(path) = &shared.config.status_file else { return Said::Yes };
     if shared.written().as_ref() == Some(reached) {
-        return;
+        return Said::Yes;
     }
     let text = serde_json::to_string(&Status::of(reached)).unwrap_or_default();
     if let Err(err) = replace(path, &text).await {
-        tracing::warn!(error = &err as &dyn std::error::Error, path = %path.display(), "the status file cannot be written");
+        tracing::warn!(error = &err as &dyn std::error::Error, path = %path.display(), "the status file cannot be written yet");
+        return Said::NotYet;
     }
     shared.wrote(reached.clone());
+    Said::Yes
 }
 
 async fn replace(path: &Path, text: &str) -> std::io::Result<()> {

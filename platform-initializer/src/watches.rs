@@ -34,10 +34,11 @@ pub(crate) async fn follow(shared: &Shared, lifecycle: &Lifecycle) {
     }
 }
 
-fn watched() -> [Path; 5] {
+fn watched() -> [Path; 6] {
     [
         path::platform(),
         path::folder("running"),
+        path::folder("settled"),
         path::folder("machines"),
         path::folder("nodes"),
         registry(),

@@ -14,3 +14,11 @@ pub struct EpochRecord {
     #[serde(default)]
     pub taken_by: String,
 }
+
+/// `settled/<service>`: the last leader that said that it is ready to act; of another epoch than the service's, none has
+/// since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettledRecord {
+    pub schema: u32,
+    pub epoch: Epoch,
+}

@@ -111,6 +111,10 @@ pub fn alive(name: &NodeName) -> Path {
     path(format!("/avishkar/alive/{name}"))
 }
 
+pub fn drain(name: &NodeName) -> Path {
+    path(format!("/avishkar/drains/{name}"))
+}
+
 pub fn node_port(node: &NodeName, port: u16) -> Path {
     path(format!("/avishkar/ports/{node}/{port}"))
 }
@@ -131,6 +135,11 @@ pub fn candidate(service: ServiceName) -> Path {
 
 pub fn epoch(service: ServiceName) -> Path {
     path(format!("/avishkar/epochs/{service}"))
+}
+
+/// The last leader of a service that has looked for long enough to act.
+pub fn settled(service: ServiceName) -> Path {
+    path(format!("/avishkar/settled/{service}"))
 }
 
 /// What stands here since an operator accepted a store that is not the one its nodes knew.

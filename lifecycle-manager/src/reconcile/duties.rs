@@ -7,6 +7,7 @@ mod giving_back;
 mod papers;
 mod provision;
 mod registry;
+mod settled;
 
 use async_trait::async_trait;
 use chassis::reconcile::{Outcome, Reconcile};
@@ -26,15 +27,18 @@ impl Reconcile for Duties<'_> {
 
     async fn keys(&self) -> Result<Vec<Duty>, Error> {
         let alarms = Subject::ALL.into_iter().map(Duty::Alarm);
-        Ok(alarms.chain([Duty::Provision, Duty::Registry, Duty::Papers]).collect())
+        Ok(alarms.chain([Duty::Settled, Duty::Provision, Duty::Registry, Duty::Papers]).collect())
     }
 
     async fn reconcile(&self, duty: &Duty) -> Result<Outcome, Error> {
         match duty {
             Duty::Alarm(subject) => self.alarm(*subject).await,
-            Duty::Provision | Duty::Registry | Duty::Papers if !self.0.is_settled() => {
+            Duty::Settled | Duty::Provision | Duty::Registry | Duty::Papers
+                if !self.0.is_settled() =>
+            {
                 Ok(Outcome::Again(SOON))
             }
+            Duty::Settled => self.say_settled().await,
             Duty::Provision => self.provision().await,
             Duty::Registry => self.registry().await,
             Duty::Papers => self.papers().await,

@@ -6,7 +6,9 @@ use chassis::lifecycle::Lifecycle;
 use chassis::service::Service as _;
 use common::id::Epoch;
 use common::port::nodes::Issuer;
+use common::record::epoch::{EpochRecord, SettledRecord};
 use common::record::machine::MachineState;
+use common::record::path;
 use common::service::ServiceName;
 use futures::join;
 use testkit::nodes::Reach;
@@ -65,6 +67,23 @@ async fn who_stands_by_does_nothing_and_takes_over_when_the_leader_is_gone() {
             world.nodes.seen_epoch(&name(node), ServiceName::LifecycleManager),
             Some(Epoch(2))
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_says_that_it_is_ready_once_it_has_looked_and_the_next_one_says_so_itself() {
+    let world = World::new();
+    let at = path::settled(ServiceName::LifecycleManager);
+    let settled = || world.read::<SettledRecord>(&at).map(|record| record.epoch);
+    for epoch in [Epoch(1), Epoch(2)] {
+        let taken = || world.read::<EpochRecord>(&path::epoch(ServiceName::LifecycleManager));
+        world
+            .during(async {
+                until(async || taken().is_some_and(|taken| taken.epoch == epoch)).await;
+                assert!(settled() < Some(epoch), "it has only begun to look");
+                until(async || settled() == Some(epoch)).await;
+            })
+            .await;
     }
 }
 

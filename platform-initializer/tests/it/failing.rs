@@ -10,7 +10,7 @@ use common::record::platform::{PlatformRecord, PlatformState};
 use common::service::ServiceName;
 use testkit::routes::Health;
 
-use crate::lifecycle::Conduct;
+use crate::lifecycle::{Conduct, Lead};
 use crate::starting::assert_running;
 use crate::world::{World, legacy, until};
 
@@ -89,6 +89,20 @@ async fn a_load_balancer_that_refuses_says_why() {
     world.routes.memory.set_health(Health::Fails(failure));
     let error = world.during(async { no(world.start(1).await) }).await;
     assert!(error.contains("all front ports are in use"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lifecycle_manager_that_is_never_ready_fails_the_start_and_it_is_said_where_monitoring_is_missing()
+ {
+    let world = World::with_nodes(4);
+    world.lifecycle.set_lead(Lead::Taken);
+    let error = world.during(async { no(world.start(1).await) }).await;
+    assert_eq!(
+        error,
+        "DEADLINE_EXCEEDED: monitoring on node-4 was not started, \
+         because no lifecycle manager is ready"
+    );
+    assert_eq!(world.wished(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use chassis::records::{self, Stored};
 use common::failure::{Failure, FailureCode};
-use common::id::Generation;
+use common::id::{Epoch, Generation};
 use common::name::NodeName;
 use common::port::Store as _;
 use common::port::store::{Lifetime, Op};
+use common::record::epoch::{EpochRecord, SettledRecord};
 use common::record::leader::{Advertised, CandidateRecord};
 use common::record::platform::{
     BackedOut, InstanceState, PlacedService, PlatformGoal, RunningInstance, RunningService,
@@ -54,24 +55,33 @@ pub(crate) enum Conduct {
 pub(crate) struct Lifecycle {
     store: MemoryStore,
     conducts: Arc<Mutex<BTreeMap<ServiceName, Conduct>>>,
-    leads: Arc<Mutex<bool>>,
+    lead: Arc<Mutex<Lead>>,
+}
+
+/// How far a lifecycle manager is with the lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lead {
+    Nobody,
+    /// It has taken the epoch, and only looks.
+    Taken,
+    Settled,
 }
 
 impl Lifecycle {
     pub(crate) fn new(store: MemoryStore) -> Self {
-        Lifecycle { store, conducts: Arc::default(), leads: Arc::new(Mutex::new(true)) }
+        Lifecycle { store, conducts: Arc::default(), lead: Arc::new(Mutex::new(Lead::Settled)) }
     }
 
     pub(crate) fn set(&self, service: ServiceName, conduct: Conduct) {
         self.conducts.lock().unwrap_or_else(PoisonError::into_inner).insert(service, conduct);
     }
 
-    pub(crate) fn set_leads(&self, leads: bool) {
-        *self.leads.lock().unwrap_or_else(PoisonError::into_inner) = leads;
+    pub(crate) fn set_lead(&self, lead: Lead) {
+        *self.lead.lock().unwrap_or_else(PoisonError::into_inner) = lead;
     }
 
-    fn leads(&self) -> bool {
-        *self.leads.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lead(&self) -> Lead {
+        *self.lead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn conduct(&self, service: ServiceName) -> Conduct {
@@ -81,13 +91,17 @@ impl Lifecycle {
 
     /// Never ends.
     pub(crate) async fn run(&self) {
-        let mut stands = false;
+        let mut reached = Lead::Nobody;
         let mut since: BTreeMap<ServiceName, (Generation, Instant)> = BTreeMap::new();
         loop {
-            if self.leads() && !stands {
+            let lead = self.lead();
+            if lead > Lead::Nobody && reached == Lead::Nobody {
                 self.stand().await;
-                stands = true;
             }
+            if lead == Lead::Settled && reached < Lead::Settled {
+                self.settle().await;
+            }
+            reached = lead.max(reached);
             for service in PLACEABLE {
                 self.look(service, &mut since).await;
             }
@@ -103,6 +117,23 @@ impl Lifecycle {
             lifetime: Lifetime::Ephemeral,
         };
         self.store.commit(vec![op]).await.unwrap();
+        let at = path::epoch(ServiceName::LifecycleManager);
+        let before = records::load::<EpochRecord>(&self.store, &at).await.unwrap();
+        let version = before.as_ref().map(|before| before.version);
+        let epoch = before.map_or(Epoch(1), |before| before.record.epoch.next());
+        let taken = EpochRecord { schema: 1, epoch, taken_by: "candidate".to_owned() };
+        records::save(&self.store, &at, &taken, version).await.unwrap();
+    }
+
+    async fn settle(&self) {
+        let at = path::epoch(ServiceName::LifecycleManager);
+        let taken = records::load::<EpochRecord>(&self.store, &at).await.unwrap().unwrap();
+        let at = path::settled(ServiceName::LifecycleManager);
+        let before = records::load::<SettledRecord>(&self.store, &at).await.unwrap();
+        let settled = SettledRecord { schema: 1, epoch: taken.record.epoch };
+        records::save(&self.store, &at, &settled, before.map(|before| before.version))
+            .await
+            .unwrap();
     }
 
     async fn look(

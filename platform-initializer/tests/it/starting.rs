@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use common::id::Epoch;
 use common::message::PlatformOutcome;
+use common::record::epoch::{EpochRecord, SettledRecord};
 use common::record::operation::Outcome;
 use common::record::path;
 use common::record::platform::{PlatformGoal, PlatformState, RunningService};
@@ -12,7 +14,7 @@ use common::topic::Topic;
 use proptest::prelude::*;
 use tokio::time::sleep;
 
-use crate::lifecycle::{Conduct, PLACEABLE};
+use crate::lifecycle::{Conduct, Lead, PLACEABLE};
 use crate::world::{World, until};
 
 fn yes(outcome: &PlatformOutcome) -> &str {
@@ -84,19 +86,48 @@ async fn a_service_is_wished_for_only_when_those_before_it_are_ready_and_registe
 }
 
 #[tokio::test(start_paused = true)]
-async fn monitoring_waits_until_a_lifecycle_manager_leads() {
-    let world = World::with_nodes(2);
-    world.lifecycle.set_leads(false);
+async fn monitoring_waits_until_a_lifecycle_manager_is_ready() {
+    for before in [Lead::Nobody, Lead::Taken] {
+        let world = World::with_nodes(2);
+        // Its predecessor was ready: that means nothing once another one leads.
+        let predecessor = SettledRecord { schema: 1, epoch: Epoch(1) };
+        world.write(&path::settled(ServiceName::LifecycleManager), &predecessor);
+        let taken = EpochRecord { schema: 1, epoch: Epoch(1), taken_by: "another".to_owned() };
+        world.write(&path::epoch(ServiceName::LifecycleManager), &taken);
+        world.lifecycle.set_lead(before);
+        world
+            .during(async {
+                world.say(1, "start platform").await;
+                until(async || world.wished().len() == 4).await;
+                sleep(Duration::from_secs(30)).await;
+                assert!(!world.wished().contains(&ServiceName::Monitoring), "{before:?}");
+                world.lifecycle.set_lead(Lead::Settled);
+                yes(&world.outcome(1).await);
+            })
+            .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_file_that_cannot_be_written_is_written_once_it_can_be() {
+    let mut world = World::with_nodes(2);
+    let folder = tempfile::tempdir().unwrap();
+    // What stands where a folder should be.
+    let blocked = folder.path().join("var");
+    std::fs::write(&blocked, "").unwrap();
+    let file = blocked.join("platform_status.json");
+    world.raw.platform.status_file = file.display().to_string();
     world
         .during(async {
-            world.say(1, "start platform").await;
-            sleep(Duration::from_secs(30)).await;
-            assert!(!world.wished().contains(&ServiceName::Monitoring));
-            assert_eq!(world.wished().len(), 4);
-            world.lifecycle.set_leads(true);
-            yes(&world.outcome(1).await);
+            yes(&world.start(1).await);
+            world.until_state(PlatformState::Running).await;
+            sleep(Duration::from_secs(5)).await;
+            std::fs::remove_file(&blocked).unwrap();
+            until(async || file.exists()).await;
         })
         .await;
+    let status = std::fs::read_to_string(&file).unwrap();
+    assert!(status.ends_with("\",\"status\":\"running\"}"), "{status}");
 }
 
 #[tokio::test(start_paused = true)]

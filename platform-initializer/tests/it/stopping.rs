@@ -173,7 +173,7 @@ async fn a_load_balancer_that_is_away_keeps_the_platform_from_stopping_half() {
             world.routes.memory.set_health(Health::Down);
             let error = no(world.stop(2).await);
             assert!(error.starts_with(FailureCode::RouteFailed.as_str()), "{error}");
-            assert!(error.contains("app-manager could not be deregistered"), "{error}");
+            assert!(error.contains("app-manager on node-2 could not be deregistered"), "{error}");
             assert!(world.wished().contains(&ServiceName::AppManager));
             world.routes.memory.set_health(Health::Answers);
             assert!(is_yes(&world.stop(3).await));

@@ -20,8 +20,8 @@ pub(crate) struct Observed {
     /// Every service that is configured or has been placed, in the order of a start.
     pub(crate) services: Vec<Seen>,
     pub(crate) machines: Vec<Machine>,
-    /// Whether a lifecycle manager leads.
-    pub(crate) is_lifecycle_led: bool,
+    /// Whether a lifecycle manager leads, and is ready to act.
+    pub(crate) is_lifecycle_ready: bool,
     pub(crate) now: Timestamp,
 }
 
@@ -70,6 +70,14 @@ impl Seen {
         }
         instances.extend(moved.map(|one| (&one.node, Some(one))));
         instances
+    }
+
+    /// The service and the first machine that it is on, for who has to look there.
+    pub(crate) fn named(&self) -> String {
+        match self.instances().first() {
+            Some((node, _)) => format!("{} on {node}", self.service),
+            None => self.service.to_string(),
+        }
     }
 
     /// How many of its instances are ready.
@@ -194,7 +202,10 @@ impl Observed {
             | ServiceName::Monitoring
             | ServiceName::LifecycleManager
             | ServiceName::PlatformInitializer
-            | ServiceName::NodeAgent => rules.instances,
+            | ServiceName::NodeAgent => {
+                let asked_for = seen.placed.as_ref().and_then(|placed| placed.instances);
+                asked_for.map_or(rules.instances, |number| usize::from(number.get()))
+            }
         };
         let placed: Vec<&PlacedService> =
             self.services.iter().filter_map(|other| other.placed.as_ref()).collect();

@@ -2,6 +2,7 @@
 //! all of them still have to be.
 
 use common::failure::{Failure, FailureCode};
+use common::name::NodeName;
 use common::record::platform::PlatformGoal;
 use common::service::ServiceName;
 
@@ -40,8 +41,8 @@ fn bring(observed: &Observed, rules: &Rules, seen: &Seen) -> Option<Step> {
     };
     let is_placed = seen.placed.as_ref().is_some_and(|placed| placed.nodes == nodes);
     if !(seen.is_wished() && is_placed) {
-        if service == ServiceName::Monitoring && !observed.is_lifecycle_led {
-            return Some(await_lifecycle_manager(observed, rules));
+        if service == ServiceName::Monitoring && !observed.is_lifecycle_ready {
+            return Some(await_lifecycle_manager(observed, rules, &nodes));
         }
         return Some(Step::Wish { service, goal: PlatformGoal::On, nodes });
     }
@@ -69,9 +70,11 @@ fn awaited(observed: &Observed, rules: &Rules, seen: &Seen) -> Step {
     }
 }
 
-fn await_lifecycle_manager(observed: &Observed, rules: &Rules) -> Step {
+fn await_lifecycle_manager(observed: &Observed, rules: &Rules, nodes: &[NodeName]) -> Step {
     if observed.is_due(ServiceName::Monitoring, rules.ready_within) {
-        let message = "monitoring was not started, because no lifecycle manager leads";
+        let on = nodes.first().map(|node| format!(" on {node}")).unwrap_or_default();
+        let message =
+            format!("monitoring{on} was not started, because no lifecycle manager is ready");
         return Step::GiveUp(Failure::new(FailureCode::DeadlineExceeded, message));
     }
     observed.stay_at(ServiceName::Monitoring, rules.ready_within)
@@ -102,8 +105,7 @@ fn not_ready(seen: &Seen, rules: &Rules) -> Failure {
 }
 
 fn not_registered(seen: &Seen) -> Failure {
-    let node = seen.instances().first().map(|(node, _)| format!(" on {node}")).unwrap_or_default();
     let why = seen.refusal.as_deref().unwrap_or("the load balancer did not answer");
-    let message = format!("{}{node} could not be registered: {why}", seen.service);
+    let message = format!("{} could not be registered: {why}", seen.named());
     Failure::new(FailureCode::RouteFailed, message)
 }

@@ -72,7 +72,7 @@ fn wish_off(seen: &Seen) -> Step {
 
 fn not_deregistered(seen: &Seen) -> Failure {
     let why = seen.refusal.as_deref().unwrap_or("the load balancer did not answer");
-    let message = format!("{} could not be deregistered: {why}", seen.service);
+    let message = format!("{} could not be deregistered: {why}", seen.named());
     Failure::new(FailureCode::RouteFailed, message)
 }
 

@@ -47,7 +47,7 @@ fn observed(goal: PlatformGoal) -> Observed {
         record: asked(goal),
         services: SERVICES.map(seen).into(),
         machines: (1..=3).map(machine).collect(),
-        is_lifecycle_led: true,
+        is_lifecycle_ready: true,
         now: Timestamp::UNIX_EPOCH,
     }
 }
@@ -69,7 +69,15 @@ fn done(observed: &mut Observed, step: &Step) {
             let generation = one.placed.as_ref().map_or(Generation(1), |one| one.generation.next());
             let (service, goal, nodes) = (*service, *goal, nodes.clone());
             let image = None;
-            let placed = PlacedService { schema: 1, service, generation, goal, nodes, image };
+            let placed = PlacedService {
+                schema: 1,
+                service,
+                generation,
+                goal,
+                nodes,
+                image,
+                instances: None,
+            };
             one.running = Some(running(&placed, InstanceState::Ready));
             one.placed = Some(placed);
         }
