@@ -65,6 +65,7 @@ mod tests {
             spec_hash: String::new(),
             state: ContainerState::Running { since },
             healthy,
+            apart: false,
             restarts: 0,
         }
     }

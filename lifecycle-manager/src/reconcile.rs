@@ -3,6 +3,7 @@
 pub(crate) mod bases;
 mod duties;
 pub(crate) mod machines;
+mod members;
 mod restarts;
 pub(crate) mod services;
 

@@ -1,7 +1,8 @@
 //! The node agent: one per machine, the only holder of its container engine.
 //!
 //! It does what it is told over mutual TLS, remembers it on disk, keeps it running without anyone's
-//! help, and measures. It never decides what should run, and speaks neither Kafka nor `ZooKeeper`.
+//! help, and measures. It never decides what should run, and follows nothing in Kafka or `ZooKeeper`: it only asks those of its
+//! own machine whether they take part.
 //!
 //! Reading order: [`service`] is the whole; `agent` does what callers ask, by the rules of `domain`,
 //! and writes it to the `ledger` first; `keeper` makes the ledger so, for ever; `look` and `meter`
@@ -35,6 +36,7 @@ mod wall;
 pub use config::{Config, Raw};
 pub use domain::listeners::parse as listening_sockets;
 pub use http::ENDPOINTS;
+pub use look::takes_part;
 pub use meter::Sampler;
 pub use ports::Ports;
 pub use service::NodeAgent;

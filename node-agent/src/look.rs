@@ -1,5 +1,7 @@
 //! Looking at a container's port: what listens, whether it can be reached, what it answers over HTTP.
 
+mod member;
+
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +16,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::domain::listeners;
+
+pub use member::takes_part;
 
 /// How long an app may take to answer.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -34,6 +38,8 @@ pub(crate) enum Heard {
     Idle,
     /// It answers, and is not ready.
     Unwell,
+    /// It is ready by itself, and takes no part in its ensemble.
+    Apart,
     Well,
 }
 
@@ -103,7 +109,7 @@ impl Eyes {
             None => {
                 let talked = talk(address, &health.says);
                 match tokio::time::timeout(DEADLINE, talked).await {
-                    Ok(Ok(())) => Some(Heard::Well),
+                    Ok(Ok(())) => Some(member_says(address, health).await),
                     Ok(Err(err)) => silence(&err),
                     Err(_) => Some(Heard::Nothing),
                 }
@@ -137,6 +143,20 @@ fn silence(err: &(dyn Error + 'static)) -> Option<Heard> {
         )
     });
     theirs.then_some(Heard::Nothing)
+}
+
+/// One that answers does not hang, whatever it says of its ensemble.
+async fn member_says(address: SocketAddr, health: &PartHealth) -> Heard {
+    let Some(member) = &health.member else { return Heard::Well };
+    match tokio::time::timeout(DEADLINE, takes_part(address, member)).await {
+        Ok(Ok(true)) => Heard::Well,
+        Ok(Ok(false)) => Heard::Apart,
+        Ok(Err(err)) => {
+            tracing::debug!(error = &err as &dyn Error, %address, "a member did not say whether it takes part");
+            Heard::Apart
+        }
+        Err(_) => Heard::Apart,
+    }
 }
 
 /// Connects; and where something is said, waits for the first byte of an answer.

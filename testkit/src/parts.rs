@@ -101,6 +101,13 @@ impl MemoryParts {
         self.with(node, |node| node.health.insert(part.clone(), healthy));
     }
 
+    /// The member of an ensemble on this node answers and takes no part from now on, or does again.
+    pub fn set_apart(&self, node: &NodeName, part: &PartName, apart: bool) {
+        self.with(node, |node| {
+            if apart { node.apart.insert(part.clone()) } else { node.apart.remove(part) }
+        });
+    }
+
     /// The image is on this node: it was loaded there.
     pub fn place_image(&self, node: &NodeName, image: &PartImage) {
         self.engine(node).place_image(image);

@@ -130,13 +130,30 @@ pub struct PartHealth {
     /// ended for its silence only as far as they let it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ensemble: Vec<Agent>,
+    /// As what it has to take part in its ensemble, where there is one. One that answers and does not is healthy and [`apart`]:
+    /// nothing is made of it that needs it, and nobody restarts it for that.
+    ///
+    /// [`apart`]: Part::apart
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<Member>,
+}
+
+/// A member of an ensemble, by what it is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Member {
+    /// A server that serves: of a quorum, or alone.
+    #[serde(rename = "zookeeper")]
+    ZooKeeper,
+    /// The broker of this number, which the others know, and which is in step with them.
+    Kafka { id: i32 },
 }
 
 impl PartHealth {
     /// Of the first of its kind, for which listening is enough.
     pub fn listens(port: u16) -> Self {
         let (says, ensemble) = (Vec::new(), Vec::new());
-        PartHealth { port, path: None, says, turn: 0, start_seconds: 0, ensemble }
+        PartHealth { port, path: None, says, turn: 0, start_seconds: 0, ensemble, member: None }
     }
 }
 
@@ -152,6 +169,12 @@ fn is_ordinary(start_seconds: &u32) -> bool {
     *start_seconds == 0
 }
 
+/// What agents say that ask nobody so is as ever.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "so it is called")]
+fn takes_part(apart: &bool) -> bool {
+    !*apart
+}
+
 /// A part as a node has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
@@ -163,6 +186,9 @@ pub struct Part {
     pub state: ContainerState,
     /// What the last look found; none before the first.
     pub healthy: Option<bool>,
+    /// It is healthy, and takes no part in its ensemble.
+    #[serde(default, skip_serializing_if = "takes_part")]
+    pub apart: bool,
     /// How often the node's agent started it again.
     pub restarts: u32,
 }

@@ -203,6 +203,7 @@ mod tests {
             spec_hash: String::new(),
             state: ContainerState::Running { since: Timestamp::UNIX_EPOCH },
             healthy: Some(false),
+            apart: false,
             restarts: 0,
         }
     }

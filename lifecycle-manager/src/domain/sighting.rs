@@ -49,7 +49,9 @@ impl Sighting {
     }
 }
 
-/// Whether a part does what it is for.
+/// Whether a part does what it is for: of an ensemble, with the others.
 pub(crate) fn is_ready(part: &Part) -> bool {
-    matches!(part.state, ContainerState::Running { .. }) && part.healthy == Some(true)
+    matches!(part.state, ContainerState::Running { .. })
+        && part.healthy == Some(true)
+        && !part.apart
 }

@@ -105,6 +105,7 @@ impl World {
                 goal: PlatformGoal::On,
                 nodes: vec![node(0), node(1)],
                 image: None,
+                instances: None,
             },
             part: "node-manager".parse().unwrap(),
             now: 0,
@@ -126,6 +127,7 @@ impl World {
                 spec_hash: String::new(),
                 state: ContainerState::Running { since: Timestamp::UNIX_EPOCH },
                 healthy: Some(*well && *image_there != image(BAD)),
+                apart: false,
                 restarts: 0,
             });
             Sighting::Answers { parts: part.into_iter().collect() }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use common::port::Clock as _;
 use common::port::host::HostKey;
+use common::port::store::Path;
 use common::port::upkeep::Addition;
 use common::record::machine::{MachineGoal, MachineRecord, MachineState};
 use common::record::node::{Alive, Node, Verdict};
@@ -57,6 +58,42 @@ async fn a_machine_that_enrolling_does_not_help_is_restarted_but_not_for_ever() 
     assert_eq!(world.machines.restarted(), [name("node-4")]);
     let machine: MachineRecord = world.read(&path::machine(&name("node-4"))).unwrap();
     assert_eq!(machine.restarts.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_machine_whose_member_may_be_needed_is_restarted_once_another_is_well_or_later() {
+    let kafka = "kafka".parse().unwrap();
+    for is_cured in [true, false] {
+        let world = World::new();
+        world.enrolment.comes_to(Outcome::DoesNotHelp);
+        world
+            .during(async {
+                world.until_calm().await;
+                world.parts.set_healthy(&name("node-2"), &kafka, false);
+                world.set_reach("node-3", Reach::Hung).await;
+                sleep(Duration::from_mins(2)).await;
+                world.say(1, "restart node$node-3");
+                let answer = world.answer(1).await;
+                assert!(answer.contains("RESTART_HELD: kafka on node-2 is not ready"), "{answer}");
+                sleep(Duration::from_mins(2)).await;
+                assert!(world.machines.restarted().is_empty());
+                let failure = world.read::<Value>(&repairs("node-3")).unwrap()["failure"].clone();
+                assert_eq!(failure["code"], "RESTART_HELD", "{failure}");
+                if is_cured {
+                    world.parts.set_healthy(&name("node-2"), &kafka, true);
+                    sleep(Duration::from_secs(30)).await;
+                } else {
+                    sleep(Duration::from_mins(2)).await;
+                }
+                assert_eq!(world.machines.restarted(), [name("node-3")], "{is_cured}");
+                world.until_state("node-3", MachineState::Ready).await;
+            })
+            .await;
+    }
+}
+
+fn repairs(machine: &str) -> Path {
+    path::folder(&format!("lifecycle/repairs/{machine}"))
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ pub(super) struct Stood {
     /// As the engine has it.
     pub(super) part: Part,
     /// What the last look at this run of it found; none before the first.
-    pub(super) healthy: Option<bool>,
+    heard: Option<Heard>,
     pub(super) history: History,
     pub(super) silence: Silence,
     /// Whether it answered when it was last looked at, and said that it does nothing.
@@ -38,7 +38,9 @@ impl Stood {
     /// As others are told of it.
     pub(super) fn told(&self) -> Part {
         let restarts = self.history.restarts();
-        Part { healthy: self.healthy, restarts, ..self.part.clone() }
+        let healthy = self.heard.map(|heard| heard >= Heard::Apart);
+        let apart = self.heard == Some(Heard::Apart);
+        Part { healthy, apart, restarts, ..self.part.clone() }
     }
 }
 
@@ -101,11 +103,11 @@ impl Standing {
         if let Some(stood) = self.lock().get_mut(&looked_at.name)
             && is_same_run(&stood.part, looked_at)
         {
-            stood.healthy = Some(heard == Heard::Well);
+            stood.heard = Some(heard);
             stood.is_idle = heard == Heard::Idle;
             match heard {
                 Heard::Nothing | Heard::Idle => stood.silence.goes_on(passed),
-                Heard::Unwell | Heard::Well => stood.silence.broken(passed),
+                Heard::Unwell | Heard::Apart | Heard::Well => stood.silence.broken(passed),
             }
             stood.is_back |= stood.silence.is_broken_for(self.steady_for);
         }
@@ -166,7 +168,7 @@ fn is_same_run(one: &Part, other: &Part) -> bool {
 fn merge(known: Option<Stood>, part: Part, now: Duration, missed: Option<Instant>) -> Stood {
     let known = known.filter(|known| known.part.spec_hash == part.spec_hash);
     let same_run = known.as_ref().filter(|known| is_same_run(&known.part, &part));
-    let healthy = same_run.and_then(|known| known.healthy);
+    let heard = same_run.and_then(|known| known.heard);
     let is_idle = same_run.is_some_and(|known| known.is_idle);
     let is_another_run = same_run.is_none();
     let is_back = same_run.is_some_and(|known| known.is_back);
@@ -181,7 +183,7 @@ fn merge(known: Option<Stood>, part: Part, now: Duration, missed: Option<Instant
     if let Some(exit) = Exit::of(&part.state) {
         history.ended(exit, now);
     }
-    Stood { part, healthy, history, silence, is_idle, away_since, is_back }
+    Stood { part, heard, history, silence, is_idle, away_since, is_back }
 }
 
 #[cfg(test)]
@@ -201,6 +203,7 @@ mod tests {
             spec_hash: spec_hash.to_owned(),
             state,
             healthy: None,
+            apart: false,
             restarts: 0,
         }
     }

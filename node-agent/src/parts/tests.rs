@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use common::failure::FailureCode;
 use common::id::Generation;
-use common::port::part::{PartFile, PartFolders, PartHealth, PartVolume, VolumeSource};
+use common::port::part::{Member, PartFile, PartFolders, PartHealth, PartVolume, VolumeSource};
 use common::port::part_containers::MountSource;
 use common::service::ServiceName;
 use tempfile::TempDir;

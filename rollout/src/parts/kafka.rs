@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use common::port::part::{PartFile, PartHealth, PartSpec};
+use common::port::part::{Member, PartFile, PartHealth, PartSpec};
 
 use super::site::{ENSEMBLE_STARTS, Incomplete, KAFKA, Site, own, turn};
 use super::zookeeper::lines;
@@ -64,12 +64,14 @@ pub fn kafka(site: &Site<'_>) -> Result<PartSpec, Incomplete> {
     })
 }
 
-/// Once it has begun it answers so without the others, too; to begin it waits for most of them, and reads its log.
+/// Once it has begun it answers so without the others, too, and is asked whether it is in step with them; to begin it waits
+/// for most of them, and reads its log.
 fn health(number: usize) -> PartHealth {
     PartHealth {
         says: WHICH_VERSIONS.to_vec(),
         turn: turn(number),
         start_seconds: ENSEMBLE_STARTS,
+        member: i32::try_from(number).ok().map(|id| Member::Kafka { id }),
         ..PartHealth::listens(KAFKA)
     }
 }

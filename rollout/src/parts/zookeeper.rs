@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use common::port::part::{PartFile, PartHealth, PartSpec};
+use common::port::part::{Member, PartFile, PartHealth, PartSpec};
 
 use super::site::{ENSEMBLE_STARTS, Incomplete, Site, ZOOKEEPER, own, turn};
 use crate::platform::Component;
@@ -57,12 +57,13 @@ pub fn zookeeper(site: &Site<'_>) -> Result<PartSpec, Incomplete> {
     })
 }
 
-/// Whether it is there at all: it answers so without the others, too.
+/// Whether it is there at all, which it answers without the others, too; and whether it serves.
 fn health(number: usize) -> PartHealth {
     PartHealth {
         says: b"ruok".to_vec(),
         turn: turn(number),
         start_seconds: ENSEMBLE_STARTS,
+        member: Some(Member::ZooKeeper),
         ..PartHealth::listens(ZOOKEEPER)
     }
 }

@@ -10,12 +10,12 @@ use common::name::NodeName;
 use common::port::authority::Papers;
 use common::port::host::{Credential, Gate};
 use common::port::machines::{LocalShape, Shape};
-use common::port::part::{PartImage, PartSpec, PartVolume, VolumeSource};
+use common::port::part::{Member, PartImage, PartSpec, PartVolume, VolumeSource};
 use common::port::share::{Access, Code, Description, FolderPlace};
 use common::service::ServiceName;
 use rollout::parts::{
-    self, AUTHORITY, AZURE_PRINCIPAL, BasePart, Credentials, GIVEN, Incomplete, JWT, PLATFORM,
-    SHARES, SSH_KEY, Secrets, ServicePapers, Site, base_parts,
+    self, AUTHORITY, BasePart, Configured, Incomplete, JWT, PLATFORM, SHARES, SSH_KEY, Secrets,
+    ServicePapers, Site, base_parts,
 };
 use rollout::platform::{Component, EdgeSettings, Image, Placement, PlannedMachine, Platform};
 
@@ -87,6 +87,7 @@ pub(crate) fn secrets() -> Secrets {
         platform: "{}".to_owned(),
         azure: None,
         shares: BTreeMap::new(),
+        configured: Configured::default(),
         given: 0,
     }
 }
@@ -139,7 +140,7 @@ fn one_of_three_zookeepers_knows_the_others_and_itself() {
     assert_eq!((spec.generation, spec.user), (Generation(7), 10001));
     let health = spec.health.unwrap();
     assert_eq!((health.says.as_slice(), health.turn), (b"ruok".as_slice(), 1));
-    assert_eq!(health.start_seconds, 900);
+    assert_eq!((health.start_seconds, health.member), (900, Some(Member::ZooKeeper)));
 }
 
 #[test]
@@ -165,6 +166,7 @@ fn one_of_three_brokers_has_copies_on_all_and_acknowledges_with_two() {
     ] {
         assert!(config.lines().any(|found| found == line), "{line} is not in\n{config}");
     }
+    assert_eq!(spec.health.unwrap().member, Some(Member::Kafka { id: 3 }));
 }
 
 #[test]
@@ -343,29 +345,6 @@ fn what_opens_a_share_is_a_file_of_lifecycle_managers_only_and_only_where_there_
         assert_eq!(holds(&with), keeps.then(|| SHARES.to_owned()), "{name}");
         assert_eq!(with.files.len() - without.files.len(), usize::from(keeps), "{name}");
     }
-}
-
-#[test]
-fn only_newer_credentials_are_taken_and_lifecycle_managers_that_are_made_then_begin_with_them() {
-    let platform = platform(3);
-    let given = |given| {
-        let azure = Some(format!("principal {given}"));
-        Credentials { given, azure, shares: BTreeMap::new() }
-    };
-    let newest = secrets().with(given(7)).with(given(9)).with(given(8));
-    assert_eq!(newest.credentials(), given(9));
-    let begins_with = |secrets: &Secrets, path: &str| {
-        let spec = on(&platform, "node-1", |site| {
-            let service = ServiceName::LifecycleManager;
-            let papers = ServicePapers::of(site, service, &FixedAuthority("ca"), secrets).unwrap();
-            parts::service(site, service, None, &papers).unwrap()
-        });
-        let found = spec.files.iter().find(|file| file.path == path);
-        found.map(|file| file.content.clone())
-    };
-    assert_eq!(begins_with(&newest, AZURE_PRINCIPAL).unwrap(), "principal 9");
-    assert_eq!(begins_with(&newest, GIVEN).unwrap(), "9");
-    assert_eq!(begins_with(&secrets(), GIVEN), None);
 }
 
 #[test]

@@ -144,6 +144,7 @@ impl Engine {
                 spec_hash: hash,
                 state: ContainerState::Created,
                 healthy: None,
+                apart: false,
                 restarts: 0,
             };
             let kept = Kept { part, site: site.clone(), output: Vec::new() };

@@ -36,6 +36,8 @@ pub(super) struct Node {
     pub(super) registry: Option<SocketAddr>,
     pub(super) shares: BTreeSet<ShareName>,
     pub(super) health: BTreeMap<PartName, bool>,
+    /// Those that take no part in their ensemble.
+    pub(super) apart: BTreeSet<PartName>,
     pub(super) lost_answers: u32,
     pub(super) failures: VecDeque<Failure>,
 }
@@ -52,6 +54,7 @@ impl Node {
             registry: None,
             shares: BTreeSet::new(),
             health: BTreeMap::new(),
+            apart: BTreeSet::new(),
             lost_answers: 0,
             failures: VecDeque::new(),
         }
@@ -110,7 +113,8 @@ impl Node {
             let running = matches!(part.state, ContainerState::Running { .. });
             let scripted = self.health.get(&part.name).copied().unwrap_or(true);
             let restarts = self.engine.starts(&part.name).saturating_sub(1);
-            Part { healthy: running.then_some(scripted), restarts, ..part }
+            let apart = running && scripted && self.apart.contains(&part.name);
+            Part { healthy: running.then_some(scripted), apart, restarts, ..part }
         };
         parts.into_iter().map(told).collect()
     }

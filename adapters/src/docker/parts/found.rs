@@ -92,6 +92,7 @@ fn part_of(called: &str, labels: &HashMap<String, String>, state: ContainerState
         spec_hash: labels.get(label::SPEC)?.clone(),
         state,
         healthy: None,
+        apart: false,
         restarts: 0,
     };
     (called == container_name(&part.name)).then_some(part)

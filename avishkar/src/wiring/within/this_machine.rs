@@ -139,6 +139,7 @@ fn shown(service: ServiceName, member: &Member) -> Option<Part> {
         spec_hash: String::new(),
         state,
         healthy: Some(runs && member.lifecycle.is_ready() && !is_silent),
+        apart: false,
         restarts: member.restarts,
     })
 }

@@ -127,6 +127,7 @@ fn found(name: &str, healthy: bool) -> Part {
         spec_hash: String::new(),
         state: ContainerState::Running { since: day(-9) },
         healthy: Some(healthy),
+        apart: false,
         restarts: 0,
     }
 }

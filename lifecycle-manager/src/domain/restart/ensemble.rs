@@ -52,6 +52,23 @@ fn too_few_without<'a>(node: &NodeName, looks: &'a [Look]) -> Vec<&'a NodeName> 
     others().filter(|(_, well)| !well).map(|(member, _)| member).collect()
 }
 
+/// The same of a machine whose agent says nothing: whether its members work is not known. One is needed where it would make
+/// the difference; where too few are left with it, too, there is nothing to spare.
+pub(crate) fn perhaps_needed<'a>(node: &NodeName, ensembles: &'a [Ensemble]) -> Option<Needed<'a>> {
+    ensembles.iter().find_map(|Ensemble { part, looks }| {
+        if !looks.iter().any(|(member, _)| member == node) {
+            return None;
+        }
+        let others = || looks.iter().filter(|(member, _)| member != node);
+        let left = others().filter(|(_, well)| *well).count();
+        if left != looks.len() / 2 {
+            return None;
+        }
+        let (ill, _) = others().find(|(_, well)| !well)?;
+        Some(Needed { part: *part, ill, members: looks.len() })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +102,23 @@ mod tests {
         assert!(ill(1, &[false, false, true]).is_empty());
         assert!(ill(1, &[true]).is_empty());
         assert!(ill(4, &[true, false, true]).is_empty(), "it has no member");
+    }
+
+    #[test]
+    fn one_of_which_nothing_is_known_is_needed_where_it_would_make_the_difference() {
+        let ill = |number, wells: &[bool]| {
+            let both = [ensemble(BasePart::Edge, 4, &[]), ensemble(BasePart::Kafka, 1, wells)];
+            perhaps_needed(&node(number), &both).map(|needed| needed.ill.to_string())
+        };
+        // What is seen of its own member is nothing, as its agent is silent.
+        assert_eq!(ill(1, &[false, true, true]), None);
+        assert_eq!(ill(1, &[false, false, true]), Some("node-2".to_owned()));
+        assert_eq!(ill(1, &[false, false, false]), None, "there is no quorum to lose");
+        assert_eq!(ill(1, &[false]), None, "it is alone");
+        assert_eq!(ill(1, &[false, true]), None, "both are needed, and the other is well");
+        assert_eq!(ill(1, &[false, true, false, false, true]), Some("node-3".to_owned()));
+        assert_eq!(ill(1, &[false, true, true, false, true]), None);
+        assert_eq!(ill(4, &[true, false, true]), None, "it has no member");
     }
 
     #[test]

@@ -136,6 +136,7 @@ mod tests {
             spec_hash: String::new(),
             state: ContainerState::Running { since },
             healthy: Some(healthy),
+            apart: false,
             restarts: 0,
         })
     }

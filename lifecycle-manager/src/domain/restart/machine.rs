@@ -114,6 +114,7 @@ mod tests {
             spec_hash: String::new(),
             state: ContainerState::Running { since: at(since) },
             healthy: Some(healthy),
+            apart: false,
             restarts: 0,
         }
     }

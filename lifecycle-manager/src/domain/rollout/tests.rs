@@ -1,5 +1,6 @@
 //! Single steps, as a story would have them.
 
+mod configured;
 mod healing;
 
 use common::digest::{Digest, ImageRef};
@@ -60,6 +61,7 @@ impl Story {
                 goal: PlatformGoal::On,
                 nodes: nodes.iter().map(|node| name(node)).collect(),
                 image: None,
+                instances: None,
             },
             part: "node-manager".parse().unwrap(),
             seen: machines.into(),
@@ -139,6 +141,7 @@ impl Story {
             spec_hash: String::new(),
             state: ContainerState::Running { since: at(0) },
             healthy,
+            apart: false,
             restarts: 0,
         }
     }
@@ -250,7 +253,10 @@ fn an_upgrade_replaces_one_at_a_time_and_waits_for_each() {
     assert_eq!(story.steps(), ["replace b"]);
     story.has("b", Some(true));
     assert!(story.steps().is_empty());
-    assert_eq!(story.rollout.good, Some(Version { image: Some(image("new")) }));
+    assert_eq!(
+        story.rollout.good,
+        Some(Version { image: Some(image("new")), ..Version::default() })
+    );
 }
 
 #[test]

@@ -3,7 +3,6 @@
 
 mod instances;
 mod machine;
-mod members;
 
 use std::time::Duration;
 

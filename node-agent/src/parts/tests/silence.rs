@@ -105,11 +105,15 @@ async fn a_part_that_hangs_is_started_again_and_one_that_is_not_ready_is_left_al
     let machine = Machine { restart_after: AFTER, ..Machine::new() };
     let asked = Process::start(b"imok").await;
     let unready = Process::start(UNREADY).await;
+    let serves_nobody = Process::start(b"imok").await;
+    let member = Some(Member::ZooKeeper);
+    let apart = named(&machine, "kafka", PartHealth { member, ..serves_nobody.health() });
     let hanging = named(&machine, "zookeeper", asked.health());
     let waiting = named(&machine, "monitoring", readyz(unready.port));
     machine
         .with_agent(async |parts| {
             parts.ensure(ISSUER, &waiting).await.unwrap();
+            parts.ensure(ISSUER, &apart).await.unwrap();
             parts.ensure(ISSUER, &hanging).await.unwrap();
             until("it answers", async || health(parts, &hanging).await == Some(true)).await;
             asked.hangs();
@@ -117,11 +121,14 @@ async fn a_part_that_hangs_is_started_again_and_one_that_is_not_ready_is_left_al
             until("it is started again", again).await;
             let counted = async || {
                 let list = parts.list().await.unwrap();
-                list.iter().map(|part| part.restarts).eq([0, 1])
+                list.iter().map(|part| part.restarts).eq([0, 0, 1])
             };
             until("its start is counted", counted).await;
             assert_eq!(health(parts, &waiting).await, Some(false));
             assert_eq!(machine.engine.starts(&waiting.name), 1);
+            let member = parts.list().await.unwrap().swap_remove(0);
+            assert_eq!((member.healthy, member.apart), (Some(true), true), "{member:?}");
+            assert_eq!(machine.engine.starts(&apart.name), 1);
         })
         .await;
 }

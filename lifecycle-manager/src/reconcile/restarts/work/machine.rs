@@ -19,8 +19,8 @@ use crate::domain::sighting::Sighting;
 use crate::domain::target::Target;
 use crate::domain::waits::elapsed;
 use crate::fleet;
-use crate::reconcile::SOON;
 use crate::reconcile::restarts::{Known, Restarts, asker};
+use crate::reconcile::{SOON, members};
 use crate::records::{
     Error, Rollout, Stage, Work, commit, load, restart_path, rollout_path, written,
 };
@@ -56,7 +56,7 @@ impl Restarts<'_> {
         if let Some(failure) = self.needs_none(&machine, asker).await {
             return Ok(Err(failure));
         }
-        if let Some(failure) = self.is_needed(node).await? {
+        if let Some(failure) = self.is_needed(node, asker).await? {
             return Ok(Err(failure));
         }
         // One in quarantine is away until a person has looked: nobody waits for that.
@@ -85,6 +85,14 @@ impl Restarts<'_> {
         let answers = asker == Asker::Program && self.answers_now(node).await;
         let message = || format!("machine {node} answers: it was not restarted");
         answers.then(|| Failure::new(FailureCode::RestartHeld, message()))
+    }
+
+    /// Why others cannot spare it. For a program only what is silent is restarted, and that may still do something.
+    async fn is_needed(&self, node: &NodeName, asker: Asker) -> Result<Option<Failure>, Error> {
+        match asker {
+            Asker::Operator => members::is_needed(self.0, node).await,
+            Asker::Program => members::is_perhaps_needed(self.0, node).await,
+        }
     }
 
     async fn answers_now(&self, node: &NodeName) -> bool {
@@ -124,13 +132,13 @@ impl Restarts<'_> {
             Step::AskBackend => {
                 // It may have come back, or been restarted by who looks after machines, since it was decided.
                 let machine = load::<MachineRecord>(self.0, &path::machine(&node)).await?;
+                let asker = asker(&known.restart);
                 if let Some(machine) = machine
-                    && let Some(failure) =
-                        self.needs_none(&machine.record, asker(&known.restart)).await
+                    && let Some(failure) = self.needs_none(&machine.record, asker).await
                 {
                     return self.conclude(known, Err(failure)).await;
                 }
-                if let Some(failure) = self.is_needed(&node).await? {
+                if let Some(failure) = self.is_needed(&node, asker).await? {
                     return self.conclude(known, Err(failure)).await;
                 }
                 let order = Order { by: epoch, at: now, answered: false };
