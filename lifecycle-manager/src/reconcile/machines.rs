@@ -3,6 +3,8 @@
 mod leaving;
 mod pinning;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chassis::reconcile::{Outcome, Reconcile};
 use chassis::records::{self, Stored};
@@ -15,15 +17,15 @@ use common::record::machine::{MachineRecord, MachineState};
 use common::record::path;
 
 use super::restarts::budget;
-use super::{LATER, SOON};
+use super::{LATER, SOON, members};
 use crate::domain::machine::{Facts, Found, Remedy, Step, plan, remedy};
 use crate::domain::target::Target;
-use crate::domain::waits::Limit;
+use crate::domain::waits::{Limit, elapsed};
 use crate::fleet;
 use crate::ports::{Enrolled, NotEnrolled};
 use crate::records::{
-    Error, Repair, Restart, Stage, base_path, budget_path, commit, load, papers_path, repair_path,
-    restart_path, save, uploads_path,
+    Error, Repair, Restart, Stage, Work, base_path, budget_path, commit, load, papers_path,
+    repair_path, restart_path, save, uploads_path,
 };
 use crate::shared::{Duty, Shared};
 use pinning::Pinning;
@@ -37,6 +39,15 @@ struct Known {
     machine: Stored<MachineRecord>,
     repair: Repair,
     repair_at: Option<Version>,
+}
+
+/// A restart that somebody asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// It is silent because of it.
+    Boots,
+    /// It should be back: that it is silent has a reason that no restart removes, such as that its agent is gone.
+    Booted,
 }
 
 impl Known {
@@ -76,7 +87,7 @@ impl Reconcile for Machines<'_> {
             Step::Rest => return Ok(Outcome::Again(LATER)),
             Step::Note { state, reason } => self.note(known, state, reason).await?,
             Step::Look if self.0.visits.is_under_way(name) => return Ok(Outcome::Again(LATER)),
-            Step::Look if self.is_being_restarted(name).await? => {
+            Step::Look if self.asked_restart(name).await? == Some(Asked::Boots) => {
                 return Ok(Outcome::Again(LATER));
             }
             Step::Look => match self.look(&known.machine.record).await {
@@ -86,7 +97,10 @@ impl Reconcile for Machines<'_> {
                     let known = if found == Found::Absent { known.made_anew() } else { known };
                     let turn = match remedy {
                         Remedy::Wait | Remedy::Enrol => None,
-                        Remedy::Restart => match self.turn(name).await? {
+                        Remedy::Restart if self.asked_restart(name).await?.is_some() => {
+                            return Ok(Outcome::Again(LATER));
+                        }
+                        Remedy::Restart => match self.turn(&known).await? {
                             Some(turn) => Some(turn),
                             None => return Ok(Outcome::Again(LATER)),
                         },
@@ -117,11 +131,19 @@ impl Machines<'_> {
         Ok(Some(Known { machine, repair, repair_at }))
     }
 
-    /// Somebody asked for it: it is silent because it boots, or will be said not to have come back.
-    async fn is_being_restarted(&self, name: &NodeName) -> Result<bool, Error> {
+    /// How far a restart is that somebody asked for, where one is under way.
+    async fn asked_restart(&self, name: &NodeName) -> Result<Option<Asked>, Error> {
         let at = restart_path(&Target::Node(name.clone()));
         let restart = load::<Restart>(self.0, &at).await?;
-        Ok(restart.is_some_and(|stored| stored.record.stage != Stage::Idle))
+        let Some(Stage::Underway { work, .. }) = restart.map(|stored| stored.record.stage) else {
+            return Ok(None);
+        };
+        let now = self.0.ports.clock.now();
+        let has_booted = match work {
+            Work::Machine { asked_at: Some(at), .. } => elapsed(at, now) >= BOOTS_WITHIN,
+            Work::Machine { .. } | Work::Instances { .. } | Work::Deployment { .. } => false,
+        };
+        Ok(Some(if has_booted { Asked::Booted } else { Asked::Boots }))
     }
 
     fn can_restart(&self, machine: &MachineRecord) -> bool {
@@ -170,9 +192,14 @@ impl Machines<'_> {
         Ok(())
     }
 
-    /// Machines are restarted one at a time, whoever wants it. What keeps another restart from beginning meanwhile; none where
-    /// one has not ended.
-    async fn turn(&self, name: &NodeName) -> Result<Option<Op>, Error> {
+    /// Machines are restarted one at a time, whoever wants it, and none that others may not be able to spare. What keeps
+    /// another restart from beginning meanwhile; none where it is not this one's turn.
+    async fn turn(&self, known: &Known) -> Result<Option<Op>, Error> {
+        let name = &known.machine.record.name;
+        if let Some(failure) = members::is_perhaps_needed(self.0, name).await? {
+            self.put_off(known, failure).await?;
+            return Ok(None);
+        }
         let (budget, version) = budget(self.0).await?;
         if fleet::another_is_asked_for(self.0, name).await?
             || fleet::another_boots(self.0, name).await?
@@ -180,6 +207,19 @@ impl Machines<'_> {
             return Ok(None);
         }
         Ok(Some(records::put(budget_path(), &budget, version)))
+    }
+
+    /// Why it is left alone for now stands where people look.
+    async fn put_off(&self, known: &Known, failure: Failure) -> Result<(), Error> {
+        let Known { machine, repair, repair_at } = known;
+        if repair.failure.as_ref() == Some(&failure) {
+            return Ok(());
+        }
+        let name = &machine.record.name;
+        tracing::warn!(machine = %name, %failure, "a machine is not restarted yet");
+        let told = Repair { failure: Some(failure), ..repair.clone() };
+        save(self.0, &repair_path(name), &told, *repair_at).await?;
+        Ok(())
     }
 
     /// Writes down what is about to be done, then does it.
@@ -318,6 +358,8 @@ impl Machines<'_> {
     }
 }
 
+/// So long a machine that was told to restart is left alone; then it is made a node again, which its restart waits for.
+const BOOTS_WITHIN: Duration = Duration::from_mins(1);
 /// A machine's record keeps as many.
 const MOST_RESTARTS: usize = 16;
 

@@ -75,6 +75,29 @@ async fn a_member_that_the_others_cannot_spare_is_not_restarted_whoever_asks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_member_that_answers_and_takes_no_part_is_none_that_another_can_be_spared_for() {
+    for part in ["zookeeper", "kafka"] {
+        let world = World::new();
+        let service = world.service();
+        let part = part.parse().unwrap();
+        run(&service, async {
+            world.until_calm().await;
+            world.parts.set_apart(&name("node-2"), &part, true);
+            let refused = order(&service, "node-3").await;
+            let failure = ended(&service, &refused).await["failure"].clone();
+            assert_eq!(failure["code"], "RESTART_HELD", "{part}");
+            // Nobody restarts it for that: it may be on its way.
+            sleep(Duration::from_mins(30)).await;
+            assert!(world.restarts().is_empty(), "{:?}", world.restarts());
+            world.parts.set_apart(&name("node-2"), &part, false);
+            let asked = order(&service, "node-3").await;
+            assert_eq!(ended(&service, &asked).await["is"], "SUCCEEDED");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_two_members_that_are_ill_and_would_wait_for_each_other_either_is_restarted() {
     let world = World::new();
     let service = world.service();
@@ -180,6 +203,22 @@ async fn a_machine_that_was_restarted_by_itself_is_not_restarted_again_by_a_requ
             world.say(1, "restart node$node-4");
             assert!(world.answer(1).await.contains("not done"));
             sleep(Duration::from_mins(1)).await;
+        })
+        .await;
+    assert_eq!(world.machines.restarted(), [name("node-4")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_comes_back_without_its_agent_gets_another_and_has_been_restarted() {
+    let world = World::new();
+    world
+        .during(async {
+            world.until_calm().await;
+            world.machines.break_agent(&name("node-4")).await;
+            world.say(1, "restart node$node-4");
+            until(async || world.enrolment.asked().contains(&name("node-4"))).await;
+            world.machines.mend_agent(&name("node-4")).await;
+            assert_eq!(world.answer(1).await, "done restart node$node-4");
         })
         .await;
     assert_eq!(world.machines.restarted(), [name("node-4")]);
