@@ -38,7 +38,7 @@ use self::fleet::Keeping;
 pub(crate) use self::fleet::kept;
 use self::served::held;
 pub(crate) use self::settled::{empty, settled};
-pub(crate) use self::states::table;
+pub(crate) use self::states::{rare, table};
 use self::visits::Visits;
 pub(crate) use self::visits::{Demand, ServedFrom};
 use self::windows::Windows;

@@ -6,6 +6,7 @@
 mod blow;
 mod chaos;
 mod description;
+mod errand;
 mod lie;
 mod power;
 mod process;
@@ -24,11 +25,13 @@ use rollout::parts::listeners;
 use testkit::nodes::Reach;
 use testkit::{MemoryParts, MemoryWebhooks};
 
+pub(crate) use self::blow::{CRASH_AT_CALL, KINDS};
 pub(crate) use self::description::{platform, vault};
+pub use self::errand::Errand;
 pub(crate) use self::power::{cycle, power_on};
 use self::process::Process;
 pub(crate) use self::process::{attend, exited};
-pub(crate) use self::story::{tell, try_out};
+pub(crate) use self::story::{run_errand, tell, try_out};
 pub use self::trial::Trial;
 use crate::life::Life;
 use crate::settings::FleetConfigs;

@@ -1,21 +1,25 @@
 //! `sim seed N` tells the story of a seed; `sim long [COUNT]` runs many and says what they visited;
-//! `sim plants` shows that each planted bug is caught; `sim law OPERATION CALL` tells of one run of a law.
+//! `sim plants` shows that each planted bug is caught; `sim law OPERATION CALL [FAULT]` tells of one run of
+//! a law, `sim laws OPERATION` tries all.
 #![expect(clippy::print_stdout, reason = "it is a program for people")]
 
 use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sim::laws::plan;
 use sim::many::{Sum, THREADS, run_all};
 use sim::plant::Plant;
 use sim::proof::{self, Found};
-use sim::{Fault, Operation, Plan, Report, run};
+use sim::{
+    Fault, Lawful, Plan, Report, end_at_every_step, fail_every_step, repeat_every_step, run,
+};
 
 /// Within so many seeds a planted bug is to be caught.
 const CAUGHT_WITHIN: u64 = 1000;
-/// How many seeds a full run has.
-const FULL: u64 = 10_000;
+/// How many seeds a full run has: four of five are storms, which is 10,000 of them.
+const FULL: u64 = 12_500;
+/// So many of a hundred commands change what is wanted, at least.
+const EFFECTIVE: u64 = 60;
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -37,7 +41,11 @@ fn main() -> ExitCode {
         }
         ["plants"] => Some(plants()),
         ["matrix"] => Some(matrix()),
-        ["law", operation, at] => number(at).and_then(|at| law(operation, at)),
+        ["law", operation, at] => number(at).and_then(|at| law(operation, at, Fault::AnswerLost)),
+        ["law", operation, at, fault] => {
+            number(at).zip(named(fault)).and_then(|(at, fault)| law(operation, at, fault))
+        }
+        ["laws", operation] => laws(operation),
         _ => None,
     };
     match done {
@@ -45,7 +53,7 @@ fn main() -> ExitCode {
         Some(false) => ExitCode::FAILURE,
         None => {
             println!(
-                "usage: sim seed N [PLANT] | sim long [[FIRST] COUNT] | sim fleet N | sim fleets FIRST COUNT | sim plants | sim matrix | sim law OPERATION CALL"
+                "usage: sim seed N [PLANT] | sim long [[FIRST] COUNT] | sim fleet N | sim fleets FIRST COUNT | sim plants | sim matrix | sim law OPERATION CALL [FAULT] | sim laws OPERATION"
             );
             ExitCode::from(2)
         }
@@ -98,11 +106,16 @@ fn long(first: u64, count: u64, plan: fn(u64) -> Plan) -> bool {
 
 /// What a run of so many seeds visits has to be all that there is.
 fn visited(sum: &Sum) -> bool {
-    let (edges, pairs) = (sum.coverage.unvisited_edges(), sum.coverage.unmet_faults());
-    if !edges.is_empty() || !pairs.is_empty() {
-        println!("{} changes of state and {} faults were not visited", edges.len(), pairs.len());
+    let coverage = &sum.coverage;
+    let (edges, pairs) = (coverage.unvisited_edges().len(), coverage.unmet_faults().len());
+    let (blows, effective) = (coverage.idle_blows().len(), coverage.effective_percent());
+    if edges + pairs + blows > 0 {
+        println!("{edges} changes of state, {pairs} faults and {blows} blows were not visited");
     }
-    edges.is_empty() && pairs.is_empty()
+    if effective < EFFECTIVE {
+        println!("of the commands only {effective} % had an effect, not {EFFECTIVE} %");
+    }
+    edges + pairs + blows == 0 && effective >= EFFECTIVE
 }
 
 fn failures(sum: &Sum) -> bool {
@@ -129,10 +142,30 @@ fn plants() -> bool {
     all
 }
 
-/// Tells of an operation whose call number `at` is done while its answer is lost.
-fn law(name: &str, at: u64) -> Option<bool> {
-    let operation = Operation::ALL.into_iter().find(|one| format!("{one:?}") == name)?;
-    Some(tell(&run(&Plan { story: true, ..plan(operation, at, Fault::AnswerLost) })))
+fn named(fault: &str) -> Option<Fault> {
+    Fault::ALL.into_iter().find(|one| format!("{one:?}") == fault)
+}
+
+/// Tells of an operation whose call number `at` meets a fault.
+fn law(name: &str, at: u64, fault: Fault) -> Option<bool> {
+    let of = Lawful::named(name)?;
+    Some(tell(&run(&Plan { story: true, ..of.plan(at, fault) })))
+}
+
+/// Tries all laws of an operation, and says how many steps it has.
+fn laws(name: &str) -> Option<bool> {
+    let of = Lawful::named(name)?;
+    let (repeated, failed) = (repeat_every_step(of), fail_every_step(of));
+    let ended = match of {
+        Lawful::Fleet(errand) => end_at_every_step(errand),
+        Lawful::App(_) => Vec::new(),
+    };
+    println!("{name}: {} repeated, {} failed, {} ended", repeated.len(), failed.len(), ended.len());
+    let wrong = repeated.iter().chain(&failed).chain(&ended).filter(|one| {
+        one.violations.iter().for_each(|violation| println!("call {}: {violation}", one.seed));
+        !one.violations.is_empty()
+    });
+    Some(wrong.count() == 0)
 }
 
 fn matrix() -> bool {

@@ -60,6 +60,7 @@ plants! {
     NodesRemoveNothing: "an agent says that a container is gone, and it runs" => [I3PortExclusive, I4NoMisroute, I5NoOrphan],
     NodesRemoveMore: "an agent's remove takes another container along that is served" => [I6KeepServing],
     NodesHideOrphans: "a listing shows only what was made last" => [I5NoOrphan],
+    NodesAdoptByName: "an agent takes what has the name of a container for that container" => [I5NoOrphan, I10HonestStatus],
     ProbesLie: "a look at a container finds it healthy, whatever it is" => [I5NoOrphan, I6KeepServing, I10HonestStatus],
     DeadNodesSpeak: "samples of a dead node keep coming" => [I5NoOrphan, I10HonestStatus],
     EdgeTakesStaleTables: "the edge obeys a leader that was replaced" => [I9SingleWriter],

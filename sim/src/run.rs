@@ -22,7 +22,7 @@ use crate::coverage::Coverage;
 use crate::dice::Dice;
 use crate::drain::drain;
 use crate::fault::{Rates, Trap, Victim};
-use crate::fleet::{self, Fleet, Trial};
+use crate::fleet::{self, Errand, Fleet, Trial};
 use crate::ills::offer;
 use crate::plant::Plant;
 use crate::script::{Armed, Operation, Script, Tally, app};
@@ -64,6 +64,8 @@ pub enum Kind {
     Fleet { commands: usize, blows: u64 },
     /// A fleet that is well, and one bad day.
     Trial { of: Trial },
+    /// A fleet that is well, and this fault at one call of what is asked of it.
+    Errand { of: Errand, forced: Option<(u64, Fault)> },
     /// No app: a leader goes, and who stands by takes over.
     TakeOver { service: ServiceName, how: Leave },
     /// One app, and these faults at its steps.
@@ -157,7 +159,8 @@ fn world(plan: &Plan, folder: &Path, dice: Dice) -> Arc<World> {
     let clock = Arc::new(ManualClock::ticking());
     let nodes = MemoryNodes::new(clock.clone());
     nodes.set_sample_period(Duration::from_millis(500));
-    let is_fleet = matches!(plan.kind, Kind::Fleet { .. } | Kind::Trial { .. });
+    let is_fleet =
+        matches!(plan.kind, Kind::Fleet { .. } | Kind::Trial { .. } | Kind::Errand { .. });
     let count = if is_fleet { fleet::MACHINES } else { NODES };
     let names = (1..=count).map(|number| format!("node-{number}"));
     let agents = names.map(|name| nodes.add(&name)).collect::<Vec<_>>();
@@ -214,6 +217,9 @@ async fn play(plan: &Plan, folder: &Path) -> Report {
                     fleet::tell(&world, &tally, dice, (commands, blows)).await;
                 }
                 Kind::Trial { of } => fleet::try_out(&world, &tally, dice, of).await,
+                Kind::Errand { of, forced } => {
+                    fleet::run_errand(&world, &tally, dice, (of, forced)).await;
+                }
                 Kind::Calm | Kind::Storm { .. } | Kind::TakeOver { .. } | Kind::Single { .. } => {
                     direct(&plan, &world, &tally, dice).await;
                 }
@@ -236,7 +242,7 @@ async fn play(plan: &Plan, folder: &Path) -> Report {
         lasted: Duration::from_micros(world.stage.now()),
         commands: tally.commands.load(Ordering::Relaxed),
         effective: checker.effective,
-        blows: trace.blows(),
+        blows: trace.blows.values().sum(),
         visits: checker.visits.count,
         windows: checker.windows(),
         coverage,
@@ -273,7 +279,7 @@ async fn direct(plan: &Plan, world: &Arc<World>, tally: &Arc<Tally>, mut dice: D
         Kind::Storm { commands } => {
             storm::play(world, tally, &mut dice, (plan.seed, *commands)).await;
         }
-        Kind::Fleet { .. } | Kind::Trial { .. } => {}
+        Kind::Fleet { .. } | Kind::Trial { .. } | Kind::Errand { .. } => {}
         Kind::TakeOver { service, how } => takeover::play(world, *service, *how).await,
         Kind::Single { faults } => {
             let operation = faults.operation;

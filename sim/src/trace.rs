@@ -31,7 +31,8 @@ pub(crate) struct Trace {
     hash: Hash,
     story: Option<Vec<String>>,
     calls: u64,
-    blows: u64,
+    /// How often each kind of larger fault struck.
+    pub(crate) blows: BTreeMap<&'static str, u64>,
     /// How often each call met each fault.
     pub(crate) met: BTreeMap<(CallKind, Fault), u64>,
 }
@@ -50,7 +51,7 @@ impl Trace {
             hash: Hash(0xcbf2_9ce4_8422_2325),
             story: with_story.then(Vec::new),
             calls: 0,
-            blows: 0,
+            blows: BTreeMap::new(),
             met: BTreeMap::new(),
         }
     }
@@ -76,12 +77,8 @@ impl Trace {
     }
 
     /// One of the larger faults struck.
-    pub(crate) fn blow_strikes(&mut self) {
-        self.blows += 1;
-    }
-
-    pub(crate) fn blows(&self) -> u64 {
-        self.blows
+    pub(crate) fn blow_strikes(&mut self, kind: &'static str) {
+        *self.blows.entry(kind).or_default() += 1;
     }
 
     /// Something happened to the world.

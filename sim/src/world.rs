@@ -187,13 +187,20 @@ impl World {
         }
         let Some(victim) = self.spring(caller, kind, step, point) else { return false };
         match victim {
+            Victim::Caller => {
+                self.trace().meets(kind, met(point));
+                self.end(caller, "it crashes");
+            }
             Victim::Service(service) => {
                 if service == caller.service {
-                    let met =
-                        if point == Point::Before { Fault::CrashBefore } else { Fault::CrashAfter };
-                    self.trace().meets(kind, met);
+                    self.trace().meets(kind, met(point));
                 }
-                self.trace().blow_strikes();
+                let is_of_a_fleet = caller.spot.is_some();
+                self.trace().blow_strikes(if is_of_a_fleet {
+                    fleet::CRASH_AT_CALL
+                } else {
+                    chaos::CRASH_AT_CALL
+                });
                 match self.life(service) {
                     Some(life) if service != caller.service => self.end(&life, "it crashes"),
                     Some(_) | None if service == caller.service => self.end(caller, "it crashes"),
@@ -350,6 +357,14 @@ impl Truth {
         let containers = self.nodes.containers(&agent.node).into_iter();
         let mut listening = containers.filter(|one| one.host_port == address.port() && runs(one));
         listening.next()
+    }
+}
+
+/// The fault of a caller that ends.
+fn met(point: Point) -> Fault {
+    match point {
+        Point::Before => Fault::CrashBefore,
+        Point::After => Fault::CrashAfter,
     }
 }
 

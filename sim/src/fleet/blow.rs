@@ -5,6 +5,7 @@ use common::service::ServiceName;
 
 use super::Spot;
 use crate::call::CallKind;
+use crate::chaos::kinds;
 use crate::dice::Dice;
 use crate::fault::{Bait, Point, Port};
 use crate::world::World;
@@ -61,6 +62,47 @@ pub(super) enum OfMachine {
     Partitioned,
     AgentHangs,
     Gray,
+}
+
+/// These strike once they find somebody, or a call that is theirs.
+pub(crate) const CRASH_AT_CALL: &str = "fleet: CrashAtCall";
+pub(super) const STRAY_ORDER: &str = "fleet: StrayOrder";
+pub(super) const PAUSED_LEADER: &str = "fleet: PausedLeader";
+pub(super) const LAGGING_LEADER: &str = "fleet: LaggingLeader";
+pub(super) const PARTITIONED: &str = "fleet: Partitioned";
+pub(super) const AGENT_HANGS: &str = "fleet: AgentHangs";
+
+kinds! { Blow:
+    Blow::Process(_, OfProcess::Crash) => "fleet: Crash",
+    Blow::Process(_, OfProcess::Hang) => "fleet: Hang",
+    Blow::Process(_, OfProcess::SessionExpires) => "fleet: SessionExpires",
+    Blow::Process(_, OfProcess::StaleReads) => "fleet: StaleReads",
+    Blow::Process(_, OfProcess::LostWatches) => "fleet: LostWatches",
+    Blow::Service(_, OfService::CrashAtCall(..)) => CRASH_AT_CALL,
+    Blow::Service(_, OfService::StrayOrder(_)) => STRAY_ORDER,
+    Blow::Service(_, OfService::PausedLeader) => PAUSED_LEADER,
+    Blow::Service(_, OfService::LaggingLeader) => LAGGING_LEADER,
+    Blow::Service(_, OfService::CutPort(_)) => "fleet: CutPort",
+    Blow::Service(_, OfService::ClockJumps(_)) => "fleet: ClockJumps",
+    Blow::Machine(_, OfMachine::Off) => "fleet: Off",
+    Blow::Machine(_, OfMachine::Unpowered) => "fleet: Unpowered",
+    Blow::Machine(_, OfMachine::Partitioned) => PARTITIONED,
+    Blow::Machine(_, OfMachine::AgentHangs) => AGENT_HANGS,
+    Blow::Machine(_, OfMachine::Gray) => "fleet: Gray",
+    Blow::MachinesOff(..) => "fleet: MachinesOff",
+    Blow::BusAway => "fleet: BusAway",
+    Blow::RecordsTwice => "fleet: RecordsTwice",
+    Blow::AllSaidDead => "fleet: AllSaidDead",
+    Blow::MonitoringBlind => "fleet: MonitoringBlind",
+}
+
+impl Blow {
+    /// Whether it strikes as soon as it falls.
+    pub(super) fn strikes_at_once(&self) -> bool {
+        let later =
+            [CRASH_AT_CALL, STRAY_ORDER, PAUSED_LEADER, LAGGING_LEADER, PARTITIONED, AGENT_HANGS];
+        !later.contains(&self.kind())
+    }
 }
 
 /// How often each kind of blow is drawn.

@@ -10,7 +10,10 @@ use common::service::ServiceName;
 use jiff::SignedDuration;
 use testkit::nodes::Reach;
 
-use super::blow::{Blow, OfMachine, OfProcess, OfService, SERVICES, drawn};
+use super::blow::{
+    AGENT_HANGS, Blow, LAGGING_LEADER, OfMachine, OfProcess, OfService, PARTITIONED, PAUSED_LEADER,
+    SERVICES, STRAY_ORDER, drawn,
+};
 use super::{Spot, lie, power, process};
 use crate::call::CallKind;
 use crate::chaos::sets_out;
@@ -43,9 +46,8 @@ pub(super) fn strike(world: &Arc<World>, dice: &mut Dice, count: u64, within: Du
             world.stage.sleep(at).await;
             let Some(blow) = drawn(&world, &mut dice) else { return };
             world.tell(format_args!("{blow:?} for {lasts:?}"));
-            // A crash at a call strikes when the call is made.
-            if !matches!(blow, Blow::Service(_, OfService::CrashAtCall(..))) {
-                world.trace().blow_strikes();
+            if blow.strikes_at_once() {
+                world.trace().blow_strikes(blow.kind());
             }
             fall(&world, &mut dice, blow, lasts).await;
         });
@@ -143,6 +145,7 @@ async fn hurt_service(
                 world.stage.sleep(GATHERED).await;
             }
             let Some(life) = leader(world, service) else { return };
+            world.trace().blow_strikes(LAGGING_LEADER);
             world.faults().lagging.insert(life.number);
             world.stage.sleep(LAG).await;
             life.session.expire();
@@ -173,6 +176,7 @@ async fn end_while_on_its_way(
         return;
     }
     if let Some(life) = leader(world, service) {
+        world.trace().blow_strikes(STRAY_ORDER);
         life.session.expire();
         world.end(&life, "it crashes");
     }
@@ -190,11 +194,13 @@ async fn hurt_machine(world: &Arc<World>, node: &NodeName, what: OfMachine, paus
             power::give_power(world, node).await;
         }
         OfMachine::Partitioned if is_up => {
+            world.trace().blow_strikes(PARTITIONED);
             power::cut_off(world, node).await;
             pause.await;
             power::reconnect(world, node).await;
         }
         OfMachine::AgentHangs if is_up => {
+            world.trace().blow_strikes(AGENT_HANGS);
             power::turn(world, node, Reach::Hung).await;
             pause.await;
             if world.truth.fleet.reach(node) == Reach::Hung {
@@ -213,6 +219,7 @@ async fn hurt_machine(world: &Arc<World>, node: &NodeName, what: OfMachine, paus
 /// The leader of a service is not scheduled until long after its successor leads.
 pub(super) async fn pause_leader(world: &Arc<World>, service: ServiceName) {
     let Some(life) = leader(world, service) else { return };
+    world.trace().blow_strikes(PAUSED_LEADER);
     world.tell(format_args!("{}: it is not scheduled any more", life.label));
     hang(world, &life, PAUSE).await;
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use common::id::RequestId;
 use common::message::{BootstrapperCommand, LifecycleCommand};
+use common::port::store::Path;
 use common::record::operation::{Operation, Outcome};
 use common::record::path;
 use common::record::platform::PlatformGoal;
@@ -14,10 +15,11 @@ use common::service::ServiceName;
 use common::topic::Topic;
 
 use super::{chaos, description, lie, power};
+use crate::call::Fault;
 use crate::checker::{self, Invariant};
 use crate::dice::Dice;
 use crate::drain::drain;
-use crate::fault::{Faults, Rates};
+use crate::fault::{Bait, Faults, Point, Rates, Trap, Victim};
 use crate::script::{Tally, request};
 use crate::world::World;
 
@@ -29,6 +31,9 @@ const PATIENCE: Duration = Duration::from_mins(5);
 const INSISTENCE: usize = 4;
 /// Within which time a fleet settles.
 const SETTLES_WITHIN: Duration = Duration::from_mins(8);
+
+/// What was just started is not restarted again.
+const IN_PEACE: Duration = Duration::from_secs(30);
 
 /// The services whose restart people ask for.
 const SERVICES: [ServiceName; 4] = [
@@ -87,6 +92,54 @@ pub(crate) async fn try_out(
     settle(world, tally, &mut dice, PlatformGoal::On).await;
 }
 
+/// One thing is asked of a platform that is well, and one of its calls meets a fault.
+pub(crate) async fn run_errand(
+    world: &Arc<World>,
+    tally: &Arc<Tally>,
+    mut dice: Dice,
+    (errand, forced): (super::Errand, Option<(u64, Fault)>),
+) {
+    let (before, after) = match errand {
+        super::Errand::StartPlatform => (PlatformGoal::Off, PlatformGoal::On),
+        super::Errand::StopPlatform => (PlatformGoal::On, PlatformGoal::Off),
+        super::Errand::RestartService
+        | super::Errand::RestartMachine
+        | super::Errand::MoveService
+        | super::Errand::UpgradeService => (PlatformGoal::On, PlatformGoal::On),
+    };
+    world.faults().rates = Rates::calm(&mut dice);
+    description::found(world).await;
+    settle(world, tally, &mut dice, before).await;
+    world.stage.sleep(IN_PEACE).await;
+    arm(&mut world.faults(), forced);
+    super::errand::run(world, &mut dice, errand).await;
+    let is_left = {
+        let mut faults = world.faults();
+        let traps = std::mem::take(&mut faults.traps);
+        faults.forced.take().is_some() || !traps.is_empty()
+    };
+    tally.forced_met.store(!is_left, Ordering::Relaxed);
+    settle(world, tally, &mut dice, after).await;
+}
+
+/// One call with an effect meets a fault, or its caller ends around it.
+fn arm(faults: &mut Faults, forced: Option<(u64, Fault)>) {
+    let Some((left, fault)) = forced else { return };
+    let trap =
+        |point| Trap { caller: None, bait: Bait::Effect, left, point, victim: Victim::Caller };
+    match fault {
+        Fault::CrashBefore => faults.traps.push(trap(Point::Before)),
+        Fault::CrashAfter => faults.traps.push(trap(Point::After)),
+        Fault::None
+        | Fault::Slow
+        | Fault::Refused
+        | Fault::RequestLost
+        | Fault::AnswerLost
+        | Fault::Late
+        | Fault::Twice => faults.forced = Some((left, fault)),
+    }
+}
+
 /// In the end all is as it is wished last.
 async fn settle(world: &Arc<World>, tally: &Tally, dice: &mut Dice, wish: PlatformGoal) {
     if insist(world, tally, dice, wish).await {
@@ -142,8 +195,8 @@ fn perform(world: &Arc<World>, dice: &mut Dice, act: Act) {
     }
 }
 
-/// The platform is to be started, or stopped.
-fn switch(world: &World, command: &BootstrapperCommand, id: RequestId) {
+/// The platform is to be started, or stopped, or a service of it changed.
+pub(super) fn switch(world: &World, command: &BootstrapperCommand, id: RequestId) {
     world.tell(format_args!("somebody sends {command:?} as {id}"));
     world.checker().asks(id, ServiceName::PlatformInitializer, command.kind());
     world.truth.bus.inject(&command.envelope(Topic::FirstTopic, id));
@@ -187,7 +240,8 @@ async fn insist(world: &Arc<World>, tally: &Tally, dice: &mut Dice, wish: Platfo
         let id = request(dice);
         tally.commands.fetch_add(1, Ordering::Relaxed);
         switch(world, &command, id);
-        match outcome(world, id, &command).await {
+        let at = path::operation(id, ServiceName::PlatformInitializer, command.kind());
+        match outcome(world, &at).await {
             Some(Outcome::Succeeded { .. }) => {
                 world.checker().has_wished(wish);
                 return true;
@@ -202,15 +256,10 @@ async fn insist(world: &Arc<World>, tally: &Tally, dice: &mut Dice, wish: Platfo
 }
 
 /// How a request ended; none if it did not in time.
-async fn outcome(
-    world: &Arc<World>,
-    id: RequestId,
-    command: &BootstrapperCommand,
-) -> Option<Outcome> {
-    let at = path::operation(id, ServiceName::PlatformInitializer, command.kind());
+pub(super) async fn outcome(world: &Arc<World>, at: &Path) -> Option<Outcome> {
     let began = world.stage.now();
     while Duration::from_micros(world.stage.now() - began) < PATIENCE {
-        let records = world.truth.store.records(&at);
+        let records = world.truth.store.records(at);
         let known =
             records.first().and_then(|(_, value)| common::record::decode::<Operation>(value).ok());
         if let Some(outcome) = known.and_then(|operation| operation.outcome) {

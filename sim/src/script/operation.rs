@@ -10,7 +10,7 @@ use common::record::course::Share;
 use testkit::containers::Health;
 use testkit::nodes::Reach;
 
-use super::{Act, Script, app, request};
+use super::{Act, FIRST_DAY, Script, app, request};
 use crate::call::Fault;
 use crate::chaos;
 use crate::dice::Dice;
@@ -52,10 +52,12 @@ pub enum Operation {
     BackOut,
     /// A node comes back that has nothing: a replica moves to it.
     Move,
+    /// Its window begins, and ends.
+    Schedule,
 }
 
 impl Operation {
-    pub const ALL: [Operation; 16] = [
+    pub const ALL: [Operation; 17] = [
         Operation::DeployAndStop,
         Operation::Redeploy,
         Operation::ScaleUp,
@@ -72,6 +74,7 @@ impl Operation {
         Operation::Abandon,
         Operation::BackOut,
         Operation::Move,
+        Operation::Schedule,
     ];
 
     /// Whether its releases are of images: what is ill is known by its image.
@@ -122,7 +125,8 @@ impl Operation {
             | Operation::Abandon
             | Operation::ScaleUp
             | Operation::ScaleDown
-            | Operation::Replace => {}
+            | Operation::Replace
+            | Operation::Schedule => {}
         }
     }
 }
@@ -249,6 +253,16 @@ impl Writer<'_> {
         self.node(25, Reach::Up);
     }
 
+    fn of_schedule(&mut self) {
+        self.begin(2);
+        let soon: Duration = self.acts.iter().map(|(pause, _)| *pause).sum();
+        let start = FIRST_DAY.at(0, 0, 0, 0) + soon + Duration::from_secs(3);
+        let times = (start, start + Duration::from_secs(8));
+        self.wish(0, Wish::Schedule { app: self.app.clone(), instance: None, times });
+        // Until the window is over.
+        self.node(16, Reach::Up);
+    }
+
     fn roll_back(&mut self, after: u64) {
         let instance = self.instance();
         self.wish(after, Wish::Rollback { instance });
@@ -316,6 +330,7 @@ impl Script {
                 story.scale(0, 1);
             }
             Operation::Replace => story.of_replacement(replicas),
+            Operation::Schedule => story.of_schedule(),
             Operation::UndoPlacing
             | Operation::UndoBuilding
             | Operation::UndoStarting

@@ -16,6 +16,8 @@ const SHARED: [(&str, &[&str]); 4] = [
 const BELOW_SERVICES: &[&str] = &["common", "chassis", "rollout"];
 /// The binary and the crates that measure and prove may depend on everything.
 const ABOVE_SERVICES: &[&str] = &["avishkar", "e2e", "benches", "sim"];
+/// What the simulation may not: each of them links real technologies.
+const NOT_SIMULATED: &[&str] = &["adapters", "avishkar", "e2e", "benches"];
 /// What `common` may depend on.
 const COMMON: &[&str] = &[
     "async-trait",
@@ -91,6 +93,18 @@ fn edges(tree: &Tree) -> Vec<String> {
     offences
 }
 
+fn what_sim_links(tree: &Tree) -> Vec<String> {
+    let manifests = manifests(tree);
+    let sim = manifests.iter().filter(|manifest| manifest.folder == "sim");
+    sim.flat_map(|manifest| {
+        let sections = ["dependencies", "dev-dependencies", "build-dependencies"];
+        sections.into_iter().flat_map(|section| manifest.names(section))
+    })
+    .filter(|name| NOT_SIMULATED.contains(name))
+    .map(|name| format!("sim links {name}"))
+    .collect()
+}
+
 fn what_common_takes(tree: &Tree) -> Vec<String> {
     let manifests = manifests(tree);
     let common = manifests.iter().filter(|manifest| manifest.folder == "common");
@@ -145,6 +159,11 @@ fn no_service_depends_on_a_service_and_nothing_points_upwards() {
 }
 
 #[test]
+fn the_simulation_links_no_real_technology() {
+    none(&what_sim_links(&Tree::read()));
+}
+
+#[test]
 fn common_depends_on_its_list_only() {
     none(&what_common_takes(&Tree::read()));
 }
@@ -180,10 +199,12 @@ fn planted_edges_are_found() {
             "app-manager/Cargo.toml",
             "[package]\n[dependencies]\nnode-agent = { workspace = true }\n",
         ),
+        ("sim/Cargo.toml", "[package]\n[dev-dependencies]\nadapters = { workspace = true }\n"),
     ]);
     assert_eq!(edges(&tree), ["app-manager depends on node-agent", "common depends on chassis"]);
     assert_eq!(what_common_takes(&tree), ["common depends on chassis", "common depends on tokio"]);
     assert_eq!(technologies(&tree), ["node-agent names rdkafka"]);
-    assert_eq!(versions(&tree).len(), 6);
-    assert_eq!(readmes(&tree).len(), 4);
+    assert_eq!(what_sim_links(&tree), ["sim links adapters"]);
+    assert_eq!(versions(&tree).len(), 7);
+    assert_eq!(readmes(&tree).len(), 5);
 }
