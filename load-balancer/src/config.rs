@@ -57,6 +57,9 @@ pub struct RawScaling {
     pub window_samples: usize,
     /// How many replicas in a row may be added without lowering the load.
     pub brake_after: u32,
+    /// Of apps that say no bounds; none where the most is 0.
+    pub default_min: u32,
+    pub default_max: u32,
 }
 
 /// `[exports]`: document 001's four files.
@@ -85,6 +88,8 @@ pub struct Config {
     pub window_samples: usize,
     /// How many additions in a row may fail to lower the load.
     pub brake_after: u32,
+    /// The least and the most replicas of apps that say no bounds; without, such apps keep their number.
+    pub default_bounds: Option<(u32, u32)>,
     pub exports: Option<PathBuf>,
     pub first_host_port: u16,
     /// What keys of certificates are sealed with.
@@ -103,6 +108,37 @@ impl Config {
             most: self.max_replicas,
             place_within: self.scale_within,
         }
+    }
+}
+
+impl RawScaling {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if !(1..=1000).contains(&self.max_replicas) {
+            problems.push(Problem::new("scaling.max_replicas", "must be from 1 to 1000"));
+        }
+        if self.deadline_seconds == 0 {
+            problems.push(Problem::new("scaling.deadline_seconds", "must be at least 1"));
+        }
+        if !(1..=600).contains(&self.window_samples) {
+            problems.push(Problem::new("scaling.window_samples", "must be from 1 to 600"));
+        }
+        if !(1..=100).contains(&self.brake_after) {
+            problems.push(Problem::new("scaling.brake_after", "must be from 1 to 100"));
+        }
+        if self.default_min == 0 {
+            problems.push(Problem::new("scaling.default_min", "must be at least 1"));
+        }
+        if self.default_max > 0 && self.default_max < self.default_min {
+            let why = "must not be below scaling.default_min, unless it is 0";
+            problems.push(Problem::new("scaling.default_max", why));
+        }
+        problems
+    }
+
+    /// The least and the most.
+    fn default_bounds(&self) -> Option<(u32, u32)> {
+        (self.default_max > 0).then_some((self.default_min, self.default_max))
     }
 }
 
@@ -129,18 +165,7 @@ impl Raw {
         if edge.drain_seconds > 600 {
             problems.push(Problem::new("edge.drain_seconds", "must be at most 600"));
         }
-        if !(1..=1000).contains(&scaling.max_replicas) {
-            problems.push(Problem::new("scaling.max_replicas", "must be from 1 to 1000"));
-        }
-        if scaling.deadline_seconds == 0 {
-            problems.push(Problem::new("scaling.deadline_seconds", "must be at least 1"));
-        }
-        if !(1..=600).contains(&scaling.window_samples) {
-            problems.push(Problem::new("scaling.window_samples", "must be from 1 to 600"));
-        }
-        if !(1..=100).contains(&scaling.brake_after) {
-            problems.push(Problem::new("scaling.brake_after", "must be from 1 to 100"));
-        }
+        problems.extend(scaling.problems());
         match (advertised_ip, other) {
             (Ok(advertised_ip), Ok(other)) if problems.is_empty() => Ok(Config {
                 advertised_ip,
@@ -153,6 +178,7 @@ impl Raw {
                 scale_within: Duration::from_secs(scaling.deadline_seconds.into()),
                 window_samples: scaling.window_samples,
                 brake_after: scaling.brake_after,
+                default_bounds: scaling.default_bounds(),
                 exports: (!exports.folder.is_empty()).then(|| exports.folder.into()),
                 seal_file: certificates.seal_file,
                 first_host_port: exports.first_host_port,

@@ -180,6 +180,7 @@ fn load_balancer(settings: &Settings) -> load_balancer::Config {
         scale_within: Duration::from_secs(30),
         window_samples: 5,
         brake_after: 3,
+        default_bounds: None,
         exports: None,
         first_host_port: 20_000,
         seal_file: "/nowhere".into(),

@@ -85,6 +85,7 @@ fn config() -> anyhow::Result<Config> {
         scale_within: Duration::from_mins(2),
         window_samples: 5,
         brake_after: 3,
+        default_bounds: None,
         exports: None,
         first_host_port: port(0, 1)?,
         seal_file: PathBuf::from("/nowhere"),

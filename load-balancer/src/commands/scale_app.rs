@@ -47,11 +47,11 @@ async fn try_run(
     let deployment = deployment(store, instance).await?;
     let most = shared.config.max_replicas;
     let scaling = match &deployment {
-        Some(deployment) => balance::described(shared, deployment).await?,
+        Some(deployment) => balance::bounds(shared, deployment).await?,
         None => None,
     };
-    let scaling = scaling.map(|described| described.at(shared.ports.clock.now()).0);
-    if let Some(failure) = scale::refusal(replicas, most, deployment.as_ref(), scaling.as_ref()) {
+    let scaling = scaling.map(|described| (described.at(shared.ports.clock.now()).0, described.by));
+    if let Some(failure) = scale::refusal(replicas, most, deployment.as_ref(), scaling) {
         shared.metrics.scales.with_label_values(&["failed"]).inc();
         return accept_ended(shared, request, Outcome::Failed { failure, details: None }).await;
     }

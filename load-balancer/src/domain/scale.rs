@@ -5,6 +5,8 @@ use common::record::deployment::{Deployment, Goal, State};
 use common::record::scale::{Scale, Scaling};
 use jiff::SignedDuration;
 
+use super::balance::hours::By;
+
 /// What a pending scale is found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -28,7 +30,7 @@ pub(crate) fn refusal(
     replicas: u32,
     max_replicas: u32,
     deployment: Option<&Deployment>,
-    scaling: Option<&Scaling>,
+    scaling: Option<(Scaling, By)>,
 ) -> Option<Failure> {
     if !deployment.is_some_and(Deployment::is_deployed) {
         return Some(unknown());
@@ -37,11 +39,14 @@ pub(crate) fn refusal(
         let message = format!("from 1 to {max_replicas} replicas are allowed, not {replicas}");
         return Some(Failure::new(FailureCode::ReplicasOutOfBounds, message));
     }
-    if let Some(Scaling { min, max, .. }) =
-        scaling.filter(|scaling| !(scaling.min..=scaling.max).contains(&replicas))
+    if let Some((Scaling { min, max, .. }, by)) =
+        scaling.filter(|(scaling, _)| !(scaling.min..=scaling.max).contains(&replicas))
     {
-        let message =
-            format!("the app's description allows from {min} to {max} replicas, not {replicas}");
+        let who = match by {
+            By::Release => "the app's description",
+            By::Platform => "the platform, for apps that say no bounds,",
+        };
+        let message = format!("{who} allows from {min} to {max} replicas, not {replicas}");
         return Some(Failure::new(FailureCode::ReplicasOutOfBounds, message));
     }
     None
@@ -141,7 +146,8 @@ mod tests {
         let running = deployment(Goal::Running, State::Running);
         let bounds = Scaling::within(2, 4);
         let said = |replicas| {
-            refusal(replicas, 20, Some(&running), Some(&bounds)).map(|failure| failure.message)
+            refusal(replicas, 20, Some(&running), Some((bounds, By::Release)))
+                .map(|failure| failure.message)
         };
         assert_eq!((said(2), said(4)), (None, None));
         let why = "the app's description allows from 2 to 4 replicas, not 5";

@@ -16,7 +16,7 @@ use common::record::release::Release;
 use common::record::scale::Scale;
 
 use crate::commands::scale_app::operation;
-use crate::domain::balance::hours::Described;
+use crate::domain::balance::hours::{By, Described};
 use crate::domain::balance::known::{Asked, Known, known, wanted};
 use crate::records::{deployment, scale};
 use crate::shared::Shared;
@@ -48,14 +48,14 @@ impl Found {
     }
 }
 
-/// None for an app that is not served, or says nothing of its bounds.
+/// None for an app that is not served, or of whose bounds nobody says anything.
 pub(crate) async fn read(shared: &Shared, instance: &LegacyName) -> Result<Option<Found>, Error> {
     let store = &*shared.ports.store;
     let Some(deployment) = deployment(store, instance).await? else { return Ok(None) };
     if deployment.serving.is_none() {
         return Ok(None);
     }
-    let described = described(shared, &deployment).await?;
+    let described = bounds(shared, &deployment).await?;
     let scale = scale(store, instance).await?;
     let standing = scale.as_ref().map(|stored| &stored.record);
     let standing = standing.filter(|scale| scale.is_for(&deployment));
@@ -82,25 +82,52 @@ pub(crate) async fn take_in(shared: &Shared, instance: &LegacyName) -> Result<Ou
     Ok(if changes { Outcome::Again(LOOK_EVERY) } else { Outcome::Settled })
 }
 
-/// What the release that is served says, or the first one that is on its way.
-pub(crate) async fn described(
+/// What holds for an app: what the release says that is served, or the first one that is on its way; else what the
+/// platform says.
+pub(crate) async fn bounds(
     shared: &Shared,
     deployment: &Deployment,
 ) -> Result<Option<Described>, Error> {
+    let (least, greatest) = match (said(shared, deployment).await?, shared.config.default_bounds) {
+        (Said::Bounds(described), _) => return Ok(Some(described)),
+        (Said::Nothing, Some(bounds)) => bounds,
+        (Said::Nothing, None) | (Said::Unknown, _) => return Ok(None),
+    };
+    let pinned = pinned(shared, &deployment.instance).await?;
+    let most = shared.config.max_replicas;
+    let bounds = (least.min(most), greatest.min(most));
+    Ok(Some(Described::by_default(bounds, pinned.unwrap_or(1).min(most))))
+}
+
+/// What a release says of bounds.
+enum Said {
+    Bounds(Described),
+    Nothing,
+    /// It cannot be found.
+    Unknown,
+}
+
+impl From<Option<Described>> for Said {
+    fn from(described: Option<Described>) -> Self {
+        described.map_or(Said::Nothing, Said::Bounds)
+    }
+}
+
+async fn said(shared: &Shared, deployment: &Deployment) -> Result<Said, Error> {
     let serving = deployment.serving.as_ref();
     let number = serving.map_or(deployment.release, |serving| serving.release);
     let key: (AppName, ReleaseNumber) = (deployment.app.clone(), number);
     if let Some(known) = shared.described().get(&key) {
-        return Ok(known.clone());
+        return Ok(known.clone().into());
     }
     let at = path::release(&key.0, number);
     let release: Option<Stored<Release>> = records::load(&*shared.ports.store, &at).await?;
-    let Some(release) = release else { return Ok(None) };
+    let Some(release) = release else { return Ok(Said::Unknown) };
     let Release { scaling, hours, .. } = release.record;
-    let described = scaling.map(|scaling| Described { scaling, hours });
+    let described = scaling.map(|scaling| Described { scaling, hours, by: By::Release });
     // A release never changes.
     shared.described().insert(key, described.clone());
-    Ok(described)
+    Ok(described.into())
 }
 
 /// Whether the request that a number is from waits for its end.

@@ -379,7 +379,7 @@ async fn a_decision_outlives_a_store_that_is_away() {
         .await;
 }
 
-fn instance(replicas: u32) -> Value {
+pub(crate) fn instance(replicas: u32) -> Value {
     json!({
         "schema": 1,
         "name": "shop",

@@ -6,6 +6,7 @@ mod announce;
 mod balance;
 mod certificates;
 mod crash;
+mod default_bounds;
 mod document_001;
 mod drain;
 mod illness;

@@ -74,6 +74,7 @@ impl World {
                 scale_within: Duration::from_mins(2),
                 window_samples: 5,
                 brake_after: 3,
+                default_bounds: None,
                 exports: None,
                 first_host_port: 20000,
                 seal_file: PathBuf::from("/nowhere/seal"),

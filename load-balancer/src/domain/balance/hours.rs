@@ -8,6 +8,15 @@ use jiff::Timestamp;
 pub(crate) struct Described {
     pub(crate) scaling: Scaling,
     pub(crate) hours: Vec<Hours>,
+    pub(crate) by: By,
+}
+
+/// Who says what holds for an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    Release,
+    /// Its release says nothing.
+    Platform,
 }
 
 /// Why bounds are as they are, where hours make them so.
@@ -20,7 +29,15 @@ pub(crate) struct Because {
 impl Described {
     /// What holds for an app that rests, and whose new release says nothing of bounds: it is brought back.
     pub(crate) fn awake() -> Self {
-        Described { scaling: Scaling::within(1, 1), hours: Vec::new() }
+        Described { scaling: Scaling::within(1, 1), hours: Vec::new(), by: By::Release }
+    }
+
+    /// What holds for an app whose release says nothing of bounds, where the platform does: never less than was asked for
+    /// when it was deployed.
+    pub(crate) fn by_default((least, most): (u32, u32), pinned: u32) -> Self {
+        let least = least.max(pinned);
+        let scaling = Scaling::within(least, most.max(least));
+        Described { scaling, hours: Vec::new(), by: By::Platform }
     }
 
     /// The bounds of a moment.
@@ -28,9 +45,19 @@ impl Described {
         let found = in_force(self.scaling, &self.hours, now);
         let least = found.scaling.min;
         let most = found.scaling.max;
-        let because = Because {
-            least: found.least_of.map(|of| format!("schedule {of} asks for at least {least}")),
-            most: found.most_of.map(|of| format!("schedule {of} allows at most {most}")),
+        let because = match self.by {
+            By::Release => Because {
+                least: found.least_of.map(|of| format!("schedule {of} asks for at least {least}")),
+                most: found.most_of.map(|of| format!("schedule {of} allows at most {most}")),
+            },
+            By::Platform => Because {
+                least: Some(format!(
+                    "the platform asks for at least {least} of apps that say no bounds"
+                )),
+                most: Some(format!(
+                    "the platform allows at most {most} of apps that say no bounds"
+                )),
+            },
         };
         (found.scaling, because)
     }
@@ -65,7 +92,8 @@ mod tests {
             min: 4,
             max: None,
         };
-        let described = Described { scaling: Scaling::within(1, 5), hours: vec![hours] };
+        let described =
+            Described { scaling: Scaling::within(1, 5), hours: vec![hours], by: By::Release };
         let at = |text: &str| described.at(text.parse().unwrap());
         let (scaling, because) = at("2026-06-01T06:00:00Z");
         assert_eq!((scaling.min, scaling.max), (4, 5));
@@ -73,5 +101,14 @@ mod tests {
         assert_eq!(because.of(DecisionKind::Minimum).as_deref(), Some(why));
         assert_eq!(because.of(DecisionKind::Maximum), None);
         assert_eq!(at("2026-06-01T05:00:00Z"), (Scaling::within(1, 5), Because::default()));
+    }
+
+    #[test]
+    fn default_bounds_never_take_what_was_asked_for() {
+        let bounds = |pinned| {
+            let scaling = Described::by_default((2, 4), pinned).scaling;
+            (scaling.min, scaling.max)
+        };
+        assert_eq!([1, 3, 6].map(bounds), [(2, 4), (3, 4), (6, 6)]);
     }
 }
