@@ -213,7 +213,7 @@ if go_on "the platform in one process"; then
 fi
 if go_on "the fleet"; then
   say "the fleet"
-  if run docker/fleet.sh run; then
+  if run docker/fleet.sh cut && run docker/fleet.sh run; then
     run suites platform --test-threads=1 i_fleet:: --skip i_fleet::long::
   else
     echo "the start of the fleet" >>"$scratch/failed"
