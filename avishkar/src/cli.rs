@@ -25,7 +25,7 @@ pub(crate) use self::machines::{
     NodesAct, Restart,
 };
 pub(crate) use self::platform::{
-    Move, Platform, Scale, Start, Stop as StopPlatform, Upgrade, Version,
+    Move, Platform, Scale as ScaleService, Start, Stop as StopPlatform, Upgrade, Version,
 };
 pub(crate) use self::rollback::{Promote, Releases, Rollback};
 pub(crate) use self::schedule::{Schedule, Unschedule};

@@ -85,8 +85,9 @@ async fn wish(
     }
     let was_on = before.as_ref().is_some_and(|before| before.goal == PlatformGoal::On);
     let generation = before.as_ref().map_or(Generation(1), |before| before.generation.next());
+    let instances = before.as_ref().and_then(|before| before.instances);
     let image = before.and_then(|before| before.image);
-    let placed = PlacedService { schema: 1, service, generation, goal, nodes, image };
+    let placed = PlacedService { schema: 1, service, generation, goal, nodes, image, instances };
     let mut ops = vec![records::put(at_path, &placed, version)];
     if is_on_its_way(stored.record.state) {
         let mut record = at(shared, &stored.record, service);

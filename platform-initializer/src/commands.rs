@@ -46,6 +46,9 @@ impl consumer::Commands for Commands<'_> {
             BootstrapperCommand::MoveService { service, from, to } => {
                 self.change(id, Wanted { service, asked: Asked::Move { from, to } }).await?
             }
+            BootstrapperCommand::ScaleService { service, instances } => {
+                self.change(id, Wanted { service, asked: Asked::Scale { instances } }).await?
+            }
         };
         Ok(done)
     }

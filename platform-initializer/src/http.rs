@@ -40,6 +40,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(POST, "/api/v1/platform/services/{service}/move", ANYONE, &[16], || {
         to(services::relocate)
     }),
+    Endpoint::new(POST, "/api/v1/platform/services/{service}/scale", ANYONE, &[16], || {
+        to(services::scale)
+    }),
     Endpoint::new(GET, "/api/v1/platform/operations/{request}", ANYONE, &[16, 22], || {
         to(platform::operation)
     }),

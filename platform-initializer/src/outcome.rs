@@ -71,12 +71,14 @@ pub(crate) fn change_kind(change: &Change) -> &'static str {
     match change {
         Change::Upgrade { .. } => UPGRADE,
         Change::Move { .. } => MOVE,
+        Change::Scale { .. } => SCALE,
     }
 }
 
 /// As messages have them.
 pub(crate) const UPGRADE: &str = "upgrade-service";
 pub(crate) const MOVE: &str = "move-service";
+pub(crate) const SCALE: &str = "scale-service";
 
 /// The answer to the request for a change, by document 001's name of the service.
 pub(crate) fn change_owed(change: &ServiceChange, outcome: &Outcome) -> Owed {

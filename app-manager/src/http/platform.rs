@@ -1,7 +1,9 @@
-//! `/api/v1/platform`: whether the platform's services run, starting and stopping them by messages 1 and 3, and upgrading or
-//! moving one of them by verbs of our own.
+//! `/api/v1/platform`: whether the platform's services run, starting and stopping them by messages 1 and 3, and upgrading,
+//! moving or multiplying one of them by verbs of our own.
 //!
 //! The platform initializer does it, and this service is among those that it stops: it says so and then ends.
+
+use std::num::NonZeroU16;
 
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -176,6 +178,25 @@ pub(super) async fn relocate(
     switch(&context, &person, &request, command).await
 }
 
+/// So many instances of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scale {
+    instances: NonZeroU16,
+}
+
+pub(super) async fn scale(
+    context: Data<Context>,
+    person: Person,
+    request: HttpRequest,
+    service: Path<LegacyName>,
+    body: Json<Scale>,
+) -> Result<HttpResponse, ApiError> {
+    let (service, instances) = (service.into_inner(), body.instances);
+    let command = BootstrapperCommand::ScaleService { service, instances };
+    switch(&context, &person, &request, command).await
+}
+
 async fn switch(
     context: &Context,
     person: &Person,
@@ -212,11 +233,12 @@ const LIFECYCLE: ServiceName = ServiceName::LifecycleManager;
 /// What to do next about a failure.
 type Hint = fn(FailureCode) -> &'static str;
 /// The kinds of requests, as they are told, and as who does them accepts them.
-const KINDS: [(&str, ServiceName, &str, Hint); 9] = [
+const KINDS: [(&str, ServiceName, &str, Hint); 10] = [
     ("start", INITIALIZER, "start-platform", hint),
     ("stop", INITIALIZER, "stop-platform", hint),
     ("upgrade", INITIALIZER, "upgrade-service", hint),
     ("move", INITIALIZER, "move-service", hint),
+    ("scale", INITIALIZER, "scale-service", hint),
     ("restart", LIFECYCLE, "restart-service", hint_of_upkeep),
     ("restart", LIFECYCLE, "restart-node", hint_of_upkeep),
     ("restart", LIFECYCLE, "restart-app", hint),

@@ -67,6 +67,7 @@ async fn an_upgrade_and_a_move_are_messages_and_what_cannot_be_meant_is_refused(
                 ("node_manager/upgrade", json!({ "image": image })),
                 ("node_manager/upgrade", json!({ "image": null })),
                 ("node_manager/move", json!({ "from": "node-1", "to": "node-2" })),
+                ("node_manager/scale", json!({ "instances": 3 })),
             ] {
                 let answer = api.post(&format!("{services}/{path}"), &admin(), body).await;
                 assert_eq!(answer.status, 202, "{answer:?}");
@@ -75,6 +76,8 @@ async fn an_upgrade_and_a_move_are_messages_and_what_cannot_be_meant_is_refused(
                 ("node_manager/upgrade", json!({ "image": "avishkar/platform:latest" })),
                 ("node_manager/move", json!({ "from": "node-1" })),
                 ("node_manager/move", json!({ "from": "node-1", "to": "no$de" })),
+                ("node_manager/scale", json!({ "instances": 0 })),
+                ("node_manager/scale", json!({})),
             ] {
                 let answer = api.post(&format!("{services}/{path}"), &admin(), body).await;
                 assert_eq!(answer.status, 422, "{path}: {answer:?}");
@@ -90,6 +93,7 @@ async fn an_upgrade_and_a_move_are_messages_and_what_cannot_be_meant_is_refused(
         format!("upgrade service$node_manager${image}"),
         "upgrade service$node_manager$platform".to_owned(),
         "move service$node_manager$node-1$node-2".to_owned(),
+        "scale service$node_manager$3".to_owned(),
     ];
     assert_eq!(sent, expected);
 }

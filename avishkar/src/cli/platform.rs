@@ -1,5 +1,7 @@
 //! What may be typed about the platform as a whole.
 
+use std::num::NonZeroU16;
+
 use clap::{Args, Subcommand};
 use common::name::{LegacyName, NodeName};
 use common::record::platform::{NotServiceImage, ServiceImage};
@@ -14,6 +16,8 @@ pub(crate) enum Platform {
     Upgrade(Upgrade),
     /// Have an instance of a service run on another machine: it is ready there before the old one ends.
     Move(Move),
+    /// Have so many instances of a service run, each on a machine of its own.
+    Scale(Scale),
     /// Show which services run, and where.
     Status,
 }
@@ -52,6 +56,17 @@ pub(crate) struct Move {
     pub(crate) from: NodeName,
     /// The machine that it should run on.
     pub(crate) to: NodeName,
+    /// Return as soon as the request is accepted.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scale {
+    /// Its name, such as node-manager.
+    pub(crate) service: LegacyName,
+    /// How many; also after the next start of the platform.
+    pub(crate) instances: NonZeroU16,
     /// Return as soon as the request is accepted.
     #[arg(long)]
     pub(crate) no_wait: bool,

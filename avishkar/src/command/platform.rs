@@ -1,4 +1,4 @@
-//! `avishkar platform start | stop | upgrade | move | status`: asked of the app manager, or, while that is stopped, of a platform
+//! `avishkar platform start | stop | upgrade | move | scale | status`: asked of the app manager, or, while that is stopped, of a platform
 //! initializer on its own machine.
 
 mod status;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::instance::Reason;
-use crate::cli::{Move, Platform, Start, StopPlatform, Upgrade, Version};
+use crate::cli::{Move, Platform, ScaleService, Start, StopPlatform, Upgrade, Version};
 use crate::client::{ANSWER_WITHIN, Client};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -62,6 +62,7 @@ pub(super) enum Goal {
     Stop,
     Upgrade,
     Move,
+    Scale,
     Restart,
     AddMachine,
 }
@@ -73,6 +74,9 @@ impl Goal {
             Goal::Stop => "stopping the platform's services",
             Goal::Upgrade => "rolling the version out, one instance after the other",
             Goal::Move => "starting an instance there, then ending the other one",
+            Goal::Scale => {
+                "starting the instances that are missing, or ending those that are too many"
+            }
             Goal::Restart => "restarting it",
             Goal::AddMachine => "making a machine, and a node of it",
         }
@@ -84,6 +88,7 @@ impl Goal {
             Goal::Stop => "the platform is stopped; apps go on",
             Goal::Upgrade => "all instances run it",
             Goal::Move => "it is moved",
+            Goal::Scale => "so many run",
             Goal::Restart => "it runs anew",
             Goal::AddMachine => "the machine is a node",
         }
@@ -103,7 +108,7 @@ impl Goal {
     ) -> anyhow::Result<RequestBuilder> {
         match self {
             Goal::Restart | Goal::AddMachine => client.request(method, path),
-            Goal::Start | Goal::Stop | Goal::Upgrade | Goal::Move => {
+            Goal::Start | Goal::Stop | Goal::Upgrade | Goal::Move | Goal::Scale => {
                 Ok(client.request_by_anyone(method, path))
             }
         }
@@ -139,6 +144,10 @@ pub(crate) async fn run(client: &Client, args: Platform, output: Output) -> anyh
         Platform::Move(Move { service, from, to, no_wait }) => {
             let path = format!("/api/v1/platform/services/{service}/move");
             Asked { goal: Goal::Move, path, body: json!({ "from": from, "to": to }), no_wait }
+        }
+        Platform::Scale(ScaleService { service, instances, no_wait }) => {
+            let path = format!("/api/v1/platform/services/{service}/scale");
+            Asked { goal: Goal::Scale, path, body: json!({ "instances": instances }), no_wait }
         }
         Platform::Status => return status::run(client, output).await,
     };

@@ -1,5 +1,7 @@
 //! What the platform initializer is told: messages 1 and 3, and verbs of our own for a single service.
 
+use std::num::NonZeroU16;
+
 use super::text::{self, Excerpt, malformed};
 use super::{TextError, on_topic};
 use crate::name::{LegacyName, NodeName};
@@ -16,6 +18,8 @@ pub enum BootstrapperCommand {
     UpgradeService { service: LegacyName, image: Option<ServiceImage> },
     /// `move service$<name>$<from>$<to>`.
     MoveService { service: LegacyName, from: NodeName, to: NodeName },
+    /// `scale service$<name>$<number of instances>`.
+    ScaleService { service: LegacyName, instances: NonZeroU16 },
 }
 
 /// The version that belongs to the platform, where another could be named.
@@ -37,6 +41,9 @@ impl BootstrapperCommand {
             BootstrapperCommand::MoveService { service, from, to } => {
                 format!("move service${service}${from}${to}")
             }
+            BootstrapperCommand::ScaleService { service, instances } => {
+                format!("scale service${service}${instances}")
+            }
         }
     }
 
@@ -45,6 +52,7 @@ impl BootstrapperCommand {
         match text::split(text) {
             ("upgrade service", payload) => return upgrade(payload),
             ("move service", payload) => return relocate(payload),
+            ("scale service", payload) => return scale(payload),
             (_, _) => {}
         }
         let says = |verb: &str| {
@@ -65,6 +73,7 @@ impl BootstrapperCommand {
             BootstrapperCommand::Stop => "stop-platform",
             BootstrapperCommand::UpgradeService { .. } => "upgrade-service",
             BootstrapperCommand::MoveService { .. } => "move-service",
+            BootstrapperCommand::ScaleService { .. } => "scale-service",
         }
     }
 }
@@ -86,6 +95,14 @@ fn relocate(payload: &str) -> Result<BootstrapperCommand, TextError> {
     let (from, to) = text::split(nodes);
     let (from, to) = (node(from)?, node(to)?);
     Ok(BootstrapperCommand::MoveService { service: named(service)?, from, to })
+}
+
+fn scale(payload: &str) -> Result<BootstrapperCommand, TextError> {
+    let (service, number) = text::split(payload);
+    let instances = number.parse().map_err(|err| {
+        malformed(format!("{:?} is no number of instances: {err}", Excerpt(number)))
+    })?;
+    Ok(BootstrapperCommand::ScaleService { service: named(service)?, instances })
 }
 
 fn named(text: &str) -> Result<LegacyName, TextError> {

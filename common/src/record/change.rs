@@ -1,5 +1,7 @@
 //! A change of one service that somebody waits for: `platform/changes/<service>`. Written by the platform initializer.
 
+use std::num::NonZeroU16;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,15 @@ pub enum Change {
     },
     /// An instance on another machine.
     Move { from: NodeName, to: NodeName },
+    /// Another number of instances.
+    Scale {
+        instances: NonZeroU16,
+        /// What is gone back to if those that are new do not become ready.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<NonZeroU16>,
+        added: Vec<NodeName>,
+        removed: Vec<NodeName>,
+    },
 }
 
 /// How far a change is.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -95,6 +96,9 @@ pub struct PlacedService {
     /// Another version than the platform's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ServiceImage>,
+    /// How many instances are wanted, where somebody has said so; else as many as the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<NonZeroU16>,
 }
 
 /// A version of a service, as one text: `[registry/]repository@sha256:…`, or `share://<share>/<folder>@sha256:…`.

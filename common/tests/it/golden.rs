@@ -121,6 +121,8 @@ fn own_verbs() -> Vec<Case> {
     let back = BootstrapperCommand::UpgradeService { service: service_name(), image: None };
     let (from, to) = ("node-1".parse().unwrap(), "node-2".parse().unwrap());
     let relocate = BootstrapperCommand::MoveService { service: service_name(), from, to };
+    let instances = 3.try_into().unwrap();
+    let scale = BootstrapperCommand::ScaleService { service: service_name(), instances };
     vec![
         ("18-scale-app", balance(LoadBalancerCommand::Scale { instance: shop(), replicas: 3 })),
         ("19-status-app", balance(LoadBalancerCommand::Status { instance: shop() })),
@@ -143,6 +145,7 @@ fn own_verbs() -> Vec<Case> {
         ("29-upgrade-service", initializer(upgrade)),
         ("29-upgrade-service-to-the-platforms-own", initializer(back)),
         ("30-move-service", initializer(relocate)),
+        ("31-scale-service", initializer(scale)),
     ]
 }
 

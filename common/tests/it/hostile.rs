@@ -243,6 +243,11 @@ fn what_the_originals_send_is_taken() {
         "move service$node_manager$node-1",
         "move service$node_manager$node-1$node-2$node-3",
         "move service$node_manager$$stop server",
+        "scale service$node_manager",
+        "scale service$node_manager$0",
+        "scale service$node_manager$-1",
+        "scale service$node_manager$70000",
+        "scale service$node_manager$3$start platform",
     ] {
         let read = BootstrapperCommand::decode(text);
         assert!(matches!(read, Err(TextError::Malformed(_))), "{text}: {read:?}");

@@ -130,6 +130,7 @@ fn nearly() -> impl Strategy<Value = String> {
             "need node",
             "upgrade service",
             "move service",
+            "scale service",
             "start platform",
             "stop server",
         ][..],

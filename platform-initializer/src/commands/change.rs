@@ -1,4 +1,4 @@
-//! `upgrade service$` and `move service$`: the wish is changed, and it is written down who waits for it; the reconciler sees
+//! `upgrade service$`, `move service$` and `scale service$`: the wish is changed, and it is written down who waits for it; the reconciler sees
 //! how it ends.
 
 use chassis::operations::{self, Acceptance, Request};
@@ -7,6 +7,7 @@ use common::failure::{Failure, FailureCode};
 use common::id::RequestId;
 use common::message::BootstrapperCommand;
 use common::name::LegacyName;
+use common::port::Store;
 use common::port::store::Op;
 use common::record::change::ServiceChange;
 use common::record::operation::{Operation, Outcome};
@@ -15,7 +16,7 @@ use common::record::platform::PlacedService;
 
 use super::{ATTEMPTS, request, seen};
 use crate::domain::change::{Asked, Begun, Scene, begin};
-use crate::domain::order::by_name;
+use crate::domain::order::{PLACEABLE, by_name};
 use crate::observe::machines;
 use crate::outcome::{change_operation, change_owed};
 use crate::records::{Error, platform};
@@ -35,6 +36,7 @@ impl Wanted {
         match self.asked.clone() {
             Asked::Upgrade { image } => BootstrapperCommand::UpgradeService { service, image },
             Asked::Move { from, to } => BootstrapperCommand::MoveService { service, from, to },
+            Asked::Scale { instances } => BootstrapperCommand::ScaleService { service, instances },
         }
     }
 }
@@ -79,9 +81,11 @@ async fn try_accept(
     let platform = platform(shared).await?;
     let now = clock.now();
     let machines = machines(store, &shared.config, now).await?;
+    let services = all_placed(store).await?;
     let scene = Scene {
         platform: platform.as_ref().map(|stored| &stored.record),
         placed: placed.as_ref().map(|stored| &stored.record),
+        services: &services,
         machines: &machines,
         before: before.as_ref().map(|stored| &stored.record),
         rules: &shared.config.rules,
@@ -107,6 +111,16 @@ async fn try_accept(
     changes.push(records::put(placed_at, &wish, placed.map(|stored| stored.version)));
     changes.push(records::put(change_at, &change, before.map(|stored| stored.version)));
     Ok(operations::accept(store, clock, request, changes).await?)
+}
+
+async fn all_placed(store: &dyn Store) -> Result<Vec<PlacedService>, records::Error> {
+    let mut services = Vec::new();
+    for service in PLACEABLE {
+        let placed: Option<Stored<PlacedService>> =
+            records::load(store, &path::placed_service(service)).await?;
+        services.extend(placed.map(|stored| stored.record));
+    }
+    Ok(services)
 }
 
 /// Services that nobody starts here are of the base, and come with the platform's description.

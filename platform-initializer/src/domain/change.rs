@@ -1,5 +1,9 @@
-//! A change of one service: another version, or an instance on another machine. Whether it may begin, and what becomes of
-//! it; what is wished for meanwhile is the wish itself.
+//! A change of one service: another version, an instance on another machine, or another number of them. Whether it may begin,
+//! and what becomes of it; what is wished for meanwhile is the wish itself.
+
+mod scale;
+
+use std::num::NonZeroU16;
 
 use common::failure::{Failure, FailureCode};
 use common::id::RequestId;
@@ -14,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::placement::{Machine, Standing};
 use super::plan::{Entry, Rules, Seen};
 use super::switch::is_on_its_way;
+use scale::{scale, scaled};
 
 /// So long a machine may take to build a version that it does not have.
 const BUILT_WITHIN: SignedDuration = SignedDuration::from_mins(15);
@@ -29,6 +34,9 @@ pub(crate) enum Asked {
         from: NodeName,
         to: NodeName,
     },
+    Scale {
+        instances: NonZeroU16,
+    },
 }
 
 /// What is decided from.
@@ -36,6 +44,8 @@ pub(crate) enum Asked {
 pub(crate) struct Scene<'a> {
     pub(crate) platform: Option<&'a PlatformRecord>,
     pub(crate) placed: Option<&'a PlacedService>,
+    /// Every service that was placed, to see what machines carry.
+    pub(crate) services: &'a [PlacedService],
     pub(crate) machines: &'a [Machine],
     /// The change before this one.
     pub(crate) before: Option<&'a ServiceChange>,
@@ -65,6 +75,7 @@ pub(crate) fn begin(
         let what = match other.change {
             Change::Upgrade { .. } => "upgraded",
             Change::Move { .. } => "moved",
+            Change::Scale { .. } => "given another number of instances",
         };
         return Err(underway(format!("{service} is being {what}")));
     }
@@ -79,6 +90,7 @@ pub(crate) fn begin(
             let nodes = placed.nodes.iter().cloned().chain([to.clone()]).collect();
             (Change::Move { from, to }, PlacedService { nodes, ..placed })
         }
+        Asked::Scale { instances } => scale(placed, instances, scene)?,
     };
     let generation = scene.placed.map(|placed| placed.generation).unwrap_or_default().next();
     let placed = PlacedService { generation, ..placed };
@@ -127,7 +139,9 @@ pub(crate) fn is_underway(stage: ChangeStage) -> bool {
 fn may_replace(asked: &Asked, other: &ServiceChange) -> bool {
     let is_same = matches!(
         (asked, &other.change),
-        (Asked::Upgrade { .. }, Change::Upgrade { .. }) | (Asked::Move { .. }, Change::Move { .. })
+        (Asked::Upgrade { .. }, Change::Upgrade { .. })
+            | (Asked::Move { .. }, Change::Move { .. })
+            | (Asked::Scale { .. }, Change::Scale { .. })
     );
     is_same && other.stage == ChangeStage::Proving
 }
@@ -170,7 +184,7 @@ fn within(change: &Change, placed: &PlacedService, rules: &Rules) -> SignedDurat
     let each = rules.ready_within.saturating_add(building);
     let turns = match change {
         Change::Upgrade { .. } => i32::try_from(placed.nodes.len()).unwrap_or(i32::MAX),
-        Change::Move { .. } => 1,
+        Change::Move { .. } | Change::Scale { .. } => 1,
     };
     each.saturating_mul(turns.saturating_add(1))
 }
@@ -210,6 +224,9 @@ pub(crate) fn judge(change: &ServiceChange, seen: &Seen, now: Timestamp) -> Verd
             upgraded(change, image.as_ref(), seen, is_due)
         }
         (Change::Move { to, .. }, ChangeStage::Proving) => moved(change, to, seen, is_due),
+        (Change::Scale { added, removed, .. }, ChangeStage::Proving | ChangeStage::Leaving) => {
+            scaled(change, (added.as_slice(), removed.as_slice()), seen, is_due)
+        }
     }
 }
 
@@ -249,14 +266,16 @@ fn moved(change: &ServiceChange, to: &NodeName, seen: &Seen, is_due: bool) -> Ve
     let instance = at(seen, to).filter(|_| is_told(change, seen));
     match (instance, seen.entry) {
         (Some(one), Entry::Right(_)) if one.state == InstanceState::Ready => Verdict::Leave,
-        (Some(RunningInstance { state: InstanceState::Failed, failure, .. }), _) => {
-            let late = || Failure::new(FailureCode::HealthTimeout, "it cannot be started there");
-            let failure = failure.clone().unwrap_or_else(late);
-            let message = format!("{} on {to}: {}", seen.service, failure.message);
-            Verdict::Undo(Why::Failed(Failure::new(failure.code, message)))
-        }
+        (Some(one), _) if one.state == InstanceState::Failed => not_started(seen, one),
         (_, _) => given_up(seen, is_due),
     }
+}
+
+fn not_started(seen: &Seen, instance: &RunningInstance) -> Verdict {
+    let late = || Failure::new(FailureCode::HealthTimeout, "it cannot be started there");
+    let failure = instance.failure.clone().unwrap_or_else(late);
+    let message = format!("{} on {}: {}", seen.service, instance.node, failure.message);
+    Verdict::Undo(Why::Failed(Failure::new(failure.code, message)))
 }
 
 fn given_up(seen: &Seen, is_due: bool) -> Verdict {
@@ -294,6 +313,13 @@ pub(crate) fn undone(change: &ServiceChange, placed: &PlacedService) -> PlacedSe
             if placed.nodes.contains(from) {
                 placed.nodes.retain(|node| node != to);
             }
+        }
+        Change::Scale { before, added, removed, .. } => {
+            placed.instances = *before;
+            placed.nodes.retain(|node| !added.contains(node));
+            let back = removed.iter().filter(|node| !placed.nodes.contains(node));
+            let back: Vec<NodeName> = back.cloned().collect();
+            placed.nodes.extend(back);
         }
     }
     placed

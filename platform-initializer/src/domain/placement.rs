@@ -119,7 +119,7 @@ mod tests {
 
     fn placed(service: ServiceName, nodes: Vec<NodeName>) -> PlacedService {
         let (generation, goal) = (Generation(1), PlatformGoal::On);
-        PlacedService { schema: 1, service, generation, goal, nodes, image: None }
+        PlacedService { schema: 1, service, generation, goal, nodes, image: None, instances: None }
     }
 
     /// Places every service anew or again, one after the other.

@@ -25,7 +25,8 @@ use crate::commands::switch::accept;
 use crate::domain::order::PLACEABLE;
 use crate::observe::see;
 use crate::outcome::{
-    MOVE, UPGRADE, change_failure, change_told, failure, operation as operation_path, service,
+    MOVE, SCALE, UPGRADE, change_failure, change_told, failure, operation as operation_path,
+    service,
 };
 use crate::records::{Error, platform};
 use crate::shared::Shared;
@@ -176,8 +177,13 @@ pub(super) async fn awaited(
 }
 
 /// The kinds of requests, as they are told, and as they are accepted.
-const KINDS: [(&str, &str); 4] =
-    [("start", "start-platform"), ("stop", "stop-platform"), ("upgrade", UPGRADE), ("move", MOVE)];
+const KINDS: [(&str, &str); 5] = [
+    ("start", "start-platform"),
+    ("stop", "stop-platform"),
+    ("upgrade", UPGRADE),
+    ("move", MOVE),
+    ("scale", SCALE),
+];
 
 fn failed(kind: &str, outcome: Option<&Outcome>) -> Option<Failure> {
     let is_failed = |outcome: &&Outcome| !matches!(outcome, Outcome::Succeeded { .. });

@@ -1,4 +1,7 @@
-//! `/api/v1/platform/services/{service}`: another version of one service, or one of its instances on another machine.
+//! `/api/v1/platform/services/{service}`: another version of one service, one of its instances on another machine, or
+//! another number of them.
+
+use std::num::NonZeroU16;
 
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -48,6 +51,22 @@ pub(super) async fn relocate(
 ) -> Result<HttpResponse, Refusal> {
     let Move { from, to } = body.into_inner();
     let asked = Asked::Move { from, to };
+    run(&shared, &request, Wanted { service: service.into_inner(), asked }).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scale {
+    instances: NonZeroU16,
+}
+
+pub(super) async fn scale(
+    shared: Data<Shared>,
+    request: HttpRequest,
+    service: Path<LegacyName>,
+    body: Json<Scale>,
+) -> Result<HttpResponse, Refusal> {
+    let asked = Asked::Scale { instances: body.instances };
     run(&shared, &request, Wanted { service: service.into_inner(), asked }).await
 }
 

@@ -110,6 +110,46 @@ async fn a_move_is_made_beside_the_old_instance_and_then_that_goes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_number_of_instances_is_made_and_kept_over_a_stop_and_a_start() {
+    let world = World::with_nodes(4);
+    world
+        .during(async {
+            started(&world).await;
+            world.say(2, "scale service$node_manager$4").await;
+            assert_eq!(answer(&world, 2).await, done("scale service"));
+            assert_eq!(nodes(&world).len(), 4);
+            assert!(matches!(world.stop(3).await, PlatformOutcome::Yes { .. }));
+            assert!(matches!(world.start(4).await, PlatformOutcome::Yes { .. }));
+            assert_eq!(nodes(&world).len(), 4);
+            world.say(5, "scale service$node_manager$1").await;
+            assert_eq!(answer(&world, 5).await, done("scale service"));
+            assert!(matches!(world.start(6).await, PlatformOutcome::Yes { .. }));
+        })
+        .await;
+    assert_eq!(nodes(&world), ["node-1"]);
+    assert_running(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn instances_that_cannot_be_made_are_taken_back_and_the_number_is_as_it_was() {
+    let world = World::with_nodes(4);
+    world
+        .during(async {
+            started(&world).await;
+            world.lifecycle.set(SERVICE, Conduct::FailsOn(4));
+            world.say(2, "scale service$node_manager$4").await;
+            let told = error(answer(&world, 2).await);
+            assert!(told.starts_with("IMAGE_UNAVAILABLE: node-manager on node-4: "), "{told}");
+            world.say(3, "scale service$node_manager$5").await;
+            assert!(error(answer(&world, 3).await).starts_with("NO_NODE_FITS: "));
+        })
+        .await;
+    assert_eq!(nodes(&world), ["node-1", "node-2"]);
+    assert_eq!(world.placed(SERVICE).unwrap().instances, None);
+    assert_running(&world);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_move_to_where_it_cannot_run_leaves_it_where_it_is() {
     let world = World::with_nodes(3);
     world

@@ -68,6 +68,7 @@ struct Changed {
 enum Kind {
     Upgrade { image: Option<String> },
     Move { from: String, to: String },
+    Scale { instances: u16 },
 }
 
 pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<()> {
@@ -123,7 +124,13 @@ fn note(changed: &Changed, services: &[Service]) -> Option<String> {
         (Kind::Move { from, to }, "failed") => {
             Some(format!("{name}: it was not moved from {from} to {to}: {}", why?))
         }
-        (Kind::Upgrade { .. } | Kind::Move { .. }, _) => None,
+        (Kind::Scale { instances }, "proving") => {
+            Some(format!("{name}: its number of instances is being made {instances}"))
+        }
+        (Kind::Scale { instances }, "failed") => {
+            Some(format!("{name}: its number of instances was not made {instances}: {}", why?))
+        }
+        (Kind::Upgrade { .. } | Kind::Move { .. } | Kind::Scale { .. }, _) => None,
     }
 }
 
@@ -174,6 +181,8 @@ mod tests {
                   "change": { "kind": "move", "from": "node-1", "to": "node-3" },
                   "failure": { "code": "NODE_UNAVAILABLE", "message": "node-3 was lost" } },
                 { "service": "app_manager", "stage": "done", "change": { "kind": "upgrade" } },
+                { "service": "deployment_manager", "stage": "proving",
+                  "change": { "kind": "scale", "instances": 3, "added": ["node-4"], "removed": [] } },
             ],
         });
         expect_test::expect![[r"
@@ -186,6 +195,7 @@ mod tests {
             load_balancer: example.org/platform@sha256:00 was tried and taken back: HEALTH_TIMEOUT: it was not ready within 60 s
             monitoring: an instance is being moved from node-2 to node-3
             node_manager: it was not moved from node-1 to node-3: NODE_UNAVAILABLE: node-3 was lost
+            deployment_manager: its number of instances is being made 3
         "]]
         .assert_eq(&text(&serde_json::from_value(shown).unwrap()));
     }

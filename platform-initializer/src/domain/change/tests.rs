@@ -43,6 +43,8 @@ fn relocate(from: &str, to: &str) -> Asked {
 struct Story {
     platform: PlatformRecord,
     placed: PlacedService,
+    /// As all were placed at first.
+    services: Vec<PlacedService>,
     machines: Vec<Machine>,
     change: Option<ServiceChange>,
     running: RunningService,
@@ -71,6 +73,7 @@ impl Story {
             goal: PlatformGoal::On,
             nodes: vec![name("node-1"), name("node-2")],
             image: None,
+            instances: None,
         };
         let running = RunningService {
             schema: 1,
@@ -81,7 +84,13 @@ impl Story {
         };
         let entry = Entry::Right("192.0.2.1:1".parse().unwrap());
         let machines = (1..=4).map(machine).collect();
-        let mut story = Story { platform, placed, machines, change: None, running, entry };
+        let monitoring = PlacedService {
+            service: ServiceName::Monitoring,
+            nodes: vec![name("node-3")],
+            ..placed.clone()
+        };
+        let (services, change) = (vec![placed.clone(), monitoring], None);
+        let mut story = Story { platform, placed, services, machines, change, running, entry };
         story.all_run();
         story
     }
@@ -106,6 +115,7 @@ impl Story {
         let scene = Scene {
             platform: Some(&self.platform),
             placed: Some(&self.placed),
+            services: &self.services,
             machines: &self.machines,
             before: self.change.as_ref(),
             rules: &rules(),
@@ -273,4 +283,81 @@ fn what_cannot_be_done_is_refused_before_anything_is_wished() {
     story.placed.goal = PlatformGoal::On;
     story.placed.service = ServiceName::LoadBalancer;
     assert_eq!(story.code(relocate("node-1", "node-3")), Some(FailureCode::NoNodeFits));
+}
+
+fn scale(instances: u16) -> Asked {
+    Asked::Scale { instances: instances.try_into().unwrap() }
+}
+
+fn on(story: &Story) -> Vec<&str> {
+    story.placed.nodes.iter().map(NodeName::as_str).collect()
+}
+
+#[test]
+fn more_instances_go_to_machines_that_carry_least_and_are_done_when_all_are_ready() {
+    let mut story = Story::new();
+    story.asks(scale(3)).unwrap();
+    assert_eq!(on(&story), ["node-1", "node-2", "node-4"], "monitoring is on node-3");
+    assert_eq!(story.placed.instances, Some(3.try_into().unwrap()));
+    assert_eq!(story.verdict(1), Verdict::Wait, "nobody has taken it up");
+    story.all_run();
+    story.running.instances[2].state = InstanceState::Starting;
+    assert_eq!(story.verdict(1), Verdict::Wait);
+    story.running.instances[2].state = InstanceState::Ready;
+    story.entry = Entry::Wrong;
+    assert_eq!(story.verdict(1), Verdict::Wait);
+    story.entry = Entry::Right("192.0.2.1:1".parse().unwrap());
+    assert_eq!(story.verdict(1), Verdict::Done);
+}
+
+#[test]
+fn fewer_instances_leave_machines_that_do_not_answer_first_and_are_done_when_the_others_are_gone() {
+    let mut story = Story::new();
+    story.machines[0].standing = Standing::Away;
+    story.asks(scale(1)).unwrap();
+    assert_eq!(on(&story), ["node-2"]);
+    let left = story.running.instances.clone();
+    story.all_run();
+    story.running.instances.push(left[0].clone());
+    assert_eq!(story.verdict(1), Verdict::Wait, "it still runs there");
+    assert_eq!(story.verdict(600), Verdict::Done, "that machine is away");
+    story.all_run();
+    assert_eq!(story.verdict(1), Verdict::Done);
+}
+
+#[test]
+fn what_is_new_and_cannot_be_started_is_taken_back() {
+    let mut story = Story::new();
+    let before = story.placed.clone();
+    story.asks(scale(4)).unwrap();
+    story.all_run();
+    story.running.instances[3].state = InstanceState::Failed;
+    let failure = failed(story.verdict(1));
+    assert_eq!(failure.message, "node-manager on node-3: it cannot be started there");
+    let undone = story.undone();
+    assert_eq!((undone.nodes, undone.instances), (before.nodes, None));
+    story.running.instances[3].state = InstanceState::Starting;
+    assert_eq!(failed(story.verdict(600)).code, FailureCode::DeadlineExceeded);
+}
+
+#[test]
+fn who_wants_another_number_again_begins_from_what_was_before() {
+    let mut story = Story::new();
+    story.asks(scale(4)).unwrap();
+    story.asks(scale(1)).unwrap();
+    assert_eq!(on(&story), ["node-1"]);
+    assert_eq!(story.undone().nodes, [name("node-1"), name("node-2")]);
+    assert_eq!(story.code(upgrade("new")), Some(FailureCode::ChangeUnderway));
+}
+
+#[test]
+fn a_number_that_machines_cannot_carry_is_refused() {
+    let mut story = Story::new();
+    story.machines[3].standing = Standing::Away;
+    let refused = story.asks(scale(4)).unwrap_err();
+    assert_eq!(refused.code, FailureCode::NoNodeFits);
+    let why = "4 instances of node-manager need as many machines that answer, and there are 3";
+    assert_eq!(refused.message, why);
+    story.placed.service = ServiceName::LoadBalancer;
+    assert_eq!(story.code(scale(1)), Some(FailureCode::NoNodeFits));
 }
