@@ -13,6 +13,7 @@ pub(crate) mod node_manager;
 pub(crate) mod nodes;
 pub(crate) mod platform_initializer;
 mod sections;
+pub(crate) mod settable;
 pub(crate) mod store;
 mod within;
 

@@ -145,16 +145,19 @@ async fn making(work: &Work<'_>, first: &First, manner: &Manner) -> Result<State
     let vault = work.step(Some(&first.seed.machine), step, vault).await.map_err(failed)?;
     find(work, &platform).await.map_err(failed)?;
     let mut platform = work.platform(&images);
-    let Heard { keeper: mut kept_by, silent } = ask(&platform, &vault.trust).await;
-    let described = compared(work, first, &platform, kept_by).await?;
+    let Heard { keeper: mut kept_by, silent } = ask(work, &platform, &vault.trust).await;
+    let described = compared(work, first, (&platform, &vault), kept_by).await?;
     if kept_by == Keeper::LifecycleManager {
         // It can do without us, unless a machine lacks what only we can bring.
         let (trust, host_keys) = (&vault.trust, manner.host_keys);
         let mut troubles = to_nodes(work, &platform, &silent, trust, host_keys).await;
         platform = work.platform(&images);
         // Those that were down when they were asked, and are not any more, are told as well.
-        let silent =
-            if silent.is_empty() { silent } else { ask(&platform, &vault.trust).await.silent };
+        let silent = if silent.is_empty() {
+            silent
+        } else {
+            ask(work, &platform, &vault.trust).await.silent
+        };
         troubles.extend(tell_of_packages(work, &platform, &silent, trust, host_keys).await);
         troubles.extend(tell_of_shares(work, &platform, &silent, &vault, host_keys).await);
         troubles.extend(give_lifecycle_managers(work, &platform, &silent, &vault, host_keys).await);
@@ -181,11 +184,11 @@ async fn making(work: &Work<'_>, first: &First, manner: &Manner) -> Result<State
 async fn compared(
     work: &Work<'_>,
     first: &First,
-    platform: &Platform,
+    (platform, vault): (&Platform, &Vault),
     kept_by: Keeper,
 ) -> Result<Described, Vec<Trouble>> {
     let before = Described::find(&first.seed).await.map_err(|trouble| told(work, trouble))?;
-    let now = Described::now(work, platform);
+    let now = Described::now(work, platform, vault.configured());
     let refused = described::refused(before.as_ref(), &work.known(), &now, kept_by);
     if refused.is_empty() {
         let next = work.learn(|state| described::next(before.as_ref(), state, &now));

@@ -2,6 +2,8 @@
 //!
 //! How one signs in to a machine is not the platform: users, keys and pins may be others from every computer.
 
+mod hint;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -13,6 +15,9 @@ use rollout::platform::{AzurePlace, Component, LocalPlace, Placement, PlannedMac
 
 use crate::base::Keeper;
 use crate::description::key_of;
+
+const EDGE: &str = "edge";
+const EDGE_ADDRESS: &str = "edge.address";
 
 /// One thing that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +37,11 @@ pub(crate) enum Change {
         before: Vec<NodeName>,
         now: Vec<NodeName>,
     },
+    /// The only edge is to be one of two, with an address that moves between them or without.
+    Paired {
+        before: Vec<NodeName>,
+        now: Vec<NodeName>,
+    },
     Set {
         key: &'static str,
         before: String,
@@ -48,6 +58,8 @@ pub(crate) enum Change {
         what: &'static str,
     },
     Image(Component),
+    /// What is said of services themselves: it may always change.
+    Configured,
     /// Nobody knows any more what it was.
     Unknown,
 }
@@ -101,11 +113,21 @@ fn placed(before: &Placement, now: &Placement) -> Vec<Change> {
         ("zookeeper", before.zookeeper.clone(), now.zookeeper.clone()),
         ("kafka", before.kafka.clone(), now.kafka.clone()),
         ("registry", one(&before.registry), one(&now.registry)),
-        ("edge", before.edge.clone(), now.edge.clone()),
+        (EDGE, before.edge.clone(), now.edge.clone()),
         ("lifecycle_manager", before.lifecycle_manager.clone(), now.lifecycle_manager.clone()),
     ];
     let differing = all.into_iter().filter(|(_, before, now)| before != now);
-    differing.map(|(part, before, now)| Change::Placed { part, before, now }).collect()
+    let change = |(part, before, now): (&'static str, Vec<NodeName>, Vec<NodeName>)| {
+        if part == EDGE && becomes_a_pair(&before, &now) {
+            return Change::Paired { before, now };
+        }
+        Change::Placed { part, before, now }
+    };
+    differing.map(change).collect()
+}
+
+fn becomes_a_pair(before: &[NodeName], now: &[NodeName]) -> bool {
+    matches!(before, [only] if now.len() == 2 && now.contains(only))
 }
 
 fn set(before: &Platform, now: &Platform) -> Vec<Change> {
@@ -120,7 +142,7 @@ fn set(before: &Platform, now: &Platform) -> Vec<Change> {
             ("network.edge", platform.edge_bind.to_string()),
             ("network.edge_advertised", advertised.unwrap_or_else(|| "nothing".to_owned())),
             ("network.denied", platform.denied_networks.join(", ")),
-            ("edge.address", joined(platform.edge.address)),
+            (EDGE_ADDRESS, joined(platform.edge.address)),
             ("edge.host_port", joined(platform.edge.host_port)),
             ("edge.tls_port", joined(platform.edge.tls_port)),
             ("edge.tls_announced", joined(platform.edge.tls_announced)),
@@ -131,8 +153,12 @@ fn set(before: &Platform, now: &Platform) -> Vec<Change> {
             ("code", listed_code(platform)),
         ]
     };
-    let differing = differing(settings(before), settings(now)).into_iter();
-    differing.map(|Differs { key, before, now }| Change::Set { key, before, now }).collect()
+    let is_paired = becomes_a_pair(&before.placement.edge, &now.placement.edge);
+    let mut differing = differing(settings(before), settings(now));
+    // The address of a pair is no change of its own.
+    differing.retain(|one| !(is_paired && one.key == EDGE_ADDRESS));
+    let change = |Differs { key, before, now }| Change::Set { key, before, now };
+    differing.into_iter().map(change).collect()
 }
 
 /// A setting that differs.
@@ -251,10 +277,12 @@ impl Change {
             | Change::Gone(machine)
             | Change::Reshaped { machine, .. } => Some(machine),
             Change::Placed { .. }
+            | Change::Paired { .. }
             | Change::Set { .. }
             | Change::Moved { .. }
             | Change::Share { .. }
             | Change::Image(_)
+            | Change::Configured
             | Change::Unknown => None,
         }
     }
@@ -262,53 +290,18 @@ impl Change {
     /// Before a lifecycle manager leads, parts are run anew, and none has to leave a machine. Afterwards it has the word.
     pub(crate) fn can_be_made(&self, keeper: Keeper) -> bool {
         if keeper == Keeper::LifecycleManager {
-            return false;
+            return *self == Change::Configured;
         }
         match self {
-            Change::Added { .. } | Change::Set { .. } | Change::Share { .. } | Change::Image(_) => {
-                true
-            }
+            Change::Added { .. }
+            | Change::Paired { .. }
+            | Change::Set { .. }
+            | Change::Share { .. }
+            | Change::Image(_)
+            | Change::Configured => true,
             Change::Placed { before, now, .. } => before.iter().all(|node| now.contains(node)),
             Change::Gone(_) | Change::Reshaped { .. } | Change::Moved { .. } | Change::Unknown => {
                 false
-            }
-        }
-    }
-
-    /// What to do instead.
-    pub(crate) fn hint(&self, keeper: Keeper) -> String {
-        let otherwise = match keeper {
-            Keeper::LifecycleManager => "or make the platform anew: destroy, then apply",
-            Keeper::Bootstrapper => "or begin anew: destroy with the former file, then apply",
-        };
-        match self {
-            Change::Added { machine, is_made: true } => format!(
-                "have a lifecycle manager add a machine of its own choice, by POST /api/v1/machines with {{\"name\": \"{machine}\", \"reason\": ...}}, as far as max_machines allows it, and take it out of the file; {otherwise}"
-            ),
-            Change::Added { machine, is_made: false } => format!(
-                "take {machine} out of the file: no given machine is added to a platform that runs; {otherwise}"
-            ),
-            Change::Gone(machine) => format!("put {machine} back into the file, {otherwise}"),
-            Change::Reshaped { machine, .. } => {
-                format!("write {machine} as it was into the file, {otherwise}")
-            }
-            Change::Placed { part, before, .. } => {
-                format!("write {part} = {} into the file, {otherwise}", listed(before))
-            }
-            Change::Set { key, before, .. } => {
-                format!("write {key} as it was into the file ({before}), {otherwise}")
-            }
-            Change::Moved { key, before, .. } => format!(
-                "write {key} as it was into the file ({before}), or begin anew: destroy with the former file, then apply"
-            ),
-            Change::Share { share, .. } => {
-                format!("write [shares.{share}] as it was into the file, {otherwise}")
-            }
-            Change::Image(_) => format!(
-                "name the image that it was made from: `apply` upgrades no platform that runs; {otherwise}"
-            ),
-            Change::Unknown => {
-                format!("apply the file that the platform was made from, {otherwise}")
             }
         }
     }
@@ -323,6 +316,10 @@ impl fmt::Display for Change {
             Change::Placed { part, before, now } => {
                 write!(f, "{part} is on {}, and is to be on {}", listed(before), listed(now))
             }
+            Change::Paired { before, now } => {
+                let (before, now) = (listed(before), listed(now));
+                write!(f, "the only edge is on {before}, and is to be one of two, on {now}")
+            }
             Change::Set { key, before, now } | Change::Moved { key, before, now } => {
                 write!(f, "{key} is {before}, and is to be {now}")
             }
@@ -330,6 +327,9 @@ impl fmt::Display for Change {
             Change::Image(component) => {
                 write!(f, "images.{} is another image than it was", key_of(*component))
             }
+            Change::Configured => f.write_str(
+                "settings of services, or receivers of alerts, are others than they were",
+            ),
             Change::Unknown => f.write_str("the file is another one than was applied last"),
         }
     }

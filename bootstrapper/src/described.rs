@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use common::digest::Digest;
 use common::id::Generation;
 use common::name::{NodeName, ShareName};
 use common::port::machines::Shape;
 use common::port::share;
 use rollout::Code;
-use rollout::parts::Secrets;
+use rollout::parts::{Configured, Secrets};
 use rollout::platform::{PlannedMachine, Platform};
 use rollout::seed::Seed;
 use serde::{Deserialize, Serialize};
@@ -32,17 +33,21 @@ pub(crate) struct Described {
     /// What opens them is not kept. None where they were not kept yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shares: Option<BTreeMap<ShareName, share::Description>>,
+    /// Which settings of services, and receivers of alerts; none where nothing is said of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    configured: Option<Digest>,
 }
 
 impl Described {
     /// What the file says now. It is not counted yet.
-    pub(crate) fn now(work: &Work<'_>, platform: &Platform) -> Self {
+    pub(crate) fn now(work: &Work<'_>, platform: &Platform, configured: &Configured) -> Self {
         let shares = work.description.shares.iter();
         let shares = shares.map(|(name, known)| (name.clone(), known.share.clone()));
         Described {
             generation: Generation::default(),
             platform: work.described(platform),
             shares: Some(shares.collect()),
+            configured: which(configured),
         }
     }
 
@@ -63,7 +68,9 @@ impl Described {
         let platform = serde_json::from_str(&secrets.platform).ok()?;
         let shares = secrets.shares.iter();
         let shares = shares.map(|(name, access)| (name.clone(), access.share.clone()));
-        Some(Described { generation: Generation(1), platform, shares: Some(shares.collect()) })
+        let (generation, shares) = (Generation(1), Some(shares.collect()));
+        let configured = which(&secrets.configured);
+        Some(Described { generation, platform, shares, configured })
     }
 
     /// All that differs, in the order of the file.
@@ -72,6 +79,7 @@ impl Described {
         if let (Some(before), Some(now)) = (&self.shares, &now.shares) {
             found.extend(shares(before, now));
         }
+        found.extend((self.configured != now.configured).then_some(Change::Configured));
         found
     }
 
@@ -83,6 +91,11 @@ impl Described {
         let text = serde_json::to_vec(self).expect("a platform has text keys only");
         Ok(seed.replace(FILE, text).await?)
     }
+}
+
+fn which(configured: &Configured) -> Option<Digest> {
+    let text = serde_json::to_vec(configured).expect("settings are text");
+    (!configured.is_plain()).then(|| Digest::of(&text))
 }
 
 /// The description as it is to be counted from now on.

@@ -1,11 +1,14 @@
 //! A platform as its file describes it: what both planning and doing begin with. Nothing in it is secret.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use common::name::ShareName;
 use common::port::share;
+use common::service::ServiceName;
+use rollout::parts::Settings;
 use rollout::platform::{Component, Platform};
 
 /// Everything that `platform.toml` says.
@@ -24,6 +27,10 @@ pub struct Description {
     pub build_env: Option<PathBuf>,
     /// The shares that services' code comes from.
     pub shares: BTreeMap<ShareName, KnownShare>,
+    /// Who is told of alerts, in the order of the file.
+    pub receivers: Vec<KnownReceiver>,
+    /// What is said in services' own files.
+    pub settings: BTreeMap<ServiceName, Settings>,
     /// What is known of the platform once it is there.
     pub state_file: PathBuf,
 }
@@ -33,6 +40,24 @@ pub struct Description {
 pub struct KnownShare {
     pub share: share::Description,
     pub secret_file: Option<PathBuf>,
+}
+
+/// Who is told of alerts, and where what requests are signed with is on this computer: in the first line of a file that
+/// nobody but its owner may read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KnownReceiver {
+    pub name: String,
+    /// Some hold a secret of the receiver's.
+    pub url: String,
+    pub secret_file: PathBuf,
+    /// Whether it may be in a private network, and without TLS.
+    pub internal: bool,
+}
+
+impl fmt::Debug for KnownReceiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownReceiver").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Every image of the platform.

@@ -5,8 +5,10 @@
 
 mod acme;
 mod address;
+mod alerts;
 mod backend;
 mod edge;
+mod fits;
 mod here;
 mod images;
 mod machine;
@@ -14,6 +16,7 @@ mod nearest;
 mod placement;
 mod problem;
 mod section;
+mod settings;
 mod shares;
 
 use std::collections::BTreeMap;
@@ -21,7 +24,9 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use common::name::NodeName;
-use rollout::platform::{AzurePlace, LocalPlace, Platform};
+use common::service::ServiceName;
+use rollout::parts::Settings;
+use rollout::platform::{Acme, AzurePlace, LocalPlace, Platform};
 use toml::de::DeTable;
 
 use self::address::Range;
@@ -29,15 +34,16 @@ use self::here::Paths;
 use self::machine::{Around, Machines};
 use self::problem::Problems;
 use self::section::{Entry, Section};
-use crate::description::{AzureBackend, Description, LocalBackend};
+use crate::description::{AzureBackend, Description, KnownReceiver, LocalBackend};
 
-pub use self::here::{Here, Seen, ThisComputer};
+pub use self::here::{Here, Refuses, Seen, ThisComputer};
 pub use self::problem::Problem;
+pub use self::settings::{Kind, settable};
 
 /// The form of [`Platform`].
 pub const SCHEMA: u32 = 1;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "name",
     "max_machines",
     "idle_seconds",
@@ -48,12 +54,15 @@ const KEYS: [&str; 15] = [
     "network",
     "edge",
     "acme",
+    "alerts",
+    "settings",
     "images",
     "local",
     "azure",
     "shares",
     "code",
 ];
+const NAME: &str = "write the platform's name, as name = \"avishkar\"";
 const NETWORK_KEYS: [&str; 4] = ["door", "edge", "edge_advertised", "denied"];
 
 /// Reads a file. `folder` is the absolute path of the folder it is in.
@@ -74,13 +83,10 @@ pub fn read(text: &str, folder: &Path, here: &dyn Here) -> Result<Description, V
 
 fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
     root.only(&KEYS);
-    let name = root.required("name", "write the platform's name, as name = \"avishkar\"");
-    let name = name.and_then(|entry| machine::name(&entry));
+    let name = root.required("name", NAME).and_then(|entry| machine::name(&entry));
     let known = name.as_ref().map_or("platform", NodeName::as_str);
-    let key_file = match root.optional("key_file") {
-        None => Some(paths.folder.join(format!("{known}.key"))),
-        Some(entry) => paths.meant(&entry),
-    };
+    let own_key = || Some(paths.folder.join(format!("{known}.key")));
+    let key_file = root.optional("key_file").map_or_else(own_key, |entry| paths.meant(&entry));
     let build_env = root.optional("build_env").map_or(Some(None), |one| paths.file(&one).map(Some));
     let state_file = paths.folder.join(format!("{known}.state.json"));
     let local_range = backend::local_range(root);
@@ -96,14 +102,15 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
     let placement = placement::read(root, &machines.names);
     let network = network(root);
     let edge = edge::read(root);
-    let acme = root.optional("acme").map_or(Some(None), |one| acme::read(&one, paths).map(Some));
     let images = images::read(root, paths, edge::moves(edge.as_ref()));
     let shares = shares::read(root, paths);
+    let of_services = of_services(root, paths);
     let backends = backends(root, &machines, local_range, paths);
     let Network { door, edge_bind, edge_advertised, denied_networks } = network?;
     let Backends { local, azure } = backends?;
     let shares::Found { shares, code } = shares?;
     let Added { max_machines, idle_seconds } = added?;
+    let OfServices { acme, receivers, settings } = of_services?;
     let platform = Platform {
         schema: SCHEMA,
         name: name?,
@@ -115,14 +122,14 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
         edge_bind,
         edge_advertised,
         edge: edge?,
-        acme: acme?,
+        acme,
         local: local.as_ref().map(place),
         code,
         azure: azure.as_ref().map(azure_place),
         max_machines,
         idle_seconds,
     };
-    edge::fits(root, &platform, local_range)?;
+    fits::fits(root, &platform, local_range)?;
     Some(Description {
         platform,
         images: images?,
@@ -131,8 +138,26 @@ fn description(root: &Section<'_>, paths: Paths<'_>) -> Option<Description> {
         key_file: key_file?,
         build_env: build_env?,
         shares,
+        receivers,
+        settings,
         state_file,
     })
+}
+
+/// What is said of services themselves.
+struct OfServices {
+    acme: Option<Acme>,
+    receivers: Vec<KnownReceiver>,
+    settings: BTreeMap<ServiceName, Settings>,
+}
+
+fn of_services(root: &Section<'_>, paths: Paths<'_>) -> Option<OfServices> {
+    let acme = root.optional("acme").map_or(Some(None), |one| acme::read(&one, paths).map(Some));
+    let receivers = root.optional("alerts");
+    let receivers = receivers.map_or(Some(Vec::new()), |one| alerts::read(&one, paths));
+    let settings = root.optional("settings");
+    let settings = settings.map_or(Some(BTreeMap::new()), |one| settings::read(&one, paths));
+    Some(OfServices { acme: acme?, receivers: receivers?, settings: settings? })
 }
 
 /// What is said of machines that are added where apps need more room.

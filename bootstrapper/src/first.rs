@@ -10,12 +10,12 @@ use common::port::authority::Papers;
 use common::port::host::{Access, Credential};
 use common::port::{Authority, Host, share};
 use rollout::machine::{Action, Entry, Goal, Trust, apply, observe, plan};
-use rollout::parts::{Credentials, Secrets};
+use rollout::parts::{Configured, Credentials, Receiver, Secrets};
 use rollout::platform::{PlannedMachine, Platform};
 use rollout::seed::{AUTHORITY, JWT, SSH_KEY, Seed};
 
 use crate::described::Described;
-use crate::description::KnownShare;
+use crate::description::{KnownReceiver, KnownShare};
 use crate::keys::{HostKeys, pinned};
 use crate::recovery::{Kept, Novelty, Sought, another_first, lost, search, sentence};
 use crate::trouble::{Trouble, whole};
@@ -23,6 +23,8 @@ use crate::work::Work;
 
 /// How often it is looked at: made, started, pinned, let in.
 const ROUNDS: usize = 6;
+/// As monitoring takes it: a shorter one could be guessed.
+const SHORTEST_SECRET: usize = 16;
 const MACHINE_CLOSED: &str = "MACHINE_CLOSED";
 
 /// The first machine, signed in to.
@@ -39,6 +41,7 @@ pub(crate) struct Vault {
     ssh_key: String,
     azure: Option<String>,
     shares: BTreeMap<ShareName, share::Access>,
+    configured: Configured,
 }
 
 /// Makes the first machine exist, run and let us in, and nothing more.
@@ -163,9 +166,9 @@ impl First {
         let own = own_key(work)?;
         let ssh_key = self.seed.ensure_once(SSH_KEY, own).await?;
         let ssh_key = String::from_utf8_lossy(&ssh_key).into_owned();
-        let Credentials { azure, shares, .. } = credentials(work)?;
+        let Credentials { azure, shares, configured, .. } = credentials(work)?;
         let trust = trust(work, authority)?;
-        Ok(Vault { trust, authority: papers, jwt, ssh_key, azure, shares })
+        Ok(Vault { trust, authority: papers, jwt, ssh_key, azure, shares, configured })
     }
 
     /// The description comes before the authority: that one is looked for again if this is cut off.
@@ -234,26 +237,47 @@ fn own_key(work: &Work<'_>) -> Result<Vec<u8>, Trouble> {
     })
 }
 
-/// What opens shares and Azure, as the file has it now.
+/// What opens shares and Azure, and what is said of services, as the file has it now.
 pub(crate) fn credentials(work: &Work<'_>) -> Result<Credentials, Trouble> {
     let azure = work.ports.azure_principal.as_ref().map(|text| text.expose().to_owned());
-    Ok(Credentials { given: 0, azure, shares: shares(work)? })
+    Ok(Credentials { given: 0, azure, shares: shares(work)?, configured: configured(work)? })
 }
 
 /// What lifecycle managers need to know of shares, with what opens them.
 fn shares(work: &Work<'_>) -> Result<BTreeMap<ShareName, share::Access>, Trouble> {
     let access = |(name, known): (&ShareName, &KnownShare)| {
-        let secret = known.secret_file.as_deref().map(|file| secret(work, name, file));
+        let what = format!("opens the share {name}");
+        let secret = known.secret_file.as_deref().map(|file| secret(work, &what, file));
         let (share, secret) = (known.share.clone(), secret.transpose()?);
         Ok((name.clone(), share::Access { share, secret }))
     };
     work.description.shares.iter().map(access).collect()
 }
 
+/// What is said of services themselves.
+pub(crate) fn configured(work: &Work<'_>) -> Result<Configured, Trouble> {
+    let receiver = |known: &KnownReceiver| {
+        let KnownReceiver { name, url, secret_file, internal } = known.clone();
+        let what = format!("requests to {name} are signed with");
+        let secret = secret(work, &what, &secret_file)?;
+        if secret.len() < SHORTEST_SECRET {
+            let step = format!("read what {what}");
+            let cause = format!("it has fewer than {SHORTEST_SECRET} bytes");
+            let hint =
+                format!("write a longer one into the first line of {}", secret_file.display());
+            let code = rollout::Code::StepFailed.as_str();
+            return Err(Trouble::here(&step, code, cause, &hint));
+        }
+        Ok(Receiver { name, url, secret, internal })
+    };
+    let receivers = work.description.receivers.iter().map(receiver).collect::<Result<_, _>>()?;
+    Ok(Configured { settings: work.description.settings.clone(), receivers })
+}
+
 /// The first line of a file.
-fn secret(work: &Work<'_>, name: &ShareName, file: &Path) -> Result<String, Trouble> {
+fn secret(work: &Work<'_>, what: &str, file: &Path) -> Result<String, Trouble> {
     let unusable = |cause: String| {
-        let step = format!("read what opens the share {name}");
+        let step = format!("read what {what}");
         let hint = format!("see whether its secret stands in the first line of {}", file.display());
         Trouble::here(&step, rollout::Code::StepFailed.as_str(), cause, &hint)
     };
@@ -270,6 +294,10 @@ impl Vault {
         &self.shares
     }
 
+    pub(crate) fn configured(&self) -> &Configured {
+        &self.configured
+    }
+
     /// What parts are given. `platform` is what lifecycle managers begin with.
     pub(crate) fn secrets(&self, platform: &Platform) -> Secrets {
         let platform = serde_json::to_string(platform).expect("a platform has text keys only");
@@ -280,6 +308,7 @@ impl Vault {
             platform,
             azure: self.azure.clone(),
             shares: self.shares.clone(),
+            configured: self.configured.clone(),
             given: 0,
         }
     }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::base::{Keeper, ask};
 use crate::described::{self, Described};
 use crate::description::Description;
-use crate::first::{First, look, trust_of};
+use crate::first::{First, configured, look, trust_of};
 use crate::keys::HostKeys;
 use crate::ports::Ports;
 use crate::recovery::{Kept, Novelty, Sought, search, sentence};
@@ -30,8 +30,8 @@ pub struct Plan {
     pub machines: Vec<MachinePlan>,
     /// A lifecycle manager leads: whatever is left, it does.
     pub kept_by_lifecycle_manager: bool,
-    /// But for this: on these machines it goes by other credentials for shares and Azure than the file's, as one whose
-    /// machine was down. `apply` gives it these.
+    /// But for this: on these machines it goes by other credentials for shares and Azure, or other settings of services, than
+    /// the file's, as one whose machine was down. `apply` gives it these.
     pub to_be_given: Vec<NodeName>,
     /// Of the lifecycle managers of these machines nobody knows it: why they could not be looked at.
     pub unseen: Vec<Trouble>,
@@ -98,7 +98,7 @@ pub async fn plan(
         planned.steps.insert(0, sentence(&planned.machine, kept));
     }
     let keeper = match &trust {
-        Some(trust) => ask(&platform, trust).await.keeper,
+        Some(trust) => ask(&work, &platform, trust).await.keeper,
         None => Keeper::Bootstrapper,
     };
     let before = match (&first, &kept) {
@@ -106,11 +106,12 @@ pub async fn plan(
         (Some(first), None) => Described::find(&first.seed).await.map_err(one)?,
         (None, None) => None,
     };
-    let now = Described::now(&work, &platform);
+    let configured = configured(&work).map_err(one)?;
+    let now = Described::now(&work, &platform, &configured);
     let mut refused = described::refused(before.as_ref(), &work.known(), &now, keeper);
     refused.extend(unknown);
     let generation = described::next(before.as_ref(), &mut work.known(), &now).generation();
-    base_steps(&platform, generation, trust.as_ref(), &mut machines).await?;
+    base_steps(&work, &platform, generation, trust.as_ref(), &mut machines).await?;
     let kept_by_lifecycle_manager = keeper == Keeper::LifecycleManager;
     let ToBeGiven { to: to_be_given, unseen } = match keeper {
         Keeper::LifecycleManager => to_be_given(&work, &platform).await.map_err(one)?,
@@ -207,6 +208,7 @@ async fn of_machine(
 
 /// What is left of the base, beside the machine it is on.
 async fn base_steps(
+    work: &Work<'_>,
     platform: &Platform,
     generation: Generation,
     trust: Option<&Trust>,
@@ -214,7 +216,7 @@ async fn base_steps(
 ) -> Result<(), Vec<Trouble>> {
     let seen = match trust {
         Some(trust) => {
-            let seen = observe_parts(platform, trust.parts.as_ref()).await;
+            let seen = observe_parts(platform, &work.agents(platform, trust)).await;
             seen.map_err(|err| vec![err.into()])?
         }
         None => PartsSeen::new(),

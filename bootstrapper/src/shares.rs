@@ -1,8 +1,9 @@
-//! What opens shares, and Azure, on nodes of a platform that keeps itself.
+//! What opens shares, and Azure, on nodes of a platform that keeps itself, and what is said of its services.
 
 use std::time::Duration;
 
 use common::name::NodeName;
+use common::port::Parts as _;
 use common::port::container::ContainerState;
 use common::port::nodes;
 use common::port::part::Part;
@@ -44,9 +45,9 @@ pub(crate) async fn tell_of_shares(
     troubles
 }
 
-/// Gives lifecycle managers what opens shares and Azure from now on, where they go by something else. One after another:
-/// each begins anew with it, and another one leads meanwhile; where one does not come back with it, no other is given it.
-/// Gives what went wrong, each told already.
+/// Gives lifecycle managers what opens shares and Azure from now on, and what is said of services, where they go by
+/// something else. One after another: each begins anew with it, and another one leads meanwhile; where one does not come
+/// back with it, no other is given it. Gives what went wrong, each told already.
 pub(crate) async fn give_lifecycle_managers(
     work: &Work<'_>,
     platform: &Platform,
@@ -61,7 +62,7 @@ pub(crate) async fn give_lifecycle_managers(
         if silent.contains(name) {
             continue;
         }
-        let before = run(platform, vault, name).await;
+        let before = run(work, platform, vault, name).await;
         let given = match give(work, platform, name, &mut wanted, host_keys).await {
             Ok(Given::Before) => continue,
             Ok(Given::Now) => Ok(()),
@@ -83,7 +84,7 @@ pub(crate) async fn give_lifecycle_managers(
     troubles
 }
 
-/// Which lifecycle managers go by others than the file has, by their machines.
+/// Which lifecycle managers go by other credentials or settings than the file has, by their machines.
 #[derive(Debug, Default)]
 pub(crate) struct ToBeGiven {
     pub(crate) to: Vec<NodeName>,
@@ -127,9 +128,15 @@ enum Given {
 }
 
 /// A lifecycle manager as its agent has it.
-async fn run(platform: &Platform, vault: &Vault, name: &NodeName) -> Result<Option<Part>, Trouble> {
+async fn run(
+    work: &Work<'_>,
+    platform: &Platform,
+    vault: &Vault,
+    name: &NodeName,
+) -> Result<Option<Part>, Trouble> {
     let Some(agent) = platform.agent(name) else { return Ok(None) };
-    let asked = timeout(ANSWER_WITHIN, vault.trust.parts.parts(&agent)).await;
+    let agents = work.agents(platform, &vault.trust);
+    let asked = timeout(ANSWER_WITHIN, agents.parts(&agent)).await;
     let late = |_| nodes::Error::Unreachable { node: name.clone(), source: "no answer".into() };
     let parts = asked.map_err(late).and_then(|answer| answer).map_err(|err| {
         let hint = "see whether its agent runs, then begin again";
@@ -152,7 +159,7 @@ async fn anew(
     let waiting = async {
         let until = Instant::now() + ANEW_WITHIN;
         loop {
-            let now = run(platform, vault, name).await;
+            let now = run(work, platform, vault, name).await;
             let is_anew = now.as_ref().is_ok_and(|now| {
                 let now = now.as_ref().filter(|part| part.healthy == Some(true));
                 now.is_some_and(|part| {
@@ -200,7 +207,8 @@ async fn give(
     }
     // A clock that went back makes them no older.
     wanted.given = wanted.given.max(now.given + 1);
-    let step = format!("give the lifecycle manager of {name} what opens shares and Azure");
+    let step =
+        format!("give the lifecycle manager of {name} its credentials, and settings of services");
     work.step(Some(name), &step, give_credentials(&ports, &goal, wanted)).await?;
     Ok(Given::Now)
 }

@@ -7,7 +7,7 @@ use common::port::part::{PartImage, PartSpec};
 use common::record::platform::ServiceImage;
 use common::service::ServiceName;
 use rollout::parts::{
-    BasePart, ServicePapers, Site, address, edge, kafka, registry, service, zookeeper,
+    BasePart, ServicePapers, Settings, Site, address, edge, kafka, registry, service, zookeeper,
 };
 use rollout::platform::Platform;
 
@@ -21,6 +21,8 @@ pub(crate) struct Order<'a> {
     pub(crate) generation: Generation,
     /// Another version than the platform's own.
     pub(crate) image: Option<&'a ServiceImage>,
+    /// Others than those that are said now.
+    pub(crate) settings: Option<&'a Settings>,
 }
 
 /// The specification of a part, or what is missing for it.
@@ -40,7 +42,10 @@ pub(crate) fn draft(
         Some(BasePart::LifecycleManager | BasePart::PlatformInitializer) | None => {
             let name: ServiceName = order.part.as_str().parse().map_err(|err| internal(&err))?;
             let papers = ServicePapers::of(&site, name, vault.authority.as_ref(), &vault.secrets);
-            let papers = papers.map_err(|err| internal(&err))?;
+            let mut papers = papers.map_err(|err| internal(&err))?;
+            if let Some(settings) = order.settings {
+                papers = papers.by(settings.clone());
+            }
             let image = order.image.cloned().map(PartImage::from);
             service(&site, name, image, &papers).map_err(incomplete)
         }

@@ -127,6 +127,7 @@ mod tests {
 
     use common::port::authority::Papers;
     use common::port::host::Gate;
+    use rollout::parts::Configured;
     use rollout::seed::{AUTHORITY, FOLDER, JWT};
     use testkit::hosts::{failed, said};
     use testkit::{ManualClock, MemoryHosts, SeededEntropy};
@@ -174,6 +175,7 @@ mod tests {
             platform: "{}".to_owned(),
             azure: None,
             shares: BTreeMap::new(),
+            configured: Configured::default(),
             given: 0,
         };
         let entropy = Arc::new(SeededEntropy::new(1));

@@ -2,9 +2,11 @@
 
 mod address;
 mod base;
+mod configured;
 mod edge;
 mod images_file;
 mod kafka;
+mod openings;
 mod papers;
 mod registry;
 mod service;
@@ -13,13 +15,15 @@ mod zookeeper;
 
 pub use address::address;
 pub use base::{BasePart, base_parts};
+pub use configured::{Configured, ConfiguredService, Receiver, Setting, Settings};
 pub use edge::edge;
 pub use kafka::kafka;
+pub use openings::{APP_PORTS, FRONT_PORTS, openings};
 pub use papers::{Credentials, Secrets, ServicePapers, names};
 pub use registry::registry;
 pub use service::{
-    AUTHORITY, AZURE_PRINCIPAL, CREDENTIALS_FILE, GIVEN, JWT, Listeners, PLATFORM, SHARES, SSH_KEY,
-    listeners, service,
+    AUTHORITY, AZURE_PRINCIPAL, CONFIGURED, CREDENTIALS_FILE, GIVEN, JWT, Listeners, PLATFORM,
+    SHARES, SSH_KEY, listeners, service,
 };
 pub use site::{
     Incomplete, KAFKA as KAFKA_PORT, OWNER, REGISTRY as REGISTRY_PORT, Site,

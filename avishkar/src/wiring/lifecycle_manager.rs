@@ -26,7 +26,7 @@ use lifecycle_manager::config::{Raw, RawLifecycle, RawProvision, RawRestarts, Ra
 use lifecycle_manager::ports::NeverChanged;
 use lifecycle_manager::{Backends, Config, Ports, RolloutEnrolment, Service, Vault};
 use rollout::machine::{Ports as WaysIn, Trust};
-use rollout::parts::Secrets;
+use rollout::parts::{Configured, Secrets};
 use rollout::platform::Platform;
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,7 @@ struct RawPlatform {
     machines_socket: PathBuf,
     azure_principal: PathBuf,
     shares: PathBuf,
+    configured: PathBuf,
     given: PathBuf,
     credentials: PathBuf,
 }
@@ -195,6 +196,13 @@ impl Meant {
                 Ok(text) => serde_json::from_str(&text).context("what shares are is damaged")?,
                 Err(err) if err.kind() == ErrorKind::NotFound => BTreeMap::new(),
                 Err(err) => return Err(err).context("what shares are cannot be read"),
+            },
+            configured: match fs::read_to_string(&self.platform.configured) {
+                Ok(text) => {
+                    serde_json::from_str(&text).context("what is said of services is damaged")?
+                }
+                Err(err) if err.kind() == ErrorKind::NotFound => Configured::default(),
+                Err(err) => return Err(err).context("what is said of services cannot be read"),
             },
             given: match fs::read_to_string(&self.platform.given) {
                 Ok(text) => {

@@ -24,6 +24,11 @@ impl Range {
         u32::from(address) & mask == self.first
     }
 
+    /// Whether all of another one is in it.
+    pub(super) fn has(self, other: Range) -> bool {
+        self.length <= other.length && self.contains(Ipv4Addr::from(other.first))
+    }
+
     /// Whether a machine may have this address: not the network's own, the gateway's, nor everybody's.
     pub(super) fn admits(self, address: Ipv4Addr) -> bool {
         let size = 1_u64 << (32 - self.length);
@@ -111,6 +116,9 @@ mod tests {
         for kept in [0, 1, 15, 16] {
             assert!(!range.admits(last(kept)), "{kept}");
         }
+        let has = |text: &str| range.has(text.parse().unwrap());
+        assert!(has("192.0.2.0/28") && has("192.0.2.8/29"));
+        assert!(!has("192.0.2.0/27") && !has("192.0.2.16/29"));
         for text in ["", "192.0.2.0", "192.0.2.1/24", "192.0.2.0/33", "0.0.0.0/0", "::/64"] {
             assert!(text.parse::<Range>().is_err(), "{text}");
         }

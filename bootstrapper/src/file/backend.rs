@@ -79,34 +79,15 @@ fn resolvers(entry: &Entry<'_>) -> Option<Vec<IpAddr>> {
 
 pub(super) fn azure(section: &Section<'_>, paths: Paths<'_>) -> Option<AzureBackend> {
     section.only(&AZURE_KEYS);
-    let text = |key: &str, hint: &str| {
-        section.required(key, hint).and_then(|entry| entry.text()).map(str::to_owned)
-    };
-    let range = |key: &str, hint: &str| {
-        section
-            .required(key, hint)
-            .and_then(|entry| address::range(&entry))
-            .map(|range| range.to_string())
-    };
     let subscription = section.required("subscription", "write the id of the subscription");
     let subscription = subscription.and_then(|entry| subscription_id(&entry));
-    let resource_group = text("resource_group", "write the name of the resource group");
-    let location = text("location", "write the region, as \"westeurope\"");
-    let network = text("network", "write the name of the virtual network");
-    let network_range = range("network_range", "write its addresses, as \"10.0.0.0/16\"");
-    let subnet = text("subnet", "write the name of the subnet");
-    let subnet_range = range("subnet_range", "write its addresses, as \"10.0.0.0/24\"");
+    let [resource_group, location, network, subnet] = NAMES.map(|name| name.read(section));
+    let (network_range, subnet_range) = ranges_of(section).unzip();
     let user = azure_user(section);
     let operators =
         section.required("operators", "write from where people sign in, as [\"192.0.2.0/24\"]");
     let operators = operators.and_then(|entry| ranges(&entry));
-    let sign_in = match section.optional("sign_in") {
-        None => Some(SignIn::Public),
-        Some(entry) => entry.word(&["public", "private"]).map(|word| match word {
-            "private" => SignIn::Private,
-            _ => SignIn::Public,
-        }),
-    };
+    let sign_in = sign_in(section, operators.as_deref());
     let tags = match section.optional("tags") {
         None => Some(BTreeMap::new()),
         Some(entry) => tags(&entry),
@@ -120,15 +101,93 @@ pub(super) fn azure(section: &Section<'_>, paths: Paths<'_>) -> Option<AzureBack
         resource_group: resource_group?,
         location: location?,
         network: network?,
-        network_range: network_range?,
+        network_range: network_range?.to_string(),
         subnet: subnet?,
-        subnet_range: subnet_range?,
+        subnet_range: subnet_range?.to_string(),
         user: user?,
         operators: operators?,
         sign_in: sign_in?,
         tags: tags?,
         principal_file: principal_file?,
     })
+}
+
+/// What Azure calls something, as it takes it.
+#[derive(Clone, Copy)]
+struct AzureName {
+    key: &'static str,
+    hint: &'static str,
+    longest: usize,
+    /// Beside letters and digits, which it begins with.
+    signs: &'static str,
+}
+
+const NAMES: [AzureName; 4] = [
+    AzureName {
+        key: "resource_group",
+        hint: "write the name of the resource group",
+        longest: 90,
+        signs: "_-.()",
+    },
+    AzureName {
+        key: "location",
+        hint: "write the region, as \"westeurope\"",
+        longest: 40,
+        signs: "",
+    },
+    AzureName {
+        key: "network",
+        hint: "write the name of the virtual network",
+        longest: 64,
+        signs: "_-.",
+    },
+    AzureName { key: "subnet", hint: "write the name of the subnet", longest: 80, signs: "_-." },
+];
+
+impl AzureName {
+    fn read(self, section: &Section<'_>) -> Option<String> {
+        let AzureName { key, hint, longest, signs } = self;
+        let entry = section.required(key, hint)?;
+        let text = entry.text()?;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || signs.as_bytes().contains(&byte);
+        let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if begins && text.len() <= longest && text.bytes().all(allowed) && !text.ends_with('.') {
+            return Some(text.to_owned());
+        }
+        entry.wrong(format!("Azure calls nothing {text:?}"), hint)
+    }
+}
+
+/// Of the network, and of the subnet in it.
+fn ranges_of(section: &Section<'_>) -> Option<(Range, Range)> {
+    let hint = "write its addresses, as \"10.0.0.0/16\"";
+    let network = section.required("network_range", hint);
+    let network = network.and_then(|entry| address::range(&entry));
+    let hint = "write its addresses, as \"10.0.0.0/24\"";
+    let entry = section.required("subnet_range", hint);
+    let subnet = entry.as_ref().and_then(address::range);
+    let (network, subnet) = (network?, subnet?);
+    if !network.has(subnet) {
+        let message = format!("{subnet} is no part of {network}, azure.network_range");
+        return entry?.wrong(message, "write a part of the network's addresses");
+    }
+    Some((network, subnet))
+}
+
+/// By which address one signs in. `operators` are those who are let in from outside, if that is right.
+fn sign_in(section: &Section<'_>, operators: Option<&[String]>) -> Option<SignIn> {
+    let found = match section.optional("sign_in") {
+        None => SignIn::Public,
+        Some(entry) => match entry.word(&["public", "private"])? {
+            "private" => SignIn::Private,
+            _ => SignIn::Public,
+        },
+    };
+    if found == SignIn::Public && operators.is_some_and(<[String]>::is_empty) {
+        let hint = "write from where, as [\"192.0.2.0/24\"]; or sign_in = \"private\"";
+        return section.optional("operators")?.wrong("nobody could sign in from here", hint);
+    }
+    Some(found)
 }
 
 /// As whom one signs in to machines of Azure.

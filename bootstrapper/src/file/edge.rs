@@ -157,7 +157,8 @@ fn beside(
     }
 }
 
-fn address_of(machine: &PlannedMachine) -> Option<IpAddr> {
+/// Where other machines reach it, as far as the file says.
+pub(super) fn address_of(machine: &PlannedMachine) -> Option<IpAddr> {
     let of_shape = match &machine.shape {
         Shape::Local(shape) => shape.address,
         Shape::Azure(shape) => shape.address,

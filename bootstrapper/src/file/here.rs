@@ -1,9 +1,12 @@
 //! What the file refers to on this computer: keys, passwords, sockets, images.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use common::service::ServiceName;
 
 use super::section::Entry;
 
@@ -21,6 +24,14 @@ pub trait Here {
 
     /// What a file says.
     fn text(&self, path: &Path) -> io::Result<String>;
+
+    /// What a service itself finds wrong with settings of its own file, by `section.key`; of a file the path. Told are the
+    /// key, or what it begins with, and a clause.
+    fn refuses(
+        &self,
+        service: ServiceName,
+        settings: &BTreeMap<String, String>,
+    ) -> Vec<(String, String)>;
 }
 
 /// What is at a path.
@@ -37,9 +48,12 @@ pub enum Seen {
     Other(String),
 }
 
-/// The computer that this process runs on.
+/// What a service finds wrong with settings, as [`Here::refuses`].
+pub type Refuses = fn(ServiceName, &BTreeMap<String, String>) -> Vec<(String, String)>;
+
+/// The computer that this process runs on, and what services say there of settings.
 #[derive(Debug, Clone, Copy)]
-pub struct ThisComputer;
+pub struct ThisComputer(pub Refuses);
 
 impl Here for ThisComputer {
     fn home(&self) -> Option<PathBuf> {
@@ -72,6 +86,14 @@ impl Here for ThisComputer {
         } else {
             Err(io::Error::other(format!("it is larger than {LARGEST_TEXT} bytes")))
         }
+    }
+
+    fn refuses(
+        &self,
+        service: ServiceName,
+        settings: &BTreeMap<String, String>,
+    ) -> Vec<(String, String)> {
+        (self.0)(service, settings)
     }
 }
 
@@ -154,14 +176,15 @@ mod tests {
 
     #[test]
     fn what_is_at_a_path_is_seen() {
+        let here = ThisComputer(|_, _| Vec::new());
         let folder = std::env::temp_dir();
-        assert_eq!(ThisComputer.look(&folder), Seen::Folder);
-        assert_eq!(ThisComputer.look(&folder.join("surely-not-there")), Seen::Nothing);
+        assert_eq!(here.look(&folder), Seen::Folder);
+        assert_eq!(here.look(&folder.join("surely-not-there")), Seen::Nothing);
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        assert!(matches!(ThisComputer.look(&own), Seen::File { .. }));
-        assert!(matches!(ThisComputer.look(Path::new("/dev/null")), Seen::Other(_)));
-        assert!(ThisComputer.text(&own).unwrap().contains("[package]"));
-        assert!(ThisComputer.text(&folder).is_err());
-        assert!(ThisComputer.text(Path::new("/dev/zero")).is_err(), "it never ends");
+        assert!(matches!(here.look(&own), Seen::File { .. }));
+        assert!(matches!(here.look(Path::new("/dev/null")), Seen::Other(_)));
+        assert!(here.text(&own).unwrap().contains("[package]"));
+        assert!(here.text(&folder).is_err());
+        assert!(here.text(Path::new("/dev/zero")).is_err(), "it never ends");
     }
 }

@@ -54,6 +54,12 @@ impl<'a> Section<'a> {
         self.problems.missing(self.span.clone(), &self.path_of(key), hint.into());
     }
 
+    /// All keys and values.
+    pub(super) fn all(&self) -> Vec<(&'a str, Entry<'a>)> {
+        let names = self.table.keys().map(|name| name.get_ref().as_ref());
+        names.filter_map(|name| Some((name, self.optional(name)?))).collect()
+    }
+
     /// Those of these keys that are there.
     pub(super) fn present(&self, keys: &[&str]) -> Vec<Entry<'a>> {
         keys.iter().filter_map(|key| self.optional(key)).collect()
@@ -144,6 +150,24 @@ impl<'a> Entry<'a> {
         u16::try_from(self.whole(1..=65535)?).ok()
     }
 
+    /// A number, as it is written.
+    pub(super) fn number(&self, range: RangeInclusive<f64>) -> Option<String> {
+        let (least, most) = (range.start(), range.end());
+        let value = self.value.get_ref();
+        let whole = value.as_integer().filter(|number| number.radix() == 10);
+        let written = whole.map(DeInteger::as_str);
+        let Some(text) = written.or_else(|| value.as_float().map(DeFloat::as_str)) else {
+            return self.not(&format!("a number from {least} to {most}"));
+        };
+        match text.parse::<f64>() {
+            Ok(number) if range.contains(&number) => Some(text.to_owned()),
+            Ok(_) | Err(_) => self.wrong(
+                format!("{text} is out of bounds"),
+                format!("write a number from {least} to {most}"),
+            ),
+        }
+    }
+
     /// Thousandths of a core.
     pub(super) fn cores(&self) -> Option<u32> {
         let value = self.value.get_ref();
@@ -204,8 +228,6 @@ impl<'a> Entry<'a> {
 
     /// The keys and values of a table of names.
     pub(super) fn pairs(&self) -> Option<Vec<(&'a str, Entry<'a>)>> {
-        let section = self.section()?;
-        let pairs = section.table.keys().map(|name| name.get_ref().as_ref());
-        Some(pairs.filter_map(|name| Some((name, section.optional(name)?))).collect())
+        Some(self.section()?.all())
     }
 }

@@ -1,9 +1,11 @@
 //! What a file says of edges: a pair of them, the address that moves between both, and the ports of host names.
 
+use bootstrapper::description::Description;
 use common::name::NodeName;
 use rollout::platform::Component;
 
 use crate::files::{MANUAL, described};
+use crate::world::World;
 
 const ONE: &str = include_str!("world.toml");
 
@@ -127,4 +129,57 @@ fn ports_of_host_names_that_the_edge_cannot_have_are_refused() {
     ] {
         assert_eq!(told(&pair(&format!("{address}\n{line}"))), [message]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_keeps_itself_gets_no_second_edge_and_no_other_base_and_is_told_why() {
+    let world = World::new();
+    let owner = world.computer(1);
+    owner.apply().await.unwrap();
+    world.lead(&[1, 2, 3, 4]).await;
+    let refused = async |change: fn(&mut Description)| {
+        let mut again = world.computer(2);
+        change(&mut again.description);
+        let told = again.apply().await.unwrap_err();
+        let [trouble] = told.try_into().unwrap();
+        trouble
+    };
+    let pair = refused(|file| {
+        file.platform.placement.edge.push("node-1".parse().unwrap());
+        file.platform.edge.address = Some([192, 0, 2, 20].into());
+    });
+    let pair = pair.await;
+    assert_eq!(
+        pair.cause,
+        "the only edge is on [\"node-4\"], and is to be one of two, on [\"node-4\", \"node-1\"]"
+    );
+    assert!(
+        pair.hint.starts_with("write edge = [\"node-4\"] into the file, without edge.address"),
+        "{pair}"
+    );
+    let others: [(fn(&mut Description), &str); 3] = [
+        (|file| name(file, Component::Platform), "`avishkar platform upgrade`"),
+        (
+            |file| name(file, Component::KafkaZookeeper),
+            "agents take the base from lifecycle managers",
+        ),
+        (|file| name(file, Component::RuntimePython), "apps are built on what was in the registry"),
+    ];
+    for (change, words) in others {
+        let trouble = refused(change).await;
+        assert!(trouble.hint.contains(words), "{trouble}");
+    }
+    // Before a lifecycle manager leads it becomes a pair.
+    let world = World::new();
+    let owner = world.computer(1);
+    owner.apply().await.unwrap();
+    let mut again = world.computer(2);
+    again.description.platform.placement.edge.push("node-1".parse().unwrap());
+    again.description.platform.edge_advertised = Some([192, 0, 2, 250].into());
+    again.apply().await.unwrap();
+    assert!(world.shown()[0].contains(" edge x1"), "{:?}", world.shown());
+}
+
+fn name(file: &mut Description, component: Component) {
+    file.images.names.insert(component, "another:dev".to_owned());
 }

@@ -1,5 +1,6 @@
 //! Descriptions of platforms that are right, and the computer they are read on.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +8,7 @@ use bootstrapper::description::{COMPONENTS, Description, key_of};
 use bootstrapper::file::{Here, Problem, Seen, read};
 use common::port::host::Credential;
 use common::port::machines::Shape;
+use common::service::ServiceName;
 use rollout::platform::Component;
 
 /// The folder that files are read from.
@@ -29,6 +31,8 @@ impl Here for Computer {
             | "/ops/azure.json"
             | "/ops/code.secret"
             | "/ops/mirror.secret"
+            | "/ops/pager.secret"
+            | "/ops/services.json"
             | "/ops/edge.tar"
             | "/ops/authority.pem"
             | "/ops/both.pem"
@@ -45,10 +49,28 @@ impl Here for Computer {
         let text = match path.to_string_lossy().as_ref() {
             "/ops/authority.pem" => TRUSTED.to_owned(),
             "/ops/both.pem" => format!("{TRUSTED}-----BEGIN PRIVATE KEY-----\n"),
+            "/ops/services.json" => "[{\"service_name\": \"monitoring\"}]".to_owned(),
             "/ops/build-env.tar" => return Err(io::Error::other("it is no text")),
             _ => String::new(),
         };
         Ok(text)
+    }
+
+    /// A service that knows how many are too many, and which file it takes.
+    fn refuses(
+        &self,
+        service: ServiceName,
+        settings: &BTreeMap<String, String>,
+    ) -> Vec<(String, String)> {
+        let has = |key: &str, value: &str| settings.get(key).is_some_and(|said| said == value);
+        let mut refused = Vec::new();
+        if service == ServiceName::Monitoring && has("probes.at_once", "1024") {
+            refused.push(("probes.at_once".to_owned(), "must be fewer today".to_owned()));
+        }
+        if has("machines.file", "/ops/services.json") && has("platform.instances", "8") {
+            refused.push(("machines.file[0].vm_name".to_owned(), "is missing".to_owned()));
+        }
+        refused
     }
 }
 

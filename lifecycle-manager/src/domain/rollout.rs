@@ -122,7 +122,7 @@ pub(crate) enum Step {
 
 /// The version that should run: the wished one, unless it was backed out of.
 pub(crate) fn target(wish: &PlacedService, rollout: &Rollout) -> Version {
-    let wished = Version { image: wish.image.clone() };
+    let wished = Version { image: wish.image.clone(), configured: rollout.configured.clone() };
     let refused = rollout
         .refused
         .as_ref()

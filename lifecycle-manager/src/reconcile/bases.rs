@@ -148,7 +148,8 @@ impl Bases<'_> {
     /// generation enough.
     async fn make(&self, node: &NodeName, part: &PartName) -> Result<Duration, Error> {
         let generation = Generation(self.0.issuer().epoch.0);
-        let made = ensure(self.0, &Order { node, part, generation, image: None }).await?;
+        let made =
+            ensure(self.0, &Order { node, part, generation, image: None, settings: None }).await?;
         match made {
             Ok(()) => {
                 tracing::info!(node.id = %node, %part, "a part of the base was made");

@@ -114,6 +114,7 @@ impl Services<'_> {
             rules: &self.0.config.rollout,
             now: self.0.ports.clock.now(),
         };
+        let rollout = self.configured(rollout);
         let mut rollout = note(rollout, part, seen, scene.now);
         let mut effects = Vec::new();
         for _ in 0..MOST_STEPS {
@@ -126,6 +127,18 @@ impl Services<'_> {
             rollout = take(rollout, &step, &scene);
         }
         Ok((rollout, effects))
+    }
+
+    /// The record with what is said of the service now, as far as this process was given it last.
+    fn configured(&self, mut rollout: Rollout) -> Rollout {
+        let vault = self.0.ports.vault.as_ref();
+        if let Some(secrets) = vault.map(|vault| &vault.secrets)
+            && secrets.given >= rollout.given
+        {
+            rollout.given = secrets.given;
+            rollout.configured = secrets.configured_of(rollout.service);
+        }
+        rollout
     }
 
     /// The machines that could take an instance, those with the fewest parts first.
@@ -252,9 +265,11 @@ impl Services<'_> {
             let (parts, issuer) = (self.0.ports.parts.as_ref(), self.0.issuer());
             let done = match effect {
                 Effect::Ensure => {
-                    let image = instance.version.image.as_ref();
-                    let generation = instance.generation;
-                    return ensure(self.0, &Order { part, node, generation, image }).await;
+                    let (image, generation) =
+                        (instance.version.image.as_ref(), instance.generation);
+                    let settings = Some(&instance.version.configured.settings);
+                    let order = Order { part, node, generation, image, settings };
+                    return ensure(self.0, &order).await;
                 }
                 Effect::Restart => parts.restart_part(&agent, issuer, part).await.map(drop),
                 Effect::Remove => {

@@ -22,7 +22,7 @@ pub(crate) struct Paper {
     /// The hash of the specification that it came with; empty for an agent's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) spec_hash: String,
-    /// None where it is not known which one was given.
+    /// With the settings that came with it, where its holder is of the base. None where it is not known which one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<Digest>,
     /// When it was first seen.

@@ -6,6 +6,7 @@ use common::name::NodeName;
 use common::record::platform::{InstanceState, ServiceImage};
 use common::service::ServiceName;
 use jiff::Timestamp;
+use rollout::parts::ConfiguredService;
 use serde::{Deserialize, Serialize};
 
 /// A service's instances, wherever they are. An image that is left out is the platform's own.
@@ -17,6 +18,11 @@ pub(crate) struct Rollout {
     pub(crate) wish: Generation,
     /// Counts the specifications that were sent to agents: each has a higher one than those before it.
     pub(crate) generation: Generation,
+    /// What is said of the service itself, and which of all that was given it was said with: an older one is not followed.
+    #[serde(default, skip_serializing_if = "ConfiguredService::is_plain")]
+    pub(crate) configured: ConfiguredService,
+    #[serde(default)]
+    pub(crate) given: u64,
     /// What all instances ran when last all of them were ready; none before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) good: Option<Version>,
@@ -32,6 +38,9 @@ pub(crate) struct Rollout {
 pub(crate) struct Version {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) image: Option<ServiceImage>,
+    /// By what it runs: another setting is another version.
+    #[serde(default, skip_serializing_if = "ConfiguredService::is_plain")]
+    pub(crate) configured: ConfiguredService,
 }
 
 /// A version that did not become ready, and why. It is not tried again before another wish.
@@ -88,6 +97,8 @@ impl Rollout {
             service,
             wish: Generation(0),
             generation: Generation(0),
+            configured: ConfiguredService::default(),
+            given: 0,
             good: None,
             refused: None,
             instances: Vec::new(),

@@ -4,6 +4,7 @@
 mod base;
 mod brake;
 mod code;
+mod configured;
 mod crash;
 mod enrolment;
 mod filling;

@@ -30,7 +30,7 @@ use common::service::ServiceName;
 use common::topic::Topic;
 use lifecycle_manager::config::{Raw, RawLifecycle, RawProvision, RawRestarts, RawRollout};
 use lifecycle_manager::{Backends, Config, Ports, Service, Vault};
-use rollout::parts::Secrets;
+use rollout::parts::{Configured, Secrets};
 use rollout::platform::{Component, EdgeSettings, Image, Placement, PlannedMachine, Platform};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -64,8 +64,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let clock = Arc::new(ManualClock::ticking());
-        let nodes = MemoryNodes::new(clock.clone());
-        let parts = MemoryParts::new(clock.clone());
+        let (nodes, parts) = (MemoryNodes::new(clock.clone()), MemoryParts::new(clock.clone()));
         for node in NODES {
             assert_eq!(nodes.add(node), parts.add(node));
             for component in COMPONENTS {
@@ -105,7 +104,7 @@ impl World {
             backends: Backends::default().with("local", Arc::new(self.machines.clone())),
             enrolment: Arc::new(self.enrolment.clone()),
             credentials: Arc::new(self.credentials.clone()),
-            vault: Some(vault(self.clock.clone())),
+            vault: Some(self.credentials.added_to(vault(self.clock.clone()))),
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(port.into())),
         };
@@ -157,6 +156,7 @@ impl World {
             goal: if nodes.is_empty() { PlatformGoal::Off } else { PlatformGoal::On },
             nodes: nodes.iter().map(|node| name(node)).collect(),
             image,
+            instances: None,
         };
         self.write(&path, &wish);
     }
@@ -384,16 +384,16 @@ fn mounted() -> Access {
 }
 
 pub(crate) fn vault(clock: Arc<ManualClock>) -> Vault {
-    let papers = Papers { certificate: "ca".to_owned(), key: "its key".to_owned() };
     Vault {
         authority: Arc::new(Notary(clock)),
         secrets: Secrets {
-            authority: papers,
+            authority: Papers { certificate: "ca".to_owned(), key: "its key".to_owned() },
             jwt: "secret".to_owned(),
             ssh_key: "key".to_owned(),
             platform: "{}".to_owned(),
             azure: None,
             shares: [("code".parse().unwrap(), mounted())].into(),
+            configured: Configured::default(),
             given: 0,
         },
     }

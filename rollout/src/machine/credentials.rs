@@ -1,5 +1,5 @@
-//! What opens shares and Azure, for the lifecycle manager of a machine: it stands in that one's own folder, which it looks
-//! at. Nobody but root and itself reads it.
+//! What opens shares and Azure, and what is said of services, for the lifecycle manager of a machine: it stands in that one's
+//! own folder, which it looks at. Nobody but root and itself reads it.
 
 use bytes::Bytes;
 use common::port::Host;
@@ -38,7 +38,11 @@ pub async fn give_credentials(
 ) -> Result<(), Failure> {
     let name = &goal.machine.name;
     let failed = |why: Why| {
-        Failure::of(name, format!("give the lifecycle manager of {name} what opens shares"), why)
+        Failure::of(
+            name,
+            format!("give the lifecycle manager of {name} credentials and settings"),
+            why,
+        )
     };
     let Some(host) = enter(ports, goal).await? else { return Ok(()) };
     give(host.as_ref(), credentials).await.map_err(failed)

@@ -15,7 +15,9 @@ use super::observe::{Existence, outside, signed_in};
 use super::within::path;
 use super::{Goal, Ports};
 use crate::failure::{Code, Failure, Why};
-use crate::parts::{AUTHORITY, AZURE_PRINCIPAL, GIVEN, JWT, PLATFORM, SHARES, SSH_KEY, Secrets};
+use crate::parts::{
+    AUTHORITY, AZURE_PRINCIPAL, CONFIGURED, GIVEN, JWT, PLATFORM, SHARES, SSH_KEY, Secrets,
+};
 use crate::platform::PlannedMachine;
 
 const SMALL: usize = 64 * 1024;
@@ -135,6 +137,9 @@ fn of_files(list: &[Value]) -> Option<Secrets> {
         platform: content(PLATFORM)?,
         azure: content(AZURE_PRINCIPAL),
         shares: content(SHARES)
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default(),
+        configured: content(CONFIGURED)
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default(),
         given: content(GIVEN).and_then(|text| text.parse().ok()).unwrap_or_default(),

@@ -10,6 +10,7 @@ use common::port::{Authority, share};
 use common::service::ServiceName;
 use serde::{Deserialize, Serialize};
 
+use super::configured::{Configured, ConfiguredService, Receiver, Settings};
 use super::site::Site;
 
 /// The platform's secrets, as its first machine holds them.
@@ -26,23 +27,29 @@ pub struct Secrets {
     pub azure: Option<String>,
     /// The shares that services' code comes from, with what opens them.
     pub shares: BTreeMap<ShareName, share::Access>,
+    /// What is said of services themselves.
+    pub configured: Configured,
     /// Of what was given later than the platform began, which: the highest is the newest.
     pub given: u64,
 }
 
-/// What opens shares and Azure: of all that the platform has once, it may change while that runs.
+/// What opens shares and Azure, and what is said of services: of all that the platform has once, it may change while that
+/// runs.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
     pub given: u64,
     pub azure: Option<String>,
     pub shares: BTreeMap<ShareName, share::Access>,
+    #[serde(default, skip_serializing_if = "Configured::is_plain")]
+    pub configured: Configured,
 }
 
 impl Credentials {
-    /// Whether both open the same.
+    /// Whether both open the same, and say the same of services.
     pub fn is_as(&self, other: &Credentials) -> bool {
-        self.azure == other.azure && self.shares == other.shares
+        let Credentials { given: _, azure, shares, configured } = self;
+        (azure, shares, configured) == (&other.azure, &other.shares, &other.configured)
     }
 }
 
@@ -54,8 +61,8 @@ impl fmt::Debug for Credentials {
 
 impl Secrets {
     pub fn credentials(&self) -> Credentials {
-        let Secrets { azure, shares, given, .. } = self.clone();
-        Credentials { given, azure, shares }
+        let Secrets { azure, shares, configured, given, .. } = self.clone();
+        Credentials { given, azure, shares, configured }
     }
 
     /// With what was given, if that is newer.
@@ -64,8 +71,13 @@ impl Secrets {
         if given.given <= self.given {
             return self;
         }
-        let Credentials { given, azure, shares } = given;
-        Secrets { azure, shares, given, ..self }
+        let Credentials { given, azure, shares, configured } = given;
+        Secrets { azure, shares, configured, given, ..self }
+    }
+
+    /// What is said of a service itself.
+    pub fn configured_of(&self, service: ServiceName) -> ConfiguredService {
+        self.configured.of(service, &self.authority.key)
     }
 }
 
@@ -86,6 +98,9 @@ pub struct ServicePapers {
     /// What only load balancers get: they seal keys of visitors' certificates with it. It follows from the authority, so
     /// that nobody has to keep it.
     pub(super) seal: Option<String>,
+    pub(super) settings: Settings,
+    /// Who is told of alerts: for monitoring only.
+    pub(super) receivers: Vec<Receiver>,
 }
 
 impl ServicePapers {
@@ -102,7 +117,24 @@ impl ServicePapers {
             own: authority.issue(service, &names(site))?,
             secrets: trusted.then(|| secrets.clone()),
             seal: (service == ServiceName::LoadBalancer).then(|| seal(&secrets.authority)),
+            settings: secrets.configured.settings_of(service),
+            receivers: match service {
+                ServiceName::Monitoring => secrets.configured.receivers.clone(),
+                ServiceName::AppManager
+                | ServiceName::DeploymentManager
+                | ServiceName::NodeManager
+                | ServiceName::LoadBalancer
+                | ServiceName::LifecycleManager
+                | ServiceName::PlatformInitializer
+                | ServiceName::NodeAgent => Vec::new(),
+            },
         })
+    }
+
+    /// By these settings instead of those that are said now.
+    #[must_use]
+    pub fn by(self, settings: Settings) -> Self {
+        ServicePapers { settings, ..self }
     }
 }
 

@@ -9,6 +9,7 @@ use common::port::part::{PartFile, PartHealth, PartImage, PartSpec, PartVolume, 
 use common::service::ServiceName;
 
 use super::base::BasePart;
+use super::configured::{self, environment};
 use super::edge::shared;
 use super::images_file::images_file;
 use super::papers::ServicePapers;
@@ -25,6 +26,8 @@ pub const SSH_KEY: &str = "/etc/avishkar/ssh/key";
 pub const AZURE_PRINCIPAL: &str = "/etc/avishkar/secrets/azure.json";
 /// The shares that services' code comes from, with what opens them.
 pub const SHARES: &str = "/etc/avishkar/secrets/shares.json";
+/// What is said of services themselves, with what requests about alerts are signed with.
+pub const CONFIGURED: &str = "/etc/avishkar/secrets/configured.json";
 /// Of what was given later than the platform began, which these are.
 pub const GIVEN: &str = "/etc/avishkar/secrets/given";
 /// Where a lifecycle manager finds what it is given while it runs, in its folder `/data`.
@@ -76,14 +79,17 @@ pub fn service(
         None => site.by_id(Component::Platform),
     };
     let image = image.map_or_else(own, Ok)?;
-    let mut environment = everywhere(site, service, listeners)?;
-    environment.extend(of_its_own(site, service, listeners)?);
-    let environment =
-        environment.into_iter().map(|(key, value)| (format!("AVISHKAR_{key}"), value)).collect();
+    let mut platforms = everywhere(site, service, listeners)?;
+    platforms.extend(of_its_own(site, service, listeners)?);
+    // Whatever a setting is called, what the platform itself says of a service comes last.
+    let platforms = platforms.into_iter().map(|(key, value)| (key.to_owned(), value));
+    let environment = environment(&papers.settings).chain(platforms);
+    let environment = environment.map(|(key, value)| (format!("AVISHKAR_{key}"), value)).collect();
     let mut command = vec!["service".to_owned(), name.to_owned()];
     if service == ServiceName::DeploymentManager {
         command.extend(["--config", IMAGES].map(str::to_owned));
     }
+    command.extend(configured::arguments(&papers.receivers).iter().copied().map(str::to_owned));
     Ok(PartSpec {
         command,
         environment,
@@ -98,16 +104,16 @@ pub fn service(
     })
 }
 
-type Settings = BTreeMap<&'static str, String>;
+type Own = BTreeMap<&'static str, String>;
 
 fn everywhere(
     site: &Site<'_>,
     service: ServiceName,
     listeners: Listeners,
-) -> Result<Settings, Incomplete> {
+) -> Result<Own, Incomplete> {
     let placement = &site.platform.placement;
     let bind = if service == ServiceName::AppManager { site.platform.door } else { LOOPBACK };
-    Ok(Settings::from([
+    Ok(Own::from([
         ("HTTP__ADDRESS", SocketAddr::new(bind, listeners.plain).to_string()),
         ("HTTP__INTERNAL_ADDRESS", site.at(listeners.mutual_tls)?.to_string()),
         ("HTTP__ADVERTISED", site.at(listeners.plain)?.to_string()),
@@ -117,11 +123,7 @@ fn everywhere(
 }
 
 /// What differs from `config/<service>.toml`, besides what differs everywhere.
-fn of_its_own(
-    site: &Site<'_>,
-    service: ServiceName,
-    own: Listeners,
-) -> Result<Settings, Incomplete> {
+fn of_its_own(site: &Site<'_>, service: ServiceName, own: Listeners) -> Result<Own, Incomplete> {
     let platform = site.platform;
     // Only its own machine can call: the plain listener is on loopback.
     let gets = || ("HTTP__DOCUMENT_001_GETS", "true".to_owned());
@@ -145,7 +147,7 @@ fn of_its_own(
             };
             let announced =
                 platform.edge_advertised.or_else(|| platform.edge.address.map(IpAddr::V4));
-            let mut settings = Settings::from([
+            let mut settings = Own::from([
                 gets(),
                 ("EDGE__ADVERTISED", announced.map_or_else(first, Ok)?.to_string()),
             ]);
@@ -158,7 +160,7 @@ fn of_its_own(
         }
         ServiceName::PlatformInitializer => {
             let mut settings =
-                Settings::from([gets(), ("MACHINES__EDGE", named(&platform.placement.edge))]);
+                Own::from([gets(), ("MACHINES__EDGE", named(&platform.placement.edge))]);
             if !platform.door.is_loopback() {
                 // Who comes through the front door must find the app manager behind it.
                 settings.insert("PLATFORM__FRONT_DOORS", ServiceName::AppManager.to_string());
@@ -171,21 +173,21 @@ fn of_its_own(
             settings.insert("LIFECYCLE__DOCUMENT_000_PATHS", "true".to_owned());
             settings
         }
-        ServiceName::NodeAgent => Settings::new(),
+        ServiceName::NodeAgent => Own::new(),
     })
 }
 
 /// What is said of machines that are added where apps need more room.
-fn provision(platform: &Platform) -> Settings {
+fn provision(platform: &Platform) -> Own {
     let most = platform.max_machines.map(|most| ("PROVISION__MAX_MACHINES", most.to_string()));
     let idle = platform.idle_seconds.map(|idle| ("PROVISION__IDLE_SECONDS", idle.to_string()));
     most.into_iter().chain(idle).collect()
 }
 
 /// Whom certificates of host names are asked of, if of anybody.
-fn public_authority(platform: &Platform) -> Settings {
-    let Some(acme) = &platform.acme else { return Settings::new() };
-    let mut settings = Settings::from([
+fn public_authority(platform: &Platform) -> Own {
+    let Some(acme) = &platform.acme else { return Own::new() };
+    let mut settings = Own::from([
         ("ACME__DIRECTORY", acme.directory.clone()),
         ("ACME__AGREE_TO_TERMS", "true".to_owned()),
     ]);
@@ -219,6 +221,7 @@ fn files(site: &Site<'_>, service: ServiceName, papers: &ServicePapers) -> Vec<P
         file(format!("{PKI}/{service}.key"), &papers.own.key),
     ];
     files.extend(papers.seal.iter().map(|seal| file(SEAL.to_owned(), seal)));
+    files.extend(configured::files(&papers.settings, &papers.receivers));
     match (service, &papers.secrets) {
         (ServiceName::DeploymentManager, _) => {
             files.push(file(IMAGES.to_owned(), &images_file(site.platform)));
@@ -241,6 +244,10 @@ fn files(site: &Site<'_>, service: ServiceName, papers: &ServicePapers) -> Vec<P
             if !secrets.shares.is_empty() {
                 let shares = serde_json::to_string(&secrets.shares).expect("shares are text");
                 files.push(file(SHARES.to_owned(), &shares));
+            }
+            if !secrets.configured.is_plain() {
+                let said = serde_json::to_string(&secrets.configured).expect("settings are text");
+                files.push(file(CONFIGURED.to_owned(), &said));
             }
             if secrets.given > 0 {
                 files.push(file(GIVEN.to_owned(), &secrets.given.to_string()));

@@ -16,7 +16,9 @@ use common::port::part::{PartImage, PartSpec};
 use common::port::{Authority, Nodes as _, Parts as _};
 use common::service::ServiceName;
 use lifecycle_manager::Vault;
-use rollout::parts::{BasePart, Secrets, ServicePapers, Site, base_parts, registry, service};
+use rollout::parts::{
+    BasePart, Configured, Secrets, ServicePapers, Site, base_parts, registry, service,
+};
 use rollout::platform::{Component, EdgeSettings, Image, Placement, PlannedMachine, Platform};
 
 use super::process;
@@ -49,6 +51,7 @@ pub(crate) fn vault() -> Vault {
         platform: "{}".to_owned(),
         azure: None,
         shares: BTreeMap::new(),
+        configured: Configured::default(),
         given: 0,
     };
     Vault { authority: Arc::new(Notary), secrets }

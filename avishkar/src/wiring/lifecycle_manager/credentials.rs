@@ -58,13 +58,19 @@ mod tests {
 
     use futures::FutureExt as _;
     use lifecycle_manager::ports::Credentials as _;
+    use rollout::parts::Configured;
     use tempfile::tempdir;
 
     use super::*;
 
     fn text(given: u64) -> String {
         let azure = Some("principal".to_owned());
-        let credentials = Credentials { given, azure, shares: BTreeMap::new() };
+        let credentials = Credentials {
+            given,
+            azure,
+            shares: BTreeMap::new(),
+            configured: Configured::default(),
+        };
         serde_json::to_string(&credentials).unwrap()
     }
 

@@ -185,6 +185,7 @@ mod tests {
             ssh_key: PathBuf::new(),
             shares: PathBuf::new(),
             azure_principal: PathBuf::new(),
+            configured: PathBuf::new(),
             given: PathBuf::new(),
             credentials: PathBuf::new(),
         };

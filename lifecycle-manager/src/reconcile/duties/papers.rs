@@ -1,5 +1,5 @@
-//! Certificates of services and agents: a look completes what is known of them, the plan says whose turn it is, and that
-//! one's is renewed; then all is looked at again.
+//! Certificates of services and agents, and settings of services of the base: a look completes what is known of them, the
+//! plan says whose turn it is, and that one's is renewed; then all is looked at again.
 
 mod look;
 mod renew;
@@ -14,7 +14,7 @@ use common::port::store::Version;
 use common::service::ServiceName;
 use jiff::Timestamp;
 use rollout::machine::agent_names;
-use rollout::parts::{ServicePapers, Site};
+use rollout::parts::{BasePart, ServicePapers, Site};
 use rollout::platform::Platform;
 
 use super::Duties;
@@ -62,7 +62,7 @@ impl Duties<'_> {
             tracing::debug!(%step, "certificates were looked at");
             return Ok(Outcome::Again(LATER));
         };
-        tracing::warn!(node.id = %holder.node(), %holder, "a certificate is renewed");
+        tracing::warn!(node.id = %holder.node(), %holder, "a certificate is renewed, or other settings are brought");
         self.renew(today, &seen, &holder).await?;
         Ok(Outcome::Again(SOON))
     }
@@ -84,12 +84,27 @@ impl Today<'_> {
         let site = Site { platform: self.platform, node, generation };
         let (authority, secrets) = (self.vault.authority.as_ref(), &self.vault.secrets);
         let given = ServicePapers::of(&site, service, authority, secrets).ok()?;
-        Some(Digest::of(given.own.certificate.as_bytes()))
+        let mut text = given.own.certificate;
+        let settings = secrets.configured.settings_of(service);
+        // Those of placed services go by their rollouts.
+        if is_of_the_base(service) && !settings.is_empty() {
+            text.push_str(&serde_json::to_string(&settings).expect("settings are text"));
+        }
+        Some(Digest::of(text.as_bytes()))
+    }
+
+    /// Whether a service of which it is not known what it came with may go by other settings than it should.
+    fn may_say_otherwise(self, service: ServiceName) -> bool {
+        is_of_the_base(service) && self.vault.secrets.given > 0
     }
 
     fn draft(self, order: &Order<'_>) -> Result<PartSpec, Failure> {
         draft(self.platform, self.vault, order)
     }
+}
+
+fn is_of_the_base(service: ServiceName) -> bool {
+    BasePart::ALL.into_iter().any(|base| base.as_str() == service.as_str())
 }
 
 /// What is known of a node's certificates.

@@ -128,7 +128,7 @@ impl Duties<'_> {
         place.filled = false;
         let version = save(self.0, &registry_path(), &place, Some(version)).await?;
         let generation = Generation(self.0.issuer().epoch.0);
-        let order = Order { part, node: &place.node, generation, image: None };
+        let order = Order { part, node: &place.node, generation, image: None, settings: None };
         let Err(failure) = ensure(self.0, &order).await? else {
             return self.settle_at(&place, version).await;
         };

@@ -14,8 +14,10 @@ use common::port::host::{Gate, HostKey};
 use common::port::machines::{Ability, Error, Machine, MachineSpec, Power};
 use common::port::{Authority, Clock, Machines};
 use common::service::ServiceName;
+use lifecycle_manager::Vault;
 use lifecycle_manager::ports::{Credentials, Enrolled, Enrolment, NotEnrolled};
 use rollout::machine::{Action, Journal, Step};
+use rollout::parts::Configured;
 use rollout::platform::{PlannedMachine, Platform};
 use testkit::nodes::Reach;
 use testkit::{MemoryNodes, MemoryParts};
@@ -343,17 +345,32 @@ fn key_changed() -> NotEnrolled {
 
 /// Credentials that are given anew when a test says so.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct GivenOnce(Arc<Notify>);
+pub(crate) struct GivenOnce {
+    news: Arc<Notify>,
+    /// What services that begin from now on were given, and as which.
+    said: Arc<Mutex<(u64, Configured)>>,
+}
 
 impl GivenOnce {
     pub(crate) fn give(&self) {
-        self.0.notify_one();
+        self.news.notify_one();
+    }
+
+    pub(crate) fn say(&self, given: u64, configured: Configured) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = (given, configured);
+    }
+
+    pub(crate) fn added_to(&self, mut vault: Vault) -> Vault {
+        let (given, configured) = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        vault.secrets.given = given;
+        vault.secrets.configured = configured;
+        vault
     }
 }
 
 #[async_trait]
 impl Credentials for GivenOnce {
     async fn changed(&self) {
-        self.0.notified().await;
+        self.news.notified().await;
     }
 }

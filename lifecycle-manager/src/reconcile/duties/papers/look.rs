@@ -78,16 +78,28 @@ impl Today<'_> {
         for part in parts {
             let Ok(service) = part.name.as_str().parse::<ServiceName>() else { continue };
             let Some(current) = self.of_part(node, service, part.generation) else { continue };
-            let before = notes.parts.remove(&part.name);
-            let before = before.filter(|paper| paper.spec_hash == part.spec_hash);
+            let former = notes.parts.remove(&part.name);
+            let attempt = former.as_ref().and_then(|paper| paper.attempt.clone());
+            let spec_hash = &part.spec_hash;
+            let before = former.filter(|paper| paper.spec_hash == *spec_hash);
             let mut paper = before.unwrap_or_else(|| {
                 let rollout = rollouts.get(&part.name);
-                let image = rollout.and_then(|one| one.instance(node)?.version.image.as_ref());
-                let order = Order { part: &part.name, node, generation: part.generation, image };
-                let is_todays = self.draft(&order).is_ok_and(|spec| spec.hash() == part.spec_hash);
-                Paper::new(&part.spec_hash, is_todays.then(|| current.clone()), self.now)
+                let version = rollout.and_then(|one| Some(&one.instance(node)?.version));
+                let image = version.and_then(|version| version.image.as_ref());
+                let settings = version.map(|version| &version.configured.settings);
+                let (part, generation) = (&part.name, part.generation);
+                let order = Order { part, node, generation, image, settings };
+                let is_todays = self.draft(&order).is_ok_and(|spec| spec.hash() == *spec_hash);
+                let certificate = is_todays.then(|| current.clone());
+                // Where an older agent shows another hash, it is not ordered again and again.
+                let attempt = attempt.filter(|_| certificate.is_none());
+                Paper { attempt, ..Paper::new(spec_hash, certificate, self.now) }
             });
-            paper.due = due_since(&paper, &current, self.now);
+            let is_untried = paper.due.is_some() || paper.attempt.is_none();
+            let is_unknown = paper.certificate.is_none() && is_untried;
+            let may_say_otherwise = is_unknown && self.may_say_otherwise(service);
+            let since = may_say_otherwise.then(|| paper.due.unwrap_or(self.now));
+            paper.due = due_since(&paper, &current, self.now).or(since);
             if is_ready(part) {
                 paper.stands();
             }

@@ -54,7 +54,7 @@ impl Duties<'_> {
     ) -> Result<(), Error> {
         commit(self.0, vec![self.attempted(today, node, Some(&found.name)).await?]).await?;
         let (part, generation) = (&found.name, found.generation.next());
-        let order = Order { part, node, generation, image: None };
+        let order = Order { part, node, generation, image: None, settings: None };
         if let Err(failure) = ensure(self.0, &order).await? {
             tracing::warn!(node.id = %node, %part, %failure, "a certificate could not be renewed; trying again");
         }
