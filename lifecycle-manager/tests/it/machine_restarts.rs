@@ -225,6 +225,23 @@ async fn a_machine_that_comes_back_without_its_agent_gets_another_and_has_been_r
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_machine_that_is_being_made_a_node_is_not_restarted_meanwhile() {
+    let world = World::new();
+    world.enrolment.takes(Duration::from_secs(30));
+    world
+        .during(async {
+            world.until_calm().await;
+            world.set_reach("node-4", Reach::Dead).await;
+            until(async || world.enrolment.asked().contains(&name("node-4"))).await;
+            world.say(1, "restart node$node-4");
+            assert!(world.answer(1).await.contains("not done"));
+            world.until_state("node-4", MachineState::Ready).await;
+        })
+        .await;
+    assert!(world.machines.restarted().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_in_quarantine_keeps_no_other_from_being_restarted() {
     let world = World::new();
     world.enrolment.comes_to(Outcome::KeyChanged);

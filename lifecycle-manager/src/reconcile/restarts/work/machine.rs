@@ -129,6 +129,8 @@ impl Restarts<'_> {
         match next(&facts) {
             Step::Done => self.conclude(known, Ok(())).await,
             Step::Wait => Ok(Outcome::Again(SOON)),
+            // Somebody makes a node of it right now: then it answers, or is restarted after all.
+            Step::AskBackend if self.0.visits.is_under_way(&node) => Ok(Outcome::Again(SOON)),
             Step::AskBackend => {
                 // It may have come back, or been restarted by who looks after machines, since it was decided.
                 let machine = load::<MachineRecord>(self.0, &path::machine(&node)).await?;
