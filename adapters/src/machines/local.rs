@@ -121,7 +121,8 @@ impl LocalMachines {
                 None => {}
             }
             let address = self.address(spec, shape, shunned).await?;
-            let body = body::create(spec, shape, address, &self.settings);
+            let socket = found::socket(&self.docker, &self.settings).await?;
+            let body = body::create(spec, shape, address, &socket, &self.settings);
             let container = self.settings.container(name);
             let options = CreateContainerOptionsBuilder::new().name(&container).build();
             let doing = Doing { name, what: Ability::Create, limit: SLOW };

@@ -101,6 +101,13 @@ impl Rig {
         Arc::new(LocalMachines::new(self.settings.clone()).unwrap())
     }
 
+    /// The same backend for somebody who knows the engine's socket by another path.
+    pub(crate) fn backend_by_a_link(&self) -> LocalMachines {
+        let socket = self.folder.path().join("engine.sock");
+        std::os::unix::fs::symlink(SOCKET, &socket).unwrap();
+        LocalMachines::new(LocalSettings { socket, ..self.settings.clone() }).unwrap()
+    }
+
     /// Removes what this backend made, and the strangers of the test.
     async fn close(&self) {
         let strangers = std::mem::take(&mut *self.strangers.lock().unwrap());

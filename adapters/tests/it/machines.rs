@@ -168,6 +168,24 @@ async fn a_machine_has_the_memory_and_the_processors_that_it_was_given_and_no_pr
     .await;
 }
 
+/// As a lifecycle manager on a machine makes one: where it is, the engine's socket has another path.
+#[tokio::test]
+async fn whoever_makes_a_machine_it_finds_the_engine_where_this_computer_has_it() {
+    with_rig(async |rig| {
+        let elsewhere = rig.backend_by_a_link();
+        for machines in [&rig.machines, &elsewhere] {
+            let shape = LocalShape { machines_socket: true, ..Rig::shape() };
+            let spec = MachineSpec { shape: Shape::Local(shape), ..rig.spec() };
+            machines.create(&spec).await.unwrap();
+            let container = rig.container(&spec.name);
+            let found = rig.docker.inspect_container(&container, None::<InspectContainerOptions>);
+            let binds = found.await.unwrap().host_config.unwrap().binds.unwrap();
+            assert_eq!(binds, ["/var/run/docker.sock:/run/avishkar/machines.sock"]);
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_machine_that_this_computer_is_too_small_for_is_refused() {
     with_rig(async |rig| {

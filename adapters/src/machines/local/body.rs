@@ -29,7 +29,7 @@ pub(super) const ADDRESS: &str = "avishkar.machine.address";
 /// What runs on it is asked to end for so long.
 pub(super) const STOP_SECONDS: i32 = 40;
 /// Where a machine finds the engine it is made in, if it is to make others.
-const MACHINES_SOCKET: &str = "/run/avishkar/machines.sock";
+pub(super) const MACHINES_SOCKET: &str = "/run/avishkar/machines.sock";
 /// Whose public half is read from outside.
 pub(super) const HOST_KEY: &str = "/var/lib/avishkar/ssh/ssh_host_ed25519_key.pub";
 
@@ -37,6 +37,7 @@ pub(super) fn create(
     spec: &MachineSpec,
     shape: LocalShape,
     address: Ipv4Addr,
+    socket: &str,
     settings: &LocalSettings,
 ) -> ContainerCreateBody {
     let labels = [
@@ -63,7 +64,7 @@ pub(super) fn create(
         networking_config: Some(NetworkingConfig {
             endpoints_config: Some(HashMap::from([(network.clone(), endpoint)])),
         }),
-        host_config: Some(host_config(shape, network, settings)),
+        host_config: Some(host_config(shape, network, socket)),
         ..ContainerCreateBody::default()
     }
 }
@@ -74,12 +75,12 @@ fn environment(settings: &LocalSettings) -> Vec<String> {
     vec![format!("NODE_DNS={}", resolvers.join(","))]
 }
 
-fn host_config(shape: LocalShape, network: String, settings: &LocalSettings) -> HostConfig {
+fn host_config(shape: LocalShape, network: String, socket: &str) -> HostConfig {
     let memory = i64::try_from(shape.memory_bytes).unwrap_or(i64::MAX);
     let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
     let log = [("max-size", "10m"), ("max-file", "3")];
     let log = log.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let socket = format!("{}:{MACHINES_SOCKET}", settings.socket.display());
+    let socket = format!("{socket}:{MACHINES_SOCKET}");
     HostConfig {
         network_mode: Some(network),
         cap_add: words(&["ALL"]),
@@ -150,7 +151,8 @@ mod tests {
         let key = format!("ssh-ed25519 {} ops", "A".repeat(68)).parse().unwrap();
         let name = "node-1".parse().unwrap();
         let spec = MachineSpec { name, authorized_key: key, shape: Shape::Local(shape) };
-        let body = create(&spec, shape, Ipv4Addr::new(192, 0, 2, 7), &settings);
+        let body =
+            create(&spec, shape, Ipv4Addr::new(192, 0, 2, 7), "/var/run/docker.sock", &settings);
         assert_eq!(body.env.unwrap(), ["NODE_DNS=192.0.2.53,192.0.2.54"]);
         assert_eq!(body.labels.unwrap()[SPEC], spec.hash());
         let endpoints = body.networking_config.unwrap().endpoints_config.unwrap();

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use bollard::Docker;
 use bollard::errors::Error as Refusal;
-use bollard::models::{ContainerInspectResponse, ContainerState};
+use bollard::models::{ContainerInspectResponse, ContainerState, ContainerSummary};
 use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
 };
@@ -16,7 +16,7 @@ use common::port::machines::{Error, Machine, Power};
 use futures::TryStreamExt as _;
 use tokio::time::timeout;
 
-use super::body::{ADDRESS, HOST_KEY, NAME, OF, SPEC};
+use super::body::{ADDRESS, HOST_KEY, MACHINES_SOCKET, NAME, OF, SPEC};
 use super::failure::{is_missing, unavailable};
 use super::{LocalSettings, QUICK};
 use crate::ssh::key::host_key_of_line;
@@ -136,19 +136,34 @@ async fn asked<T>(
     timeout(QUICK, call).await.map_err(late)
 }
 
+/// Where this computer has the socket of its engine: as the machines tell that were given it. Who asks may be in one of them,
+/// where it has another path.
+pub(super) async fn socket(docker: &Docker, settings: &LocalSettings) -> Result<String, Error> {
+    let mounts = listed(docker, settings).await?.into_iter().flat_map(|one| one.mounts);
+    let given =
+        mounts.flatten().filter(|mount| mount.destination.as_deref() == Some(MACHINES_SOCKET));
+    let mut sources = given.filter_map(|mount| mount.source);
+    let source = sources.find(|source| source != MACHINES_SOCKET);
+    Ok(source.unwrap_or_else(|| settings.socket.to_string_lossy().into_owned()))
+}
+
 async fn labelled<T: std::str::FromStr + Ord>(
     docker: &Docker,
     settings: &LocalSettings,
     label: &str,
 ) -> Result<BTreeSet<T>, Error> {
-    let of = format!("{OF}={}", settings.platform);
-    let filters = HashMap::from([("label", vec![of])]);
-    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-    let listed = asked(docker.list_containers(Some(options))).await?.map_err(unavailable)?;
-    let values = listed.into_iter().filter_map(|container| {
+    let values = listed(docker, settings).await?.into_iter().filter_map(|container| {
         container.labels.unwrap_or_default().get(label).and_then(|text| text.parse().ok())
     });
     Ok(values.collect())
+}
+
+/// The machines of this platform, running or not.
+async fn listed(docker: &Docker, settings: &LocalSettings) -> Result<Vec<ContainerSummary>, Error> {
+    let of = format!("{OF}={}", settings.platform);
+    let filters = HashMap::from([("label", vec![of])]);
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    asked(docker.list_containers(Some(options))).await?.map_err(unavailable)
 }
 
 #[cfg(test)]

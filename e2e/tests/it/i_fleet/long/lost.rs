@@ -57,6 +57,9 @@ async fn a_deleted_machine_is_made_anew() {
     fleet.whole(LOST_WITHIN).await.unwrap();
     assert!(fleet.machines_with("kafka").await.unwrap().iter().any(|one| one.name == machine.name));
     all_is_true(&fleet).await;
+    let socket = ["test", "-S", "/run/avishkar/machines.sock"];
+    let anew = fleet.machine(&machine.name).unwrap();
+    anew.exec(&socket).await.expect("its lifecycle manager can make machines, too");
     nearly_nothing_was_missed(crowd.finish().await, "a machine was deleted");
     let user = fleet.admin(SOON).await.unwrap();
     user.deploy(&sample("hello"), "survivor", 2).await.unwrap();
@@ -100,21 +103,28 @@ async fn a_registry_whose_machine_is_away_is_made_elsewhere() {
     }
 }
 
-/// The app's image goes from every machine that runs and from the registry: whoever wants it has to build it.
-async fn lose_image(fleet: &Fleet, app: &str) {
+/// The digest of an app's image, as a machine that has it knows it.
+async fn image_of(fleet: &Fleet, app: &str) -> anyhow::Result<String> {
     let repository = format!("127.0.0.1:5000/apps/{app}");
-    let mut digest = None;
+    let list = ["docker", "images", "--digests", "--format", "{{.Digest}}", &repository];
     for machine in &fleet.machines {
-        let list = ["docker", "images", "--format", "{{.ID}} {{.Digest}}", &repository];
-        // One that is dead has none.
-        let listed = machine.exec(&list).await.unwrap_or_default();
-        for (id, of) in listed.lines().filter_map(|line| line.split_once(' ')) {
-            machine.exec(&["docker", "rmi", "--force", id]).await.unwrap();
-            digest = Some(of.to_owned());
+        let listed = machine.exec(&list).await?;
+        if let Some(digest) = listed.lines().find(|digest| digest.starts_with("sha256:")) {
+            return Ok(digest.to_owned());
         }
     }
+    anyhow::bail!("no machine has an image of {app}")
+}
+
+/// The app's image goes from every machine that runs and from the registry: whoever wants it has to build it.
+async fn lose_image(fleet: &Fleet, app: &str, digest: &str) {
+    let name = format!("127.0.0.1:5000/apps/{app}@{digest}");
+    for machine in &fleet.machines {
+        // Not all of them have it, or run.
+        drop(machine.exec(&["docker", "rmi", "--force", &name]).await);
+    }
     let registry = fleet.machine_with("registry").await.unwrap();
-    let url = format!("http://127.0.0.1:5000/v2/apps/{app}/manifests/{}", digest.unwrap());
+    let url = format!("http://127.0.0.1:5000/v2/apps/{app}/manifests/{digest}");
     registry.exec(&["curl", "-s", "-f", "-X", "DELETE", &url]).await.unwrap();
 }
 
@@ -131,6 +141,7 @@ async fn a_bundle_outlives_a_machine_that_had_it() {
     assert_eq!(after.len(), 1, "{after:?}");
     let (digest, holders) = after.pop_first().unwrap();
     assert_eq!(holders.len(), 2, "{holders:?}");
+    let image = image_of(&fleet, "kept").await.unwrap();
     user.does(&["stop", "kept"]).await.unwrap();
 
     let registry = fleet.machine_with("registry").await.unwrap();
@@ -144,7 +155,7 @@ async fn a_bundle_outlives_a_machine_that_had_it() {
     })
     .await
     .unwrap();
-    lose_image(&fleet, "kept").await;
+    lose_image(&fleet, "kept", &image).await;
     let user = fleet.admin(SOON).await.unwrap();
     let again = user.request(Method::POST, "/api/v1/apps/kept/deployments");
     let accepted = again.json(&json!({ "release": 1 })).send().await.unwrap();
