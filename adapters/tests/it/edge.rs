@@ -5,6 +5,7 @@ mod acme;
 mod changes;
 mod damage;
 mod dead;
+mod gone;
 mod held;
 mod kept;
 mod options;

@@ -56,10 +56,8 @@ end
 -- GET /status: (-1, -1) means that no table was ever loaded.
 function M.status()
   local epoch, generation = observed()
-  local blob = store.blob()
-  local routes = blob and #store.parse(blob).routes or 0
   answer(200, {
-    epoch = epoch, generation = generation, routes = routes,
+    epoch = epoch, generation = generation, routes = store.count(),
     workers = ngx.worker.count(),
     ports = { first = settings.first, last = settings.last, closed = settings.closed },
     damage = certificates.damage(store.damage()),

@@ -132,6 +132,7 @@ local function publish(table, blob)
   stored, mistake = shared:safe_set("blob", blob)
   if not stored then return nil, mistake end
   shared:set("age", table.epoch .. ":" .. table.generation)   -- one value: a reader never sees half of a change
+  shared:set("routes", #table.routes)
   shared:incr("serial", 1, 0)
   marks.keep_only(table)
   return true
@@ -146,6 +147,11 @@ end
 -- Which table it is, by counting: 0 before the first. Workers ask a hundred times a second.
 function M.serial()
   return shared:get("serial") or 0
+end
+
+-- How many routes it has: who asks each second need not decode it.
+function M.count()
+  return shared:get("routes") or 0
 end
 
 function M.blob()

@@ -3,6 +3,7 @@
 
 local asked = require "asked"
 local balance = require "balance"
+local gone = require "gone"
 local held = require "held"
 local store = require "table_store"
 local ffi = require "ffi"
@@ -14,6 +15,7 @@ local LOG = "/run/avishkar/edge/access.log"
 local LOG_BYTES = 16 * 1024 * 1024
 local SIGUSR1 = 10   -- on Linux
 local TAKE_OVER_EVERY = 0.01   -- in seconds; whoever makes a route waits for it
+local LOOK_FOR_GONE_EVERY = 1
 
 local M = {}
 local used_serial = 0
@@ -35,6 +37,7 @@ function M.take_over_table()
   local decoded, mistake = store.parse(store.blob())
   if not decoded then return ngx.log(ngx.ERR, "edge: an accepted table cannot be read: ", mistake) end
   balance.use(decoded)
+  gone.use(decoded)
   used_serial = serial
   -- Who hears that the table is served asks next how much is under way by the former one: its picks are all counted by
   -- then, however long this worker stands still before its next tick.
@@ -64,6 +67,7 @@ function M.start()
   M.take_over_table()
   ngx.timer.every(TAKE_OVER_EVERY, M.take_over_table)
   ngx.timer.every(0.1, hand_over_counts)
+  ngx.timer.every(LOOK_FOR_GONE_EVERY, gone.tick)
   if ngx.worker.id() == 0 then
     ngx.timer.every(1, turn_log)
     ngx.timer.every(1, held.tick)
