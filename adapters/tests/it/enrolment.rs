@@ -143,6 +143,7 @@ async fn goal(rig: &Rig) -> Goal {
         denied_networks: vec!["192.0.2.0/24".to_owned()],
         key,
         ports: vec![5000],
+        openings: Vec::new(),
         build_env: Some(build_env()),
     }
 }

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use common::digest::Digest;
 use common::name::NodeName;
 use common::port::host::Credential;
+use common::port::machines::{Opening, Shape};
 
 use crate::failure::{Failure, Why};
-use crate::parts::{REGISTRY_PORT, base_parts};
+use crate::parts::{REGISTRY_PORT, base_parts, openings};
 use crate::platform::{Component, PlannedMachine, Platform};
 
 /// A machine that should be a node.
@@ -28,6 +29,8 @@ pub struct Goal {
     pub key: PathBuf,
     /// Where the parts listen that it gets from the start, and the relay to the registry.
     pub ports: Vec<u16>,
+    /// What it must let in from the other machines.
+    pub openings: Vec<Opening>,
     /// A tar archive of what says how packages are reached from the machine; none leaves what is there.
     pub build_env: Option<Bytes>,
 }
@@ -55,6 +58,7 @@ impl Goal {
             denied_networks: platform.denied_networks.clone(),
             key,
             ports: ports(platform, name),
+            openings: openings(platform),
             build_env,
         })
     }
@@ -63,6 +67,17 @@ impl Goal {
     #[must_use]
     pub(super) fn with(&self, machine: &PlannedMachine) -> Self {
         Goal { machine: machine.clone(), ..self.clone() }
+    }
+
+    /// What the machine is made of, where that says what it lets in with what the platform needs before what was described.
+    pub(super) fn shape(&self) -> Shape {
+        match self.machine.shape.clone() {
+            Shape::Azure(mut azure) => {
+                azure.opened.splice(0..0, self.openings.iter().copied());
+                Shape::Azure(azure)
+            }
+            shape @ (Shape::Local(_) | Shape::Given) => shape,
+        }
     }
 
     /// The platform's key as a way in.

@@ -118,6 +118,7 @@ pub(crate) fn goal(machine: PlannedMachine) -> Goal {
         denied_networks: vec!["192.0.2.0/24".to_owned()],
         key: KEY.into(),
         ports: vec![5000, 2181],
+        openings: Vec::new(),
         build_env: Some(Bytes::from_static(b"build-env")),
     }
 }

@@ -2,6 +2,9 @@
 
 use common::port::Machines as _;
 use common::port::machines::{AzureShape, Error, Opening, Origin};
+use common::service::ServiceName;
+use rollout::parts::{BasePart, listeners, openings};
+use rollout::platform::{AGENT_PORT, Platform};
 use serde_json::{Value, json};
 
 use super::{GROUP, Rig};
@@ -114,6 +117,58 @@ async fn nothing_is_let_in_but_what_is_opened_and_that_may_change() {
         closed[2],
     ];
     assert_eq!(rules(&rig, &name), opened);
+}
+
+/// Whether somebody is let in: of the rules that fit, the first counts.
+fn lets_in(rig: &Rig, name: &str, from: &str, port: u16) -> bool {
+    let fits = |rule: &str| {
+        let [_, _, ports, sources] = rule.splitn(4, ' ').collect::<Vec<_>>()[..] else {
+            return false;
+        };
+        let ends = ports.split_once('-').unwrap_or((ports, ports));
+        let is_within = |(first, last): (&str, &str)| {
+            (first.parse().unwrap()..=last.parse::<u16>().unwrap()).contains(&port)
+        };
+        (sources == "*" || sources.trim_matches(['[', ']']) == from)
+            && (ports == "*" || is_within(ends))
+    };
+    rules(rig, name).iter().find(|rule| fits(rule)).is_some_and(|rule| rule.contains(" Allow "))
+}
+
+/// A platform as far as it says where something listens.
+fn platform() -> Platform {
+    let described = json!({
+        "schema": 1, "name": "fleet", "machines": [], "images": {}, "denied_networks": [],
+        "door": "127.0.0.1", "edge_bind": "0.0.0.0", "edge_advertised": null,
+        "placement": {
+            "zookeeper": ["node-1"], "kafka": ["node-1"], "registry": "node-1", "edge": "node-1",
+            "lifecycle_manager": ["node-1"],
+        },
+    });
+    serde_json::from_value(described).unwrap()
+}
+
+#[tokio::test]
+async fn machines_of_a_platform_let_one_another_in_and_nobody_else() {
+    let rig = Rig::open().await;
+    let platform = platform();
+    let opened = openings(&platform);
+    let spec = rig.spec_of(AzureShape { opened, ..AzureShape::default() });
+    rig.machines.create(&spec).await.unwrap();
+    let name = spec.name.as_str();
+    let plain: Vec<u16> =
+        ServiceName::ALL.into_iter().filter_map(listeners).map(|own| own.plain).collect();
+    let services = ServiceName::ALL.into_iter().filter_map(listeners).map(|own| own.mutual_tls);
+    let base = BasePart::ALL.into_iter().flat_map(|part| part.ports(&platform));
+    let needed = base.filter(|port| !plain.contains(port)).chain(services);
+    for port in needed.chain([22, AGENT_PORT, 2000, 2999, 20000, 29999]) {
+        assert!(lets_in(&rig, name, "VirtualNetwork", port), "{port}: {:?}", rules(&rig, name));
+        assert!(!lets_in(&rig, name, "Internet", port), "{port}");
+        assert_eq!(lets_in(&rig, name, "192.0.2.0/24", port), port == 22, "{port}");
+    }
+    for port in plain.into_iter().chain([80, 443, 3000, 30000]) {
+        assert!(!lets_in(&rig, name, "VirtualNetwork", port), "{port}: {:?}", rules(&rig, name));
+    }
 }
 
 #[tokio::test]
