@@ -8,6 +8,9 @@ mod lines;
 mod parts;
 
 use std::fmt;
+use std::future::ready;
+use std::iter;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +26,10 @@ use common::port::containers::{Follow, LineStream};
 use common::port::disk::{Collected, Collection, Disk, Pin};
 use common::port::nodes::{Agent, Build, Error, Issuer, Probe, Removal, Sample, SampleStream};
 use futures::StreamExt as _;
-use reqwest::{Body, Certificate, Client, Identity, RequestBuilder, Response};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{
+    Body, Certificate, Client, ClientBuilder, Identity, Method, RequestBuilder, Response,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::fs::File;
@@ -31,6 +37,8 @@ use tokio::fs::File;
 use crate::blobs::pieces;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// The way may have to be made again first, and the machine be far.
+const FORWARD_WITHIN: Duration = Duration::from_secs(8);
 /// An agent that is asked what it knows answers from memory.
 const LOOK_WITHIN: Duration = Duration::from_secs(10);
 /// Starting may pull an image first; stopping waits 10 s for the app.
@@ -51,6 +59,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct AgentClient {
     http: Client,
+    /// Asks those that are reached at a port of this computer, by their names.
+    forwarded: Option<Client>,
 }
 
 impl fmt::Debug for AgentClient {
@@ -59,28 +69,59 @@ impl fmt::Debug for AgentClient {
     }
 }
 
+fn builder(ca: &[u8], identity: &[u8]) -> Result<ClientBuilder, reqwest::Error> {
+    let builder = Client::builder()
+        .tls_certs_only([Certificate::from_pem(ca)?])
+        .identity(Identity::from_pem(identity)?)
+        .https_only(true)
+        .tcp_nodelay(true)
+        .pool_idle_timeout(IDLE)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none());
+    Ok(builder)
+}
+
+/// Every name is this computer's; ports stay as they are asked for.
+struct OnThisComputer;
+
+impl Resolve for OnThisComputer {
+    fn resolve(&self, _: Name) -> Resolving {
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Box::pin(ready(Ok(Box::new(iter::once(here)) as Addrs)))
+    }
+}
+
 impl AgentClient {
     /// `ca`: the platform's CA; `identity`: the caller's certificate and key; all PEM.
     pub fn new(ca: &[u8], identity: &[u8]) -> Result<Self, reqwest::Error> {
-        let http = Client::builder()
-            .tls_certs_only([Certificate::from_pem(ca)?])
-            .identity(Identity::from_pem(identity)?)
-            .https_only(true)
-            .connect_timeout(CONNECT_WITHIN)
-            .tcp_nodelay(true)
-            .pool_idle_timeout(IDLE)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(AgentClient { http })
+        let http = builder(ca, identity)?.connect_timeout(CONNECT_WITHIN).build()?;
+        Ok(AgentClient { http, forwarded: None })
+    }
+
+    /// Also asks agents at ports of this computer that lead to their machines. Those know no such address: they are asked
+    /// by their names, which their certificates hold.
+    pub fn with_forwards(ca: &[u8], identity: &[u8]) -> Result<Self, reqwest::Error> {
+        let here = builder(ca, identity)?.dns_resolver(OnThisComputer);
+        let forwarded = here.connect_timeout(FORWARD_WITHIN).build()?;
+        Ok(AgentClient { forwarded: Some(forwarded), ..AgentClient::new(ca, identity)? })
+    }
+
+    fn request(&self, method: Method, agent: &Agent, path: &str) -> RequestBuilder {
+        let Agent { node, address } = agent;
+        match &self.forwarded {
+            Some(client) if address.ip().is_loopback() => {
+                client.request(method, format!("https://{node}:{}{path}", address.port()))
+            }
+            Some(_) | None => self.http.request(method, format!("https://{address}{path}")),
+        }
     }
 
     fn post(&self, agent: &Agent, path: &str) -> RequestBuilder {
-        self.http.post(format!("https://{}{path}", agent.address))
+        self.request(Method::POST, agent, path)
     }
 
     fn get(&self, agent: &Agent, path: &str) -> RequestBuilder {
-        self.http.get(format!("https://{}{path}", agent.address))
+        self.request(Method::GET, agent, path)
     }
 
     fn order<B: Serialize>(&self, agent: &Agent, path: &str, body: &B) -> RequestBuilder {

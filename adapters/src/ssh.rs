@@ -7,6 +7,7 @@
 mod exec;
 mod failure;
 mod file;
+mod forward;
 mod input;
 pub(crate) mod key;
 mod line;
@@ -17,6 +18,7 @@ mod sign_in;
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -25,8 +27,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use common::port::host::{
-    Access, CONNECT, Command, Content, Error, FilePath, Gate, HostKey, NewFile, Output, Phase,
-    Privilege, PublicKey,
+    Access, CONNECT, Command, Content, Error, FilePath, Forward, Gate, HostKey, NewFile, Output,
+    Phase, Privilege, PublicKey,
 };
 use common::port::{Entropy, Host, Hosts};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -37,6 +39,8 @@ use session::Connection;
 
 /// How many connections there may be at once.
 const CONNECTIONS: usize = 32;
+/// How many ports may lead to machines at once.
+const FORWARDS: usize = 128;
 /// How many calls of one host may wait.
 const CALLS: usize = 16;
 /// A name server may take longer than the connection may: then nobody waits for the thread.
@@ -47,6 +51,7 @@ const SLACK: Duration = Duration::from_millis(500);
 pub struct SshHosts {
     entropy: Arc<dyn Entropy>,
     connections: Arc<Semaphore>,
+    forwards: Arc<Semaphore>,
     budget: Duration,
 }
 
@@ -54,7 +59,8 @@ impl SshHosts {
     /// `entropy` makes new keys.
     pub fn new(entropy: Arc<dyn Entropy>) -> Self {
         let connections = Arc::new(Semaphore::new(CONNECTIONS));
-        SshHosts { entropy, connections, budget: CONNECT }
+        let forwards = Arc::new(Semaphore::new(FORWARDS));
+        SshHosts { entropy, connections, forwards, budget: CONNECT }
     }
 
     /// Gives up a connection earlier than after [`CONNECT`].
@@ -92,7 +98,8 @@ impl Hosts for SshHosts {
 
     async fn connect(&self, access: &Access) -> Result<Arc<dyn Host>, Error> {
         let permit = self.permit(&access.at).await?;
-        let host = SshHost::new(access.clone(), self.budget, permit);
+        let forwards = Arc::clone(&self.forwards);
+        let host = SshHost::new(access.clone(), self.budget, permit, forwards);
         let signed = host.ask(|line| line.sign_in().map(drop));
         let signed = timeout(self.budget + SLACK, signed).await;
         signed.unwrap_or_else(|_| Err(self.late(&access.at)))?;
@@ -117,6 +124,8 @@ type Call = Box<dyn FnOnce(&mut Line) + Send>;
 /// A machine that one is signed in to.
 struct SshHost {
     access: Access,
+    budget: Duration,
+    forwards: Arc<Semaphore>,
     calls: mpsc::Sender<Call>,
 }
 
@@ -128,7 +137,12 @@ impl fmt::Debug for SshHost {
 
 impl SshHost {
     /// The thread ends, and the connection with it, when nobody has the host any more.
-    fn new(access: Access, budget: Duration, permit: OwnedSemaphorePermit) -> Self {
+    fn new(
+        access: Access,
+        budget: Duration,
+        permit: OwnedSemaphorePermit,
+        forwards: Arc<Semaphore>,
+    ) -> Self {
         let (calls, mut asked) = mpsc::channel::<Call>(CALLS);
         let mut line = Line::new(access.clone(), budget);
         thread::spawn(move || {
@@ -137,7 +151,7 @@ impl SshHost {
             }
             drop(permit);
         });
-        SshHost { access, calls }
+        SshHost { access, budget, forwards, calls }
     }
 
     fn ask<T: Send + 'static>(
@@ -195,5 +209,18 @@ impl Host for SshHost {
     async fn authorize(&self, key: &PublicKey) -> Result<(), Error> {
         let key = key.clone();
         self.ask(move |line| line.authorize(&key)).await
+    }
+
+    async fn forward(&self, to: SocketAddr) -> Result<Box<dyn Forward>, Error> {
+        let exhausted = |_| Error::SessionsExhausted { at: self.access.at.clone() };
+        let permit = Arc::clone(&self.forwards).try_acquire_owned().map_err(exhausted)?;
+        let (access, budget) = (self.access.clone(), self.budget);
+        let opening = on_thread(move || forward::open(access, to, budget, permit));
+        let late = || {
+            let at = self.access.at.clone();
+            Err(Error::ConnectTimeout { at, after: budget, stalled: Phase::Connecting })
+        };
+        let way = timeout(budget + SLACK, opening).await.unwrap_or_else(|_| late())?;
+        Ok(Box::new(way))
     }
 }

@@ -5,6 +5,7 @@ use std::mem::discriminant;
 
 use common::id::{Epoch, Generation};
 use common::name::NodeName;
+use common::port::Parts;
 use common::port::host::{Credential, Gate};
 use common::port::nodes::{self, Issuer};
 use common::service::ServiceName;
@@ -42,14 +43,15 @@ pub(crate) struct Heard {
 
 /// Asks all agents: whichever has heard a lifecycle manager that leads refuses us. Any of them may be new and have
 /// heard nobody yet.
-pub(crate) async fn ask(platform: &Platform, trust: &Trust) -> Heard {
+pub(crate) async fn ask(work: &Work<'_>, platform: &Platform, trust: &Trust) -> Heard {
+    let agents = &work.agents(platform, trust);
     let registry = platform.address(&platform.placement.registry);
     let asks = platform.machines.iter().map(|machine| async move {
         let name = machine.name.clone();
         let Some(agent) = platform.agent(&name) else { return (name, None) };
         let registry = registry.unwrap_or_else(|| agent.address.ip());
         let at = (registry, REGISTRY_PORT).into();
-        (name, Some(trust.parts.registry_at(&agent, ISSUER, at).await))
+        (name, Some(agents.registry_at(&agent, ISSUER, at).await))
     });
     let mut heard = Heard { keeper: Keeper::Bootstrapper, silent: Vec::new() };
     for (name, answer) in join_all(asks).await {
@@ -69,7 +71,8 @@ pub(crate) async fn bring_up(
     vault: &Vault,
     generation: Generation,
 ) -> Result<Keeper, Vec<Trouble>> {
-    let parts = vault.trust.parts.as_ref();
+    let agents = work.agents(platform, &vault.trust);
+    let parts: &dyn Parts = &agents;
     let seen = observe_parts(platform, parts).await.map_err(|err| vec![err.into()])?;
     let steps = plan_parts(platform, generation, &seen);
     for wave in waves(&steps) {
@@ -149,7 +152,8 @@ pub(crate) async fn one_is_ready(
     vault: &Vault,
 ) -> Result<(), Vec<Trouble>> {
     let secrets = vault.secrets(platform);
-    let (parts, authority) = (vault.trust.parts.as_ref(), vault.trust.authority.as_ref());
+    let agents = work.agents(platform, &vault.trust);
+    let (parts, authority): (&dyn Parts, _) = (&agents, vault.trust.authority.as_ref());
     let generation = work.known().generation;
     let base = Base { platform, generation, issuer: ISSUER, parts, authority, secrets: &secrets };
     let mut troubles = Vec::new();

@@ -17,7 +17,8 @@ pub enum HostKeys {
     AcceptNew,
 }
 
-/// The machine with its host key. That of a machine that is made comes from who makes it.
+/// The machine with its host key. That of a machine that is made comes from who makes it, or, where he cannot say it as in
+/// Azure, is pinned as the machine shows it first.
 pub(crate) async fn pinned(
     work: &Work<'_>,
     machine: &PlannedMachine,

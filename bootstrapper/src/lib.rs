@@ -22,6 +22,7 @@ mod plan;
 mod recovery;
 mod shares;
 mod trouble;
+mod ways;
 mod work;
 
 pub use apply::{Manner, apply};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use common::digest::Digest;
@@ -16,6 +16,7 @@ use crate::ports::Ports;
 use crate::report::{Event, Report, began, ended};
 use crate::state::{Book, NotABook, Phase, State};
 use crate::trouble::{Trouble, whole};
+use crate::ways::{Reached, Ways};
 
 const STATE_UNUSABLE: &str = "STATE_UNUSABLE";
 
@@ -26,6 +27,7 @@ pub(crate) struct Work<'a> {
     report: &'a dyn Report,
     book: &'a dyn Book,
     state: Mutex<State>,
+    ways: Arc<Ways>,
     build_env: Option<Bytes>,
 }
 
@@ -42,7 +44,8 @@ impl<'a> Work<'a> {
         let state =
             known.unwrap_or_else(|| State::new(name.clone(), ports.entropy.uuid().to_string()));
         let build_env = build_env(ports, description)?;
-        Ok(Work { ports, description, report, book, state: Mutex::new(state), build_env })
+        let ways = Arc::new(Ways::of(&ports.hosts));
+        Ok(Work { ports, description, report, book, state: Mutex::new(state), ways, build_env })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -166,8 +169,14 @@ impl<'a> Work<'a> {
             denied_networks: Vec::new(),
             key: self.description.key_file.clone(),
             ports: Vec::new(),
+            openings: Vec::new(),
             build_env: None,
         }
+    }
+
+    /// The agents of a platform's nodes, as far as it is known where the nodes are.
+    pub(crate) fn agents(&self, platform: &Platform, trust: &Trust) -> Reached {
+        Reached::of(platform, &trust.parts, &self.ways, &self.description.key_file)
     }
 
     pub(crate) fn machine_ports(&self, trust: Option<&Trust>) -> rollout::machine::Ports {

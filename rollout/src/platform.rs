@@ -191,6 +191,14 @@ impl PlannedMachine {
         let gate = || self.gate.as_ref().and_then(|gate| gate.address.parse().ok());
         self.address.or_else(gate)
     }
+
+    /// Whether one signs in elsewhere than where other machines reach it: then only the machine itself is known to reach
+    /// that.
+    pub fn is_behind_its_gate(&self) -> bool {
+        let inside = self.address.map(|address| address.to_string());
+        let gate = self.gate.as_ref().map(|gate| &gate.address);
+        inside.is_some() && gate.is_some() && inside.as_ref() != gate
+    }
 }
 
 /// What stands where. All names are of [`Platform::machines`].

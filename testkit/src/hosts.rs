@@ -4,6 +4,7 @@
 //! functions of the machine. Nothing is a shell.
 
 mod faults;
+mod forward;
 mod host;
 pub mod machine_programs;
 mod programs;
@@ -12,6 +13,7 @@ mod trial;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +24,7 @@ use common::port::host::{
 use common::port::{Host, Hosts};
 
 pub use self::faults::{Fault, Health};
+use self::forward::Leads;
 use self::host::MemoryHost;
 pub use self::programs::{Call, failed, said};
 pub use self::system::{File, System};
@@ -43,6 +46,8 @@ struct State {
     /// Files of this computer that hold private keys, by their public halves, and passwords.
     keys: BTreeMap<PathBuf, PublicKey>,
     passwords: BTreeMap<PathBuf, String>,
+    /// Ports of this computer, by what they lead to.
+    forwards: BTreeMap<SocketAddr, Leads>,
     made: u32,
 }
 

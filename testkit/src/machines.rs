@@ -5,7 +5,7 @@
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -21,6 +21,12 @@ pub use self::trial::Trial;
 
 /// Where the addresses begin: 192.0.2.10 is the first.
 const FIRST: u8 = 10;
+
+/// Where other machines reach one behind a gate: the same machine of the network 198.51.100.0/24.
+pub fn inside(gate: Ipv4Addr) -> Ipv4Addr {
+    let [.., last] = gate.octets();
+    Ipv4Addr::new(198, 51, 100, last)
+}
 
 /// How a backend answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +64,8 @@ struct State {
     lacking: BTreeMap<Ability, &'static str>,
     /// It knows no host key of what it makes.
     vouches_for_none: bool,
+    /// Other machines reach what it makes elsewhere than one signs in.
+    is_behind_gates: bool,
     health: Health,
     faults: VecDeque<Fault>,
 }
@@ -96,6 +104,11 @@ impl MemoryMachines {
     /// From now on it says no host key of a machine that it makes: not every backend can.
     pub fn vouch_for_no_key(&self) {
         self.state().vouches_for_none = true;
+    }
+
+    /// From now on machines reach one another at [`inside`] of the address where one signs in.
+    pub fn put_behind_gates(&self) {
+        self.state().is_behind_gates = true;
     }
 
     /// Somebody else's machine has this name.
@@ -174,8 +187,8 @@ impl MemoryMachines {
         if state.quota.is_some_and(|quota| state.machines.len() >= quota) {
             return Err(Error::Quota { name, what: "there may be no further one".to_owned() });
         }
-        let taken: BTreeSet<_> =
-            state.machines.values().filter_map(|kept| kept.machine.address).collect();
+        let gates = state.machines.values().map(|kept| kept.machine.entry.address.parse());
+        let taken: BTreeSet<_> = gates.filter_map(Result::<IpAddr, _>::ok).collect();
         let mut all = (FIRST..).map(|last| Ipv4Addr::new(192, 0, 2, last));
         let free = wanted.or_else(|| all.find(|address| !taken.contains(&(*address).into())));
         let Some(address) = free.filter(|address| !taken.contains(&(*address).into())) else {
@@ -188,7 +201,7 @@ impl MemoryMachines {
         let machine = Machine {
             name,
             power: Power::Running,
-            address: Some(address.into()),
+            address: Some(if state.is_behind_gates { inside(address) } else { address }.into()),
             entry: Gate::new(address.to_string()),
             user: "root".to_owned(),
             host_key: (!state.vouches_for_none).then_some(host_key),

@@ -81,6 +81,45 @@ impl Connection {
         patiently(&self.session, &self.socket, until, step)
     }
 
+    /// Tries a step once, and again only while half a packet has to go out before anything else can. None where the
+    /// machine has to say something first.
+    pub(super) fn attempt<T, E>(
+        &self,
+        is_not_yet: impl Fn(&E) -> bool,
+        mut step: impl FnMut() -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        let until = Instant::now() + SILENCE;
+        loop {
+            match step() {
+                Ok(done) => return Ok(Some(done)),
+                Err(err) if is_not_yet(&err) => {}
+                Err(err) => return Err(err),
+            }
+            let is_half_said = matches!(
+                self.session.block_directions(),
+                BlockDirections::Outbound | BlockDirections::Both
+            );
+            if !is_half_said
+                || Instant::now() >= until
+                || wait(&self.socket, PollFlags::OUT, LOOK).is_err()
+            {
+                return Ok(None);
+            }
+        }
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Whether nothing comes from there any more.
+    pub(super) fn is_gone(&self) -> bool {
+        match self.socket.peek(&mut [0]) {
+            Ok(length) => length == 0,
+            Err(err) => !matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+        }
+    }
+
     /// Waits until the machine says something, or listens again if that is what was waited for, but no longer than a moment.
     pub(super) fn rest(&self, at_most: Duration) -> Result<(), Stop> {
         rest(&self.session, &self.socket, at_most.min(LOOK))
@@ -165,6 +204,10 @@ fn rest(session: &Session, socket: &TcpStream, at_most: Duration) -> Result<(), 
         BlockDirections::Outbound | BlockDirections::Both => PollFlags::IN | PollFlags::OUT,
         BlockDirections::Inbound | BlockDirections::None => PollFlags::IN,
     };
+    wait(socket, flags, at_most)
+}
+
+fn wait(socket: &TcpStream, flags: PollFlags, at_most: Duration) -> Result<(), Stop> {
     let mut sockets = [PollFd::new(socket, flags)];
     let limit = Timespec::try_from(at_most).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 });
     match poll(&mut sockets, Some(&limit)) {

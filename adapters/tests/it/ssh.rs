@@ -4,6 +4,8 @@ mod bad_days;
 mod trust;
 
 use std::fs::Permissions;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use common::port::machines::Machine;
 use common::port::{Host, Hosts};
 use testkit::chaos_proxy::ChaosProxy;
 use testkit::contract::hosts::{World, holds};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::local::{Rig, nobody, run, script, with_machine};
 
@@ -34,6 +38,21 @@ echo new:right | chpasswd
 # Whoever is refused often may not even ask for a while; here that is the test's own doing.
 printf '%s\\n' 'PasswordAuthentication yes' 'PerSourcePenalties no' >/etc/ssh/sshd_config.d/00-test.conf
 kill -HUP $(cat /run/sshd.pid)";
+
+/// Who says again what he is told, on the machine's loopback alone.
+const ECHO: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7007));
+const ECHOES: &str = "cat >/tmp/echo.pl <<'END'
+use IO::Socket::INET;
+$SIG{CHLD} = 'IGNORE';
+my $all = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 7007, Listen => 16, ReuseAddr => 1) or die;
+while (my $one = $all->accept) {
+  next if fork;
+  while (sysread($one, my $words, 65536)) { while (length $words) { my $n = syswrite($one, $words) or exit; substr($words, 0, $n) = '' } }
+  exit;
+}
+END
+setsid perl /tmp/echo.pl >/dev/null 2>&1 </dev/null &
+until grep -q 0100007F:1B5F /proc/net/tcp; do sleep 0.05; done";
 
 /// A machine behind a proxy.
 struct Sshd<'a> {
@@ -163,9 +182,29 @@ impl World for Lent {
         script(&format!("head -c {bytes} /dev/zero >&2; head -c {bytes} /dev/zero"))
     }
 
+    fn echo(&self) -> SocketAddr {
+        ECHO
+    }
+
+    async fn say(&self, at: SocketAddr, words: &[u8]) -> Option<Vec<u8>> {
+        said(at, words).await.ok().filter(|said| !said.is_empty())
+    }
+
     async fn cut(&self) {
         self.proxy.cut();
     }
+}
+
+/// What is answered to who says this and no more.
+async fn said(at: SocketAddr, words: &[u8]) -> io::Result<Vec<u8>> {
+    let (mut from, mut into) = TcpStream::connect(at).await?.into_split();
+    let mut answer = Vec::new();
+    let say = async {
+        into.write_all(words).await?;
+        into.shutdown().await
+    };
+    tokio::try_join!(say, from.read_to_end(&mut answer))?;
+    Ok(answer)
 }
 
 #[tokio::test]
@@ -175,6 +214,7 @@ async fn the_contract_is_kept() {
         let proxy = ChaosProxy::start(&machine.entry.to_string()).await.unwrap();
         let sshd = Sshd { rig, machine, proxy, root };
         sshd.script(USERS).await;
+        sshd.script(ECHOES).await;
         sshd.connect(&sshd.user("ops")).await;
         let right = Credential::PasswordFile(sshd.password("right", "right"));
         let by_password = Access { credential: right, ..sshd.user("new") };

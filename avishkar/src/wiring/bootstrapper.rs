@@ -129,7 +129,8 @@ impl Agents for AgentsByCertificate {
     fn trusting(&self, authority: &dyn Authority) -> Result<Arc<dyn Parts>, Cause> {
         let papers = authority.issue(ServiceName::LifecycleManager, &[])?;
         let identity = format!("{}\n{}", papers.certificate, papers.key);
-        let client = AgentClient::new(authority.certificate().as_bytes(), identity.as_bytes())?;
+        let ca = authority.certificate().as_bytes();
+        let client = AgentClient::with_forwards(ca, identity.as_bytes())?;
         Ok(Arc::new(client))
     }
 }

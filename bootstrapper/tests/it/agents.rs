@@ -11,8 +11,10 @@ use common::port::nodes::{Agent, Error, Issuer};
 use common::port::part::{Part, PartImage, PartRemoval, PartSpec};
 use common::port::{Authority, Cause, Parts};
 use common::service::ServiceName;
+use rollout::platform::AGENT_PORT;
 use testkit::MemoryParts;
 use testkit::hosts::{Health, machine_programs as engine};
+use testkit::machines::inside;
 
 use crate::power::{Power, Powered};
 use crate::world::World;
@@ -38,14 +40,31 @@ impl Agents for AgentsOnMachines {
 }
 
 impl AgentsOnMachines {
-    fn of(&self, agent: &Agent) -> Result<&MemoryParts, Error> {
-        let address = agent.address.ip().to_string();
+    /// Those that answer, and this one where other machines reach it.
+    fn of(&self, agent: &Agent) -> Result<(&MemoryParts, Agent), Error> {
+        let silent = || Error::Unreachable { node: agent.node.clone(), source: "refused".into() };
+        let (machine, inside) = self.reached(agent).ok_or_else(silent)?;
         let runs = self.world.is_there(&agent.node)
-            && self.world.hosts.with(&address, |system| {
+            && self.world.hosts.with(&machine, |system| {
                 system.health != Health::Off && engine::running_agent(system).is_some()
             });
-        let silent = || Error::Unreachable { node: agent.node.clone(), source: "refused".into() };
-        if runs { Ok(&self.world.parts) } else { Err(silent()) }
+        if runs { Ok((&self.world.parts, inside)) } else { Err(silent()) }
+    }
+
+    /// Where one signs in to the machine that a call from this computer comes to, if it comes to any, and its agent as
+    /// other machines reach it.
+    fn reached(&self, agent: &Agent) -> Option<(String, Agent)> {
+        if !agent.address.ip().is_loopback() {
+            let machine = agent.address.ip().to_string();
+            return (!self.world.is_behind_gates).then(|| (machine, agent.clone()));
+        }
+        let (gate, address) = self.world.hosts.leads(agent.address)?;
+        let is_its_own = address == (inside(gate.parse().unwrap()), AGENT_PORT).into();
+        is_its_own.then(|| (gate, Agent { address, ..agent.clone() }))
+    }
+
+    fn machine_of(&self, agent: &Agent) -> String {
+        self.reached(agent).unwrap().0
     }
 
     /// What an agent keeps of what it was told.
@@ -58,22 +77,25 @@ impl AgentsOnMachines {
         let told: serde_json::Map<_, _> = told.collect();
         let ledger =
             serde_json::json!({"schema": 2, "epochs": {}, "containers": {}, "parts": told});
-        self.world.hosts.with(&agent.address.ip().to_string(), |system| {
+        let machine = self.machine_of(agent);
+        self.world.hosts.with(&machine, |system| {
             engine::put(system, LEDGER, &ledger.to_string());
         });
     }
 
     /// A lifecycle manager that was given something else begins anew with it; that its agent sees.
-    async fn take_what_is_given(&self, agent: &Agent) -> Result<(), Error> {
-        let given = self.world.hosts.with(&agent.address.ip().to_string(), |system| {
-            system.files.get(GIVEN).map(|file| file.bytes.to_vec())
-        });
+    async fn take_what_is_given(&self, agent: &Agent, inside: &Agent) -> Result<(), Error> {
+        let machine = self.machine_of(agent);
+        let given = self
+            .world
+            .hosts
+            .with(&machine, |system| system.files.get(GIVEN).map(|file| file.bytes.to_vec()));
         let Some(given) = given else { return Ok(()) };
         let before = self.world.taken.lock().unwrap().insert(agent.node.clone(), given.clone());
         if before.is_none_or(|before| before != given) {
             let leader = Issuer { service: ServiceName::LifecycleManager, epoch: Epoch(1) };
             let manager = "lifecycle-manager".parse().unwrap();
-            self.world.parts.restart_part(agent, leader, &manager).await?;
+            self.world.parts.restart_part(inside, leader, &manager).await?;
         }
         Ok(())
     }
@@ -81,7 +103,8 @@ impl AgentsOnMachines {
     /// What was loaded into the machine's engine.
     fn load(&self, agent: &Agent, image: &PartImage) {
         let PartImage::Id(id) = image else { return };
-        let names = self.world.names_in(&agent.address.ip().to_string(), "/var/lib/docker/images");
+        let machine = self.machine_of(agent);
+        let names = self.world.names_in(&machine, "/var/lib/docker/images");
         if names.contains(&id.to_string()) {
             self.world.parts.place_image(&agent.node, image);
         }
@@ -96,9 +119,9 @@ impl Parts for AgentsOnMachines {
         issuer: Issuer,
         spec: &PartSpec,
     ) -> Result<Part, Error> {
-        let parts = self.of(agent)?;
+        let (parts, inside) = self.of(agent)?;
         self.load(agent, &spec.image);
-        let part = parts.ensure_part(agent, issuer, spec).await?;
+        let part = parts.ensure_part(&inside, issuer, spec).await?;
         self.note(agent);
         Ok(part)
     }
@@ -109,7 +132,8 @@ impl Parts for AgentsOnMachines {
         issuer: Issuer,
         removal: &PartRemoval,
     ) -> Result<(), Error> {
-        self.of(agent)?.remove_part(agent, issuer, removal).await
+        let (parts, inside) = self.of(agent)?;
+        parts.remove_part(&inside, issuer, removal).await
     }
 
     async fn restart_part(
@@ -118,13 +142,14 @@ impl Parts for AgentsOnMachines {
         issuer: Issuer,
         name: &PartName,
     ) -> Result<Part, Error> {
-        self.of(agent)?.restart_part(agent, issuer, name).await
+        let (parts, inside) = self.of(agent)?;
+        parts.restart_part(&inside, issuer, name).await
     }
 
     async fn parts(&self, agent: &Agent) -> Result<Vec<Part>, Error> {
-        let parts = self.of(agent)?;
-        self.take_what_is_given(agent).await?;
-        parts.parts(agent).await
+        let (parts, inside) = self.of(agent)?;
+        self.take_what_is_given(agent, &inside).await?;
+        parts.parts(&inside).await
     }
 
     async fn part_logs(
@@ -133,11 +158,13 @@ impl Parts for AgentsOnMachines {
         name: &PartName,
         tail: usize,
     ) -> Result<Vec<String>, Error> {
-        self.of(agent)?.part_logs(agent, name, tail).await
+        let (parts, inside) = self.of(agent)?;
+        parts.part_logs(&inside, name, tail).await
     }
 
     async fn images(&self, agent: &Agent) -> Result<Vec<ImageRef>, Error> {
-        self.of(agent)?.images(agent).await
+        let (parts, inside) = self.of(agent)?;
+        parts.images(&inside).await
     }
 
     async fn push_image(
@@ -147,9 +174,9 @@ impl Parts for AgentsOnMachines {
         image: &PartImage,
         repository: &str,
     ) -> Result<ImageRef, Error> {
-        let parts = self.of(agent)?;
+        let (parts, inside) = self.of(agent)?;
         self.load(agent, image);
-        parts.push_image(agent, issuer, image, repository).await
+        parts.push_image(&inside, issuer, image, repository).await
     }
 
     async fn registry_at(
@@ -158,6 +185,7 @@ impl Parts for AgentsOnMachines {
         issuer: Issuer,
         registry: std::net::SocketAddr,
     ) -> Result<(), Error> {
-        self.of(agent)?.registry_at(agent, issuer, registry).await
+        let (parts, inside) = self.of(agent)?;
+        parts.registry_at(&inside, issuer, registry).await
     }
 }

@@ -1,6 +1,7 @@
 //! A computer whose power goes at one moment: before a call has its effect, or after it and before its answer. Nothing
 //! it does later reaches anybody.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +12,8 @@ use bytes::Bytes;
 use common::digest::ImageRef;
 use common::name::{NodeName, PartName};
 use common::port::host::{
-    self, Access, Command, Content, FilePath, Gate, HostKey, NewFile, Output, Privilege, PublicKey,
+    self, Access, Command, Content, FilePath, Forward, Gate, HostKey, NewFile, Output, Privilege,
+    PublicKey,
 };
 use common::port::machines::{self, Ability, Machine, MachineSpec};
 use common::port::nodes::{self, Agent, Issuer};
@@ -137,6 +139,10 @@ impl Host for Powered<dyn Host> {
 
     async fn authorize(&self, key: &PublicKey) -> Result<(), host::Error> {
         self.power.pass(self.port.authorize(key)).await
+    }
+
+    async fn forward(&self, to: SocketAddr) -> Result<Box<dyn Forward>, host::Error> {
+        self.port.forward(to).await
     }
 }
 

@@ -24,6 +24,7 @@ use common::port::{Authorities, Authority, Cause, Clock as _, Images, Machines, 
 use common::service::ServiceName;
 use futures::{StreamExt as _, stream};
 use testkit::hosts::machine_programs as engine;
+use testkit::machines::inside;
 use testkit::{ManualClock, MemoryHosts, MemoryMachines, MemoryParts, SeededEntropy};
 
 use crate::agents::AgentsOnMachines;
@@ -45,6 +46,8 @@ pub(crate) struct World {
     fate: Arc<Mutex<Fate>>,
     /// What lifecycle managers go by of what they were given.
     pub(crate) taken: Arc<Mutex<BTreeMap<NodeName, Vec<u8>>>>,
+    /// Nobody outside reaches a machine where other machines do.
+    pub(crate) is_behind_gates: bool,
 }
 
 /// What becomes of machines that are deleted.
@@ -75,7 +78,25 @@ impl World {
             system.set_password("root", "right");
         });
         let machines = MemoryMachines::new(hosts.clone());
-        World { hosts, machines, parts, clock, fate: Arc::default(), taken: Arc::default() }
+        World {
+            hosts,
+            machines,
+            parts,
+            clock,
+            fate: Arc::default(),
+            taken: Arc::default(),
+            is_behind_gates: false,
+        }
+    }
+
+    /// The same where one reaches machines from outside only to sign in.
+    pub(crate) fn behind_gates() -> Self {
+        let world = World::new();
+        for (number, address) in (1..).zip(MADE.into_iter().chain([GIVEN])) {
+            world.parts.add_at(&format!("node-{number}"), inside(address.parse().unwrap()).into());
+        }
+        world.machines.put_behind_gates();
+        World { is_behind_gates: true, ..world }
     }
 
     /// A lifecycle manager leads, and these nodes have heard of it.

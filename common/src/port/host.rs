@@ -8,6 +8,7 @@ mod file;
 mod key;
 
 use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -291,4 +292,14 @@ pub trait Host: Debug + Send + Sync {
 
     /// Lets the holder of this key sign in as the same user from now on. Keys of others stay.
     async fn authorize(&self, key: &PublicKey) -> Result<(), Error>;
+
+    /// Makes a port of this computer lead to `to`, as the machine itself reaches it: over a connection of its own, which
+    /// is made again when it was lost. Nobody need listen there yet: whoever comes meanwhile is hung up on.
+    async fn forward(&self, to: SocketAddr) -> Result<Box<dyn Forward>, Error>;
+}
+
+/// A port of this computer that leads to a machine's network until this is dropped.
+pub trait Forward: Debug + Send + Sync {
+    /// On loopback.
+    fn at(&self) -> SocketAddr;
 }

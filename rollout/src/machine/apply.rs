@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 pub use self::bring::LONGEST as LONGEST_COPY;
 use super::agent::{AGENT, FOLDERS, PKI, STATE, agent_run};
-use super::look::{ARRIVING, answers};
+use super::look::{ARRIVING, AgentAsked};
 use super::observe::{Observed, access, backend, learn, signed_in};
 use super::step::{Action, Step};
 use super::within::{as_root, docker, must, path};
@@ -97,8 +97,7 @@ async fn inside(ports: &Ports, goal: &Goal, host: &dyn Host, action: &Action) ->
 async fn make(ports: &Ports, goal: &Goal) -> Result<PlannedMachine, Why> {
     let authorized_key = ports.hosts.ensure_key(&goal.key, &goal.key_comment()).await?;
     let mut machine = goal.machine.clone();
-    let spec =
-        MachineSpec { name: machine.name.clone(), authorized_key, shape: machine.shape.clone() };
+    let spec = MachineSpec { name: machine.name.clone(), authorized_key, shape: goal.shape() };
     // Whatever was pinned before was another machine's.
     machine.host_key = None;
     learn(&mut machine, &backend(ports, goal)?.create(&spec).await?);
@@ -187,16 +186,23 @@ async fn remove_agent(host: &dyn Host) -> Result<(), Why> {
 
 async fn await_agent(ports: &Ports, goal: &Goal, host: &dyn Host) -> Result<(), Why> {
     let until = Instant::now() + AGENT_WITHIN;
+    let agent = AgentAsked::of(ports, goal, host).await?;
     while Instant::now() < until {
-        if answers(ports, goal).await {
+        if let Some(agent) = &agent
+            && agent.answers().await
+        {
             return Ok(());
         }
         sleep(LOOK_AGAIN).await;
     }
     let said = host.run(&docker(&["logs", "--tail", "5", AGENT])).await?;
     let message = format!("it does not answer within {AGENT_WITHIN:?}: {}", said.complaint());
-    let hint =
-        format!("see `docker logs {AGENT}` on the machine, and whether its port is let through");
+    let way = if goal.machine.is_behind_its_gate() {
+        "whether its sshd forwards (AllowTcpForwarding)"
+    } else {
+        "whether its port is let through"
+    };
+    let hint = format!("see `docker logs {AGENT}` on the machine, and {way}");
     Err(Why::new(Code::AgentSilent, message, hint).but_later())
 }
 

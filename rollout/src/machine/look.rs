@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use common::digest::Digest;
-use common::port::Host;
 use common::port::container::label;
-use common::port::host::{Command, End, Privilege};
+use common::port::host::{self, Command, End, Forward, Privilege};
 use common::port::nodes::Agent;
+use common::port::{Host, Parts};
 use common::service::ServiceName;
 
 use super::agent::{AGENT, BUILD_ENV, FOLDERS, PKI, STATE, agent_run};
@@ -178,17 +178,46 @@ async fn agent_and_certificate(
     if !as_wanted {
         return Ok((AgentSeen::Other, certificate));
     }
-    let seen = if answers(ports, goal).await { AgentSeen::Answers } else { AgentSeen::Silent };
+    let seen = match AgentAsked::of(ports, goal, host).await? {
+        Some(agent) if agent.answers().await => AgentSeen::Answers,
+        Some(_) | None => AgentSeen::Silent,
+    };
     Ok((seen, certificate))
 }
 
-/// Whether the agent answers who has the lifecycle manager's certificate.
-pub(super) async fn answers(ports: &Ports, goal: &Goal) -> bool {
-    let Some(trust) = &ports.trust else { return false };
-    let Some(address) = goal.machine.reached_at() else { return false };
-    let address = SocketAddr::new(address, AGENT_PORT);
-    let agent = Agent { node: goal.machine.name.clone(), address };
-    trust.parts.parts(&agent).await.is_ok()
+/// An agent, and the way to it that is open as long as it is asked.
+pub(super) struct AgentAsked<'a> {
+    parts: &'a dyn Parts,
+    agent: Agent,
+    _way: Option<Box<dyn Forward>>,
+}
+
+impl<'a> AgentAsked<'a> {
+    /// None where nobody can be asked yet.
+    pub(super) async fn of(
+        ports: &'a Ports,
+        goal: &Goal,
+        host: &dyn Host,
+    ) -> Result<Option<Self>, host::Error> {
+        let machine = &goal.machine;
+        let (Some(trust), Some(address)) = (&ports.trust, machine.reached_at()) else {
+            return Ok(None);
+        };
+        let address = SocketAddr::new(address, AGENT_PORT);
+        let mut agent = Agent { node: machine.name.clone(), address };
+        let mut way = None;
+        if machine.is_behind_its_gate() {
+            let opened = host.forward(address).await?;
+            agent.address = opened.at();
+            way = Some(opened);
+        }
+        Ok(Some(AgentAsked { parts: trust.parts.as_ref(), agent, _way: way }))
+    }
+
+    /// Whether it answers who has the lifecycle manager's certificate.
+    pub(super) async fn answers(&self) -> bool {
+        self.parts.parts(&self.agent).await.is_ok()
+    }
 }
 
 /// A port that our own agent has is not taken, nor those that its parts have while it is away.

@@ -1,5 +1,6 @@
 //! Machines whose lines are cut at one moment: before what was asked is done, or after it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use common::port::host::{
-    Access, Command, Content, Error, FilePath, Gate, HostKey, NewFile, Output, Privilege, PublicKey,
+    Access, Command, Content, Error, FilePath, Forward, Gate, HostKey, NewFile, Output, Privilege,
+    PublicKey,
 };
 use common::port::{Host, Hosts};
 
@@ -108,5 +110,9 @@ impl Host for CutHost {
 
     async fn authorize(&self, key: &PublicKey) -> Result<(), Error> {
         self.hosts.pass(&self.access().at, self.inner.authorize(key)).await
+    }
+
+    async fn forward(&self, to: SocketAddr) -> Result<Box<dyn Forward>, Error> {
+        self.inner.forward(to).await
     }
 }

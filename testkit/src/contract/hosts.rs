@@ -3,7 +3,9 @@
 mod commands;
 mod entry;
 mod files;
+mod ways;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +53,13 @@ pub trait World {
     /// A command that says so many bytes on standard error, and then as many on standard output.
     fn flood(&self, bytes: usize) -> Command;
 
+    /// Where the machine alone finds somebody who says again what he is told. On the next port nobody listens.
+    fn echo(&self) -> SocketAddr;
+
+    /// Connects to a port of this computer, says this and no more, and gives what is answered to its end; nothing where
+    /// one is hung up on before.
+    async fn say(&self, at: SocketAddr, words: &[u8]) -> Option<Vec<u8>>;
+
     /// All connections are lost; the machine goes on.
     async fn cut(&self);
 }
@@ -84,6 +93,10 @@ pub const CLAUSES: &[Clause<dyn World>] = clauses![
     files::are_as_before_where_their_source_breaks,
     files::need_their_folder,
     files::that_are_too_large_are_not_read,
+    ways::lead_to_what_the_machine_alone_reaches,
+    ways::to_nobody_lead_nowhere_and_others_go_on,
+    ways::lead_there_again_after_the_connection_was_lost,
+    ways::end_with_who_has_them,
 ];
 
 /// Fails unless the hosts of `world` keep the contract.

@@ -1,10 +1,12 @@
 //! The port of one machine in memory.
 
+use std::net::SocketAddr;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use common::port::Host;
 use common::port::host::{
-    Access, Command, Content, Error, FilePath, Gate, NewFile, Output, Privilege, PublicKey,
+    Access, Command, Content, Error, FilePath, Forward, Gate, NewFile, Output, Privilege, PublicKey,
 };
 use futures::StreamExt as _;
 use tokio::time::{Duration, sleep};
@@ -185,5 +187,9 @@ impl Host for MemoryHost {
     async fn authorize(&self, key: &PublicKey) -> Result<(), Error> {
         let asked = Asked { program: "tee", deadline: STEP };
         self.call(asked, |system| system.authorize(&self.access.user, key)).await
+    }
+
+    async fn forward(&self, to: SocketAddr) -> Result<Box<dyn Forward>, Error> {
+        self.hosts.open(&self.access, to).await
     }
 }

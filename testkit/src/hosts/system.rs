@@ -1,6 +1,7 @@
 //! One machine: who may sign in, what is on its disk, and how it is.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use common::port::host::{Command, FilePath, Fingerprint, HostKey, KeyAlgorithm};
@@ -28,6 +29,8 @@ pub struct System {
     pub disk_full: bool,
     /// How often it booted.
     pub boots: u32,
+    /// Where something listens that only the machine reaches, and says again what it is told.
+    pub echoes: BTreeSet<SocketAddr>,
     pub(super) told: Vec<Command>,
     pub(super) faults: VecDeque<Fault>,
     host_key: HostKey,
@@ -49,6 +52,7 @@ impl System {
             health: Health::Answers,
             disk_full: false,
             boots: 1,
+            echoes: BTreeSet::new(),
             told: Vec::new(),
             faults: VecDeque::new(),
             host_key: host_key(number),

@@ -1,5 +1,6 @@
 //! The machine on which the suite tries machines in memory.
 
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,6 +14,8 @@ use crate::contract::hosts::World;
 
 /// Where it is.
 pub(super) const AT: &str = "192.0.2.7";
+/// Where it says again what it is told.
+const ECHO: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7));
 
 /// A machine with the users that the suite wants.
 #[derive(Debug)]
@@ -38,6 +41,7 @@ impl Trial {
             system.authorize("guest", &owner);
             system.set_may_become_root("ops", true);
             system.set_password("new", "right");
+            system.echoes.insert(ECHO);
         });
         hosts.install("die", |_, _| {
             let end = End::Signalled("KILL".to_owned());
@@ -107,6 +111,14 @@ impl World for Trial {
 
     fn flood(&self, bytes: usize) -> Command {
         Command::new("flood").args([bytes.to_string()])
+    }
+
+    fn echo(&self) -> SocketAddr {
+        ECHO
+    }
+
+    async fn say(&self, at: SocketAddr, words: &[u8]) -> Option<Vec<u8>> {
+        self.hosts.say(at, words)
     }
 
     async fn cut(&self) {}

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::with_sshd;
+use super::{ECHO, ECHOES, said, with_sshd};
 use crate::local::{run, script};
 
 /// Until one is told that nobody answers.
@@ -200,6 +200,30 @@ async fn what_a_writer_that_was_cut_off_left_is_swept() {
         host.write(&NewFile::new(path, 0o644), "x".into()).await.unwrap();
         let names = run(host.as_ref(), Command::new("ls").args(["-A", "/home/ops"])).await.text();
         assert!(names.contains("part-new") && !names.contains("part-old"), "{names}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_machine_that_forwards_nothing_hangs_up_on_who_comes_and_keeps_letting_in() {
+    with_sshd(async |sshd| {
+        sshd.script(ECHOES).await;
+        let host = sshd.connect(&sshd.user("ops")).await;
+        let way = host.forward(ECHO).await.unwrap();
+        assert_eq!(said(way.at(), b"who?").await.unwrap(), b"who?");
+        sshd.configure("AllowTcpForwarding no").await;
+        // The connection of before goes on as it was; sshd reads its settings for the next one.
+        let refused = async {
+            loop {
+                let host = sshd.connect(&sshd.user("ops")).await;
+                let way = host.forward(ECHO).await.unwrap();
+                if said(way.at(), b"who?").await.unwrap_or_default().is_empty() {
+                    return host;
+                }
+            }
+        };
+        let host = timeout(Duration::from_secs(20), refused).await.unwrap();
+        assert!(run(host.as_ref(), Command::new("true")).await.succeeded(), "commands run");
     })
     .await;
 }

@@ -60,6 +60,18 @@ fn all() -> Vec<Planted<dyn World>> {
         planted("files::are_as_before_where_their_source_breaks", "it breaks", Flaw::KeepsWhatCame),
         planted("files::need_their_folder", "no folder", Flaw::MakesFolders),
         planted("files::that_are_too_large_are_not_read", "Ok(Some", Flaw::CutsLargeFiles),
+        planted("ways::lead_to_what_the_machine_alone_reaches", "comes back", Flaw::LeadsBesideIt),
+        planted(
+            "ways::to_nobody_lead_nowhere_and_others_go_on",
+            "nobody is there",
+            Flaw::LeadsToAnybody,
+        ),
+        planted(
+            "ways::lead_there_again_after_the_connection_was_lost",
+            "made again",
+            Flaw::LeadsNowhereOnceLost,
+        ),
+        planted("ways::end_with_who_has_them", "it happens in time", Flaw::LeadsForEver),
     ]
 }
 

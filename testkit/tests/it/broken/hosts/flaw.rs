@@ -1,5 +1,6 @@
 //! [`Flaw`]: what broken machines do otherwise, and signing in to them.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -48,6 +49,10 @@ pub(super) enum Flaw {
     KeepsWhatCame,
     MakesFolders,
     CutsLargeFiles,
+    LeadsBesideIt,
+    LeadsToAnybody,
+    LeadsNowhereOnceLost,
+    LeadsForEver,
 }
 
 /// Signs in to machines in memory with a flaw.
@@ -178,6 +183,18 @@ impl World for Flawed {
 
     fn flood(&self, bytes: usize) -> Command {
         self.trial.flood(bytes)
+    }
+
+    fn echo(&self) -> SocketAddr {
+        self.trial.echo()
+    }
+
+    async fn say(&self, at: SocketAddr, words: &[u8]) -> Option<Vec<u8>> {
+        let is_lost = self.hosts.is_cut.load(Ordering::Relaxed);
+        if self.hosts.flaw == Flaw::LeadsNowhereOnceLost && is_lost {
+            return None;
+        }
+        self.trial.say(at, words).await
     }
 
     async fn cut(&self) {

@@ -1,5 +1,7 @@
 //! A machine that one is signed in to, with a flaw.
 
+use std::mem;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use common::port::Host;
 use common::port::host::{
-    Access, Command, Content, End, Error, FilePath, NewFile, Output, Privilege, PublicKey,
+    Access, Command, Content, End, Error, FilePath, Forward, NewFile, Output, Privilege, PublicKey,
 };
 use futures::StreamExt as _;
 
@@ -150,5 +152,31 @@ impl Host for FlawedHost {
             self.hosts.memory.with(self.address(), |system| system.files.remove(&path));
         }
         self.host.authorize(key).await
+    }
+
+    async fn forward(&self, to: SocketAddr) -> Result<Box<dyn Forward>, Error> {
+        let mut to = to;
+        match self.hosts.flaw {
+            Flaw::LeadsBesideIt => to.set_port(to.port() + 2),
+            Flaw::LeadsToAnybody => to.set_port(7),
+            _ => {}
+        }
+        let way = self.host.forward(to).await?;
+        if self.hosts.flaw == Flaw::LeadsForEver {
+            let at = way.at();
+            mem::forget(way);
+            return Ok(Box::new(EndlessWay(at)));
+        }
+        Ok(way)
+    }
+}
+
+/// A way that nothing ends.
+#[derive(Debug)]
+struct EndlessWay(SocketAddr);
+
+impl Forward for EndlessWay {
+    fn at(&self) -> SocketAddr {
+        self.0
     }
 }
