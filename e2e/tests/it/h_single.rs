@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use e2e::docker::docker;
 use e2e::platform::{Ran, User, sample};
 use e2e::single::Single;
 use e2e::wait;
@@ -69,6 +70,12 @@ async fn an_app_outlives_the_platform_and_the_engine_and_is_never_started_twice(
 
     let back =
         async || wait::until("it answers again", BACK_WITHIN, async || container(&url).await).await;
+    // A container that ends while nobody is there to start it again.
+    platform.kill().await.unwrap();
+    docker(&["kill", &platform.containers_of("single").await.unwrap()[0]]).await.unwrap();
+    answers(&url).await.unwrap_err();
+    platform.start().await.unwrap();
+    assert_eq!(back().await.unwrap(), first, "the same container runs again");
     platform.kill_engine().await.unwrap();
     assert_eq!(back().await.unwrap(), first, "the same container runs again");
     assert_eq!(platform.containers_of("single").await.unwrap().len(), 1);
@@ -85,7 +92,10 @@ async fn an_app_outlives_the_platform_and_the_engine_and_is_never_started_twice(
     platform.start().await.unwrap();
     wait::until("its app comes back", BACK_WITHIN, async || answers(&url).await).await.unwrap();
 
-    user.does(&["stop", "single"]).await.unwrap();
+    // By a message, as in the cluster.
+    let stop = ["bus", "send", "DeploymentManager", "stop app$single"];
+    let sent = user.does(&stop).await.unwrap();
+    assert_eq!(sent["topic"], "DeploymentManager", "{sent}");
     let gone = async || {
         let left = platform.containers_of("single").await?;
         anyhow::ensure!(left.is_empty(), "{left:?}");
