@@ -134,11 +134,8 @@ mod tests {
 
     #[test]
     fn of_all_who_asked_few_may_fail() {
-        let tally = |answered, failed| Tally {
-            answered,
-            failed,
-            longest_gap: Duration::from_millis(1500),
-        };
+        let tally =
+            |answered, failed| Tally { answered, failed, longest_gap: Duration::from_millis(1500) };
         let mut sum = Sum::default();
         assert!(sum.figure().is_none() && sum.add(tally(SOME, 0)).is_err());
         assert!((sum.add(tally(999, 1)).unwrap() - 1.5).abs() < f64::EPSILON);
