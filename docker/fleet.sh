@@ -91,8 +91,12 @@ cut() {
   cp -a "$folder" "$folder.other"
   "$avishkar" bootstrap apply "$file" & one=$!
   "$avishkar" bootstrap apply "$folder.other/platform.toml" & other=$!
-  wait $one || fail "the first of two could not bring the fleet up"
-  wait $other || fail "the second of two could not bring the fleet up"
+  trap 'kill -KILL $one $other 2>/dev/null || true' EXIT
+  first= second=
+  wait $one || first="the first of two could not bring the fleet up"
+  wait $other || second="the second of two could not bring the fleet up"
+  trap - EXIT
+  [ -z "$first$second" ] || fail "${first:-$second}"
   rm -rf "$folder.other"
   machines=$(containers_of_fleet | wc -l)
   [ "$machines" = 4 ] || fail "there are $machines machines, and should be 4"

@@ -73,7 +73,8 @@ end_platforms_in() {
   return $ends
 }
 
-is_of_tests() { grep -qsF docker/test.sh "/proc/$1/cmdline"; }
+# Numbers of processes come again: this run may have that of a former one.
+is_of_tests() { [ "$1" != $$ ] && grep -qsF docker/test.sh "/proc/$1/cmdline"; }
 
 # What runs that were killed, and could do nothing about it, left in memory and on disk.
 clear_former_runs() {
@@ -85,6 +86,7 @@ clear_former_runs() {
     say "removing what a run of the tests left that was killed: $former"
     for group in "${by[@]}"; do if is_of_tests "$group"; then kill -KILL -- "-$group" || true; fi; done
     end_all_begun_with "$former"
+    docker rm -fv avishkar-systemd-trial >/dev/null 2>&1 || true
     end_platforms_in "$former" || say "a platform of it is left, see above"
     rm -rf "$former"
   done

@@ -19,7 +19,8 @@ int shutdown(int socket, int how);
 local AF_INET, EBADF, SHUT_RDWR = 2, 9, 2
 local SOL_SOCKET, SO_KEEPALIVE = 1, 9
 local IPPROTO_TCP, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_INFO = 6, 4, 5, 6, 11
--- Numbers of files are given out from the lowest: after so many in a row that are none, there are no more.
+-- Numbers of files are given out from the lowest: after so many in a row that are none, above the highest that was ever
+-- seen, there are no more.
 local GAP = 256
 -- A node that is silent for six seconds is taken for dead (config/node-manager.toml).
 local ASK_AFTER, ASK_EVERY, ASK_TIMES, SILENT_MS = 3, 1, 3, 6000
@@ -28,6 +29,7 @@ local peer, told, length = ffi.new("edge_peer"), ffi.new("edge_tcp_info"), ffi.n
 local number = ffi.new("int[1]")
 -- By its bytes as one number, exact in a double: true, or since when no table has had it.
 local replicas = {}
+local highest = 0
 -- Long enough for all of the above; who is drained, and answers, is not touched by any of it.
 local KNOWN_AFTER = 60
 
@@ -82,10 +84,10 @@ end
 -- Each worker, every second.
 function M.tick()
   local socket, missing = 3, 0
-  while missing < GAP do
+  while missing < GAP or socket < highest do
     length[0] = ffi.sizeof(peer)
     if ffi.C.getpeername(socket, peer, length) == 0 then
-      missing = 0
+      missing, highest = 0, math.max(highest, socket)
       if is_replicas() then
         ask_while_idle(socket)
         if is_silent(socket) then ffi.C.shutdown(socket, SHUT_RDWR) end

@@ -73,19 +73,19 @@ async fn fleet_with_app(app: &str) -> (Fleet, String) {
 }
 
 /// Where the app's replicas are.
-async fn homes(user: &User, app: &str) -> Vec<String> {
-    let status = user.does(&["status", app]).await.unwrap();
+async fn homes(user: &User, app: &str) -> anyhow::Result<Vec<String>> {
+    let status = user.does(&["status", app]).await?;
     let replicas = status["replicas"].as_array().cloned().unwrap_or_default();
     let serving = replicas.iter().filter(|replica| replica["state"] == "ready");
     let homes = serving.filter_map(|replica| replica["node"].as_str());
-    homes.map(str::to_owned).collect()
+    Ok(homes.map(str::to_owned).collect())
 }
 
 /// Waits until two replicas serve on machines that are not this one.
 async fn two_replicas_off(fleet: &Fleet, app: &str, machine: &Machine) {
     wait::until("two replicas serve elsewhere", WHOLE_WITHIN, async || {
         let user = fleet.admin(SOON).await?;
-        let homes = homes(&user, app).await;
+        let homes = homes(&user, app).await?;
         ensure!(homes.len() == 2 && !homes.contains(&machine.name), "{homes:?}");
         Ok(())
     })

@@ -102,28 +102,30 @@ async fn a_platform_that_is_stopped_and_started_again_leaves_apps_alone() {
     let watched = Watched::begin("lasting").await;
     let fleet = &watched.fleet;
     let user = fleet.admin(SOON).await.unwrap();
-    user.does(&["platform", "stop", "--confirm", "stop platform"]).await.unwrap();
-    let stopped = SERVICES.iter().map(|(service, _)| *service).filter(|one| !KEPT.contains(one));
-    for service in stopped {
-        wait::until(service, WHOLE_WITHIN, async || {
+    let asked_to_stop = user.does(&["platform", "stop", "--confirm", "stop platform"]).await;
+    let stopped = wait::until("all services are stopped", WHOLE_WITHIN, async || {
+        let all = SERVICES.iter().map(|(service, _)| *service);
+        for service in all.filter(|service| !KEPT.contains(service)) {
             let stands = fleet.machines_with(service).await?;
-            ensure!(stands.is_empty(), "it stands on {stands:?}");
-            Ok(())
-        })
-        .await
-        .unwrap();
-    }
+            ensure!(stands.is_empty(), "{service} stands on {stands:?}");
+        }
+        Ok(())
+    })
+    .await;
     let asked = watched.crowd.answered();
-    wait::until("apps answer while it is stopped", SOON, async || {
+    let served = wait::until("apps answer while it is stopped", SOON, async || {
         ensure!(watched.crowd.answered() > asked + 200, "{:?}", watched.crowd.first_failure());
         Ok(())
     })
-    .await
-    .unwrap();
+    .await;
+    // Whatever went wrong, the next trials need it.
     let bus = fleet.bus().await.unwrap();
     let (from, request) = (bus.end(&Topic::FirstTopic.into()).await.unwrap(), new_request());
     bus.send(Topic::Bootstrapper, request, "start platform").await.unwrap();
     let answer = bus.answer(request, from, WHOLE_WITHIN).await.unwrap();
+    asked_to_stop.unwrap();
+    stopped.unwrap();
+    served.unwrap();
     assert!(answer.starts_with("Bootstrapper start response - YES"), "{answer}");
     watched.are_the_same().await;
     watched.end().await;
@@ -163,6 +165,6 @@ async fn a_service_is_moved_to_another_machine_and_back() {
         assert!(now.len() == instances.len() && now.contains(to) && !now.contains(from), "{now:?}");
         all_is_true(fleet).await;
     }
-    assert_eq!(homes(&user, "still").await.len(), 2);
+    assert_eq!(homes(&user, "still").await.unwrap().len(), 2);
     watched.end().await;
 }

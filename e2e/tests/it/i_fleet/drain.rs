@@ -12,12 +12,12 @@ const APP: &str = "emptied";
 async fn a_described_machine_is_drained_and_its_services_go_on() {
     let (fleet, url) = fleet_with_app(APP).await;
     let user = fleet.admin(SOON).await.unwrap();
-    let home = homes(&user, APP).await.pop().unwrap();
+    let home = homes(&user, APP).await.unwrap().pop().unwrap();
     let before = fleet.starts().await.unwrap();
     let crowd = Crowd::start(&url, 2, APP);
     let drained = user.does(&["nodes", "drain", &home]).await;
     let elsewhere = async || {
-        let homes = homes(&user, APP).await;
+        let homes = homes(&user, APP).await?;
         ensure!(homes.len() == 2 && !homes.contains(&home), "{homes:?}");
         Ok(())
     };

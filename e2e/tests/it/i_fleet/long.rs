@@ -50,7 +50,7 @@ async fn most_zookeepers_may_hang_and_no_person_is_needed() {
 #[tokio::test]
 async fn ten_minutes_without_services_agents_kafka_and_zookeeper_cost_no_request() {
     let (fleet, url) = fleet_with_app("orphaned").await;
-    let before = homes(&fleet.admin(SOON).await.unwrap(), "orphaned").await;
+    let before = homes(&fleet.admin(SOON).await.unwrap(), "orphaned").await.unwrap();
     let crowd = Crowd::start(&url, 4, "orphaned");
     for machine in &fleet.machines {
         machine.end_all_but(&["edge", "address"]).await.unwrap();
@@ -65,7 +65,7 @@ async fn ten_minutes_without_services_agents_kafka_and_zookeeper_cost_no_request
     }
     fleet.ready(WHOLE_WITHIN).await.unwrap();
     let user = fleet.admin(SOON).await.unwrap();
-    assert_eq!(homes(&user, "orphaned").await, before, "replicas are where they were");
+    assert_eq!(homes(&user, "orphaned").await.unwrap(), before, "replicas are where they were");
     user.deploy(&sample("hello"), "orphaned", 2).await.unwrap();
     let first_failure = crowd.first_failure();
     assert_eq!(crowd.finish().await.failed, 0, "{first_failure:?}");
