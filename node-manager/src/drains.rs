@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chassis::leading::Error;
 use chassis::records::{self, Stored};
 use common::name::NodeName;
-use common::port::store::Op;
+use common::port::store::{Op, Version};
 use common::record::node::{Alive, Drain, Verdict};
 use common::record::path;
 use tokio::sync::Mutex as AsyncMutex;
@@ -20,8 +20,9 @@ const ATTEMPTS: usize = 3;
 /// What is known of the drains.
 #[derive(Debug, Default)]
 pub(crate) struct Drains {
-    /// As they stand in the store; none where that has to be read first.
-    known: Mutex<Option<BTreeMap<NodeName, Stored<Drain>>>>,
+    /// As they stand in the store; none where that has to be read first. That there is a record says it all: one that cannot
+    /// be read drains its node as well, and goes as the others do.
+    known: Mutex<Option<BTreeMap<NodeName, Version>>>,
     /// Held while they are read or written: what was read before a write must not be kept after it, and two drains at once
     /// could leave no node.
     changing: AsyncMutex<()>,
@@ -37,8 +38,18 @@ pub(crate) enum Answer {
 }
 
 impl Drains {
-    fn known(&self) -> MutexGuard<'_, Option<BTreeMap<NodeName, Stored<Drain>>>> {
+    fn known(&self) -> MutexGuard<'_, Option<BTreeMap<NodeName, Version>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A change that is under way. Whatever comes of it, also where nobody waits for its end, what stands in the store is read
+/// again.
+struct Writing<'a>(&'a Drains);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        *self.0.known() = None;
     }
 }
 
@@ -67,9 +78,9 @@ pub(crate) async fn change(shared: &Shared, node: &NodeName, wish: Wish) -> Resu
             Change::None(answer) => return Ok(answer),
             Change::Write(change) => change,
         };
+        let writing = Writing(&shared.drains);
         let written = shared.seat.commit(vec![change]).await;
-        // Whatever came of it, what stands in the store is read again.
-        *shared.drains.known() = None;
+        drop(writing);
         match written {
             Err(err) if err.is_changed() && attempt < ATTEMPTS => attempt += 1,
             Err(err) => return Err(err),
@@ -84,13 +95,13 @@ pub(crate) async fn change(shared: &Shared, node: &NodeName, wish: Wish) -> Resu
 /// Another node of the same name, should there be one later, is none that somebody drained.
 pub(crate) async fn forget_strangers(shared: &Shared) -> Result<(), Error> {
     let _changing = shared.drains.changing.lock().await;
-    for (node, stored) in all(shared).await? {
+    for (node, version) in all(shared).await? {
         // A listing may have left it out.
         let is_node = shared.members().find(&node).is_some()
             || shared.ports.store.get(&path::node(&node)).await?.is_some();
         if !is_node {
-            *shared.drains.known() = None;
-            let gone = Op::Delete { path: path::drain(&node), version: stored.version };
+            let _writing = Writing(&shared.drains);
+            let gone = Op::Delete { path: path::drain(&node), version };
             shared.seat.commit(vec![gone]).await?;
         }
     }
@@ -107,7 +118,7 @@ async fn decide(shared: &Shared, node: &NodeName, wish: Wish) -> Result<Change, 
     let drain = known.remove(node);
     let is_node = shared.members().find(node).is_some();
     Ok(match (wish, drain) {
-        (Wish::Return, Some(Stored { version, .. })) => {
+        (Wish::Return, Some(version)) => {
             Change::Write(Op::Delete { path: path::drain(node), version })
         }
         _ if !is_node => Change::None(Answer::Unknown),
@@ -125,7 +136,7 @@ async fn decide(shared: &Shared, node: &NodeName, wish: Wish) -> Result<Change, 
 /// Whether apps have anywhere to go. Who is being emptied for a moment longer, because it has just been returned, takes them.
 async fn others_take_apps(
     shared: &Shared,
-    drained: &BTreeMap<NodeName, Stored<Drain>>,
+    drained: &BTreeMap<NodeName, Version>,
     node: &NodeName,
 ) -> Result<bool, records::Error> {
     for other in shared.members().all().iter() {
@@ -143,16 +154,18 @@ async fn others_take_apps(
 }
 
 /// Who asks holds `changing`.
-async fn all(shared: &Shared) -> Result<BTreeMap<NodeName, Stored<Drain>>, records::Error> {
+async fn all(shared: &Shared) -> Result<BTreeMap<NodeName, Version>, records::Error> {
     if let Some(known) = shared.drains.known().clone() {
         return Ok(known);
     }
     let store = shared.ports.store.as_ref();
+    // A write that nobody waited for may be on its way yet.
+    store.sync().await?;
     let mut found = BTreeMap::new();
     for name in store.children(&path::folder("drains")).await? {
         let Ok(name) = name.parse::<NodeName>() else { continue };
-        let stored: Option<Stored<Drain>> = records::load(store, &path::drain(&name)).await?;
-        found.extend(stored.map(|stored| (name, stored)));
+        let entry = store.get(&path::drain(&name)).await?;
+        found.extend(entry.map(|entry| (name, entry.version)));
     }
     *shared.drains.known() = Some(found.clone());
     Ok(found)

@@ -8,9 +8,10 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use chassis::http::Refusal;
 use chassis::records;
+use common::failure::{Failure, FailureCode};
 use common::name::NodeName;
 use common::port::drains::Error;
-use common::record::deployment::{Deployment, Slot};
+use common::record::deployment::{Deployment, Slot, SlotState};
 use common::record::node::{Alive, Drain, Node, Verdict};
 use common::record::path;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -35,7 +36,8 @@ pub(super) async fn list(context: Data<Context>) -> Result<HttpResponse, ApiErro
         let Ok(name) = name.parse::<NodeName>() else { continue };
         let Some(node) = records::load::<Node>(store, &path::node(&name)).await? else { continue };
         let alive = records::load::<Alive>(store, &path::alive(&name)).await?;
-        let drain = records::load::<Drain>(store, &path::drain(&name)).await?;
+        // One that cannot be read costs no more than its time.
+        let drain = records::readable(records::load::<Drain>(store, &path::drain(&name)).await)?;
         let known = Known {
             alive: alive.map(|stored| stored.record),
             drain: drain.map(|stored| stored.record),
@@ -112,7 +114,7 @@ fn view(node: &Node, known: &Known, deployments: &[Deployment]) -> Value {
     let is_draining = alive.is_some_and(|alive| alive.verdict == Verdict::Draining);
     // Only of a node that is emptied is it asked why something is on it yet.
     let stays = here.iter().filter(|_| is_draining).filter_map(|(instance, (_, deployment))| {
-        let failure = deployment.failure.as_ref()?;
+        let failure = want_of_room(deployment)?;
         Some(json!({ "instance": instance, "code": failure.code, "detail": failure.message }))
     });
     json!({
@@ -125,6 +127,20 @@ fn view(node: &Node, known: &Known, deployments: &[Deployment]) -> Value {
         "drained_since": known.drain.as_ref().map(|drain| drain.since),
         "replicas": here.values().map(|(replicas, _)| replicas).sum::<usize>(),
         "stays": stays.collect::<Vec<_>>(),
+    })
+}
+
+/// Why a replica that is asked for has no place. Any other failure, as one of an earlier deploy, keeps nothing on a node.
+fn want_of_room(deployment: &Deployment) -> Option<&Failure> {
+    let is_asked_for = deployment.slots.iter().any(|slot| slot.state == SlotState::Asked);
+    deployment.failure.as_ref().filter(|failure| {
+        let is_want = matches!(
+            failure.code,
+            FailureCode::NoNodeFits
+                | FailureCode::PortsExhausted
+                | FailureCode::InsufficientStorage
+        );
+        is_asked_for && is_want
     })
 }
 

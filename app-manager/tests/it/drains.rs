@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use common::failure::{Failure, FailureCode};
 use common::name::NodeName;
-use common::record::deployment::Deployment;
+use common::record::deployment::{Deployment, Slot, SlotState};
 use common::record::node::{Alive, Drain, Node, Verdict};
 use common::record::path;
 use serde_json::{Value, json};
@@ -89,6 +89,7 @@ async fn nodes_are_listed_with_their_replicas_and_with_what_keeps_them_there() {
             let at = path::deployment(&"shop".parse().unwrap());
             let mut deployment: Deployment = world.read(&at).unwrap();
             deployment.slots.push(deployment.slots[0].clone());
+            deployment.slots.push(asked_for(&deployment));
             let why = "no live node has room for one more replica";
             deployment.failure = Some(Failure::new(FailureCode::NoNodeFits, why));
             world.write(&at, &deployment);
@@ -113,4 +114,56 @@ async fn nodes_are_listed_with_their_replicas_and_with_what_keeps_them_there() {
             assert_eq!(nodes["node-2"]["stays"], json!([]));
         })
         .await;
+}
+
+#[tokio::test]
+async fn only_want_of_room_keeps_what_is_on_a_node_there() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            api.deployed("shop", &dev()).await;
+            with_replicas(&world, &["node-1"]).await;
+            is(&world, "node-1", Verdict::Draining);
+            let at = path::deployment(&"shop".parse().unwrap());
+            let served: Deployment = world.read(&at).unwrap();
+            let mut moving = served.clone();
+            moving.slots.push(asked_for(&served));
+            for (deployment, code, told) in [
+                (&served, FailureCode::BuildFailed, 0),
+                (&moving, FailureCode::BuildFailed, 0),
+                // It is of something that has its place meanwhile.
+                (&served, FailureCode::NoNodeFits, 0),
+                (&moving, FailureCode::NoNodeFits, 1),
+                (&moving, FailureCode::PortsExhausted, 1),
+                (&moving, FailureCode::InsufficientStorage, 1),
+            ] {
+                let failure = Some(Failure::new(code, "why"));
+                world.write(&at, &Deployment { failure, ..deployment.clone() });
+                let node = listed(&api).await["node-1"].clone();
+                assert_eq!(node["replicas"], 1);
+                assert_eq!(node["stays"].as_array().unwrap().len(), told, "{code:?} {node}");
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_drain_that_cannot_be_read_costs_no_more_than_its_time() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            is(&world, "node-1", Verdict::Draining);
+            is(&world, "node-2", Verdict::Live);
+            world.write(&path::drain(&name("node-1")), &"no drain");
+            let nodes = listed(&api).await;
+            assert_eq!(nodes["node-1"]["verdict"], "draining");
+            assert_eq!(nodes["node-1"]["drained_since"], Value::Null);
+            assert_eq!(nodes["node-2"]["verdict"], "live");
+        })
+        .await;
+}
+
+/// One more replica, which has no place yet.
+fn asked_for(deployment: &Deployment) -> Slot {
+    Slot { state: SlotState::Asked, place: None, ..deployment.slots[0].clone() }
 }

@@ -78,13 +78,12 @@ fn draining(reason: &str) -> Judgement {
 
 /// The verdict on a node whose samples come.
 fn heard_from(thresholds: &Thresholds, heard: &Heard, before: Option<Verdict>) -> Judgement {
-    let needed = match before {
-        None | Some(Verdict::Live | Verdict::Draining) => Duration::ZERO,
-        Some(Verdict::Suspect | Verdict::Dead) => match heard.deaths {
-            0 => thresholds.suspect_after,
-            1 => thresholds.dead_after,
-            _ => thresholds.hold_down,
-        },
+    let needed = match (before, heard.deaths) {
+        (None | Some(Verdict::Live), _) | (Some(Verdict::Draining), 0) => Duration::ZERO,
+        (Some(Verdict::Suspect | Verdict::Dead), 0) => thresholds.suspect_after,
+        // Also of one that was to be emptied meanwhile.
+        (Some(_), 1) => thresholds.dead_after,
+        (Some(_), _) => thresholds.hold_down,
     };
     if heard.steady >= needed {
         Judgement { verdict: Verdict::Live, reason: "its samples come".to_owned() }
@@ -191,5 +190,20 @@ mod tests {
             assert_eq!(judged(heard(7000), Some(Verdict::Draining)), Some(Verdict::Dead));
         }
         assert_eq!(verdict(heard(100), Some(Verdict::Draining)), Some(Verdict::Live));
+    }
+
+    #[test]
+    fn a_node_that_died_while_it_was_drained_is_used_again_no_sooner_than_another() {
+        for (deaths, steady_ms, expected) in [
+            (0, 0, Verdict::Live),
+            (1, 5999, Verdict::Suspect),
+            (1, 6000, Verdict::Live),
+            (2, 59_999, Verdict::Suspect),
+            (2, 60_000, Verdict::Live),
+        ] {
+            let returned = Heard { steady: ms(steady_ms), deaths, ..heard(100) };
+            let judged = verdict(returned, Some(Verdict::Draining));
+            assert_eq!(judged, Some(expected), "{deaths} {steady_ms}");
+        }
     }
 }

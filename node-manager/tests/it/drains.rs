@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use common::name::NodeName;
+use common::port::Clock as _;
 use common::port::drains::Error;
 use common::problem::Problem;
-use common::record::node::{Alive, Node, Verdict};
+use common::record::node::{Alive, Drain, Node, Verdict};
 use common::record::path;
 use node_manager::Service;
 use node_manager::config::Nodes;
 use testkit::contract::drains::holds;
 use testkit::nodes::Reach;
 use testkit::store::Fault;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::world::{World, name, run, until};
 
@@ -128,6 +129,51 @@ async fn a_drain_is_kept_whatever_becomes_of_its_commit() {
         })
         .await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_whose_commit_nobody_waited_for_is_known() {
+    for is_late in [false, true] {
+        let world = World::with_nodes(2);
+        let store = world.store.session();
+        let service = world.service_on(store.clone());
+        let node = name("node-1");
+        run(&service, async {
+            are_live(&world).await;
+            store.fail_commit(if is_late { Fault::RequestStuck } else { Fault::AnswerStuck });
+            let drains = service.local_drains();
+            // As who has asked gives up.
+            timeout(Duration::from_secs(10), drains.begin(&node)).await.unwrap_err();
+            if is_late {
+                // The write is on its way yet, and reads do not see it until they wait for it.
+                store.freeze_reads();
+                let since = world.clock.now();
+                let drain = Drain { schema: 1, node: node.clone(), since };
+                world.write(&path::drain(&node), &drain);
+            }
+            assert!(is_drained(&world, &node));
+            world.until_verdict(&node, Verdict::Draining).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_cannot_be_read_drains_its_node_and_costs_no_other() {
+    let world = World::with_nodes(2);
+    let (one, other) = (name("node-1"), name("node-2"));
+    world.write(&path::drain(&one), &"no drain");
+    let service = world.service();
+    run(&service, async {
+        world.until_verdict(&other, Verdict::Live).await;
+        world.until_verdict(&one, Verdict::Draining).await;
+        let problem = refusal(service.local_drains().begin(&other).await);
+        assert_eq!(problem.code.as_str(), "LAST_NODE");
+        service.local_drains().end(&one).await.unwrap();
+        world.until_verdict(&one, Verdict::Live).await;
+        assert!(!is_drained(&world, &one));
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
