@@ -95,14 +95,16 @@ impl Reconcile for Machines<'_> {
                     let can_restart = self.can_restart(&known.machine.record);
                     let remedy = remedy(&facts, found, can_restart);
                     let known = if found == Found::Absent { known.made_anew() } else { known };
-                    let turn = match remedy {
-                        Remedy::Wait | Remedy::Enrol => None,
-                        Remedy::Restart if self.asked_restart(name).await?.is_some() => {
-                            return Ok(Outcome::Again(LATER));
-                        }
-                        Remedy::Restart => match self.turn(&known).await? {
-                            Some(turn) => Some(turn),
-                            None => return Ok(Outcome::Again(LATER)),
+                    let (remedy, turn) = match remedy {
+                        Remedy::Wait | Remedy::Enrol => (remedy, None),
+                        Remedy::Restart => match self.asked_restart(name).await? {
+                            Some(Asked::Boots) => return Ok(Outcome::Again(LATER)),
+                            // It may have booted only after the last attempt.
+                            Some(Asked::Booted) => (Remedy::Enrol, None),
+                            None => match self.turn(&known).await? {
+                                Some(turn) => (remedy, Some(turn)),
+                                None => return Ok(Outcome::Again(LATER)),
+                            },
                         },
                     };
                     self.apply(known, remedy, turn).await?;

@@ -225,6 +225,27 @@ async fn a_machine_that_comes_back_without_its_agent_gets_another_and_has_been_r
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_machine_that_boots_for_long_is_made_a_node_also_where_that_was_tried_too_soon() {
+    let world = World::new();
+    let node = name("node-4");
+    world
+        .during(async {
+            world.until_calm().await;
+            world.enrolment.comes_to(Outcome::DoesNotHelp);
+            world.machines.break_agent(&node).await;
+            world.say(1, "restart node$node-4");
+            until(async || world.enrolment.asked().contains(&node)).await;
+            world.enrolment.comes_to(Outcome::Helps);
+            until(async || world.enrolment.asked().len() > 1).await;
+            world.machines.mend_agent(&node).await;
+            assert_eq!(world.answer(1).await, "done restart node$node-4");
+            sleep(Duration::from_mins(10)).await;
+        })
+        .await;
+    assert_eq!(world.machines.restarted(), [node]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_machine_that_is_being_made_a_node_is_not_restarted_meanwhile() {
     let world = World::new();
     world.enrolment.takes(Duration::from_secs(30));
