@@ -22,9 +22,15 @@ pub(crate) struct Paper {
     /// The hash of the specification that it came with; empty for an agent's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) spec_hash: String,
-    /// With the settings that came with it, where its holder is of the base. None where it is not known which one was given.
+    /// None where it is not known which one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<Digest>,
+    /// The settings that came with it, where its holder is of the base and has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) settings: Option<Digest>,
+    /// Which of all that was given its holder goes by: it is not compared with what was given before.
+    #[serde(default)]
+    pub(crate) given: u64,
     /// When it was first seen.
     pub(crate) since: Timestamp,
     /// Since when another one should be in its place.
@@ -45,8 +51,9 @@ pub(crate) struct Attempt {
 
 impl Paper {
     pub(crate) fn new(spec_hash: &str, certificate: Option<Digest>, since: Timestamp) -> Self {
-        let (due, attempt) = (None, None);
-        Paper { spec_hash: spec_hash.to_owned(), certificate, since, due, attempt }
+        let (settings, due, attempt) = (None, None, None);
+        let spec_hash = spec_hash.to_owned();
+        Paper { spec_hash, certificate, settings, given: 0, since, due, attempt }
     }
 
     /// Another one is to take its place from now on.

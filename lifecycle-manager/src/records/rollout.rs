@@ -113,6 +113,13 @@ impl Rollout {
         self.instances.iter_mut().find(|instance| instance.node == *node)
     }
 
+    /// Whether nothing else that is said of the service is on its way to an instance of this version.
+    pub(crate) fn is_to_stay(&self, version: &Version) -> bool {
+        let refused = self.refused.as_ref();
+        let is_refused = refused.is_some_and(|one| one.version.configured == self.configured);
+        version.configured == self.configured || (is_refused && self.good.as_ref() == Some(version))
+    }
+
     /// Those that should stay.
     pub(crate) fn staying(&self) -> impl Iterator<Item = &Instance> {
         self.instances.iter().filter(|instance| instance.state != InstanceState::Stopping)

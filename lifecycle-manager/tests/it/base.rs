@@ -22,7 +22,7 @@ fn part(part: &str) -> PartName {
 }
 
 /// The machine comes back without anything that this part had.
-async fn empty(world: &World, node: &NodeName, part: &PartName) {
+pub(crate) async fn empty(world: &World, node: &NodeName, part: &PartName) {
     let epoch = world.parts.seen_epoch(node).unwrap();
     let issuer = Issuer { service: ServiceName::LifecycleManager, epoch };
     let (name, generation) = (part.clone(), Generation(u64::MAX));

@@ -11,8 +11,11 @@ use common::service::ServiceName;
 use rollout::parts::{Configured, Receiver, Setting};
 use tokio::time::sleep;
 
+use crate::base::empty;
 use crate::world::{PLACED, World, name, placed, until};
 
+/// Long enough for the next look at all that was given.
+const A_LOOK: Duration = Duration::from_mins(11);
 const VARIABLE: &str = "AVISHKAR_NODE_MANAGER__PATIENCE_SECONDS";
 
 /// A setting of each of these services.
@@ -95,10 +98,13 @@ async fn settings_with_which_an_instance_is_never_ready_are_backed_out_of() {
     assert!(world.running().unwrap().backed_out.is_some());
 }
 
-#[tokio::test(start_paused = true)]
-async fn another_receiver_of_alerts_comes_to_one_monitoring_after_the_other() {
+fn monitoring() -> PartName {
+    ServiceName::Monitoring.as_str().parse().unwrap()
+}
+
+/// Two instances of monitoring, that tell nobody.
+async fn monitored() -> World {
     let world = World::new();
-    let monitoring: PartName = "monitoring".parse().unwrap();
     let wish = PlacedService {
         schema: 1,
         service: ServiceName::Monitoring,
@@ -109,48 +115,171 @@ async fn another_receiver_of_alerts_comes_to_one_monitoring_after_the_other() {
         instances: None,
     };
     world.write(&path::placed_service(ServiceName::Monitoring), &wish);
-    let all_ready = || {
-        let path = path::running_service(ServiceName::Monitoring);
-        let running = world.read::<RunningService>(&path).map(|one| one.instances);
-        running.is_some_and(|all| {
-            all.len() == 2 && all.iter().all(|one| one.state == InstanceState::Ready)
-        })
-    };
     world
         .during(async {
             world.until_calm().await;
-            until(async || all_ready()).await;
+            until(async || is_monitored(&world)).await;
         })
         .await;
-    let secrets = || {
-        ["node-2", "node-3"].map(|node| {
-            let told = world.parts.told(&name(node), &monitoring).unwrap();
-            let secret = told.files.into_iter().find(|file| file.path.ends_with("/pager"));
-            secret.map(|file| file.content)
-        })
+    world
+}
+
+fn is_monitored(world: &World) -> bool {
+    let path = path::running_service(ServiceName::Monitoring);
+    let running = world.read::<RunningService>(&path).map(|one| one.instances);
+    running.is_some_and(|all| {
+        all.len() == 2 && all.iter().all(|one| one.state == InstanceState::Ready)
+    })
+}
+
+/// A receiver of alerts whose requests are signed with this.
+fn pager(secret: &str) -> Configured {
+    let receiver = Receiver {
+        name: "pager".to_owned(),
+        url: "https://hooks.example.org/".to_owned(),
+        secret: secret.to_owned(),
+        internal: false,
     };
+    Configured { receivers: vec![receiver], ..Configured::default() }
+}
+
+/// With what each monitoring signs, where it tells somebody.
+fn secrets(world: &World) -> [Option<String>; 2] {
+    ["node-2", "node-3"].map(|node| {
+        let told = world.parts.told(&name(node), &monitoring())?;
+        let secret = told.files.into_iter().find(|file| file.path.ends_with("/pager"));
+        secret.map(|file| file.content)
+    })
+}
+
+/// What agents were asked to make.
+fn made(world: &World) -> Vec<String> {
+    let calls = world.parts.calls().into_iter().map(|call| call.to_string());
+    calls.filter(|call| call.starts_with("ensure ")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_receiver_of_alerts_comes_to_one_monitoring_after_the_other() {
+    let world = monitored().await;
     for (given, secret) in [(7, "first secret"), (8, "second secret")] {
-        let before = secrets();
-        let receiver = Receiver {
-            name: "pager".to_owned(),
-            url: "https://hooks.example.org/".to_owned(),
-            secret: secret.to_owned(),
-            internal: false,
-        };
-        let receivers = vec![receiver];
-        world.credentials.say(given, Configured { receivers, ..Configured::default() });
+        let before = secrets(&world);
+        world.credentials.say(given, pager(secret));
         let new = Some(secret.to_owned());
         world
             .during(async {
-                until(async || secrets().contains(&new)).await;
-                assert!(secrets().contains(&before[0]), "one at a time");
-                until(async || secrets() == [new.clone(), new.clone()]).await;
-                until(async || all_ready()).await;
+                until(async || secrets(&world).contains(&new)).await;
+                assert!(secrets(&world).contains(&before[0]), "one at a time");
+                until(async || secrets(&world) == [new.clone(), new.clone()]).await;
+                until(async || is_monitored(&world)).await;
             })
             .await;
     }
     let shown = format!("{:?}", world.store.records(&path::folder("lifecycle")));
     assert!(!shown.contains("second secret"), "the store holds no secret");
+}
+
+#[tokio::test(start_paused = true)]
+async fn monitoring_that_one_who_was_away_has_made_anew_gets_the_receivers_of_today() {
+    // Whether the one who was away looks at what it made, and whether it is itself given today's then.
+    for (looks, given) in [(true, 7), (true, 8), (false, 7), (false, 8)] {
+        let world = monitored().await;
+        let new = Some("a secret".to_owned());
+        let all_sign = || secrets(&world) == [new.clone(), new.clone()] && is_monitored(&world);
+        world.credentials.say(7, pager("a secret"));
+        world.during(until(async || all_sign())).await;
+        let first = name("node-2");
+        let has_one = || world.parts.told(&first, &monitoring()).is_some();
+        world.credentials.say(6, Configured::default());
+        world
+            .during(async {
+                empty(&world, &first, &monitoring()).await;
+                until(async || has_one() && is_monitored(&world)).await;
+                sleep(if looks { A_LOOK } else { Duration::ZERO }).await;
+            })
+            .await;
+        assert_eq!(secrets(&world), [None, new.clone()]);
+        world.parts.forget_calls();
+        world.credentials.say(given, pager("a secret"));
+        world
+            .during(async {
+                until(async || all_sign()).await;
+                sleep(A_LOOK * 3).await;
+            })
+            .await;
+        assert_eq!(made(&world), ["ensure monitoring on node-2"], "once, and nothing else");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn receivers_come_to_all_also_where_the_settings_beside_them_are_backed_out_of() {
+    let world = monitored().await;
+    world.credentials.say(7, pager("first secret"));
+    let signs = |secret: &str| {
+        let all = Some(secret.to_owned());
+        secrets(&world) == [all.clone(), all] && is_monitored(&world)
+    };
+    world.during(until(async || signs("first secret"))).await;
+    let first = name("node-2");
+    let is_tried = || {
+        let told = world.parts.told(&first, &monitoring()).unwrap();
+        told.environment.contains_key("AVISHKAR_WATCH__EVERY_SECONDS")
+    };
+    let said = settings(&[(ServiceName::Monitoring, "watch.every_seconds", "0")]);
+    world.credentials.say(8, Configured { settings: said.settings, ..pager("second secret") });
+    world.parts.set_healthy(&first, &monitoring(), false);
+    world
+        .during(async {
+            until(async || is_tried()).await;
+            until(async || !is_tried()).await;
+            world.parts.set_healthy(&first, &monitoring(), true);
+            until(async || signs("second secret")).await;
+            world.parts.forget_calls();
+            sleep(A_LOOK * 3).await;
+        })
+        .await;
+    assert!(made(&world).is_empty(), "{:?}", made(&world));
+    assert!(!is_tried());
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_of_the_base_do_not_go_back_with_one_who_was_away() {
+    let world = standing().await;
+    let initializer: PartName = "platform-initializer".parse().unwrap();
+    let say = |given, instances: &str| {
+        let said = [(ServiceName::PlatformInitializer, "platform.instances", instances)];
+        world.credentials.say(given, settings(&said));
+    };
+    let has = |node: &str, instances: &str| {
+        let told = world.parts.told(&name(node), &initializer);
+        let told =
+            told.and_then(|told| told.environment.get("AVISHKAR_PLATFORM__INSTANCES").cloned());
+        told.as_deref() == Some(instances)
+    };
+    let both = |instances| ["node-1", "node-2"].into_iter().all(|node| has(node, instances));
+    say(7, "3");
+    world
+        .during(async {
+            until(async || both("3")).await;
+            sleep(A_LOOK).await;
+        })
+        .await;
+    world.parts.forget_calls();
+    for (given, instances) in [(6, "2"), (7, "3"), (6, "2")] {
+        say(given, instances);
+        world.during(sleep(A_LOOK * 2)).await;
+    }
+    assert!(made(&world).is_empty(), "{:?}", made(&world));
+    // What one who was away makes anew has the older ones, until it is given today's.
+    world
+        .during(async {
+            empty(&world, &name("node-1"), &initializer).await;
+            until(async || has("node-1", "2")).await;
+            sleep(A_LOOK).await;
+        })
+        .await;
+    assert!(has("node-2", "3"));
+    say(8, "3");
+    world.during(until(async || both("3"))).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,8 +307,7 @@ async fn services_of_the_base_get_other_settings_too_one_after_another() {
             sleep(Duration::from_mins(30)).await;
         })
         .await;
-    let calls = world.parts.calls().into_iter().map(|call| call.to_string());
-    let mut made: Vec<String> = calls.filter(|call| call.starts_with("ensure ")).collect();
+    let mut made = made(&world);
     made.sort();
     let expected = [
         "ensure lifecycle-manager on node-1",

@@ -1,5 +1,6 @@
-//! Certificates of services and agents, and settings of services of the base: a look completes what is known of them, the
-//! plan says whose turn it is, and that one's is renewed; then all is looked at again.
+//! Certificates of services and agents, settings of services of the base, and receivers of alerts where whoever made
+//! monitoring had older ones: a look completes what is known of them, the plan says whose turn it is, and that one's is
+//! renewed; then all is looked at again.
 
 mod look;
 mod renew;
@@ -84,13 +85,20 @@ impl Today<'_> {
         let site = Site { platform: self.platform, node, generation };
         let (authority, secrets) = (self.vault.authority.as_ref(), &self.vault.secrets);
         let given = ServicePapers::of(&site, service, authority, secrets).ok()?;
-        let mut text = given.own.certificate;
+        Some(Digest::of(given.own.certificate.as_bytes()))
+    }
+
+    /// Settings of a service of the base, where it has any: those of placed services go by their rollouts. Without the
+    /// authority's key nobody learns from it what they are.
+    fn settings_of(self, service: ServiceName) -> Option<Digest> {
+        let secrets = &self.vault.secrets;
         let settings = secrets.configured.settings_of(service);
-        // Those of placed services go by their rollouts.
-        if is_of_the_base(service) && !settings.is_empty() {
-            text.push_str(&serde_json::to_string(&settings).expect("settings are text"));
+        if !is_of_the_base(service) || settings.is_empty() {
+            return None;
         }
-        Some(Digest::of(text.as_bytes()))
+        let (seal, text) = (&secrets.authority.key, serde_json::to_string(&settings));
+        let text = text.expect("settings are text");
+        Some(Digest::of(format!("avishkar: settings of a service, 1\n{seal}\n{text}").as_bytes()))
     }
 
     /// Whether a service of which it is not known what it came with may go by other settings than it should.
