@@ -74,7 +74,8 @@ fn fewer(placed: &PlacedService, wanted: usize, machines: &[Machine]) -> Vec<Nod
     nodes
 }
 
-/// Done when all are ready, the service is found, and what is not wanted any more is gone.
+/// Done when all are ready, the service is found, and what is not wanted any more is gone. Only the last of these is not
+/// waited for beyond the deadline.
 pub(super) fn scaled(
     change: &ServiceChange,
     (added, removed): (&[NodeName], &[NodeName]),
@@ -92,7 +93,7 @@ pub(super) fn scaled(
     let are_ready = seen.laggard().is_none() && is_found;
     let are_gone = removed.iter().all(|node| at(seen, node).is_none());
     // What is left behind on a machine that is away is ended when it comes back.
-    if (are_ready && are_gone) || (is_due && added.is_empty()) {
+    if are_ready && (are_gone || (is_due && added.is_empty())) {
         return Verdict::Done;
     }
     given_up(seen, is_due)

@@ -326,6 +326,41 @@ fn fewer_instances_leave_machines_that_do_not_answer_first_and_are_done_when_the
 }
 
 #[test]
+fn a_number_is_done_only_where_all_that_stay_are_ready_and_found() {
+    use InstanceState::{Failed, Ready, Silent, Starting, Stopping};
+    let (late, right) = (600, Entry::Right("192.0.2.1:1".parse().unwrap()));
+    for (wanted, stays, entry, is_done) in [
+        (2, Ready, right, true),
+        (2, Starting, right, false),
+        (2, Silent, right, false),
+        (2, Failed, right, false),
+        (2, Ready, Entry::Wrong, false),
+        (1, Ready, right, true),
+        (1, Silent, right, false),
+        (1, Failed, right, false),
+        (1, Stopping, right, false),
+        (1, Ready, Entry::Wrong, false),
+    ] {
+        let mut story = Story::new();
+        story.asks(scale(wanted)).unwrap();
+        let removed = story.running.instances.split_off(wanted.into());
+        story.all_run();
+        // It is on a machine that is away.
+        let ends = removed.into_iter().map(|one| RunningInstance { state: Stopping, ..one });
+        story.running.instances.extend(ends);
+        story.running.instances[0].state = stays;
+        story.entry = entry;
+        let told = story.verdict(late);
+        if is_done {
+            assert_eq!(told, Verdict::Done, "{wanted} {stays:?} {entry:?}");
+        } else {
+            assert_eq!(failed(told).code, FailureCode::DeadlineExceeded, "{wanted} {stays:?}");
+            assert_eq!(story.undone().nodes, ["node-1", "node-2"].map(name));
+        }
+    }
+}
+
+#[test]
 fn what_is_new_and_cannot_be_started_is_taken_back() {
     let mut story = Story::new();
     let before = story.placed.clone();
