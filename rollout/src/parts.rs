@@ -18,7 +18,7 @@ pub use base::{BasePart, base_parts};
 pub use configured::{Configured, ConfiguredService, Receiver, Setting, Settings};
 pub use edge::edge;
 pub use kafka::kafka;
-pub use openings::{APP_PORTS, FRONT_PORTS, openings};
+pub use openings::{APP_PORTS, FRONT_PORTS, kept_inside, openings};
 pub use papers::{Credentials, Secrets, ServicePapers, names};
 pub use registry::registry;
 pub use service::{

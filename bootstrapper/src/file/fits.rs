@@ -1,9 +1,10 @@
 //! What is right by itself and does not fit the rest of the file: addresses of machines and the ranges that apps may not
-//! reach, addresses of Azure and its subnet.
+//! reach, addresses of Azure and its subnet, ports that are opened and the platform's own.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use common::port::machines::Shape;
+use common::port::machines::{Opening, Origin, Shape};
+use rollout::parts::kept_inside;
 use rollout::platform::{PlannedMachine, Platform};
 
 use super::address::Range;
@@ -20,6 +21,7 @@ pub(super) fn fits(root: &Section<'_>, platform: &Platform, local: Option<Range>
     let mut is_right = edge::fits(root, platform, local).is_some();
     for (entry, machine) in machines.iter().zip(&platform.machines) {
         is_right &= in_azure(entry, machine, subnet).is_some();
+        is_right &= keeps_inside(entry, machine, &kept_inside(platform)).is_some();
     }
     let denied = root.optional("network")?.section()?.optional("denied")?;
     let ranges: Vec<Range> =
@@ -47,6 +49,41 @@ fn in_azure(entry: &Entry<'_>, machine: &PlannedMachine, subnet: Option<Range>) 
         is_right = section.optional("opened")?.wrong(message, hint).unwrap_or(false);
     }
     is_right.then_some(())
+}
+
+/// Whether nobody outside is let in to what is for the platform's machines alone.
+fn keeps_inside(entry: &Entry<'_>, machine: &PlannedMachine, inside: &[u16]) -> Option<()> {
+    let Shape::Azure(shape) = &machine.shape else { return Some(()) };
+    let Some(opened) = entry.section()?.optional("opened") else { return Some(()) };
+    let mut is_right = true;
+    for (entry, opening) in opened.list()?.iter().zip(&shape.opened) {
+        let range = opening.first..=opening.last;
+        let held: Vec<u16> = inside.iter().copied().filter(|port| range.contains(port)).collect();
+        if opening.from == Origin::Network || held.is_empty() {
+            continue;
+        }
+        let hint = match around(opening, &held) {
+            rest if rest.is_empty() => "take it out".to_owned(),
+            rest => format!("open what is around: {}", rest.join(", ")),
+        };
+        let ports: Vec<String> = held.iter().map(u16::to_string).collect();
+        let message = format!("only the platform's machines may reach {}", ports.join(", "));
+        is_right = entry.wrong(message, hint).unwrap_or(false);
+    }
+    is_right.then_some(())
+}
+
+/// What is left of a range without these ports of it, which are in order.
+fn around(opening: &Opening, held: &[u16]) -> Vec<String> {
+    let ends = held.iter().map(|port| port.checked_sub(1)).chain([Some(opening.last)]);
+    let begins =
+        [Some(opening.first)].into_iter().chain(held.iter().map(|port| port.checked_add(1)));
+    let rest = begins.zip(ends).filter_map(|(first, last)| Some((first?, last?)));
+    let rest = rest.filter(|(first, last)| first <= last);
+    let told = |(first, last): (u16, u16)| {
+        if first == last { format!("{first}") } else { format!("{first} to {last}") }
+    };
+    rest.map(told).collect()
 }
 
 /// Azure keeps the first four, and the last one.

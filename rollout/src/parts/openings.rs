@@ -1,5 +1,7 @@
 //! What machines must let in from one another. No backend knows these ports by itself.
 
+use std::collections::BTreeSet;
+
 use common::port::machines::{Opening, Origin};
 use common::service::ServiceName;
 
@@ -15,15 +17,26 @@ pub const FRONT_PORTS: (u16, u16) = (2000, 2999);
 /// From the machines' own network, and on every machine the same: services are moved, and parts of the base are made
 /// again elsewhere. In order, and none twice.
 pub fn openings(platform: &Platform) -> Vec<Opening> {
-    let of_base = BasePart::ALL.into_iter().flat_map(|part| part.ports(platform));
-    let of_services = ServiceName::ALL.into_iter().filter_map(listeners).map(|own| own.mutual_tls);
-    let single = [AGENT_PORT].into_iter().chain(of_base).chain(of_services);
-    let single = single.filter(|port| !is_on_loopback(platform, *port));
-    let mut ranges: Vec<(u16, u16)> = single.map(|port| (port, port)).collect();
+    let mut ranges: Vec<(u16, u16)> = own(platform).map(|port| (port, port)).collect();
     ranges.extend(the_door(platform).map(|port| (port, port)));
     ranges.extend([APP_PORTS, FRONT_PORTS]);
     let joined = joined(ranges).into_iter();
     joined.map(|(first, last)| Opening { first, last, from: Origin::Network }).collect()
+}
+
+/// The platform's own ports that nobody but its machines has business with, in order: of all but the edge, the door and apps.
+pub fn kept_inside(platform: &Platform) -> Vec<u16> {
+    let of_edge = BasePart::Edge.ports(platform);
+    let inside: BTreeSet<u16> = own(platform).filter(|port| !of_edge.contains(port)).collect();
+    inside.into_iter().collect()
+}
+
+/// Of the agent, the base and services, as far as other machines reach them.
+fn own(platform: &Platform) -> impl Iterator<Item = u16> {
+    let of_base = BasePart::ALL.into_iter().flat_map(move |part| part.ports(platform));
+    let of_services = ServiceName::ALL.into_iter().filter_map(listeners).map(|own| own.mutual_tls);
+    let all = [AGENT_PORT].into_iter().chain(of_base).chain(of_services);
+    all.filter(move |port| !is_on_loopback(platform, *port))
 }
 
 /// The app manager's for people, where other machines reach it: who comes through the edge is sent there.
