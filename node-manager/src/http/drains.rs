@@ -27,20 +27,20 @@ pub(super) async fn end(
 
 /// Somebody wants a node to serve nothing of apps.
 pub(crate) async fn drained(shared: &Shared, node: &NodeName) -> Result<(), Refusal> {
-    told(node, drains::change(shared, node, Wish::Drain).await.map_err(|err| of_leading(&err))?)?;
+    change(shared, node, Wish::Drain).await?;
     tracing::warn!(node.id = %node, "drained: it gets nothing of apps until it is returned");
     Ok(())
 }
 
 /// Somebody wants it to be used again.
 pub(crate) async fn returned(shared: &Shared, node: &NodeName) -> Result<(), Refusal> {
-    told(node, drains::change(shared, node, Wish::Return).await.map_err(|err| of_leading(&err))?)?;
+    change(shared, node, Wish::Return).await?;
     tracing::warn!(node.id = %node, "returned: it may get something of apps again");
     Ok(())
 }
 
-fn told(node: &NodeName, answer: Answer) -> Result<(), Refusal> {
-    match answer {
+async fn change(shared: &Shared, node: &NodeName, wish: Wish) -> Result<(), Refusal> {
+    match drains::change(shared, node, wish).await.map_err(|err| of_leading(&err))? {
         Answer::Done => Ok(()),
         Answer::Unknown => Err(node_unknown(node)),
         Answer::LastNode => Err(last_node(node)),

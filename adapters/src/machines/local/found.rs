@@ -139,7 +139,7 @@ async fn asked<T>(
 /// Where this computer has the socket of its engine: as the machines tell that were given it. Who asks may be in one of them,
 /// where it has another path.
 pub(super) async fn socket(docker: &Docker, settings: &LocalSettings) -> Result<String, Error> {
-    let mounts = listed(docker, settings).await?.into_iter().flat_map(|one| one.mounts);
+    let mounts = listed(docker, settings).await?.into_iter().filter_map(|one| one.mounts);
     let given =
         mounts.flatten().filter(|mount| mount.destination.as_deref() == Some(MACHINES_SOCKET));
     let mut sources = given.filter_map(|mount| mount.source);
