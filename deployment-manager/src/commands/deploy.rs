@@ -79,7 +79,9 @@ async fn offer(
     };
     let now = shared.ports.clock.now();
     let patience = &shared.config.patience;
-    let after = accept::deploy(last.cloned(), instance.clone(), wanted, patience, now);
+    let mut after = accept::deploy(last.cloned(), instance.clone(), wanted, patience, now);
+    // What is all ready takes over now, and so is kept.
+    releases::keep(&mut after, shared.config.kept_releases);
     record(shared, request, before.as_ref(), after).await.map(Ok)
 }
 

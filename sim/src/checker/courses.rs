@@ -2,6 +2,7 @@
 //! replicas that move.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use common::failure::FailureCode;
 use common::id::{Generation, RequestId};
@@ -10,8 +11,9 @@ use common::port::container::Container;
 use common::port::edge::{Table, TableRoute};
 use common::record::course::{Decision, DecisionKind, Share};
 use common::record::deployment::{Deployment, Slot, SlotState};
+use common::record::scale::Scale;
 
-use super::settled::{Checked, demand};
+use super::settled::{Checked, all, demand};
 use super::{Change, Checker, Invariant};
 use crate::world::Truth;
 
@@ -183,7 +185,8 @@ impl Checker {
         let began = before.is_none_or(|before| before.moving.is_none());
         if let Some(moving) = after.moving.as_ref().filter(|_| began) {
             let row = truth.edge.row(instance);
-            let served = row.map_or(0, |row| row.upstreams.len());
+            // Fewer may be wanted by now than the edge serves yet.
+            let served = row.map_or(0, |row| row.upstreams.len()).min(wanted(after, truth));
             let (old, generation) = (moving.old, after.generation);
             let moving = Moving { old, generation, served };
             self.courses.moves.insert(instance.clone(), moving);
@@ -196,7 +199,9 @@ impl Checker {
                 after.slots.iter().find(is_it).filter(|slot| slot.state == state)
             };
             let new = stands(left.new, SlotState::Routed);
-            let leaves = stands(left.old, SlotState::Leaving).is_some();
+            // One whose container is gone goes for that, and not for the move.
+            let old = stands(left.old, SlotState::Leaving);
+            let leaves = old.and_then(address).is_some_and(|at| truth.listener(at).is_some());
             let is_calm = self.courses.moves.contains_key(instance);
             let serves = new.is_some_and(|new| serves(truth, instance, new));
             if is_calm && leaves && !serves {
@@ -237,10 +242,22 @@ fn new_decisions<'a>(
     after.decisions.iter().filter(move |decision| !known.contains(decision))
 }
 
+/// How many replicas an instance should have, as the newest change of their number says; without one, any.
+fn wanted(deployment: &Deployment, truth: &Truth) -> usize {
+    let scales = all::<Scale>(truth, "scale").into_iter();
+    let mut its = scales.filter(|(_, scale)| scale.instance == deployment.instance);
+    let newest = its.find(|(_, scale)| scale.is_for(deployment));
+    newest.and_then(|(_, scale)| scale.replicas.try_into().ok()).unwrap_or(usize::MAX)
+}
+
+/// Where a replica listens.
+fn address(slot: &Slot) -> Option<SocketAddr> {
+    slot.place.as_ref().map(|place| (place.ip, place.host_port).into())
+}
+
 /// Whether the edge serves a replica, and it runs.
 fn serves(truth: &Truth, instance: &LegacyName, slot: &Slot) -> bool {
-    let Some(place) = &slot.place else { return false };
-    let address = (place.ip, place.host_port).into();
+    let Some(address) = address(slot) else { return false };
     let row = truth.edge.row(instance);
     let is_served = row.is_some_and(|row| row.upstreams.iter().any(|one| one.address() == address));
     is_served && truth.listener(address).is_some()

@@ -51,6 +51,7 @@ const RARE: &[&str] = &[
     "PartsRemove x Late",
     "PartsRestart x Refused",
     "PartsRestart x RequestLost",
+    "PartsRestart x AnswerLost",
     "Enrol x CrashBefore",
     "WebhooksTell x CrashBefore",
     "WebhooksTell x CrashAfter",
