@@ -59,6 +59,7 @@ pub(super) fn open(
         held,
         connection: Some(connection),
         links: Vec::new(),
+        listens: true,
         idle_until: Instant::now() + IDLE,
     };
     thread::spawn(move || {
@@ -86,6 +87,8 @@ struct Server {
     held: UnixStream,
     connection: Option<Connection>,
     links: Vec<Link>,
+    /// Not where it cannot accept, as while there are no descriptors: who waits would be told of without end.
+    listens: bool,
     idle_until: Instant,
 }
 
@@ -110,11 +113,19 @@ impl Server {
     }
 
     fn accept(&mut self) {
+        self.listens = true;
         while self.links.len() < LINKS {
-            let Ok((near, _)) = self.listener.accept() else { return };
-            let is_ready = near.set_nonblocking(true).and_then(|()| near.set_nodelay(true));
-            if is_ready.is_ok() {
-                self.links.push(Link::new(near));
+            match self.listener.accept() {
+                Ok((near, _)) => {
+                    let is_ready = near.set_nonblocking(true).and_then(|()| near.set_nodelay(true));
+                    if is_ready.is_ok() {
+                        self.links.push(Link::new(near));
+                    }
+                }
+                Err(err) => {
+                    self.listens = is_of_one(&err);
+                    return;
+                }
             }
         }
     }
@@ -166,9 +177,17 @@ impl Server {
 
     /// Waits until there is something to do.
     fn wait(&self) -> io::Result<()> {
+        let limit = Timespec::try_from(LOOK).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 });
+        match poll(&mut self.awaited(), Some(&limit)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(err) => Err(err.into()),
+        }
+    }
+
+    fn awaited(&self) -> Vec<PollFd<'_>> {
         let is_full = self.links.len() >= LINKS;
         let mut sockets = vec![PollFd::new(&self.held, PollFlags::IN)];
-        if !is_full {
+        if !is_full && self.listens {
             sockets.push(PollFd::new(&self.listener, PollFlags::IN));
         }
         if let Some(connection) = &self.connection
@@ -182,10 +201,15 @@ impl Server {
                 sockets.push(PollFd::new(link.near(), flags));
             }
         }
-        let limit = Timespec::try_from(LOOK).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 0 });
-        match poll(&mut sockets, Some(&limit)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(err) => Err(err.into()),
-        }
+        sockets
     }
 }
+
+/// Whether it is nobody's who waits still: nobody does, or he left.
+fn is_of_one(err: &io::Error) -> bool {
+    let kinds = [ErrorKind::WouldBlock, ErrorKind::ConnectionAborted, ErrorKind::Interrupted];
+    kinds.contains(&err.kind())
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ use super::super::session::Connection;
 const PIECE: usize = 32 * 1024;
 /// How long the machine may take to say whether anybody listens.
 const OPEN: Duration = Duration::from_secs(5);
+/// How long both sides may say nothing at all. What is asked may take longer to be answered.
+const FIRST_WORD: Duration = Duration::from_secs(10);
 /// How long one side may go on after the other one has ended.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,8 @@ pub(super) struct Link {
     there: Pipe,
     back: Pipe,
     is_second_try: bool,
+    /// By when somebody has to say something. Nobody has to any more, or yet, without.
+    speaks_by: Option<Instant>,
     /// When it ends, one of its sides having ended.
     ends: Option<Instant>,
 }
@@ -106,6 +110,7 @@ impl Link {
             there: Pipe::default(),
             back: Pipe::default(),
             is_second_try: false,
+            speaks_by: None,
             ends: None,
         }
     }
@@ -159,7 +164,7 @@ impl Link {
         match &mut self.far {
             Far::Opening(until) => {
                 let until = *until.get_or_insert(now + OPEN);
-                self.open(connection, to, now >= until)
+                self.open(connection, to, (now, until))
             }
             Far::Open(_) => self.carry(connection, now),
             Far::Closing(channel) => {
@@ -179,14 +184,17 @@ impl Link {
         &mut self,
         connection: &Connection,
         to: SocketAddr,
-        is_late: bool,
+        (now, until): (Instant, Instant),
     ) -> Result<Moved, Lost> {
         let (host, port) = (to.ip().to_string(), to.port());
         let open = || connection.session.channel_direct_tcpip(&host, port, None);
         match connection.attempt(is_not_yet, open) {
-            Ok(Some(channel)) => self.far = Far::Open(channel),
+            Ok(Some(channel)) => {
+                self.far = Far::Open(channel);
+                self.speaks_by = Some(now + FIRST_WORD);
+            }
             // The library asks nothing else before this is answered.
-            Ok(None) if is_late => return Err(Lost),
+            Ok(None) if now >= until => return Err(Lost),
             Ok(None) => return Ok(Moved::Nothing),
             Err(err) if is_exhausted(&err) => self.far = Far::Over,
             Err(_) => return Err(Lost),
@@ -203,7 +211,8 @@ impl Link {
                 return Ok(Moved::Some);
             }
         };
-        if self.back.is_end_told && self.there.is_end_told {
+        let is_done = self.back.is_end_told && self.there.is_end_told;
+        if is_done || self.says_nothing(moved, now) {
             self.close(now);
         } else if self.back.is_end_told || self.there.is_end_told {
             let ends = *self.ends.get_or_insert(now + LINGER);
@@ -212,6 +221,14 @@ impl Link {
             }
         }
         Ok(moved)
+    }
+
+    /// Whether nobody said anything in time: it only keeps others from its place.
+    fn says_nothing(&mut self, moved: Moved, now: Instant) -> bool {
+        if moved == Moved::Some {
+            self.speaks_by = None;
+        }
+        self.speaks_by.is_some_and(|by| now >= by)
     }
 
     fn both_ways(&mut self, connection: &Connection) -> io::Result<Moved> {
@@ -267,4 +284,25 @@ impl Link {
 
 fn broken(err: Refusal) -> io::Error {
     err.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    #[test]
+    fn whoever_says_nothing_at_all_is_given_up_and_whoever_waits_for_an_answer_is_not() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (opened, mut link) = (Instant::now(), Link::new(near));
+        let (soon, late) = (opened + FIRST_WORD / 2, opened + FIRST_WORD);
+        assert!(!link.says_nothing(Moved::Nothing, late), "it is not open yet");
+        link.speaks_by = Some(opened + FIRST_WORD);
+        assert!(!link.says_nothing(Moved::Nothing, soon));
+        assert!(link.says_nothing(Moved::Nothing, late));
+        assert!(!link.says_nothing(Moved::Some, soon));
+        assert!(!link.says_nothing(Moved::Nothing, late + FIRST_WORD), "it asked something");
+    }
 }

@@ -10,6 +10,8 @@ use common::port::host::{
 };
 use futures::StreamExt as _;
 use futures::stream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{ECHO, ECHOES, said, with_sshd};
@@ -224,6 +226,26 @@ async fn a_machine_that_forwards_nothing_hangs_up_on_who_comes_and_keeps_letting
         };
         let host = timeout(Duration::from_secs(20), refused).await.unwrap();
         assert!(run(host.as_ref(), Command::new("true")).await.succeeded(), "commands run");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_visitor_of_a_way_who_says_nothing_is_hung_up_on_and_one_who_said_something_is_not() {
+    with_sshd(async |sshd| {
+        sshd.script(ECHOES).await;
+        let host = sshd.connect(&sshd.user("ops")).await;
+        let way = host.forward(ECHO).await.unwrap();
+        let mut asks = TcpStream::connect(way.at()).await.unwrap();
+        let mut silent = TcpStream::connect(way.at()).await.unwrap();
+        let mut answer = [0; 4];
+        asks.write_all(b"who?").await.unwrap();
+        asks.read_exact(&mut answer).await.unwrap();
+        let ended = timeout(Duration::from_secs(30), silent.read(&mut [0])).await.unwrap();
+        assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+        asks.write_all(b"then").await.unwrap();
+        asks.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"then");
     })
     .await;
 }
