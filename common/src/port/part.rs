@@ -145,7 +145,7 @@ pub enum Member {
     /// A server that serves: of a quorum, or alone.
     #[serde(rename = "zookeeper")]
     ZooKeeper,
-    /// The broker of this number, which the others know, and which is in step with them.
+    /// The broker of this number, which the others know, and which is in step with them, as far as it has heard.
     Kafka { id: i32 },
 }
 

@@ -113,7 +113,8 @@ impl fmt::Display for Target {
 }
 
 /// Looks after machines and services. What takes long is only taken here; how it ends is the outcome of the request, which
-/// the lifecycle manager keeps. The same request again is taken, and done once; under its id nothing else is.
+/// the lifecycle manager keeps. The same request again is taken, and done once; under its id nothing else that
+/// comes over HTTP is.
 #[async_trait]
 pub trait Upkeep: Debug + Send + Sync {
     /// All machines, in the order of names.
