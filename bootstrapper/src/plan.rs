@@ -156,7 +156,7 @@ async fn known(
         Sought::Nothing => Known::default(),
         Sought::Kept(kept) => {
             let trust = trust_of(work, &kept).map_err(one)?;
-            Known { trust: Some(trust), kept: Some(kept), refused: None }
+            Known { trust: Some(trust), kept: Some(*kept), refused: None }
         }
         Sought::Unknown(mut troubles) => Known { refused: troubles.pop(), ..Known::default() },
     })

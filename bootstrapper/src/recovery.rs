@@ -40,7 +40,7 @@ pub(crate) struct Kept {
 pub(crate) enum Sought {
     /// The platform has no authority yet.
     Nothing,
-    Kept(Kept),
+    Kept(Box<Kept>),
     /// Nobody can say: what stands in the way of each machine, and what that means.
     Unknown(Vec<Trouble>),
 }
@@ -85,7 +85,7 @@ pub(crate) async fn search(
     let with_theirs = |trouble| unseen.into_iter().chain([trouble]).collect();
     match decided(platform, known.as_deref(), novelty, seen) {
         Ok(Decision::Nothing) => Ok(Sought::Nothing),
-        Ok(Decision::Kept(kept)) => Ok(Sought::Kept(kept)),
+        Ok(Decision::Kept(kept)) => Ok(Sought::Kept(Box::new(kept))),
         Ok(Decision::Unknown(trouble)) => Ok(Sought::Unknown(with_theirs(trouble))),
         Err(trouble) => Err(with_theirs(trouble)),
     }

@@ -80,7 +80,7 @@ impl Reached {
     }
 
     /// The same agent, where it is reached from here.
-    async fn from_here(&self, agent: &Agent) -> Result<Agent, Error> {
+    async fn reached(&self, agent: &Agent) -> Result<Agent, Error> {
         let Some(access) = self.gates.get(&agent.node) else { return Ok(agent.clone()) };
         let found = self.ways.to(&agent.node, access, agent.address).await;
         let address = found.map_err(|err| {
@@ -105,7 +105,7 @@ impl Parts for Reached {
         issuer: Issuer,
         spec: &PartSpec,
     ) -> Result<Part, Error> {
-        self.parts.ensure_part(&self.from_here(agent).await?, issuer, spec).await
+        self.parts.ensure_part(&self.reached(agent).await?, issuer, spec).await
     }
 
     async fn remove_part(
@@ -114,7 +114,7 @@ impl Parts for Reached {
         issuer: Issuer,
         removal: &PartRemoval,
     ) -> Result<(), Error> {
-        self.parts.remove_part(&self.from_here(agent).await?, issuer, removal).await
+        self.parts.remove_part(&self.reached(agent).await?, issuer, removal).await
     }
 
     async fn restart_part(
@@ -123,11 +123,11 @@ impl Parts for Reached {
         issuer: Issuer,
         name: &PartName,
     ) -> Result<Part, Error> {
-        self.parts.restart_part(&self.from_here(agent).await?, issuer, name).await
+        self.parts.restart_part(&self.reached(agent).await?, issuer, name).await
     }
 
     async fn parts(&self, agent: &Agent) -> Result<Vec<Part>, Error> {
-        self.parts.parts(&self.from_here(agent).await?).await
+        self.parts.parts(&self.reached(agent).await?).await
     }
 
     async fn part_logs(
@@ -136,11 +136,11 @@ impl Parts for Reached {
         name: &PartName,
         tail: usize,
     ) -> Result<Vec<String>, Error> {
-        self.parts.part_logs(&self.from_here(agent).await?, name, tail).await
+        self.parts.part_logs(&self.reached(agent).await?, name, tail).await
     }
 
     async fn images(&self, agent: &Agent) -> Result<Vec<ImageRef>, Error> {
-        self.parts.images(&self.from_here(agent).await?).await
+        self.parts.images(&self.reached(agent).await?).await
     }
 
     async fn push_image(
@@ -150,11 +150,11 @@ impl Parts for Reached {
         image: &PartImage,
         repository: &str,
     ) -> Result<ImageRef, Error> {
-        self.parts.push_image(&self.from_here(agent).await?, issuer, image, repository).await
+        self.parts.push_image(&self.reached(agent).await?, issuer, image, repository).await
     }
 
     async fn image_archive(&self, agent: &Agent, image: &Digest) -> Result<ChunkStream, Error> {
-        self.parts.image_archive(&self.from_here(agent).await?, image).await
+        self.parts.image_archive(&self.reached(agent).await?, image).await
     }
 
     async fn registry_at(
@@ -163,7 +163,7 @@ impl Parts for Reached {
         issuer: Issuer,
         registry: SocketAddr,
     ) -> Result<(), Error> {
-        self.parts.registry_at(&self.from_here(agent).await?, issuer, registry).await
+        self.parts.registry_at(&self.reached(agent).await?, issuer, registry).await
     }
 
     async fn share_is(
@@ -173,7 +173,7 @@ impl Parts for Reached {
         name: &ShareName,
         access: &share::Access,
     ) -> Result<(), Error> {
-        self.parts.share_is(&self.from_here(agent).await?, issuer, name, access).await
+        self.parts.share_is(&self.reached(agent).await?, issuer, name, access).await
     }
 
     async fn build_code(
@@ -182,6 +182,6 @@ impl Parts for Reached {
         issuer: Issuer,
         code: &share::Code,
     ) -> Result<(), Error> {
-        self.parts.build_code(&self.from_here(agent).await?, issuer, code).await
+        self.parts.build_code(&self.reached(agent).await?, issuer, code).await
     }
 }

@@ -106,8 +106,8 @@ pub async fn read_from(sources: &Sources) -> anyhow::Result<Truth> {
         try_join_all(staged),
         Tree::read(&sources.zookeeper, &FOLDERS)
     )?;
-    let mut truth = Truth::default();
-    truth.staged = staged.iter().flat_map(|listed| listed.lines()).map(str::to_owned).collect();
+    let staged = staged.iter().flat_map(|listed| listed.lines()).map(str::to_owned).collect();
+    let mut truth = Truth { staged, ..Truth::default() };
     let mut parts = Vec::new();
     for (place, node) in sources.nodes.iter().zip(nodes) {
         let name = &place.name;

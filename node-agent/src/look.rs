@@ -150,12 +150,11 @@ async fn member_says(address: SocketAddr, health: &PartHealth) -> Heard {
     let Some(member) = &health.member else { return Heard::Well };
     match tokio::time::timeout(DEADLINE, takes_part(address, member)).await {
         Ok(Ok(true)) => Heard::Well,
-        Ok(Ok(false)) => Heard::Apart,
         Ok(Err(err)) => {
             tracing::debug!(error = &err as &dyn Error, %address, "a member did not say whether it takes part");
             Heard::Apart
         }
-        Err(_) => Heard::Apart,
+        Ok(Ok(false)) | Err(_) => Heard::Apart,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Machines in containers for a test: made on a real engine, cleared up afterwards.
 
+use std::os::unix::fs::symlink;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -104,7 +105,7 @@ impl Rig {
     /// The same backend for somebody who knows the engine's socket by another path.
     pub(crate) fn backend_by_a_link(&self) -> LocalMachines {
         let socket = self.folder.path().join("engine.sock");
-        std::os::unix::fs::symlink(SOCKET, &socket).unwrap();
+        symlink(SOCKET, &socket).unwrap();
         LocalMachines::new(LocalSettings { socket, ..self.settings.clone() }).unwrap()
     }
 

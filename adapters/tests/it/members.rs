@@ -12,8 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[expect(clippy::disallowed_methods, reason = "the variables say where the test's servers are")]
 async fn server(variable: &str) -> SocketAddr {
-    let server = std::env::var(variable)
-        .unwrap_or_else(|_| panic!("run `make test`: it starts the servers and sets {variable}"));
+    let server =
+        std::env::var(variable).expect("run `make test`: it starts the servers and says where");
     let found = lookup_host(server).await.unwrap();
     found.into_iter().find(SocketAddr::is_ipv4).unwrap()
 }

@@ -62,7 +62,7 @@ fn keeps_inside(entry: &Entry<'_>, machine: &PlannedMachine, inside: &[u16]) -> 
         if opening.from == Origin::Network || held.is_empty() {
             continue;
         }
-        let hint = match around(opening, &held) {
+        let hint = match around(*opening, &held) {
             rest if rest.is_empty() => "take it out".to_owned(),
             rest => format!("open what is around: {}", rest.join(", ")),
         };
@@ -74,7 +74,7 @@ fn keeps_inside(entry: &Entry<'_>, machine: &PlannedMachine, inside: &[u16]) -> 
 }
 
 /// What is left of a range without these ports of it, which are in order.
-fn around(opening: &Opening, held: &[u16]) -> Vec<String> {
+fn around(opening: Opening, held: &[u16]) -> Vec<String> {
     let ends = held.iter().map(|port| port.checked_sub(1)).chain([Some(opening.last)]);
     let begins =
         [Some(opening.first)].into_iter().chain(held.iter().map(|port| port.checked_add(1)));

@@ -84,9 +84,12 @@ fn a_receiver_is_at_a_public_host_over_tls_or_where_its_owner_says() {
             assert_eq!(receiver(url, internal).unwrap_err()[0].key, "alerts[0].url", "{url}");
         }
     }
-    let many: String = (0..17)
-        .map(|number| format!("[[alerts]]\nname = \"n-{number}\"\nurl = \"https://a.b/\"\nsecret_file = \"pager.secret\"\n"))
-        .collect();
+    let one = |number| {
+        format!(
+            "[[alerts]]\nname = \"n-{number}\"\nurl = \"https://a.b/\"\nsecret_file = \"pager.secret\"\n"
+        )
+    };
+    let many = (0..17).map(one).collect::<Vec<_>>().concat();
     assert_eq!(described(&with(LOCAL, &many)).unwrap_err()[0].message, "they are more than 16");
 }
 

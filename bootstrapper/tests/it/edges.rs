@@ -7,6 +7,8 @@ use rollout::platform::Component;
 use crate::files::{MANUAL, described};
 use crate::world::World;
 
+type Change = fn(&mut Description);
+
 const ONE: &str = include_str!("world.toml");
 
 /// A platform with two edges on local machines, and this section `[edge]`.
@@ -157,7 +159,7 @@ async fn a_platform_that_keeps_itself_gets_no_second_edge_and_no_other_base_and_
         pair.hint.starts_with("write edge = [\"node-4\"] into the file, without edge.address"),
         "{pair}"
     );
-    let others: [(fn(&mut Description), &str); 3] = [
+    let others: [(Change, &str); 3] = [
         (|file| name(file, Component::Platform), "`avishkar platform upgrade`"),
         (
             |file| name(file, Component::KafkaZookeeper),

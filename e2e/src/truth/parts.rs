@@ -175,7 +175,8 @@ mod tests {
             |parts| parts.standing[0].running = false,
             |parts| parts.standing[0].node = "node-3".to_owned(),
             |parts| {
-                parts.standing.push(Part { node: "node-3".to_owned(), ..parts.standing[0].clone() })
+                let of_another = Part { node: "node-3".to_owned(), ..parts.standing[0].clone() };
+                parts.standing.push(of_another);
             },
             |parts| drop(parts.running.get_mut("monitoring").unwrap().instances.pop()),
             |parts| {

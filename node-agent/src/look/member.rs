@@ -51,15 +51,15 @@ fn is_in_step(mut answer: &[u8], id: i32) -> Result<bool, TryGetError> {
     let mut is_known = false;
     for _ in 0..answer.try_get_i32()? {
         is_known |= answer.try_get_i32()? == id;
-        let _host = skip_text(answer)?;
+        skip_text(answer)?; // its host
         let _port = answer.try_get_i32()?;
-        let _rack = skip_text(answer)?;
+        skip_text(answer)?; // its rack
     }
     let _controller = answer.try_get_i32()?;
     let mut is_behind = false;
     for _ in 0..answer.try_get_i32()? {
         let _error = answer.try_get_i16()?;
-        let _topic = skip_text(answer)?;
+        skip_text(answer)?; // its name
         let _is_internal = answer.try_get_u8()?;
         for _ in 0..answer.try_get_i32()? {
             let _error = answer.try_get_i16()?;
@@ -107,7 +107,9 @@ mod tests {
 
     fn numbers(answer: &mut Vec<u8>, numbers: &[i32]) {
         answer.put_i32(i32::try_from(numbers.len()).unwrap());
-        numbers.iter().for_each(|number| answer.put_i32(*number));
+        for number in numbers {
+            answer.put_i32(*number);
+        }
     }
 
     fn answer(brokers: &[i32], topics: &[Told<'_>]) -> Vec<u8> {

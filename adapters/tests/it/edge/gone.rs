@@ -43,7 +43,7 @@ async fn far_away(world: &World) -> String {
 async fn address_of(world: &World, container: &str) -> SocketAddr {
     let inspected = world.docker.inspect_container(container, None::<InspectContainerOptions>);
     let networks = inspected.await.unwrap().network_settings.unwrap().networks.unwrap();
-    let ip = networks["bridge"].ip_address.clone().unwrap();
+    let ip = networks.get("bridge").unwrap().ip_address.clone().unwrap();
     let address = SocketAddr::new(ip.parse().unwrap(), 8080);
     let listens = async { while TcpStream::connect(address).await.is_err() {} };
     timeout(PATIENCE, listens).await.expect("the replica listens");
@@ -96,7 +96,7 @@ async fn what_was_sent_to_a_machine_that_lost_its_power_is_asked_of_another() {
             };
             timeout(PATIENCE, all).await.expect("all are answered");
         };
-        with_container(&world.docker, &container, story).await;
+        with_container(&world.docker, &container, Box::pin(story)).await;
     })
     .await;
 }

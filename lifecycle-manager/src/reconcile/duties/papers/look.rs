@@ -115,7 +115,7 @@ impl Today<'_> {
             let is_of_today = certificate.is_some() || attempt.is_some();
             let (settings, given) =
                 (self.settings_of(service), if is_of_today { given } else { 0 });
-            Paper { attempt, settings, given, ..Paper::new(spec_hash, certificate, self.now) }
+            Paper { settings, given, attempt, ..Paper::new(spec_hash, certificate, self.now) }
         });
         let is_untried = paper.due.is_some() || paper.attempt.is_none();
         let is_unknown = paper.certificate.is_none() && is_untried;

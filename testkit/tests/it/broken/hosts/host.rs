@@ -156,10 +156,11 @@ impl Host for FlawedHost {
 
     async fn forward(&self, to: SocketAddr) -> Result<Box<dyn Forward>, Error> {
         let mut to = to;
-        match self.hosts.flaw {
-            Flaw::LeadsBesideIt => to.set_port(to.port() + 2),
-            Flaw::LeadsToAnybody => to.set_port(7),
-            _ => {}
+        if self.hosts.flaw == Flaw::LeadsBesideIt {
+            to.set_port(to.port() + 2);
+        }
+        if self.hosts.flaw == Flaw::LeadsToAnybody {
+            to.set_port(7);
         }
         let way = self.host.forward(to).await?;
         if self.hosts.flaw == Flaw::LeadsForEver {
