@@ -1,10 +1,13 @@
 //! I10 of the number of replicas that follows the load: it is decided by what was measured, one replica at a time, with a
 //! pause after each, within the app's bounds; and not at all by what was not measured.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::name::{LegacyName, NodeName};
+use common::record::deployment::Deployment;
+use common::record::path;
 use common::record::scale::{Decision, DecisionKind, Scale};
 use jiff::Timestamp;
 use testkit::store::Committed;
@@ -105,8 +108,10 @@ impl Checker {
             return None;
         }
         let table = truth.edge.row(instance);
-        let mut upstreams = table.iter().flat_map(|row| &row.upstreams);
-        let is_unheard = upstreams.any(|upstream| {
+        let canary = of_canary(truth, instance);
+        let upstreams = table.iter().flat_map(|row| &row.upstreams);
+        let mut counted = upstreams.filter(|upstream| !canary.contains(&upstream.address()));
+        let is_unheard = counted.any(|upstream| {
             let on = truth.agents.iter().find(|agent| agent.address.ip() == upstream.ip);
             let away = on.and_then(|agent| self.balance.away.get(&agent.node));
             away.is_some_and(|since| for_long(*since, UNHEARD))
@@ -122,6 +127,20 @@ impl Checker {
             (Some(Load::Calm | Load::Busy) | None, _) => None,
         }
     }
+}
+
+/// Where the replicas of an instance's canary are: they come on top of those that are wanted, in the number that their
+/// share asks for, so that what they take, or that they are not heard of, decides nothing.
+fn of_canary(truth: &Truth, instance: &LegacyName) -> BTreeSet<SocketAddr> {
+    let path = path::deployment(instance);
+    let value = truth.store.records(&path).into_iter().next().map(|(_, value)| value);
+    let deployment = decoded::<Deployment>(value.as_ref()).filter(|one| one.canary.is_some());
+    let Some(Deployment { serving: Some(serving), slots, .. }) = deployment else {
+        return BTreeSet::new();
+    };
+    let beside = slots.into_iter().filter(|slot| slot.generation != serving.generation);
+    let places = beside.filter_map(|slot| slot.place);
+    places.map(|place| (place.ip, place.host_port).into()).collect()
 }
 
 fn is_by_load(kind: DecisionKind) -> bool {

@@ -101,7 +101,11 @@ impl Checker {
     pub(crate) fn wished(&mut self, request: RequestId, wish: &Wish, now: u64) {
         if let Wish::Release { app, number, bundle } = wish {
             let made = Made { number: *number, bundle: *bundle, asked: now, done: None };
-            self.wishes.releases.entry(app.clone()).or_default().push(made);
+            let known = self.wishes.releases.entry(app.clone()).or_default();
+            // Who insists on the newest one makes no other.
+            if known.last().is_none_or(|last| last.number != *number) {
+                known.push(made);
+            }
         }
         self.wishes.asked.entry(request).or_insert_with(|| Asked { wish: wish.clone(), at: now });
     }
@@ -315,8 +319,9 @@ impl Wishes {
     fn newest(&self, app: &AppName, from: u64, to: u64) -> Releases {
         let made = self.releases.get(app).map(Vec::as_slice).unwrap_or_default();
         let sure = made.iter().rposition(|made| made.done.is_some_and(|at| at < from));
-        let possible = made.iter().skip(sure.unwrap_or_default()).filter(|made| made.asked <= to);
-        possible.map(|made| (app.clone(), made.number)).collect()
+        let possible = made.iter().enumerate().skip(sure.unwrap_or_default());
+        let possible = possible.filter(|(_, made)| made.asked <= to);
+        possible.map(|(nth, made)| (app.clone(), nth, made.number)).collect()
     }
 
     /// Whether a release is of a bundle.

@@ -110,7 +110,7 @@ impl Found<'_> {
         asked.clone()
     }
 
-    fn is_of(&self, container: &Container, (app, number): &(AppName, u32)) -> bool {
+    fn is_of(&self, container: &Container, (app, _, number): &(AppName, usize, u32)) -> bool {
         if self.wishes.is_bundle(app, *number) {
             self.is_built_from(container.generation, app, *number)
         } else {

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use common::name::AppName;
 use common::record::course::Share;
 
-pub(super) type Releases = BTreeSet<(AppName, u32)>;
+/// Each with which of its app's it is in the order in which they were made, and with the number that says what it is
+/// made of: what was released before and is again is younger than what was released between.
+pub(super) type Releases = BTreeSet<(AppName, usize, u32)>;
 
 /// What somebody asked for.
 #[derive(Debug)]
@@ -94,8 +96,8 @@ impl Outlook {
     /// What a step back leads to: to what is beside a canary, or to something older than what was asked for last.
     fn before(&self) -> Releases {
         let canaries = self.canaries();
-        let asked = self.served.union(&canaries).map(|(_, number)| *number).max();
-        let older = self.seen.iter().filter(|(_, number)| Some(*number) < asked).cloned();
+        let asked = self.served.union(&canaries).map(|(_, nth, _)| *nth).max();
+        let older = self.seen.iter().filter(|(_, nth, _)| Some(*nth) < asked).cloned();
         let beside = self.served.iter().filter(|_| !canaries.is_empty()).cloned();
         older.chain(beside).collect()
     }
@@ -120,5 +122,31 @@ impl Outlook {
     pub(super) fn all(&self) -> Releases {
         let known = self.seen.union(&self.served).cloned();
         known.chain(self.canaries()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(nth: usize, number: u32) -> Releases {
+        [("shop".parse().unwrap(), nth, number)].into()
+    }
+
+    fn back_from(turns: &[(usize, u32)]) -> Releases {
+        let turns = turns.iter().map(|(nth, number)| Turn::Whole(release(*nth, *number)));
+        let turns: Vec<Turn> = turns.chain([Turn::Back]).collect();
+        Outlook::of(&Releases::new(), turns.iter().map(|turn| (turn, true))).served
+    }
+
+    #[test]
+    fn a_step_back_leads_to_what_was_made_before() {
+        assert_eq!(back_from(&[(0, 1), (1, 2)]), release(0, 1));
+        assert_eq!(back_from(&[(1, 2), (0, 1)]), Releases::new());
+    }
+
+    #[test]
+    fn what_is_released_again_is_younger_than_what_was_released_between() {
+        assert_eq!(back_from(&[(1, 4), (2, 2)]), release(1, 4));
     }
 }
