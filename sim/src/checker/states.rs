@@ -82,12 +82,13 @@ const VERDICTS: &[(Verdict, Verdict)] = &[
 ];
 
 /// One that a leader may make who was not scheduled while the node came back, and those of a node that is drained while it is
-/// not well, or dies so; a run need not visit them.
-const RARE_VERDICTS: [(Verdict, Verdict); 4] = [
+/// not well, or dies so, and is returned before it has been heard for long enough; a run need not visit them.
+const RARE_VERDICTS: [(Verdict, Verdict); 5] = [
     (Verdict::Dead, Verdict::Live),
     (Verdict::Suspect, Verdict::Draining),
     (Verdict::Dead, Verdict::Draining),
     (Verdict::Draining, Verdict::Dead),
+    (Verdict::Draining, Verdict::Suspect),
 ];
 
 /// A replica that may get requests does not vanish.
