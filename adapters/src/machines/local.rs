@@ -286,14 +286,16 @@ impl Machines for LocalMachines {
     }
 
     async fn look(&self, name: &NodeName) -> Result<Option<Machine>, Error> {
-        let found = self.find(name).await?.filter(|found| found.is_ours);
+        // What was cut off before its first start is no machine yet: making it goes on where that ended.
+        let found = self.find(name).await?.filter(|found| found.is_ours && !found.is_half_made);
         Ok(found.map(|found| found.machine))
     }
 
     async fn list(&self) -> Result<Vec<Machine>, Error> {
         let mut machines = Vec::new();
         for name in found::names(&self.docker, &self.settings).await? {
-            machines.extend(self.look(&name).await?);
+            let found = self.find(&name).await?.filter(|found| found.is_ours);
+            machines.extend(found.map(|found| found.machine));
         }
         Ok(machines)
     }

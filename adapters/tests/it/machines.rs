@@ -7,6 +7,7 @@ use std::time::Duration;
 use adapters::{GivenMachine, GivenMachines};
 use async_trait::async_trait;
 use bollard::Docker;
+use bollard::models::ContainerStateStatusEnum;
 use bollard::query_parameters::{
     InspectContainerOptions, InspectNetworkOptions, KillContainerOptions,
 };
@@ -250,6 +251,44 @@ async fn nothing_is_left_of_the_last_machine() {
         rig.machines.delete(&spec.name).await.unwrap();
         assert!(rig.docker.inspect_volume(&volume).await.is_err());
         assert!(rig.docker.inspect_network(&network, None::<InspectNetworkOptions>).await.is_err());
+    })
+    .await;
+}
+
+/// Killed between making and starting: nobody could sign in to what a start alone would give.
+#[tokio::test]
+async fn what_was_cut_off_before_its_first_start_is_no_machine_and_is_finished_when_it_is_made_again()
+ {
+    with_rig(async |rig| {
+        let spec = rig.spec();
+        let container = rig.container(&spec.name);
+        let state = async || {
+            let found = rig.docker.inspect_container(&container, None::<InspectContainerOptions>);
+            found.await.ok().and_then(|found| found.state?.status)
+        };
+        let mut seen = None;
+        for _ in 0..20 {
+            let exists = async { while state().await.is_none() {} };
+            tokio::select! {
+                made = rig.machines.create(&spec) => drop(made.unwrap()),
+                () = exists => {}
+            }
+            seen = state().await;
+            if seen == Some(ContainerStateStatusEnum::CREATED) {
+                break;
+            }
+            rig.machines.delete(&spec.name).await.unwrap();
+        }
+        assert_eq!(seen, Some(ContainerStateStatusEnum::CREATED), "it is always started by then");
+        assert_eq!(rig.machines.look(&spec.name).await.unwrap(), None);
+        assert_eq!(
+            rig.machines.list().await.unwrap().len(),
+            1,
+            "whoever removes all has to know of it"
+        );
+        let machine = rig.machines.create(&spec).await.unwrap();
+        assert_eq!(machine.power, Power::Running);
+        rig.signed_in(&machine).await;
     })
     .await;
 }

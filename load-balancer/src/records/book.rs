@@ -4,6 +4,7 @@
 //! Owns what has to be read again. Who leads keeps what it read, since nobody else writes these records, and has whatever
 //! it writes read again, however the write ends. Never writes, and decides nothing.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,9 +44,15 @@ impl Books {
         self.leases.due().all = true;
     }
 
-    /// What these changes write is to be read again from when this is dropped.
+    /// What these changes write is read again each time until this is dropped, and once more then: it stands there before
+    /// who writes it hears of that, and others read it there.
     pub(crate) fn writing(&self, changes: &[Op]) -> Writing<'_> {
-        Writing { books: self, paths: changes.iter().map(|change| change.path().clone()).collect() }
+        let paths: Vec<Path> = changes.iter().map(|change| change.path().clone()).collect();
+        for path in &paths {
+            self.routes.begins(path);
+            self.leases.begins(path);
+        }
+        Writing { books: self, paths }
     }
 }
 
@@ -77,18 +84,28 @@ pub(crate) struct Book<T> {
 struct Due {
     all: bool,
     names: BTreeSet<String>,
+    /// What is being written, by how many.
+    written: BTreeMap<String, usize>,
+}
+
+impl Due {
+    /// What is to be read now; what is being written stays due.
+    fn take(&mut self) -> Due {
+        let names = mem::take(&mut self.names).into_iter().chain(self.written.keys().cloned());
+        Due { all: mem::take(&mut self.all), names: names.collect(), written: BTreeMap::new() }
+    }
 }
 
 impl<T: DeserializeOwned + Send + Sync> Book<T> {
     fn new(folder: Path) -> Self {
-        let due = Mutex::new(Due { all: true, names: BTreeSet::new() });
+        let due = Mutex::new(Due { all: true, ..Due::default() });
         Book { folder, kept: AsyncMutex::default(), due }
     }
 
-    /// All of them, with every write that had ended before.
+    /// All of them, with every write that had taken effect before.
     pub(crate) async fn read(&self, store: &dyn Store) -> Result<Kept<T>, records::Error> {
         let mut kept = self.kept.lock().await;
-        let reading = Reading { book: self, due: mem::take(&mut *self.due()) };
+        let reading = Reading { book: self, due: self.due().take() };
         if reading.due.all {
             store.sync().await?;
             let names = store.children(&self.folder).await?;
@@ -135,10 +152,29 @@ impl<T> Book<T> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wrote(&self, path: &Path) {
-        if self.folder.join(path.name()).is_ok_and(|own| own == *path) {
-            self.due().names.insert(path.name().to_owned());
+    fn is_own(&self, path: &Path) -> bool {
+        self.folder.join(path.name()).is_ok_and(|own| own == *path)
+    }
+
+    fn begins(&self, path: &Path) {
+        if self.is_own(path) {
+            *self.due().written.entry(path.name().to_owned()).or_default() += 1;
         }
+    }
+
+    fn wrote(&self, path: &Path) {
+        if !self.is_own(path) {
+            return;
+        }
+        let name = path.name().to_owned();
+        let mut due = self.due();
+        if let Entry::Occupied(mut count) = due.written.entry(name.clone()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        due.names.insert(name);
     }
 }
 

@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 
 use bollard::Docker;
 use bollard::errors::Error as Refusal;
-use bollard::models::{ContainerInspectResponse, ContainerState, ContainerSummary};
+use bollard::models::{
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
+};
 use bollard::query_parameters::{
     DownloadFromContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
 };
@@ -31,6 +33,8 @@ pub(super) struct Found {
     pub(super) id: String,
     pub(super) is_ours: bool,
     pub(super) is_paused: bool,
+    /// It was never started, and nobody may sign in.
+    pub(super) is_half_made: bool,
     pub(super) spec: String,
     pub(super) address: Option<Ipv4Addr>,
     pub(super) machine: Machine,
@@ -72,6 +76,7 @@ fn of(inspected: ContainerInspectResponse, settings: &LocalSettings, name: &Node
         id: inspected.id.unwrap_or_default(),
         is_ours: has(OF, &settings.platform) && has(NAME, name.as_str()),
         is_paused: state.paused.unwrap_or_default(),
+        is_half_made: state.status == Some(ContainerStateStatusEnum::CREATED),
         spec: labels.get(SPEC).cloned().unwrap_or_default(),
         address,
         machine,

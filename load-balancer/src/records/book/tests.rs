@@ -117,6 +117,22 @@ async fn what_is_written_while_it_is_read_is_read_again() {
 }
 
 #[tokio::test]
+async fn what_took_effect_is_read_though_its_writer_has_not_heard_of_it() {
+    let (books, store) = (Books::new(), Watched::of(&[(2000, "a")]));
+    leases(&books, &store).await;
+    let changes = set(2001, "b");
+    let writing = books.writing(&changes);
+    assert_eq!(leases(&books, &store).await, are(&[("2000", "a")]));
+    store.commit(changes).await.unwrap();
+    assert_eq!(leases(&books, &store).await, are(&[("2000", "a"), ("2001", "b")]));
+    drop(writing);
+    leases(&books, &store).await;
+    store.taken();
+    leases(&books, &store).await;
+    assert!(store.taken().is_empty());
+}
+
+#[tokio::test]
 async fn what_others_wrote_is_read_where_it_was_forgotten() {
     let (books, store) = (Books::new(), Watched::of(&[(2000, "a")]));
     leases(&books, &store).await;
