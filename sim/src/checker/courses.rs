@@ -133,6 +133,9 @@ impl Checker {
         if known != rising {
             *risen = (rising, now);
         }
+        if let Some(before) = before {
+            self.note_alone(before, after);
+        }
         for decision in new_decisions(before, after) {
             self.visit("decision", "Any".to_owned(), format!("{:?}", decision.kind));
             if decision.kind == DecisionKind::BackedOut {

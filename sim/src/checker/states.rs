@@ -258,7 +258,14 @@ impl Checker {
             self.violate(Invariant::I8Monotone, what);
         }
         let comes_back = before.goal == RouteGoal::Removed && after.goal == RouteGoal::Served;
-        if comes_back && after.generation <= before.generation {
+        // Where a stop failed, what is still there is served again.
+        let has_failed = |one: &Deployment| {
+            one.instance == after.instance
+                && one.generation == after.generation
+                && (one.goal, one.state) == (Goal::Stopped, State::Failed)
+        };
+        let may_come_back = self.deployments.values().any(has_failed);
+        if comes_back && after.generation <= before.generation && !may_come_back {
             let what = format!("the route of {} came back without being asked", after.instance);
             self.violate(Invariant::I8Monotone, what);
         }

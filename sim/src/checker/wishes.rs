@@ -1,6 +1,7 @@
 //! I5: what is there in the end is what was wished for. The wishes are known from those who made them; of
 //! the platform's records only the order in which they were accepted is taken, and how each ended.
 
+mod alone;
 mod found;
 mod refused;
 mod turns;
