@@ -97,13 +97,22 @@ try() {
 
 "$root/docker/images.sh" trial
 docker rm -fv $machine >/dev/null 2>&1 || true
-# Debian 13's systemd wants to be told that the older control groups will do, where there are no others.
+# Debian 13's systemd wants to be told that the older control groups will do, where there are no others. Hierarchies that this
+# computer does not use it must not begin: they would outlive it, and containerd hears of no end for want of memory where
+# there is one that is not mounted.
 older=
-[ "$(docker info -f '{{.CgroupVersion}}')" != 1 ] || older='systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1'
+covered=()
+if [ "$(docker info -f '{{.CgroupVersion}}')" = 1 ]; then
+  older='systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1'
+  for unused in $(awk '$2 == 0 && $4 == 1 { print $1 }' /proc/cgroups); do
+    case $unused in net_cls | net_prio) unused=net_cls,net_prio ;; esac
+    case " ${covered[*]} " in *"/$unused "*) ;; *) covered+=(--tmpfs "/sys/fs/cgroup/$unused") ;; esac
+  done
+fi
 say "starting a machine with systemd"
 docker run -d --name $machine --hostname $machine -e container=docker --tmpfs /run:exec,mode=755 --tmpfs /tmp:exec \
   --cap-add ALL --cap-drop SYS_RESOURCE --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
-  --device-cgroup-rule 'a *:* rwm' avishkar/systemd:dev $older >/dev/null
+  --device-cgroup-rule 'a *:* rwm' "${covered[@]}" avishkar/systemd:dev $older >/dev/null
 install -s -m 755 "$avishkar" "$scratch/avishkar"
 docker cp -q "$scratch/avishkar" $machine:/usr/local/bin/avishkar
 docker cp -q "$root/samples/hello" $machine:/srv/hello
