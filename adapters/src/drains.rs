@@ -1,6 +1,6 @@
 //! [`DrainsClient`]: the node manager over HTTPS with mutual TLS, for who speaks for people.
 //!
-//! Owns deadlines and how refusals are read; never decides whether to ask again.
+//! Owns deadlines; never decides whether to ask again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use common::name::NodeName;
 use common::port::drains::Error;
 use common::port::{Drains, Store};
-use common::problem::Problem;
 use common::service::ServiceName;
 use reqwest::{Client, RequestBuilder};
 
@@ -17,8 +16,6 @@ use crate::leaders::{InvalidCertificates, LeaderClient};
 
 /// It writes one record.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
-/// What an instance says that leads no more, or never did.
-const NOT_LEADING: &str = "NOT_LEADING";
 
 /// Asks the node manager that leads; connections are kept while it does.
 #[derive(Debug)]
@@ -44,20 +41,7 @@ impl DrainsClient {
         request: impl FnOnce(&Client, String) -> RequestBuilder,
     ) -> Result<(), Error> {
         let asked = |http: &Client, url| request(http, url).timeout(ANSWERS_WITHIN);
-        let answered = self.leader.send(&format!("nodes/{node}/drain"), asked).await;
-        let (status, body) = answered.map_err(Error::Unavailable)?;
-        if (200..300).contains(&status) { Ok(()) } else { Err(refused(status, &body)) }
-    }
-}
-
-/// What the node manager decided, in its own words; anything else means that it is not there.
-fn refused(status: u16, body: &[u8]) -> Error {
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) if problem.code == NOT_LEADING => {
-            Error::Unavailable(format!("{}: {}", problem.code, problem.detail).into())
-        }
-        Ok(problem) => Error::Refused(Box::new(problem)),
-        Err(_) => Error::Unavailable(format!("it answered with status {status}").into()),
+        self.leader.ask(&format!("nodes/{node}/drain"), asked).await.map(drop)
     }
 }
 
@@ -69,24 +53,5 @@ impl Drains for DrainsClient {
 
     async fn end(&self, node: &NodeName) -> Result<(), Error> {
         self.ask(node, Client::delete).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_is_told_in_the_node_managers_words_and_its_absence_as_such() {
-        let problem = |status, code: &str| {
-            let problem = Problem::new(status, code, "title", "why");
-            refused(status, &serde_json::to_vec(&problem).unwrap())
-        };
-        for (status, code) in [(409, "LAST_NODE"), (503, "STORE_UNAVAILABLE")] {
-            let Error::Refused(told) = problem(status, code) else { panic!("{code}") };
-            assert_eq!((told.status, told.code.as_str()), (status, code));
-        }
-        assert!(problem(503, NOT_LEADING).is_retryable());
-        assert!(refused(502, b"<html>").is_retryable() && refused(307, b"").is_retryable());
     }
 }

@@ -1,16 +1,16 @@
 //! [`LifecycleClient`]: the lifecycle manager over HTTPS with mutual TLS, for who speaks for people.
 //!
-//! Owns deadlines and how refusals are read; never decides whether to ask again.
+//! Owns deadlines; never decides whether to ask again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use common::id::RequestId;
 use common::name::NodeName;
 use common::port::upkeep::{Addition, Error, Machine, Pin, Target};
 use common::port::{Store, Upkeep};
-use common::problem::Problem;
 use common::service::ServiceName;
 use reqwest::{Client, RequestBuilder};
 
@@ -20,8 +20,6 @@ use crate::leaders::{InvalidCertificates, LeaderClient};
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// Names a request, so that a repeat is known.
 const REQUEST: &str = "Idempotency-Key";
-/// What an instance says that leads no more, or never did.
-const NOT_LEADING: &str = "NOT_LEADING";
 
 /// Asks the lifecycle manager that leads; connections are kept while it does.
 #[derive(Debug)]
@@ -45,22 +43,9 @@ impl LifecycleClient {
         &self,
         path: &str,
         request: impl FnOnce(&Client, String) -> RequestBuilder,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Bytes, Error> {
         let asked = |http: &Client, url| request(http, url).timeout(ANSWERS_WITHIN);
-        let answered = self.leader.send(path, asked).await;
-        let (status, body) = answered.map_err(Error::Unavailable)?;
-        if (200..300).contains(&status) { Ok(body.into()) } else { Err(refused(status, &body)) }
-    }
-}
-
-/// What the lifecycle manager decided, in its own words; anything else means that it is not there.
-fn refused(status: u16, body: &[u8]) -> Error {
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) if problem.code == NOT_LEADING => {
-            Error::Unavailable(format!("{}: {}", problem.code, problem.detail).into())
-        }
-        Ok(problem) => Error::Refused(Box::new(problem)),
-        Err(_) => Error::Unavailable(format!("it answered with status {status}").into()),
+        self.leader.ask(path, asked).await
     }
 }
 
@@ -90,26 +75,5 @@ impl Upkeep for LifecycleClient {
     async fn pin(&self, machine: &NodeName, pin: &Pin) -> Result<(), Error> {
         let ask = |http: &Client, url| http.put(url).json(pin);
         self.ask(&format!("machines/{machine}/host-key"), ask).await.map(drop)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_is_told_in_the_lifecycle_managers_words_and_its_absence_as_such() {
-        let problem = |status, code: &str| {
-            let problem = Problem::new(status, code, "title", "why");
-            refused(status, &serde_json::to_vec(&problem).unwrap())
-        };
-        for (status, code) in
-            [(409, "MACHINE_IN_USE"), (503, "NOT_READY"), (503, "STORE_UNAVAILABLE")]
-        {
-            let Error::Refused(told) = problem(status, code) else { panic!("{code}") };
-            assert_eq!((told.status, told.code.as_str()), (status, code));
-        }
-        assert!(problem(503, NOT_LEADING).is_retryable());
-        assert!(refused(502, b"<html>").is_retryable() && refused(307, b"").is_retryable());
     }
 }

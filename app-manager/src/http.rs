@@ -11,6 +11,7 @@ mod disk;
 mod document_001;
 mod endpoints;
 mod instances;
+mod keeper;
 mod logs;
 mod machines;
 mod messages;

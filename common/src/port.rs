@@ -15,6 +15,7 @@ pub mod edge;
 pub mod entropy;
 pub mod host;
 pub mod images;
+pub mod keeper;
 pub mod machines;
 pub mod nodes;
 pub mod part;

@@ -1,7 +1,7 @@
 //! [`LeaderClient`]: whoever leads a service, over HTTPS with mutual TLS.
 //!
-//! Owns connections, and that the leader is looked for again where it does not answer as one; what answers mean is said by who
-//! asks, and whether to ask again is decided by nobody here.
+//! Owns connections, that the leader is looked for again where it does not answer as one, and how a keeper's refusals are read;
+//! whether to ask again is decided by nobody here.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,13 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::port::keeper::Error;
 use common::port::{Cause, Store};
+use common::problem::Problem;
 use common::service::ServiceName;
 use reqwest::{Certificate, Client, Identity, RequestBuilder};
 
 use super::Leader;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// What an instance says that leads no more, or never did.
+const NOT_LEADING: &str = "NOT_LEADING";
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +94,27 @@ impl LeaderClient {
         }
         Ok(answered?)
     }
+
+    /// As `send`, of a leader that keeps what is asked about: the body of a success, or what it says against it.
+    pub(crate) async fn ask(
+        &self,
+        path: &str,
+        request: impl FnOnce(&Client, String) -> RequestBuilder,
+    ) -> Result<Bytes, Error> {
+        let (status, body) = self.send(path, request).await.map_err(Error::Unavailable)?;
+        if (200..300).contains(&status) { Ok(body) } else { Err(refused(status, &body)) }
+    }
+}
+
+/// What the leader decided, in its own words; anything else means that it is not there.
+fn refused(status: u16, body: &[u8]) -> Error {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) if problem.code == NOT_LEADING => {
+            Error::Unavailable(format!("{}: {}", problem.code, problem.detail).into())
+        }
+        Ok(problem) => Error::Refused(Box::new(problem)),
+        Err(_) => Error::Unavailable(format!("it answered with status {status}").into()),
+    }
 }
 
 fn is_decided(status: u16) -> bool {
@@ -99,4 +124,28 @@ fn is_decided(status: u16) -> bool {
 async fn answer(request: RequestBuilder) -> Result<(u16, Bytes), reqwest::Error> {
     let response = request.send().await?;
     Ok((response.status().as_u16(), response.bytes().await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_in_the_leaders_words_and_its_absence_as_such() {
+        let problem = |status, code: &str| {
+            let problem = Problem::new(status, code, "title", "why");
+            refused(status, &serde_json::to_vec(&problem).unwrap())
+        };
+        for (status, code) in [
+            (409, "LAST_NODE"),
+            (409, "MACHINE_IN_USE"),
+            (503, "NOT_READY"),
+            (503, "STORE_UNAVAILABLE"),
+        ] {
+            let Error::Refused(told) = problem(status, code) else { panic!("{code}") };
+            assert_eq!((told.status, told.code.as_str()), (status, code));
+        }
+        assert!(problem(503, NOT_LEADING).is_retryable());
+        assert!(refused(502, b"<html>").is_retryable() && refused(307, b"").is_retryable());
+    }
 }

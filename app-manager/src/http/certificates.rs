@@ -8,17 +8,16 @@ use actix_web::web::{Data, Json, Path};
 use chassis::http::Refusal;
 use common::name::HostName;
 use common::port::authority::Papers;
-use common::port::certificates::Error;
-use tokio::time::timeout;
 
+use super::keeper::Keeper;
 use super::problems::ApiError;
 use crate::context::Context;
 
-/// The load balancer waits up to 15 s for the edge.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(25);
+/// It waits up to 15 s for the edge.
+const LOAD_BALANCER: Keeper = Keeper { answers_within: Duration::from_secs(25), away };
 
 pub(super) async fn list(context: Data<Context>) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Ok().json(within(context.ports.certificates.list()).await?))
+    Ok(HttpResponse::Ok().json(LOAD_BALANCER.answer(context.ports.certificates.list()).await?))
 }
 
 pub(super) async fn set(
@@ -26,32 +25,18 @@ pub(super) async fn set(
     host: Path<HostName>,
     papers: Json<Papers>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Ok().json(within(context.ports.certificates.set(&host, &papers)).await?))
+    Ok(HttpResponse::Ok()
+        .json(LOAD_BALANCER.answer(context.ports.certificates.set(&host, &papers)).await?))
 }
 
 pub(super) async fn remove(
     context: Data<Context>,
     host: Path<HostName>,
 ) -> Result<HttpResponse, ApiError> {
-    within(context.ports.certificates.remove(&host)).await?;
+    LOAD_BALANCER.answer(context.ports.certificates.remove(&host)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn within<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, ApiError> {
-    match timeout(ANSWERS_WITHIN, asked).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(Error::Refused(problem))) => Err(ApiError::new(*problem)),
-        Ok(Err(err @ Error::Unavailable(_))) => {
-            tracing::warn!(
-                error = &err as &dyn std::error::Error,
-                "certificates cannot be asked for"
-            );
-            Err(absent())
-        }
-        Err(_) => Err(absent()),
-    }
-}
-
-fn absent() -> ApiError {
-    ApiError::new(Refusal::unavailable("ROUTE_FAILED", "the load balancer does not answer").0)
+fn away() -> Refusal {
+    Refusal::unavailable("ROUTE_FAILED", "the load balancer does not answer")
 }

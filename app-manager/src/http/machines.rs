@@ -9,23 +9,23 @@ use actix_web::{HttpRequest, HttpResponse};
 use chassis::http::Refusal;
 use common::id::RequestId;
 use common::name::NodeName;
-use common::port::upkeep::{Addition, Error, Pin, Target};
+use common::port::upkeep::{Addition, Pin, Target};
 use common::problem::{Problem, excerpt};
 use serde_json::json;
-use tokio::time::timeout;
 
+use super::keeper::Keeper;
 use super::problems::ApiError;
 use super::request::{refused, request_id};
 use crate::context::Context;
 use crate::domain::access::Person;
 
 /// It reads records, or writes one.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+const LIFECYCLE_MANAGER: Keeper = Keeper { answers_within: Duration::from_secs(15), away };
 /// The reason is kept while the request waits.
 const LONGEST_REASON: usize = 200;
 
 pub(super) async fn list(context: Data<Context>) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Ok().json(within(context.ports.upkeep.machines()).await?))
+    Ok(HttpResponse::Ok().json(LIFECYCLE_MANAGER.answer(context.ports.upkeep.machines()).await?))
 }
 
 pub(super) async fn add(
@@ -39,7 +39,7 @@ pub(super) async fn add(
         let detail = format!("say in 1 to {LONGEST_REASON} characters why");
         return Err(ApiError::field("reason", "FIELD_INVALID", detail));
     }
-    within(context.ports.upkeep.add(id, &addition)).await?;
+    LIFECYCLE_MANAGER.answer(context.ports.upkeep.add(id, &addition)).await?;
     let reason = excerpt(&addition.reason);
     tracing::info!(user = %person.name, request.id = %id, reason, "asked for a machine more");
     Ok(accepted(id))
@@ -50,7 +50,7 @@ pub(super) async fn remove(
     person: Person,
     machine: Path<NodeName>,
 ) -> Result<HttpResponse, ApiError> {
-    within(context.ports.upkeep.remove(&machine)).await?;
+    LIFECYCLE_MANAGER.answer(context.ports.upkeep.remove(&machine)).await?;
     tracing::info!(user = %person.name, machine = %*machine, "asked for a machine to be taken away");
     Ok(HttpResponse::Accepted().json(json!({ "machine": &*machine })))
 }
@@ -61,7 +61,7 @@ pub(super) async fn pin(
     machine: Path<NodeName>,
     body: Json<Pin>,
 ) -> Result<HttpResponse, ApiError> {
-    within(context.ports.upkeep.pin(&machine, &body)).await?;
+    LIFECYCLE_MANAGER.answer(context.ports.upkeep.pin(&machine, &body)).await?;
     tracing::warn!(user = %person.name, machine = %*machine, "pinned a host key");
     Ok(HttpResponse::NoContent().finish())
 }
@@ -75,7 +75,7 @@ pub(super) async fn restart(
     let (id, (family, name)) = (request_id(&context, &person, &request)?, of.into_inner());
     let target = Target::of(&family, &name).ok_or_else(unknown)?;
     let target = target.map_err(|err| refused("target", &err))?;
-    within(context.ports.upkeep.restart(id, &target)).await?;
+    LIFECYCLE_MANAGER.answer(context.ports.upkeep.restart(id, &target)).await?;
     tracing::info!(user = %person.name, request.id = %id, "asked for a restart of {target}");
     Ok(accepted(id))
 }
@@ -91,22 +91,7 @@ fn unknown() -> ApiError {
     ApiError::new(Problem::new(404, "NOT_FOUND", "There is nothing of this kind", detail))
 }
 
-async fn within<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, ApiError> {
-    match timeout(ANSWERS_WITHIN, asked).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(Error::Refused(problem))) => Err(ApiError::new(*problem)),
-        Ok(Err(err @ Error::Unavailable(_))) => {
-            tracing::warn!(
-                error = &err as &dyn std::error::Error,
-                "the lifecycle manager cannot be asked"
-            );
-            Err(absent())
-        }
-        Err(_) => Err(absent()),
-    }
-}
-
-fn absent() -> ApiError {
+fn away() -> Refusal {
     let detail = "no lifecycle manager answers, as between two leaders";
-    ApiError::new(Refusal::unavailable("LIFECYCLE_UNAVAILABLE", detail).0)
+    Refusal::unavailable("LIFECYCLE_UNAVAILABLE", detail)
 }

@@ -6,25 +6,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Cause;
 use super::authority::Papers;
 use crate::name::HostName;
-use crate::problem::Problem;
 
-/// Why it was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("the load balancer cannot be reached")]
-    Unavailable(#[source] Cause),
-    #[error("{}", .0.detail)]
-    Refused(Box<Problem>),
-}
-
-impl Error {
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Unavailable(_))
-    }
-}
+pub use super::keeper::Error;
 
 /// What is told of the certificate of a host name: everything but its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

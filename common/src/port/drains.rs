@@ -4,24 +4,9 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use super::Cause;
 use crate::name::NodeName;
-use crate::problem::Problem;
 
-/// Why it was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("the node manager cannot be reached")]
-    Unavailable(#[source] Cause),
-    #[error("{}", .0.detail)]
-    Refused(Box<Problem>),
-}
-
-impl Error {
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Unavailable(_))
-    }
-}
+pub use super::keeper::Error;
 
 /// Says which nodes are drained. Both may be repeated.
 #[async_trait]

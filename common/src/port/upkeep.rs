@@ -8,28 +8,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Cause;
 use super::host::HostKey;
 use crate::failure::Failure;
 use crate::id::RequestId;
 use crate::name::{self, LegacyName, NodeName};
-use crate::problem::Problem;
 use crate::record::machine::{MachineGoal, MachineState};
 
-/// Why it was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("the lifecycle manager cannot be reached")]
-    Unavailable(#[source] Cause),
-    #[error("{}", .0.detail)]
-    Refused(Box<Problem>),
-}
-
-impl Error {
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Unavailable(_))
-    }
-}
+pub use super::keeper::Error;
 
 /// A machine as it is. Nothing about how one signs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
