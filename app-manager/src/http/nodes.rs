@@ -10,14 +10,13 @@ use chassis::http::Refusal;
 use chassis::records;
 use common::failure::{Failure, FailureCode};
 use common::name::NodeName;
-use common::port::drains::Error;
 use common::record::deployment::{Deployment, Slot, SlotState};
 use common::record::node::{Alive, Drain, Node, Verdict};
 use common::record::path;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
+use super::keeper::Keeper;
 use super::problems::ApiError;
 use crate::context::Context;
 use crate::domain::access::Person;
@@ -26,7 +25,7 @@ use crate::records::instances;
 /// How many deployments are read at once.
 const AT_ONCE: usize = 32;
 /// It writes one record.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+const NODE_MANAGER: Keeper = Keeper { answers_within: Duration::from_secs(15), away };
 
 pub(super) async fn list(context: Data<Context>) -> Result<HttpResponse, ApiError> {
     let store = context.ports.store.as_ref();
@@ -52,7 +51,7 @@ pub(super) async fn drain(
     person: Person,
     node: Path<NodeName>,
 ) -> Result<HttpResponse, ApiError> {
-    within(context.ports.drains.begin(&node)).await?;
+    NODE_MANAGER.answer(context.ports.drains.begin(&node)).await?;
     tracing::info!(user = %person.name, node.id = %*node, "asked for a node to be drained");
     Ok(HttpResponse::Accepted().json(json!({ "node": &*node })))
 }
@@ -62,36 +61,21 @@ pub(super) async fn take_back(
     person: Person,
     node: Path<NodeName>,
 ) -> Result<HttpResponse, ApiError> {
-    within(context.ports.drains.end(&node)).await?;
+    NODE_MANAGER.answer(context.ports.drains.end(&node)).await?;
     tracing::info!(user = %person.name, node.id = %*node, "returned a node");
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn within(asked: impl Future<Output = Result<(), Error>>) -> Result<(), ApiError> {
-    match timeout(ANSWERS_WITHIN, asked).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(Error::Refused(problem))) => Err(ApiError::new(*problem)),
-        Ok(Err(err @ Error::Unavailable(_))) => {
-            tracing::warn!(
-                error = &err as &dyn std::error::Error,
-                "the node manager cannot be asked"
-            );
-            Err(absent())
-        }
-        Err(_) => Err(absent()),
-    }
-}
-
-fn absent() -> ApiError {
+fn away() -> Refusal {
     let detail = "no node manager answers, as between two leaders";
-    ApiError::new(Refusal::unavailable("NODE_MANAGER_UNAVAILABLE", detail).0)
+    Refusal::unavailable("NODE_MANAGER_UNAVAILABLE", detail)
 }
 
 /// What stands of every instance.
 async fn deployments(context: &Context) -> Result<Vec<Deployment>, ApiError> {
     let store = context.ports.store.as_ref();
-    let found: Vec<Option<Deployment>> = stream::iter(instances::all(store).await?)
-        .map(|stored| async move { instances::deployment(store, &stored.record.name).await })
+    let found: Vec<Option<Deployment>> = stream::iter(instances::names(store).await?)
+        .map(|name| async move { instances::deployment(store, &name).await })
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
