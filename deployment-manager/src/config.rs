@@ -197,6 +197,7 @@ fn meant(deployment: &RawDeployment, build: RawBuild, http: &http::Config) -> Co
             health: seconds(deployment.health_seconds),
             front: seconds(deployment.front_seconds),
             watch: seconds(deployment.watch_seconds),
+            rebalance: seconds(deployment.rebalance_seconds),
             tombstone: seconds(deployment.keep_removed_seconds),
             ..Patience::default()
         },

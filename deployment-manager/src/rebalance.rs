@@ -1,12 +1,11 @@
 //! Brings replicas to nodes that have fewer, slowly: looks at all deployments once in each interval and begins one move at
 //! most. Only decides that one should move; the reconciler of its deployment does it, as it does everything else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chassis::records::{Stored, put};
-use common::name::{LegacyName, NodeName};
-use common::record::course::DecisionKind;
+use common::name::NodeName;
 use common::record::deployment::Deployment;
 use common::record::path;
 use common::record::release::Strategy;
@@ -19,10 +18,6 @@ use crate::reconcile::Error;
 use crate::records as stored;
 use crate::shared::Shared;
 
-/// How many intervals an instance is left alone of which a replica was to move; doubles with each move that came to nothing.
-const LEFT_FOR: u32 = 5;
-/// How often that doubles.
-const MOST_DOUBLED: u32 = 6;
 const AT_ONCE: usize = 32;
 
 /// Runs for ever; does nothing where it is switched off.
@@ -30,13 +25,9 @@ pub(crate) async fn keep(shared: &Shared) {
     let Some(every) = shared.config.rebalance_every else {
         return std::future::pending().await;
     };
-    let mut left: BTreeMap<LegacyName, Left> = BTreeMap::new();
     loop {
         tokio::time::sleep(every).await;
-        for one in left.values_mut() {
-            one.intervals = one.intervals.saturating_sub(1);
-        }
-        match look(shared, &mut left).await {
+        match look(shared).await {
             Ok(()) => {}
             Err(err) => {
                 tracing::debug!(
@@ -48,17 +39,8 @@ pub(crate) async fn keep(shared: &Shared) {
     }
 }
 
-/// An instance of which a replica was to move.
-#[derive(Debug, Clone, Copy, Default)]
-struct Left {
-    /// How many it is left alone yet.
-    intervals: u32,
-    /// How many of its moves came to nothing, one after the other.
-    in_vain: u32,
-}
-
-/// Begins the next move, if there is one, and leaves its instance alone for a while.
-async fn look(shared: &Shared, left: &mut BTreeMap<LegacyName, Left>) -> Result<(), Error> {
+/// Begins the next move, if there is one; its instance is left alone for a while then.
+async fn look(shared: &Shared) -> Result<(), Error> {
     let store = shared.ports.store.as_ref();
     let names = stored::instances(store).await?;
     let found: Vec<Option<Stored<Deployment>>> = stream::iter(names)
@@ -69,10 +51,7 @@ async fn look(shared: &Shared, left: &mut BTreeMap<LegacyName, Left>) -> Result<
     let now = shared.ports.clock.now();
     let (deployments, versions): (Vec<Deployment>, Vec<_>) =
         found.into_iter().flatten().map(|one| (one.record, one.version)).unzip();
-    left.retain(|name, _| deployments.iter().any(|one| one.instance == *name));
-    let alone = left.iter().filter(|(_, one)| one.intervals > 0);
-    let alone: BTreeSet<LegacyName> = alone.map(|(name, _)| name.clone()).collect();
-    for proposal in next_moves(&deployments, &homes(shared, now), &alone) {
+    for proposal in next_moves(&deployments, &homes(shared, now), now) {
         let Proposal { instance, replica, to, reason } = proposal;
         let found = deployments.iter().zip(&versions).find(|(one, _)| one.instance == instance);
         let Some((deployment, version)) = found else { continue };
@@ -85,9 +64,7 @@ async fn look(shared: &Shared, left: &mut BTreeMap<LegacyName, Left>) -> Result<
         note(&mut after, &[change], &shared.config.patience, now);
         let written = put(path::deployment(&instance), &after, Some(*version));
         shared.seat.commit(vec![written]).await?;
-        shared.deployments.wake(instance.clone());
-        let again = leave_alone(left.get(&instance), deployment);
-        left.insert(instance, again);
+        shared.deployments.wake(instance);
         return Ok(());
     }
     Ok(())
@@ -103,14 +80,6 @@ async fn is_kept_together(shared: &Shared, deployment: &Deployment) -> Result<bo
         None => stored::usual_placement(store).await?,
     };
     Ok(placement != Some(Strategy::Spread))
-}
-
-/// For how long, by what came of the one before.
-fn leave_alone(last: Option<&Left>, before: &Deployment) -> Left {
-    let kind = before.decisions.last().map(|decision| decision.kind);
-    let last = last.filter(|_| kind == Some(DecisionKind::NotMoved));
-    let in_vain = last.map_or(0, |last| (last.in_vain + 1).min(MOST_DOUBLED));
-    Left { intervals: LEFT_FOR * 2_u32.pow(in_vain), in_vain }
 }
 
 /// Who has just come back has to stay for as long as an interval before it gets anything.

@@ -95,6 +95,7 @@ pub(crate) fn deployment(slots: Vec<Slot>, failure: Option<Failure>) -> Deployme
         adopted: None,
         canary: None,
         moving: None,
+        stays: None,
         decisions: Vec::new(),
         releases: Vec::new(),
         slots,

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::course::{Canary, Decision, MOST_DECISIONS, Move};
+use super::course::{Canary, Decision, MOST_DECISIONS, Move, Stay};
 use super::kept::{Kept, Origin};
 use super::owed::Owed;
 use crate::digest::ImageRef;
@@ -53,6 +53,9 @@ pub struct Deployment {
     /// One replica is on its way to another node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving: Option<Move>,
+    /// Until when no other one is to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stays: Option<Stay>,
     /// What was decided of its releases and places, the newest last, at most [`MOST_DECISIONS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,

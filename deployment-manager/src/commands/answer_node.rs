@@ -49,7 +49,12 @@ async fn offer(
     let change = match &answer.node {
         Ok(choice) => Change::Placed { slot: request.id, place: place(choice) },
         Err(code) => {
-            let failure = Failure::new(*code, why(shared, request.id, *code).await?);
+            let why = if moves {
+                told(shared, request.id, "no node where it is better off takes it").await?
+            } else {
+                why(shared, request.id, *code).await?
+            };
+            let failure = Failure::new(*code, why);
             Change::Unfit { slot: request.id, failure }
         }
     };
@@ -101,7 +106,7 @@ async fn why(
     } else if code == FailureCode::PortsExhausted {
         "the chosen node has no free port"
     } else if code == FailureCode::InsufficientStorage {
-        return told(shared, request).await;
+        return told(shared, request, "no live node has room for it on its disk").await;
     } else {
         "the node manager has no place for it"
     };
@@ -109,14 +114,16 @@ async fn why(
 }
 
 /// In the node manager's own words: how much is missing, and where, is in the outcome of the request only.
-async fn told(shared: &Shared, request: RequestId) -> Result<String, records::Error> {
+async fn told(
+    shared: &Shared,
+    request: RequestId,
+    otherwise: &str,
+) -> Result<String, records::Error> {
     let path = path::operation(request, ServiceName::NodeManager, GIVE_BEST_NODE);
     let store = shared.ports.store.as_ref();
     let operation = records::load::<Operation>(store, &path).await?;
     Ok(match operation.and_then(|operation| operation.record.outcome) {
         Some(Outcome::Failed { failure, .. }) => failure.message,
-        Some(Outcome::Succeeded { .. } | Outcome::Superseded) | None => {
-            "no live node has room for it on its disk".to_owned()
-        }
+        Some(Outcome::Succeeded { .. } | Outcome::Superseded) | None => otherwise.to_owned(),
     })
 }

@@ -153,6 +153,7 @@ fn first(instance: LegacyName, app: AppName, request: RequestId, now: Timestamp)
         adopted: None,
         canary: None,
         moving: None,
+        stays: None,
         decisions: Vec::new(),
         releases: Vec::new(),
         slots: Vec::new(),

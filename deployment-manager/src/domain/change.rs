@@ -181,7 +181,7 @@ fn note_one(deployment: &mut Deployment, change: &Change, patience: &Patience, n
             deployment.failure = Some(failure.clone());
         }
         Change::Moving { .. } | Change::Moved | Change::NotMoved { .. } => {
-            note_move(deployment, change, now);
+            moving::note(deployment, change, patience, now);
         }
         Change::Hindered { failure } => deployment.failure = Some(failure.clone()),
         Change::GivenUp { failure } => give_up(deployment, failure, patience, now),
@@ -191,16 +191,6 @@ fn note_one(deployment: &mut Deployment, change: &Change, patience: &Patience, n
         Change::Failed => failed(deployment),
         Change::Stopped => deployment.state = State::Stopped,
         Change::Buried => deployment.state = State::Removed,
-    }
-}
-
-fn note_move(deployment: &mut Deployment, change: &Change, now: Timestamp) {
-    if let Change::Moving { replica, to, reason } = change {
-        moving::begin(deployment, *replica, to, reason, now);
-    } else if let Change::NotMoved { reason } = change {
-        moving::forget(deployment, reason, now);
-    } else {
-        moving::leave(deployment, now);
     }
 }
 

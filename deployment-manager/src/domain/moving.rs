@@ -5,13 +5,19 @@ use std::collections::BTreeSet;
 
 use common::id::RequestId;
 use common::name::NodeName;
-use common::record::course::{Decision, DecisionKind, Move};
+use common::record::course::{Decision, DecisionKind, Move, Stay};
 use common::record::deployment::{Deployment, Slot, SlotState};
 use jiff::Timestamp;
 
+use super::change::Change;
 use super::observed::{Footing, Observed};
 use super::patience::Patience;
 use super::placement;
+
+/// How many intervals an instance is left alone of which a replica was to move; doubles with each move that came to nothing.
+const LEFT_FOR: i32 = 5;
+/// How often that doubles.
+const MOST_DOUBLED: u32 = 6;
 
 /// What is to be done about a move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,29 +61,60 @@ fn find(deployment: &Deployment, placement: RequestId) -> Option<&Slot> {
     deployment.slots.iter().find(stays)
 }
 
-/// One more replica is asked for, in the place of this one.
-pub(super) fn begin(
+/// What was done about a move is noted.
+pub(super) fn note(
+    deployment: &mut Deployment,
+    change: &Change,
+    patience: &Patience,
+    now: Timestamp,
+) {
+    if let Change::Moving { replica, to, reason } = change {
+        if begin(deployment, *replica, to, reason, now) {
+            leave_alone(deployment, patience, now);
+        }
+    } else if let Change::NotMoved { reason } = change {
+        forget(deployment, reason, now);
+    } else {
+        leave(deployment, now);
+    }
+}
+
+/// One more replica is asked for, in the place of this one; says whether there is one.
+fn begin(
     deployment: &mut Deployment,
     old: RequestId,
     to: &BTreeSet<NodeName>,
     reason: &str,
     now: Timestamp,
-) {
+) -> bool {
     let Some(serving) = deployment.serving.as_ref().filter(|_| deployment.moving.is_none()) else {
-        return;
+        return false;
     };
     let generation = serving.generation;
-    let Some(number) = find(deployment, old).map(|slot| slot.number) else { return };
+    let Some(number) = find(deployment, old).map(|slot| slot.number) else { return false };
     let before: BTreeSet<RequestId> =
         deployment.slots.iter().map(|slot| slot.placement_request).collect();
     placement::ask(deployment, generation, 1, now);
     let added = deployment.slots.iter().find(|slot| !before.contains(&slot.placement_request));
-    let Some(new) = added.map(|slot| slot.placement_request) else { return };
+    let Some(new) = added.map(|slot| slot.placement_request) else { return false };
     deployment.moving =
         Some(Move { new, old, to: to.clone(), since: now, reason: reason.to_owned() });
     forget_last_in_vain(deployment);
     let reason = format!("replica {number} moves: {reason}");
     deployment.decided(Decision { at: now, kind: DecisionKind::Moving, reason });
+    true
+}
+
+/// Until when it is left alone, which stands in its record: a restart asks for nothing in vain again.
+fn leave_alone(deployment: &mut Deployment, patience: &Patience, now: Timestamp) {
+    let in_vain = deployment.stays.map_or(0, |stay| stay.in_vain);
+    let until = now + patience.rebalance * (LEFT_FOR * 2_i32.pow(in_vain.min(MOST_DOUBLED)));
+    deployment.stays = Some(Stay { until, in_vain });
+}
+
+/// Whether none of its replicas is to move yet.
+pub(super) fn is_left_alone(deployment: &Deployment, now: Timestamp) -> bool {
+    deployment.stays.is_some_and(|stay| now < stay.until)
 }
 
 /// Of moves that come to nothing again and again the last one is enough: other decisions are not to go for them.
@@ -89,7 +126,7 @@ fn forget_last_in_vain(deployment: &mut Deployment) {
 }
 
 /// The old replica goes.
-pub(super) fn leave(deployment: &mut Deployment, now: Timestamp) {
+fn leave(deployment: &mut Deployment, now: Timestamp) {
     let Some(one) = deployment.moving.take() else { return };
     let place = |slot: &Slot| slot.place.as_ref().map(|place| place.node.to_string());
     let node = find(deployment, one.new).and_then(place).unwrap_or_default();
@@ -97,6 +134,9 @@ pub(super) fn leave(deployment: &mut Deployment, now: Timestamp) {
     let Some(old) = old.filter(|old| old.state == SlotState::Routed) else { return };
     old.state = SlotState::Leaving;
     old.since = now;
+    if let Some(stay) = &mut deployment.stays {
+        stay.in_vain = 0;
+    }
     let from = place(old).unwrap_or_default();
     let reason = format!("replica {} of {from} is served from {node} now", old.number);
     deployment.decided(Decision { at: now, kind: DecisionKind::Moved, reason });
@@ -105,6 +145,9 @@ pub(super) fn leave(deployment: &mut Deployment, now: Timestamp) {
 /// The replica stays where it is, if it still is.
 pub(super) fn forget(deployment: &mut Deployment, why: &str, now: Timestamp) {
     if deployment.moving.take().is_some() {
+        if let Some(stay) = &mut deployment.stays {
+            stay.in_vain = (stay.in_vain + 1).min(MOST_DOUBLED);
+        }
         let reason = why.to_owned();
         deployment.decided(Decision { at: now, kind: DecisionKind::NotMoved, reason });
     }

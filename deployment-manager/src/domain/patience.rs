@@ -28,6 +28,8 @@ pub struct Patience {
     pub watch: SignedDuration,
     /// How long a new replica may take that another one moves for.
     pub moving: SignedDuration,
+    /// The interval in which one replica of all apps may begin to move.
+    pub rebalance: SignedDuration,
     /// How long the record of a removed deployment is kept.
     pub tombstone: SignedDuration,
 }
@@ -47,6 +49,7 @@ impl Default for Patience {
             front: seconds(30),
             watch: SignedDuration::ZERO,
             moving: seconds(120),
+            rebalance: seconds(60),
             tombstone: seconds(3600),
         }
     }

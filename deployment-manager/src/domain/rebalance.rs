@@ -10,7 +10,9 @@ use common::id::{RequestId, SlotNumber};
 use common::name::{LegacyName, NodeName};
 use common::record::deployment::{Deployment, Goal, Slot, SlotState, State};
 use common::record::node::Verdict;
+use jiff::Timestamp;
 
+use super::moving;
 use super::replicas::is_in_progress;
 
 /// A node as moves see it.
@@ -32,12 +34,11 @@ pub(crate) struct Proposal {
     pub(crate) reason: String,
 }
 
-/// The moves that may be next, the best first; none where all is even, or something else is under way. `left` are instances
-/// to be left alone for now.
+/// The moves that may be next, the best first; none where all is even, or something else is under way.
 pub(crate) fn next_moves(
     deployments: &[Deployment],
     nodes: &BTreeMap<NodeName, Home>,
-    left: &BTreeSet<LegacyName>,
+    now: Timestamp,
 ) -> Vec<Proposal> {
     let is_uncertain = nodes.values().any(|home| home.verdict == Verdict::Suspect);
     let away = nodes.values().filter(|home| home.verdict == Verdict::Dead).count();
@@ -48,7 +49,7 @@ pub(crate) fn next_moves(
     }
     let board = Board { nodes, totals: totals(deployments) };
     let movable = deployments.iter().filter(|one| board.is_at_rest(one));
-    let options = movable.filter(|one| !left.contains(&one.instance));
+    let options = movable.filter(|one| !moving::is_left_alone(one, now));
     let mut options: Vec<Choice> = options.flat_map(|one| board.options(one)).collect();
     options.sort_by(|one, other| one.rank.cmp(&other.rank));
     options.into_iter().map(|option| option.proposal).collect()

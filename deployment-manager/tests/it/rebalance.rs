@@ -146,5 +146,14 @@ async fn who_cannot_move_keeps_nobody_else_from_it_and_is_tried_less_and_less() 
             assert!((1..=4).contains(&(moves() - before)), "{} moves", moves() - before);
         })
         .await;
+    // Another life knows what was in vain: the next move is after 76 minutes, and then after 156.
+    let placed = || world.deployment("shop").unwrap().placements;
+    let before = placed();
+    for _ in 0..3 {
+        world.live(tokio::time::sleep(10 * INTERVAL)).await;
+    }
+    assert_eq!(placed(), before, "it is left alone");
+    let given_up = || placed() > before && world.decided().last() == Some(&DecisionKind::NotMoved);
+    world.live(until("it is asked for again", given_up)).await;
     assert_eq!(world.decided(), [DecisionKind::Moving, DecisionKind::NotMoved]);
 }

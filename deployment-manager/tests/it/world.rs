@@ -142,12 +142,14 @@ impl World {
         self.node_manager.set_placement(placement);
     }
 
+    /// Those of them where a replica that moves is better off.
     fn live_nodes(&self) -> Vec<NodeName> {
-        ["node-1", "node-2"]
-            .map(node)
-            .into_iter()
-            .filter(|node| self.record::<Value>(&path::alive(node)).unwrap()["verdict"] == "live")
-            .collect()
+        let moving = self.deployment("shop").and_then(|one| one.moving);
+        let suits = |node: &NodeName| moving.as_ref().is_none_or(|one| one.to.contains(node));
+        let is_live = |node: &NodeName| {
+            self.record::<Value>(&path::alive(node)).unwrap()["verdict"] == "live"
+        };
+        ["node-1", "node-2"].map(node).into_iter().filter(is_live).filter(suits).collect()
     }
 
     fn add_node(&self, name: &str) {

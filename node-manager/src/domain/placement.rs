@@ -29,6 +29,8 @@ pub(crate) struct Candidate {
     /// Whether it has to fetch an image that may be gone from the registry: of a release that is gone back to, or of a
     /// replica that could not be started where it was placed first.
     pub(crate) fetches: bool,
+    /// Whether the replica is to come here at all: one that moves only where it is better off.
+    pub(crate) suits: bool,
     /// None where the node says nothing of its disk: then it is not asked for.
     pub(crate) room: Option<Room>,
     /// The port that would be leased; none if all are taken.
@@ -64,6 +66,7 @@ pub(crate) enum Misfit {
     Cpu,
     Disk,
     Ports,
+    Unsuited,
 }
 
 impl Misfit {
@@ -76,7 +79,8 @@ impl Misfit {
             | Misfit::Memory
             | Misfit::Cpu
             | Misfit::Disk
-            | Misfit::Ports => false,
+            | Misfit::Ports
+            | Misfit::Unsuited => false,
         }
     }
 
@@ -90,6 +94,7 @@ impl Misfit {
             Misfit::Cpu => "without enough processor left to promise",
             Misfit::Disk => "without enough room on the disk",
             Misfit::Ports => "without a free port",
+            Misfit::Unsuited => "where what moves is no better off",
         }
     }
 }
@@ -208,6 +213,9 @@ pub(crate) fn choose(
 
 /// What a node that takes the container measured, and the port it would give.
 fn fits<'a>(candidate: &'a Candidate, needs: &Limits) -> Result<(&'a NodeUse, u16), Misfit> {
+    if !candidate.suits {
+        return Err(Misfit::Unsuited);
+    }
     match candidate.verdict {
         None => return Err(Misfit::Unheard),
         Some(Verdict::Suspect) => return Err(Misfit::Suspect),

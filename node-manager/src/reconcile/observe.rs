@@ -42,6 +42,7 @@ pub(crate) async fn candidates(
     // Where it was placed first, it may be the image that could not be had.
     let is_again =
         deployment.as_ref().is_some_and(|deployment| is_placed_again(deployment, request));
+    let better = deployment.as_ref().and_then(|deployment| moves_to(deployment, request));
     let bytes = app.map_or(0, |app| room::size(disks.values(), app, image));
     let mut candidates = Vec::with_capacity(nodes.len());
     for node in nodes.iter() {
@@ -51,7 +52,8 @@ pub(crate) async fn candidates(
         });
         let found = candidate(shared, node, instance, placed.as_ref(), &mut limits).await?;
         let fetches = (goes_back || is_again) && !room.is_some_and(Room::has_image);
-        candidates.push(Candidate { fetches, room, ..found });
+        let suits = better.is_none_or(|better| better.contains(&node.name));
+        candidates.push(Candidate { fetches, suits, room, ..found });
     }
     Ok(candidates)
 }
@@ -59,6 +61,12 @@ pub(crate) async fn candidates(
 fn is_placed_again(deployment: &Deployment, request: Option<RequestId>) -> bool {
     let asked = |slot: &&Slot| Some(slot.placement_request) == request;
     deployment.slots.iter().find(asked).is_some_and(|slot| slot.attempt > 0)
+}
+
+/// Where the replica of this request would be better off, if it is one that moves.
+fn moves_to(deployment: &Deployment, request: Option<RequestId>) -> Option<&BTreeSet<NodeName>> {
+    let moving = deployment.moving.as_ref().filter(|moving| Some(moving.new) == request);
+    moving.map(|moving| &moving.to)
 }
 
 /// What the deployment has that stays, by the requests that placed it.
@@ -129,6 +137,7 @@ async fn candidate(
         underway,
         replicas: u32::try_from(requests.len()).unwrap_or(u32::MAX),
         fetches: false,
+        suits: true,
         room: None,
         port: next_port(shared.config.first_port, shared.config.last_port, &taken),
     })

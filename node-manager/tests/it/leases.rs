@@ -57,6 +57,7 @@ fn deployment(world: &World, slots: Vec<Slot>) {
         adopted: None,
         canary: None,
         moving: None,
+        stays: None,
         decisions: Vec::new(),
         releases: Vec::new(),
         slots,

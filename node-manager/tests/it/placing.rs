@@ -1,5 +1,7 @@
 //! Requests for a node, and their answers.
 
+mod deployed;
+
 use common::digest::{Digest, ImageRef};
 use common::failure::FailureCode;
 use common::message::header;
@@ -10,7 +12,7 @@ use common::record::operation::{Operation, Outcome};
 use common::record::path;
 use common::service::ServiceName;
 use common::topic::Topic;
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::nodes::Reach;
 
 use crate::disks::disk;
@@ -278,69 +280,6 @@ async fn a_node_without_a_free_port_is_told_as_such() {
             world.choice(1).await;
             world.ask(2, "shop").await;
             assert_eq!(world.answer(2).await.node, Err(FailureCode::PortsExhausted));
-        })
-        .await;
-}
-
-/// A deployment as the deployment manager writes it before it asks; without an instance of its own,
-/// as after a message of some other program.
-fn deployed(world: &World, app: &str, serving: Option<u32>, release: u32, slots: &[(u128, u64)]) {
-    let image = ImageRef::new("x", Digest::of(b"x")).unwrap();
-    let slots: Vec<Value> = (1..)
-        .zip(slots)
-        .map(|(number, (request, generation))| {
-            json!({
-                "number": number, "generation": generation, "placement_request": id(*request),
-                "state": "asked", "since": "2026-01-01T00:00:00Z",
-            })
-        })
-        .collect();
-    let serving =
-        serving.map(|release| json!({ "generation": 1, "release": release, "image": image }));
-    let record = json!({
-        "schema": 1, "instance": app, "app": app, "release": release, "generation": 2,
-        "goal": "running", "state": "placing", "request": id(0), "serving": serving,
-        "deadline": "2026-01-01T00:00:00Z", "slots": slots, "updated_at": "2026-01-01T00:00:00Z",
-    });
-    world.write(&path::deployment(&instance(app)), &record);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_stopped_a_moment_ago_is_no_replica_to_stay_away_from() {
-    let world = World::with_nodes(2);
-    world.nodes.set_use(&name("node-1"), NodeUse { cpu_percent: 80.0, ..measured() });
-    world.nodes.set_use(&name("node-2"), measured());
-    world
-        .during(async {
-            deployed(&world, "shop", None, 1, &[(1, 1)]);
-            world.ask(1, "shop").await;
-            assert_eq!(world.choice(1).await.name, name("node-2"));
-            // Its lease is still there.
-            deployed(&world, "shop", None, 1, &[(2, 2), (3, 2)]);
-            world.nodes.set_use(&name("node-1"), measured());
-            tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-            world.ask(2, "shop").await;
-            let first = world.choice(2).await.name;
-            world.ask(3, "shop").await;
-            assert_ne!(world.choice(3).await.name, first);
-        })
-        .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_container_may_use_is_what_its_deployment_runs() {
-    let world = World::with_nodes(1);
-    let limits = |memory_bytes| Limits { memory_bytes, ..Limits::default() };
-    world.nodes.set_use(&name("node-1"), NodeUse { memory_total_bytes: GIB, ..measured() });
-    world.release("blog", 1, limits(GIB / 8));
-    world.release("blog", 2, limits(2 * GIB));
-    deployed(&world, "blog", Some(1), 2, &[(1, 2), (2, 1)]);
-    world
-        .during(async {
-            world.ask(1, "blog").await;
-            assert_eq!(world.answer(1).await.node, Err(FailureCode::NoNodeFits));
-            world.ask(2, "blog").await;
-            world.choice(2).await;
         })
         .await;
 }

@@ -1,5 +1,6 @@
 use common::id::Generation;
-use common::record::course::{Canary, Move};
+use common::record::course::{Canary, Move, Stay};
+use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::super::simulation::{World, node};
@@ -24,8 +25,12 @@ fn app(name: &str, on: &[usize]) -> Deployment {
     deployment
 }
 
+fn now() -> Timestamp {
+    "2026-06-01T00:00:00Z".parse().unwrap()
+}
+
 fn first(deployments: &[Deployment], nodes: &BTreeMap<NodeName, Home>) -> Option<Proposal> {
-    next_moves(deployments, nodes, &BTreeSet::new()).into_iter().next()
+    next_moves(deployments, nodes, now()).into_iter().next()
 }
 
 fn proposed(deployments: &[Deployment], nodes: &BTreeMap<NodeName, Home>) -> Option<String> {
@@ -57,7 +62,7 @@ fn a_node_with_two_more_than_another_gives_one() {
 #[test]
 fn every_instance_that_could_move_is_one_to_go_on_with() {
     let apps = [app("one", &[1, 1]), app("two", &[1, 1])];
-    let moves = next_moves(&apps, &homes(2), &BTreeSet::new());
+    let moves = next_moves(&apps, &homes(2), now());
     let instances: Vec<&str> = moves.iter().map(|one| one.instance.as_str()).collect();
     assert_eq!(instances, ["one", "two"]);
 }
@@ -143,8 +148,11 @@ fn an_app_with_a_canary_or_a_missing_replica_stays() {
     let mut older = app("one", &[1, 1]);
     older.slots[0].generation = Generation(9);
     assert_eq!(proposed(&[older], &homes(2)), None);
-    let left = BTreeSet::from(["one".parse().unwrap()]);
-    assert_eq!(next_moves(&[app("one", &[1, 1])], &homes(2), &left), [], "left alone for now");
+    let mut left = app("one", &[1, 1]);
+    left.stays = Some(Stay { until: now() + SignedDuration::from_secs(1), in_vain: 0 });
+    assert_eq!(proposed(&[left.clone()], &homes(2)), None, "left alone for now");
+    left.stays = Some(Stay { until: now(), in_vain: 3 });
+    assert!(proposed(&[left], &homes(2)).is_some(), "not any more");
 }
 
 /// Replicas of one app that share a node, then how uneven the nodes are.

@@ -26,6 +26,7 @@ fn candidate(name: &str) -> Candidate {
         underway: Promised::default(),
         replicas: 0,
         fetches: false,
+        suits: true,
         room: None,
         port: Some(20_000),
     }
