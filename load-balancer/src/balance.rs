@@ -64,7 +64,7 @@ pub(crate) async fn run(shared: &Shared, lifecycle: &Lifecycle) {
 struct Cycle {
     /// Numbers that were decided on.
     drafts: Vec<(LegacyName, Draft)>,
-    /// Routes of which other replicas are ill than before.
+    /// Routes of which other replicas are ill than before, or one was started again.
     changed: Vec<LegacyName>,
     /// Whether there is nothing to decide, until something is told.
     is_idle: bool,
@@ -77,7 +77,7 @@ fn cycle(shared: &Shared) -> Cycle {
     balance.hear_ill(&unwell.routes);
     let is_idle = balance.is_empty() && !unwell.is_any;
     let drafts = balance.cycle(&shared.config.rules(), shared.up_for());
-    Cycle { drafts, changed: unwell.to_leave_out, is_idle }
+    Cycle { drafts, changed: unwell.to_note, is_idle }
 }
 
 /// Has the route follow what is known of its replicas; gives its name back when it may be decided on again.

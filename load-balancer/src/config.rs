@@ -7,6 +7,7 @@ use std::time::Duration;
 use chassis::config::Problem;
 use chassis::http;
 use common::record::leader::Advertised;
+use common::record::scale::UsualBounds;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::balance::Rules;
@@ -101,6 +102,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// What holds for apps that say no bounds, if anything.
+    pub(crate) fn usual_bounds(&self) -> Option<UsualBounds> {
+        let (min, max) = self.default_bounds?;
+        Some(UsualBounds { schema: 1, min, max, most: self.max_replicas })
+    }
+
     pub(crate) fn rules(&self) -> Rules {
         Rules {
             samples: self.window_samples,

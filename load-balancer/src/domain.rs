@@ -6,6 +6,7 @@ pub(crate) mod front_ports;
 pub(crate) mod illness;
 pub(crate) mod lists;
 pub(crate) mod renewal;
+pub(crate) mod restarts;
 pub(crate) mod route;
 pub(crate) mod scale;
 pub(crate) mod table;

@@ -27,6 +27,7 @@ mod seal;
 mod shared;
 mod traffic;
 mod unwell;
+mod usual_bounds;
 mod visits;
 mod watches;
 

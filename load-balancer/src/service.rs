@@ -32,7 +32,7 @@ use crate::reconcile::route::RouteReconciler;
 use crate::reconcile::scale::ScaleReconciler;
 use crate::reconcile::table::TableReconciler;
 use crate::shared::Shared;
-use crate::{balance, http, samples, traffic, visits, watches};
+use crate::{balance, http, samples, traffic, usual_bounds, visits, watches};
 
 /// How often operations that are too old to be remembered are removed, and how many at once.
 const COLLECT_EVERY: Duration = Duration::from_mins(10);
@@ -96,6 +96,7 @@ impl Loops<'_> {
             drive("certificates", quick(), &shared.certificate_wake, certificates, lifecycle),
             drive("orders", few(), &shared.order_wake, orders, lifecycle),
             balance::run(shared, lifecycle),
+            usual_bounds::tell(shared),
             self.export(lifecycle),
             samples::follow(shared, lifecycle),
             self.keep_telling(lifecycle),

@@ -9,6 +9,7 @@ use chassis::lifecycle::{Condition, Lifecycle};
 use chassis::reconcile::{Driver, Outcome, Reconcile, Settings};
 use common::name::ContainerName;
 use common::port::containers::Event;
+use common::port::nodes::EndedIll;
 use futures::StreamExt as _;
 use tokio::sync::Semaphore;
 
@@ -96,10 +97,11 @@ async fn mend(agent: &Agent, found: Option<&Replica>, stops: &Semaphore) -> Resu
         Verdict::Ended => {}
     }
     let Ok(_stopping) = stops.try_acquire() else { return Ok(Outcome::Settled) };
-    let looks = ill.looks.failed_in_a_row();
-    tracing::warn!(container = %name, looks, "a container runs and is ill; it is stopped and started again");
+    let failed_looks = ill.looks.failed_in_a_row();
+    tracing::warn!(container = %name, looks = failed_looks, "a container runs and is ill; it is stopped and started again");
     agent.replicas.stopped(ill, agent.now());
     agent.ports.containers.stop(name).await.map_err(Error::Engine)?;
+    agent.replicas.ended_ill(name, EndedIll { at: agent.ports.clock.now(), failed_looks });
     Ok(Outcome::Again(Duration::ZERO))
 }
 

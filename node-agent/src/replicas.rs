@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::name::ContainerName;
 use common::port::container::{Container, ContainerState};
+use common::port::nodes::EndedIll;
 
 use crate::domain::looks::Looks;
 use crate::domain::restart::{Exit, History};
@@ -20,6 +21,8 @@ pub(crate) struct Replica {
     /// What the agent's own looks at this run found.
     pub(crate) looks: Looks,
     pub(crate) history: History,
+    /// The last run of it that was stopped because it was ill.
+    pub(crate) ended_ill: Option<EndedIll>,
     /// Its first process, once it was asked for.
     pub(crate) process: Option<u32>,
 }
@@ -106,6 +109,13 @@ impl Replicas {
         self.note(replica, |known| known.looks.stopped(now));
     }
 
+    /// Notes that a run has ended so: whoever hears the samples says why there is another one.
+    pub(crate) fn ended_ill(&self, name: &ContainerName, ended: EndedIll) {
+        if let Some(replica) = self.lock().get_mut(name) {
+            replica.ended_ill = Some(ended);
+        }
+    }
+
     /// What becomes of one that is ill for too long: while another one of its app was stopped here, and may be well again
     /// `within` that time, nothing; and nothing while so many apps are ill that it may be the fault of who looks.
     pub(crate) fn verdict(&self, ill: &Replica, within: Duration, now: Duration) -> Verdict {
@@ -147,11 +157,12 @@ fn merge(known: Option<Replica>, container: Container, now: Duration) -> Replica
     let looks = known.as_ref().map(|known| known.looks).unwrap_or_default();
     let looks = if same_run { looks } else { looks.of_next_run() };
     let process = known.as_ref().and_then(|known| known.process).filter(|_| same_run);
+    let ended_ill = known.as_ref().and_then(|known| known.ended_ill);
     let mut history = known.map(|known| known.history).unwrap_or_default();
     if let Some(exit) = Exit::of(&container.state) {
         history.ended(exit, now);
     }
-    Replica { container, healthy, looks, history, process }
+    Replica { container, healthy, looks, history, ended_ill, process }
 }
 
 #[cfg(test)]

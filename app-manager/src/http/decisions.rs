@@ -13,7 +13,7 @@ use common::record::deployment::Deployment;
 use common::record::path;
 use common::record::release::Release;
 use common::record::route::Route;
-use common::record::scale::{Decision, Hours, Scale, Scaling};
+use common::record::scale::{Decision, Hours, Scale, Scaling, UsualBounds};
 use jiff::civil::Time;
 use serde_json::{Value, json};
 
@@ -42,21 +42,31 @@ pub(super) async fn show(
     let serving = deployment.as_ref().and_then(|deployment| deployment.serving.as_ref());
     let number = serving.map_or(instance.release, |serving| serving.release);
     let release = apps::release(store, &instance.app, number).await?;
-    let scaling = release.and_then(|release| bounds_view(&release.release));
+    let said = release.as_ref().and_then(|release| bounds_view(&release.release));
+    let usual = match (&release, &said) {
+        (Some(_), None) => records::load::<UsualBounds>(store, &path::usual_bounds()).await?,
+        (_, _) => None,
+    };
+    // The load balancer goes by the same.
+    let usual = usual.map(|usual| scaling_view(&usual.record.of(instance.replicas)));
     let decisions = scale.as_ref().map(|scale| scale.decisions.as_slice()).unwrap_or_default();
-    Ok(HttpResponse::Ok().json(json!({
+    let mut view = json!({
         "instance": name,
         "wanted_replicas": scale.as_ref().map_or(instance.replicas, |scale| scale.replicas),
-        "scaling": scaling,
+        "scaling": said.as_ref().or(usual.as_ref()),
         "decisions": decisions.iter().rev().map(decision_view).collect::<Vec<_>>(),
         "course": course(deployment.as_ref(), route.as_ref()),
-    })))
+    });
+    if usual.is_some() {
+        put(&mut view, "scaling_by", json!("platform"));
+    }
+    Ok(HttpResponse::Ok().json(view))
 }
 
 /// The newest first, whoever decided.
 fn course<'a>(deployment: Option<&'a Deployment>, route: Option<&'a Route>) -> Vec<&'a Turn> {
     let of_deployment = deployment.into_iter().flat_map(|one| &one.decisions);
-    let of_route = route.into_iter().flat_map(|one| &one.decisions);
+    let of_route = route.into_iter().flat_map(|one| one.decisions.iter().chain(&one.restarts));
     let mut turns: Vec<&Turn> = of_deployment.chain(of_route).collect();
     turns.reverse();
     turns.sort_by_key(|turn| Reverse(turn.at));

@@ -2,7 +2,7 @@
 
 use common::record::path;
 use common::record::release::Release;
-use common::record::scale::Scaling;
+use common::record::scale::{Scaling, UsualBounds};
 use serde_json::{Value, json};
 
 use crate::logs::deployment;
@@ -77,6 +77,25 @@ async fn the_bounds_of_a_bundle_are_its_releases_and_a_decision_is_shown_with_it
 }
 
 #[tokio::test]
+async fn an_app_that_says_no_bounds_is_shown_those_of_the_platform_that_hold_for_it() {
+    let world = World::new();
+    world
+        .during(async |api| {
+            deployed(&api, "replicas = 2\n").await;
+            let shown = async || {
+                let answer = api.get(DECISIONS, &dev()).await.ok();
+                let [min, max] = ["min", "max"].map(|key| answer["scaling"][key].clone());
+                (min, max, answer["scaling_by"].clone())
+            };
+            assert_eq!(shown().await, (Value::Null, Value::Null, Value::Null));
+            let usual = UsualBounds { schema: 1, min: 1, max: 3, most: 8 };
+            world.write(&path::usual_bounds(), &usual);
+            assert_eq!(shown().await, (json!(2), json!(3), json!("platform")), "two are pinned");
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn ill_replicas_stand_among_what_was_decided_of_releases_and_places() {
     let world = World::new();
     world
@@ -94,11 +113,17 @@ async fn ill_replicas_stand_among_what_was_decided_of_releases_and_places() {
                 "schema": 1, "instance": "shop", "front_port": 2000, "host": "shop",
                 "upstreams": [], "generation": 1, "image": "", "container_port": 8080,
                 "container_ids": [], "decisions": [turn(2, "left_out"), turn(4, "put_back")],
+                "restarts": [turn(5, "restarted")],
             });
             world.write(&path::route(&shop), &route);
             let course = api.get(DECISIONS, &dev()).await.ok()["course"].take();
-            let newest_first =
-                [turn(4, "put_back"), turn(3, "moved"), turn(2, "left_out"), turn(1, "moving")];
+            let newest_first = [
+                turn(5, "restarted"),
+                turn(4, "put_back"),
+                turn(3, "moved"),
+                turn(2, "left_out"),
+                turn(1, "moving"),
+            ];
             assert_eq!(course, json!(newest_first));
         })
         .await;

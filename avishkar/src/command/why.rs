@@ -13,6 +13,9 @@ struct Answer {
     instance: String,
     wanted_replicas: u32,
     scaling: Option<Scaling>,
+    /// Who says it, where that is not the app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scaling_by: Option<String>,
     /// The newest first.
     decisions: Vec<Decision>,
     /// What was decided of its releases and places, the newest first.
@@ -77,12 +80,15 @@ fn text(answer: &Answer) -> String {
 }
 
 fn numbers(answer: &Answer) -> String {
-    let Answer { instance, wanted_replicas, scaling, decisions, course: _ } = answer;
+    let Answer { instance, wanted_replicas, scaling, scaling_by, decisions, course: _ } = answer;
     let wanted = match wanted_replicas {
         1 => "1 replica is".to_owned(),
         many => format!("{many} replicas are"),
     };
     let bounds = match scaling {
+        Some(scaling) if scaling_by.is_some() => {
+            format!("its app says no bounds, so the platform's hold, {}", bounds(scaling))
+        }
         Some(scaling) => bounds(scaling),
         None => "its app says no bounds, so the number stays as it was asked for".to_owned(),
     };
@@ -161,6 +167,10 @@ mod tests {
             "scaling": null,
             "decisions": [],
             "course": [{
+                "at": "2026-01-02T00:00:00Z",
+                "kind": "restarted",
+                "reason": "replica 2 at 192.0.2.1:20001 was stopped and started again: 31 looks of its node's agent failed in a row",
+            }, {
                 "at": "2026-01-01T00:00:00Z",
                 "kind": "canary_ended",
                 "reason": "release 1 gets all requests again, as was asked for",
@@ -172,6 +182,7 @@ mod tests {
             nothing was decided since it was deployed
 
             AT                    WHAT          WHY
+            2026-01-02T00:00:00Z  restarted     replica 2 at 192.0.2.1:20001 was stopped and started again: 31 looks of its node's agent failed in a row
             2026-01-01T00:00:00Z  canary ended  release 1 gets all requests again, as was asked for
         "]]
         .assert_eq(&format!("{}\n", text.trim_end()));
@@ -202,6 +213,21 @@ mod tests {
         });
         let text = told(&scaling, &json!([]));
         assert!(text.contains("\nweekdays 08:00–18:00 Europe/Vienna: from 4 to 6\n"), "{text}");
+    }
+
+    #[test]
+    fn an_app_without_bounds_is_told_those_of_the_platform() {
+        let scaling = json!({ "min": 1, "max": 3, "cpu": 80, "memory": 75, "cooldown": 30 });
+        let answer = json!({
+            "instance": "shop", "wanted_replicas": 1, "scaling": scaling, "scaling_by": "platform",
+            "decisions": [],
+        });
+        let text = text(&serde_json::from_value(answer).unwrap());
+        expect![[r"
+            1 replica is wanted of shop: its app says no bounds, so the platform's hold, from 1 to 3, one more above 80 % processor or 75 % memory, every 30 s at most
+            nothing was decided since it was deployed
+        "]]
+        .assert_eq(&format!("{text}\n"));
     }
 
     #[test]

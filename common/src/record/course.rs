@@ -92,6 +92,14 @@ pub struct Move {
     pub reason: String,
 }
 
+/// Its replicas stay where they are for a while: one was to move a moment ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stay {
+    pub until: Timestamp,
+    /// How many moves came to nothing, one after the other.
+    pub in_vain: u32,
+}
+
 /// How many decisions a record keeps.
 pub const MOST_DECISIONS: usize = 16;
 
@@ -126,6 +134,8 @@ pub enum DecisionKind {
     LeftOut,
     /// It gets requests again.
     PutBack,
+    /// A replica that was ill was stopped and started again.
+    Restarted,
 }
 
 #[cfg(test)]

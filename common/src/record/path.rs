@@ -83,6 +83,11 @@ pub fn usual_placement() -> Path {
     path("/avishkar/usual-placement".to_owned())
 }
 
+/// The bounds of apps that say none.
+pub fn usual_bounds() -> Path {
+    path("/avishkar/usual-bounds".to_owned())
+}
+
 /// Whether the platform is on.
 pub fn platform() -> Path {
     path("/avishkar/platform".to_owned())

@@ -9,6 +9,7 @@ use crate::id::Generation;
 use crate::name::{HostLabel, LegacyName};
 use crate::port::edge::{EdgeOptions, Upstream};
 use crate::record::course::{Decision, MOST_DECISIONS};
+use crate::record::owed::Owed;
 
 /// An instance's way in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +44,15 @@ pub struct Route {
     /// What was decided of its replicas, the newest last, at most [`MOST_DECISIONS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
+    /// Which of its replicas were started again because they were ill, the latest last, at most [`MOST_RESTARTS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restarts: Vec<Decision>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<Owed>,
 }
+
+/// How many restarts a route's record keeps.
+pub const MOST_RESTARTS: usize = 8;
 
 impl Route {
     /// Adds a decision, and forgets the oldest where there are too many.

@@ -157,6 +157,24 @@ pub struct Scaling {
     pub idle_seconds: Option<u32>,
 }
 
+/// Bounds of apps that say none: written by the load balancer, whose configuration says them; gone where it says none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsualBounds {
+    pub schema: u32,
+    pub min: u32,
+    pub max: u32,
+    /// Whatever was asked for, no app has more.
+    pub most: u32,
+}
+
+impl UsualBounds {
+    /// What holds for an app of which so many replicas were asked for when it was deployed: never fewer than those.
+    pub fn of(self, pinned: u32) -> Scaling {
+        let least = self.min.max(pinned).min(self.most);
+        Scaling::within(least, self.max.min(self.most).max(least))
+    }
+}
+
 /// How much longer than before an addition is waited before a replica is taken away.
 pub const IDLE_COOLDOWNS: u32 = 10;
 

@@ -140,6 +140,8 @@ impl LoadBalancer {
             container_ids: Vec::new(),
             edge: EdgeOptions::default(),
             decisions: Vec::new(),
+            restarts: Vec::new(),
+            owed: Vec::new(),
         };
         self.store.seed(&path::route(instance), common::record::encode(&record));
     }

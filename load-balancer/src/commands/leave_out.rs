@@ -1,5 +1,5 @@
-//! Ill replicas of a route get no requests, and those that are found well get them again: records which, and why. Nobody waits
-//! for it; the edge's table follows the record.
+//! Ill replicas of a route get no requests, and those that are found well get them again: records which, and why, and which
+//! were started again. Nobody waits for it; the edge's table follows the record.
 
 use chassis::records::{self, Stored};
 use common::name::LegacyName;
@@ -10,6 +10,8 @@ use common::record::route::{Route, RouteGoal};
 
 use super::{ATTEMPTS, Error};
 use crate::domain::illness::{Pace, why};
+use crate::domain::restarts::{self, Restart};
+use crate::reconcile::RouteKey;
 use crate::records::{commit, route};
 use crate::shared::Shared;
 
@@ -29,18 +31,43 @@ async fn try_run(shared: &Shared, instance: &LegacyName) -> Result<(), Error> {
     let served = found.filter(|stored| stored.record.goal == RouteGoal::Served);
     let Some(Stored { mut record, version }) = served else { return Ok(()) };
     let decisions = decide(shared, &mut record);
-    if decisions.is_empty() {
-        return Ok(());
-    }
     for decision in decisions.iter().cloned() {
         record.decided(decision);
     }
-    commit(shared, vec![records::put(path::route(instance), &record, Some(version))]).await?;
-    for Decision { kind, reason, .. } in &decisions {
-        tracing::warn!(instance.name = %instance, ?kind, "which replicas get requests was decided on: {reason}");
+    let told = told(shared, &record);
+    let restarted = restarts::take_in(&mut record, &told);
+    if !decisions.is_empty() || !restarted.is_empty() {
+        commit(shared, vec![records::put(path::route(instance), &record, Some(version))]).await?;
     }
-    shared.table_changed();
+    noted(shared, &told);
+    for Decision { kind, reason, .. } in decisions.iter().chain(&restarted) {
+        tracing::warn!(instance.name = %instance, ?kind, "the replicas that get requests: {reason}");
+    }
+    if !decisions.is_empty() {
+        shared.table_changed();
+    }
+    if !restarted.is_empty() {
+        shared.route_wake.wake(RouteKey::Route(instance.clone()));
+    }
     Ok(())
+}
+
+/// Which replicas of a route agents started again, the last time of each.
+fn told(shared: &Shared, route: &Route) -> Vec<Restart> {
+    let (now, complaints) = (shared.up_for(), shared.complaints());
+    let restart = |upstream: &Upstream| {
+        let ended = complaints.ended(upstream.address(), now)?;
+        Some(Restart { upstream: upstream.clone(), ended })
+    };
+    route.upstreams.iter().filter_map(restart).collect()
+}
+
+/// They stand in the record.
+fn noted(shared: &Shared, told: &[Restart]) {
+    let mut complaints = shared.complaints();
+    for Restart { upstream, ended } in told {
+        complaints.noted(upstream.address(), *ended);
+    }
 }
 
 /// Changes what is left out, and says so of each replica.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::id::{Generation, SlotNumber};
 use common::name::NodeName;
 use common::port::edge::{Upstream, Weight};
-use common::port::nodes::ContainerUse;
+use common::port::nodes::{ContainerUse, EndedIll};
 use common::record::course::{Decision, DecisionKind};
 use jiff::{SignedDuration, Timestamp};
 
@@ -65,6 +65,8 @@ pub(crate) struct Complaints {
     nodes: BTreeMap<NodeName, Said>,
     /// Since when agents are heard.
     since: Duration,
+    /// Which ends of ill runs stand in a route's record, of those that are told yet.
+    noted: BTreeMap<SocketAddr, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,7 @@ struct Said {
 struct Found {
     state: State,
     generation: Generation,
+    ended: Option<EndedIll>,
 }
 
 /// A replica of a route.
@@ -95,10 +98,10 @@ struct Candidate {
 impl Complaints {
     /// From now on agents are heard; what they said before is forgotten.
     pub(crate) fn begin(&mut self, now: Duration) {
-        *self = Complaints { nodes: BTreeMap::new(), since: now };
+        *self = Complaints { since: now, ..Complaints::default() };
     }
 
-    /// A node's sample came in. Says whether the agent finds anything ill.
+    /// A node's sample came in. Says whether the agent finds anything ill, or ended what was, and that is news.
     pub(crate) fn hear(
         &mut self,
         node: &NodeName,
@@ -108,14 +111,36 @@ impl Complaints {
     ) -> bool {
         let mut of = BTreeMap::new();
         for one in containers {
-            let found = Found { state: state(one), generation: one.generation };
+            let (generation, ended) = (one.generation, one.ended_ill);
+            let found = Found { state: state(one), generation, ended };
             of.entry(one.host_port)
                 .and_modify(|known| *known = who_runs(*known, found))
                 .or_insert(found);
         }
         let finds_ill = of.values().any(Found::is_ill);
-        self.nodes.insert(node.clone(), Said { ip, at: now, of });
-        finds_ill
+        let ended = |port: u16| of.get(&port).and_then(|found: &Found| Some(found.ended?.at));
+        self.noted.retain(|address, at| address.ip() != ip || ended(address.port()) == Some(*at));
+        let said = Said { ip, at: now, of };
+        let has_news = said.ended().any(|(address, at)| self.noted.get(&address) != Some(&at));
+        self.nodes.insert(node.clone(), said);
+        finds_ill || has_news
+    }
+
+    /// The replicas of which an ill run was ended, where that does not stand in a record yet.
+    pub(crate) fn news(&self, now: Duration) -> BTreeSet<SocketAddr> {
+        let fresh = self.nodes.values().filter(|said| said.is_fresh(now));
+        let is_news = |(address, at): &(SocketAddr, Timestamp)| self.noted.get(address) != Some(at);
+        fresh.flat_map(Said::ended).filter(is_news).map(|(address, _)| address).collect()
+    }
+
+    /// The last run of a replica that its agent ended because it was ill.
+    pub(crate) fn ended(&self, address: SocketAddr, now: Duration) -> Option<EndedIll> {
+        self.found(address, now)?.ended
+    }
+
+    /// It stands in a record.
+    pub(crate) fn noted(&mut self, address: SocketAddr, ended: EndedIll) {
+        self.noted.insert(address, ended.at);
     }
 
     /// All that are ill, whoever they belong to.
@@ -196,6 +221,12 @@ impl Found {
 }
 
 impl Said {
+    /// The replicas whose ill runs were ended, and when.
+    fn ended(&self) -> impl Iterator<Item = (SocketAddr, Timestamp)> {
+        let ended = self.of.iter().filter_map(|(port, found)| Some((*port, found.ended?.at)));
+        ended.map(|(port, at)| (SocketAddr::new(self.ip, port), at))
+    }
+
     fn is_fresh(&self, now: Duration) -> bool {
         now.saturating_sub(self.at) < OLD_AFTER
     }
@@ -217,6 +248,14 @@ fn state(container: &ContainerUse) -> State {
     } else {
         State::Unsure
     }
+}
+
+/// Why a replica was started again.
+pub(crate) fn why_restarted(upstream: &Upstream, ended: EndedIll) -> String {
+    let (slot, address, looks) = (upstream.slot, upstream.address(), ended.failed_looks);
+    format!(
+        "replica {slot} at {address} was stopped and started again: {looks} looks of its node's agent failed in a row"
+    )
 }
 
 /// Why a replica gets no requests from now on, or gets them again.

@@ -140,6 +140,8 @@ pub(crate) fn serve(existing: Option<&Route>, wanted: &WantedRoute, front_port: 
         container_ids: wanted.container_ids.clone(),
         edge: wanted.edge.clone(),
         decisions: existing.map(|route| route.decisions.clone()).unwrap_or_default(),
+        restarts: existing.map(|route| route.restarts.clone()).unwrap_or_default(),
+        owed: existing.map(|route| route.owed.clone()).unwrap_or_default(),
     }
 }
 
@@ -170,6 +172,8 @@ pub(crate) fn announce(deployment: &Deployment, release: &Release, front_port: u
         container_ids: Vec::new(),
         edge: release.edge_options(),
         decisions: Vec::new(),
+        restarts: Vec::new(),
+        owed: Vec::new(),
     }
 }
 

@@ -88,15 +88,13 @@ pub(crate) async fn bounds(
     shared: &Shared,
     deployment: &Deployment,
 ) -> Result<Option<Described>, Error> {
-    let (least, greatest) = match (said(shared, deployment).await?, shared.config.default_bounds) {
+    let usual = match (said(shared, deployment).await?, shared.config.usual_bounds()) {
         (Said::Bounds(described), _) => return Ok(Some(described)),
-        (Said::Nothing, Some(bounds)) => bounds,
+        (Said::Nothing, Some(usual)) => usual,
         (Said::Nothing, None) | (Said::Unknown, _) => return Ok(None),
     };
     let pinned = pinned(shared, &deployment.instance).await?;
-    let most = shared.config.max_replicas;
-    let bounds = (least.min(most), greatest.min(most));
-    Ok(Some(Described::by_default(bounds, pinned.unwrap_or(1).min(most))))
+    Ok(Some(Described::by_default(usual, pinned.unwrap_or(1))))
 }
 
 /// What a release says of bounds.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chassis::leading::Error;
+use chassis::owed;
 use chassis::reconcile::{Outcome, Reconcile};
 use chassis::records::{self, Stored};
 use common::name::LegacyName;
@@ -60,7 +61,8 @@ impl RouteReconciler {
         let gone = self.gone(instance, &leaving).await;
         match (stored.record.goal, gone.len() == leaving.len()) {
             (RouteGoal::Removed, true) => self.remove(stored).await,
-            (RouteGoal::Served, true) if leaving.is_empty() => Ok(Outcome::Settled),
+            // The bus may be away: whoever leaves did not wait for it.
+            (RouteGoal::Served, true) if leaving.is_empty() => self.tell(stored).await,
             (RouteGoal::Served, _) if !gone.is_empty() => self.let_go(stored, &gone).await,
             (RouteGoal::Announced, _) => Ok(Outcome::Settled),
             (RouteGoal::Removed, false) | (RouteGoal::Served, _) => Ok(Outcome::Again(LOOK_EVERY)),
@@ -150,6 +152,18 @@ impl RouteReconciler {
         self.shared.settle();
         self.shared.scale_wake.wake(record.instance.clone());
         Ok(if record.leaving.is_empty() { Outcome::Settled } else { Outcome::Again(LOOK_EVERY) })
+    }
+
+    /// Publishes what the record owes, then clears exactly that.
+    async fn tell(&self, stored: Stored<Route>) -> Result<Outcome, Error> {
+        let Stored { mut record, version } = stored;
+        if !record.owed.is_empty() {
+            owed::publish(&*self.shared.ports.bus, &record.owed).await?;
+            record.owed.clear();
+            let put = records::put(path::route(&record.instance), &record, Some(version));
+            commit(&self.shared, vec![put]).await?;
+        }
+        Ok(Outcome::Settled)
     }
 
     async fn remove(&self, stored: Stored<Route>) -> Result<Outcome, Error> {

@@ -2,6 +2,7 @@
 
 use common::message::LoadBalancerCommand;
 use common::record::path;
+use serde_json::json;
 
 use crate::balance::{Platform, instance, seconds};
 use crate::world::{name, until};
@@ -16,6 +17,8 @@ async fn an_app_that_says_no_bounds_has_those_of_the_platform_where_there_are_an
     platform
         .live(async || {
             seconds(10).await;
+            let told = world.value(&path::usual_bounds()).unwrap();
+            assert_eq!((&told["min"], &told["max"]), (&json!(1), &json!(3)));
             platform.load(1, 95.0);
             until("a third replica is wanted", || platform.wanted() == Some(3)).await;
             assert_eq!(platform.kinds(), ["processor"]);
@@ -31,4 +34,8 @@ async fn an_app_that_says_no_bounds_has_those_of_the_platform_where_there_are_an
             assert_eq!(world.told(3).await[2], refusal);
         })
         .await;
+    platform.world.config.default_bounds = None;
+    let world = &platform.world;
+    let is_told = || world.value(&path::usual_bounds()).is_some();
+    platform.live(async || until("nobody is told of bounds", || !is_told()).await).await;
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::name::{ContainerName, NodeName};
+use common::port::nodes::EndedIll;
 use common::record::course::DecisionKind;
 use testkit::nodes::Reach;
 
@@ -79,6 +80,32 @@ async fn an_ill_replica_gets_no_requests_until_it_is_found_well() {
         assert_eq!(ward.decisions(), why.map(|(kind, text)| (kind, format!("{who} {text}"))));
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_an_ill_replica_was_started_again_is_told_once_with_the_reason() {
+    let ward = Ward::of_two().await;
+    let name: ContainerName = "shop_instance_2".parse().unwrap();
+    let at = "2026-01-01T00:00:00Z".parse().unwrap();
+    let nodes = &ward.platform.world.nodes;
+    nodes.set_ended_ill(&ward.node, &name, EndedIll { at, failed_looks: 31 });
+    let restarts = || ward.platform.world.routes().remove(0).restarts;
+    let told = "done restart replica$shop$2";
+    ward.live(async |api| {
+        until("it is noted", || !restarts().is_empty()).await;
+        assert_eq!(ward.platform.world.told(1).await, [told]);
+        // It is told with every sample, and another route of the app keeps it.
+        assert_eq!(api.set(&wanted("shop", 1, &[20000, 20001])).await.status, 200);
+        seconds(10).await;
+    })
+    .await;
+    // Who leads next hears it anew.
+    ward.live(async |_| seconds(10).await).await;
+    let reason = "replica 2 at 192.0.2.1:20001 was stopped and started again: 31 looks of its node's agent failed in a row";
+    let kept: Vec<_> = restarts().into_iter().map(|one| (one.at, one.kind, one.reason)).collect();
+    assert_eq!(kept, [(at, DecisionKind::Restarted, reason.to_owned())]);
+    assert_eq!(ward.platform.world.told(1).await, [told]);
+    assert_eq!((ward.served(), ward.decisions().len()), (vec![20000, 20001], 0));
 }
 
 #[tokio::test(start_paused = true)]

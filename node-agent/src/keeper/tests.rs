@@ -180,6 +180,8 @@ async fn who_runs_and_is_ill_for_half_a_minute_is_started_again_as_if_it_had_end
             }
             let replica = agent.replicas.all().remove(0);
             assert_eq!((replica.history.restarts(), replica.healthy), (5, None));
+            let ended = replica.ended_ill.expect("why it was started again is told");
+            assert_eq!(ended.failed_looks, 31);
             let seen = agent.probe(&name).await.unwrap();
             assert_eq!(seen, Probe::Exited { code: 143, out_of_memory: false, crash_loop: true });
             is_ill(agent, 290).await;

@@ -108,6 +108,7 @@ fn container_use(replica: &Replica, taken: Taken) -> ContainerUse {
         cpu_percent: taken.cpu_percent,
         memory_percent: taken.memory_percent,
         restarts: replica.history.restarts(),
+        ended_ill: replica.ended_ill,
         measured: taken.measured,
     }
 }

@@ -47,6 +47,8 @@ impl StoredRoutes {
             container_ids: wanted.container_ids,
             edge: wanted.edge,
             decisions: Vec::new(),
+            restarts: Vec::new(),
+            owed: Vec::new(),
         };
         self.store.seed(&at, record::encode(&route));
     }

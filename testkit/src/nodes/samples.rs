@@ -84,6 +84,7 @@ impl MemoryNodes {
             cpu_percent,
             memory_percent,
             restarts: self.engine(node).starts(&container.name).saturating_sub(1),
+            ended_ill: self.with(node, |node| node.ended_ill.get(&container.name).copied()),
             measured: running.then_some(Measured { cpu_percent, memory_percent }),
         }
     }

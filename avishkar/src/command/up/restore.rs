@@ -231,6 +231,8 @@ fn adopted(route: &TableRoute) -> Route {
         container_ids: Vec::new(),
         edge: route.options.clone(),
         decisions: Vec::new(),
+        restarts: Vec::new(),
+        owed: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the release of an app says of the number of its replicas, and what of it holds at a moment.
 
-use common::record::scale::{DecisionKind, Hours, Scaling, in_force};
+use common::record::scale::{DecisionKind, Hours, Scaling, UsualBounds, in_force};
 use jiff::Timestamp;
 
 /// Bounds that hold always, and those of some hours.
@@ -34,10 +34,8 @@ impl Described {
 
     /// What holds for an app whose release says nothing of bounds, where the platform does: never less than was asked for
     /// when it was deployed.
-    pub(crate) fn by_default((least, most): (u32, u32), pinned: u32) -> Self {
-        let least = least.max(pinned);
-        let scaling = Scaling::within(least, most.max(least));
-        Described { scaling, hours: Vec::new(), by: By::Platform }
+    pub(crate) fn by_default(usual: UsualBounds, pinned: u32) -> Self {
+        Described { scaling: usual.of(pinned), hours: Vec::new(), by: By::Platform }
     }
 
     /// The bounds of a moment.
@@ -106,9 +104,10 @@ mod tests {
     #[test]
     fn default_bounds_never_take_what_was_asked_for() {
         let bounds = |pinned| {
-            let scaling = Described::by_default((2, 4), pinned).scaling;
+            let usual = UsualBounds { schema: 1, min: 2, max: 4, most: 8 };
+            let scaling = Described::by_default(usual, pinned).scaling;
             (scaling.min, scaling.max)
         };
-        assert_eq!([1, 3, 6].map(bounds), [(2, 4), (3, 4), (6, 6)]);
+        assert_eq!([1, 3, 6, 9].map(bounds), [(2, 4), (3, 4), (6, 6), (8, 8)]);
     }
 }

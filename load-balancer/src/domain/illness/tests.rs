@@ -27,6 +27,7 @@ fn container(port: u16, running: bool, healthy: Option<bool>, failed_looks: u32)
         cpu_percent: 0.0,
         memory_percent: 0.0,
         restarts: 0,
+        ended_ill: None,
         measured: None,
     }
 }

@@ -48,6 +48,7 @@ fn container(port: u16, cpu: f64, ram: f64, healthy: Option<bool>) -> ContainerU
         cpu_percent: cpu,
         memory_percent: ram,
         restarts: 0,
+        ended_ill: None,
         measured: None,
     }
 }

@@ -54,6 +54,7 @@ fn used(number: u32, generation: u64, cpu: f64) -> ContainerUse {
         cpu_percent: 0.0,
         memory_percent: 0.0,
         restarts: 0,
+        ended_ill: None,
         measured: Some(Measured { cpu_percent: cpu, memory_percent: 10.0 }),
     }
 }
