@@ -224,9 +224,11 @@ pub(super) fn take_over(deployment: &mut Deployment, now: Timestamp) {
 /// A canary has got all, or is gone.
 fn ended(deployment: &mut Deployment, now: Timestamp) {
     let release = deployment.release;
-    let (kind, reason) = if deployment.canary.is_some() {
-        let reason = format!("release {release} gets all requests, as was asked for");
-        (DecisionKind::Promoted, reason)
+    let (kind, reason) = if let Some(canary) = &deployment.canary {
+        // Nobody asked where it is what visitors have as another release is wanted.
+        let why =
+            if canary.promoted { "as was asked for" } else { "as nothing else of the app serves" };
+        (DecisionKind::Promoted, format!("release {release} gets all requests, {why}"))
     } else if deployment.adopted.is_some_and(|adopted| deployment.serves(adopted)) {
         let reason = format!("release {release} gets all requests again, as was asked for");
         (DecisionKind::CanaryEnded, reason)

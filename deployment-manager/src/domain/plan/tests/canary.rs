@@ -385,3 +385,5 @@ fn an_image_is_built_anew_only_where_no_replica_runs_it() {
     world.run();
     assert!(!is_lost(&world));
 }
+
+mod alone;
