@@ -1,10 +1,10 @@
 //! The fleet as `make fleet` makes it: its machines, what runs on them, and how to hurt them.
 
+mod described;
 mod ensembles;
 mod whole;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -14,9 +14,11 @@ use serde_json::Value;
 
 use crate::bus::Injector;
 use crate::docker::docker;
-use crate::platform::{User, state_folder};
+use crate::platform::User;
 use crate::sources::{Place, Sources};
 use crate::wait;
+
+pub use self::described::{description, description_with};
 
 /// The services of a started platform with the ports of their plain listeners, which only their machine reaches.
 pub const SERVICES: [(&str, u16); 7] = [
@@ -106,7 +108,7 @@ impl Fleet {
 
     /// The admin that `make fleet` made, at an app manager that answers.
     pub async fn admin(&self, within: Duration) -> anyhow::Result<User> {
-        let password = password().context("there is no folder of this user's state")?;
+        let password = described::password()?;
         wait::until("an app manager answers", within, async || {
             let mut why = anyhow::anyhow!("there is no machine");
             for machine in &self.machines {
@@ -316,6 +318,15 @@ impl Machine {
         Ok(starts)
     }
 
+    /// What a part was told by its environment, each as `NAME=value`.
+    pub async fn told(&self, name: &str) -> anyhow::Result<Vec<String>> {
+        let part = self.part(name).await?;
+        let part = part.with_context(|| format!("there is no {name} on {}", self.name))?;
+        let format = "{{range .Config.Env}}{{println .}}{{end}}";
+        let said = self.exec(&["docker", "inspect", "-f", format, &part]).await?;
+        Ok(said.lines().map(str::to_owned).collect())
+    }
+
     /// What a file says that is mounted into a part.
     pub async fn file_of(&self, name: &str, path: &str) -> anyhow::Result<String> {
         let part = self.part(name).await?;
@@ -381,9 +392,4 @@ fn is_underway(restart: &Value) -> bool {
 fn port(service: &str) -> anyhow::Result<u16> {
     let found = SERVICES.iter().find(|(name, _)| *name == service);
     found.map(|(_, port)| *port).with_context(|| format!("there is no service {service}"))
-}
-
-/// Where `make fleet` noted the first admin's password.
-fn password() -> Option<PathBuf> {
-    Some(state_folder()?.join("fleet").join("admin-password"))
 }

@@ -6,6 +6,7 @@ mod drain;
 mod hung;
 mod long;
 mod pair;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::env;

@@ -1,14 +1,14 @@
 //! What an operator does to a platform that runs: stop and start it, bring its services other versions and to other
-//! machines. Visitors notice nothing of any of it.
+//! machines, and have more of them. Visitors notice nothing of any of it.
 
 use std::collections::BTreeSet;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use common::topic::Topic;
 use e2e::bus::new_request;
 use e2e::fleet::{Fleet, Machine, SERVICES};
 use e2e::load::Crowd;
-use e2e::platform::sample;
+use e2e::platform::{User, sample};
 use e2e::truth::{self, Container};
 use e2e::wait;
 
@@ -41,7 +41,7 @@ impl Watched {
     }
 
     /// The containers are those that were there.
-    async fn are_the_same(&self) {
+    pub(super) async fn are_the_same(&self) {
         assert_eq!(containers_of(&self.fleet, self.app).await, self.before);
     }
 
@@ -58,7 +58,7 @@ impl Watched {
 }
 
 /// The machines on which a service stands.
-async fn where_is(fleet: &Fleet, service: &str) -> Vec<String> {
+pub(super) async fn where_is(fleet: &Fleet, service: &str) -> Vec<String> {
     let machines = fleet.machines_with(service).await.unwrap();
     machines.into_iter().map(|machine| machine.name).collect()
 }
@@ -166,5 +166,46 @@ async fn a_service_is_moved_to_another_machine_and_back() {
         all_is_true(fleet).await;
     }
     assert_eq!(homes(&user, "still").await.unwrap().len(), 2);
+    watched.end().await;
+}
+
+/// Waits until so many instances are said to be ready, and stand where that is said. Where that is.
+async fn stand_as_told(fleet: &Fleet, user: &User, many: usize) -> anyhow::Result<Vec<String>> {
+    wait::until("so many are ready", WHOLE_WITHIN, async || {
+        let told = user.does(&["platform", "status"]).await?;
+        let services = told["services"].as_array().into_iter().flatten();
+        let mut changed = services.filter(|one| one["service"] == CHANGED);
+        let instances = changed.next().context("nothing is told of it")?["instances"].clone();
+        let ready =
+            instances.as_array().into_iter().flatten().filter(|one| one["state"] == "ready");
+        let ready = ready.filter_map(|one| one["node"].as_str());
+        let ready: BTreeSet<String> = ready.map(str::to_owned).collect();
+        let stands = fleet.machines_with(CHANGED).await?;
+        let stands: Vec<String> = stands.into_iter().map(|machine| machine.name).collect();
+        let is_so = stands.len() == many && ready == stands.iter().cloned().collect();
+        ensure!(is_so, "it stands on {stands:?}, and of {instances} on {ready:?} are ready");
+        Ok(stands)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_service_is_scaled_to_three_instances_and_back_to_two() {
+    let watched = Watched::begin("scaled").await;
+    let fleet = &watched.fleet;
+    let user = fleet.admin(SOON).await.unwrap();
+    let before = where_is(fleet, CHANGED).await;
+    assert_eq!(before.len(), 2, "{before:?}");
+    let asked_for_more = user.does(&["platform", "scale", CHANGED, "3"]).await;
+    let three = stand_as_told(fleet, &user, 3).await;
+    // Whatever went wrong, the next trials need two of it.
+    let asked_for_fewer = user.does(&["platform", "scale", CHANGED, "2"]).await;
+    let two = stand_as_told(fleet, &user, 2).await;
+    asked_for_more.unwrap();
+    asked_for_fewer.unwrap();
+    let (three, two) = (three.unwrap(), two.unwrap());
+    assert!(before.iter().all(|one| three.contains(one)), "{three:?} instead of {before:?}");
+    assert_eq!(two, before, "what is new is what goes");
+    watched.are_the_same().await;
     watched.end().await;
 }
