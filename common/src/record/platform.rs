@@ -188,6 +188,9 @@ pub struct BackedOut {
     /// None for the platform's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ServiceImage>,
+    /// That image runs, by other settings: those that were said with it were tried in vain.
+    #[serde(default)]
+    pub settings: bool,
     /// Of the wish that wanted it.
     pub generation: Generation,
     pub failure: Failure,

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use common::failure::{Failure, FailureCode};
 use common::name::{NodeName, PartName};
-use common::record::machine::MachineState;
+use common::record::machine::{MachineRecord, MachineState};
+use common::record::path;
 use futures::future::join_all;
 use rollout::parts::BasePart;
 use tokio::time::timeout;
 
 use crate::domain::restart::ensemble::{Ensemble, Needed, needed, perhaps_needed};
 use crate::domain::sighting::is_ready;
+use crate::domain::waits::elapsed;
 use crate::fleet;
-use crate::records::Error;
+use crate::records::{Error, load};
 use crate::shared::Shared;
 
 const ENSEMBLES: [BasePart; 2] = [BasePart::ZooKeeper, BasePart::Kafka];
@@ -37,8 +39,7 @@ pub(super) async fn is_perhaps_needed(
     shared: &Shared,
     node: &NodeName,
 ) -> Result<Option<Failure>, Error> {
-    let silence = shared.sight.of(node, shared.config.window).silence();
-    if silence.is_some_and(|lasting| lasting >= LEFT_FOR) {
+    if silence(shared, node).await? >= LEFT_FOR {
         return Ok(None);
     }
     let ensembles = ensembles(shared, node).await?;
@@ -49,6 +50,17 @@ pub(super) async fn is_perhaps_needed(
         );
         Failure::new(FailureCode::RestartHeld, message)
     }))
+}
+
+/// How long it has not answered: who has begun to lead a moment ago goes by what the one before has written down.
+async fn silence(shared: &Shared, node: &NodeName) -> Result<Duration, Error> {
+    let seen = shared.sight.of(node, shared.config.window).silence();
+    let stored = load::<MachineRecord>(shared, &path::machine(node)).await?;
+    let record = stored.map(|stored| stored.record);
+    let is_silent = |state| matches!(state, MachineState::Silent | MachineState::Failed);
+    let written = record.filter(|record| is_silent(record.state));
+    let written = written.map(|record| elapsed(record.since, shared.ports.clock.now()));
+    Ok(seen.max(written).unwrap_or_default())
 }
 
 /// Those that have a member on this machine, if any has.

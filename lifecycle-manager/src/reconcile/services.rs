@@ -216,7 +216,9 @@ impl Services<'_> {
                 since: instance.since,
             })
         };
+        let ran = rollout.good.as_ref().map(|good| &good.image);
         let backed_out = rollout.refused.clone().map(|refusal| BackedOut {
+            settings: ran == Some(&refusal.version.image),
             image: refusal.version.image,
             generation: refusal.wish,
             failure: refusal.failure,

@@ -92,6 +92,28 @@ async fn a_silent_machine_whose_member_may_be_needed_is_restarted_once_another_i
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_silent_machine_is_not_left_alone_for_longer_where_another_begins_to_lead() {
+    let world = World::new();
+    world.enrolment.comes_to(Outcome::DoesNotHelp);
+    world
+        .during(async {
+            world.until_calm().await;
+            world.parts.set_healthy(&name("node-2"), &"kafka".parse().unwrap(), false);
+            world.set_reach("node-3", Reach::Hung).await;
+            sleep(Duration::from_mins(4)).await;
+        })
+        .await;
+    assert!(world.machines.restarted().is_empty());
+    world
+        .during(async {
+            sleep(Duration::from_mins(3)).await;
+            assert_eq!(world.machines.restarted(), [name("node-3")]);
+            world.until_state("node-3", MachineState::Ready).await;
+        })
+        .await;
+}
+
 fn repairs(machine: &str) -> Path {
     path::folder(&format!("lifecycle/repairs/{machine}"))
 }

@@ -143,7 +143,7 @@ async fn a_version_that_is_never_ready_is_backed_out_of_with_its_reason() {
     let running = world.running().unwrap();
     let backed_out = running.backed_out.unwrap();
     assert_eq!(backed_out.failure.code, FailureCode::HealthTimeout);
-    assert_eq!(backed_out.image, Some(bad.into()));
+    assert_eq!((backed_out.image, backed_out.settings), (Some(bad.into()), false));
     assert!(running.instances.iter().all(|one| one.image.is_none() && one.failure.is_none()));
 }
 

@@ -44,7 +44,8 @@ pub async fn takes_part(address: SocketAddr, member: &Member) -> io::Result<bool
 }
 
 /// Whether the broker of this number is one that others know (it is fenced otherwise), and has the newest of all that it has
-/// a copy of. What nobody leads there is nobody to be in step with.
+/// a copy of, as far as it has heard: one that is cut off from all others does not hear that it is fenced. What nobody leads
+/// there is nobody to be in step with.
 fn is_in_step(mut answer: &[u8], id: i32) -> Result<bool, TryGetError> {
     let answer = &mut answer;
     let _number = answer.try_get_i32()?;

@@ -198,7 +198,7 @@ fn running(
     if conduct == Conduct::BacksOut && placed.image.is_some() {
         let failure = Failure::new(FailureCode::HealthTimeout, "it was not ready within 60 s");
         let (image, at) = (placed.image.clone(), Timestamp::UNIX_EPOCH);
-        running.backed_out = Some(BackedOut { image, generation, failure, at });
+        running.backed_out = Some(BackedOut { image, settings: false, generation, failure, at });
         for instance in &mut running.instances {
             instance.image = None;
         }

@@ -47,6 +47,9 @@ struct Instance {
 #[derive(Debug, Serialize, Deserialize)]
 struct BackedOut {
     image: Option<String>,
+    /// Of the version that runs.
+    #[serde(default)]
+    settings: bool,
     failure: Reason,
     #[serde(flatten)]
     more: Map<String, Value>,
@@ -100,16 +103,23 @@ fn text(shown: &Shown) -> String {
 
 /// What did not become ready.
 fn tried(service: &Service) -> Option<String> {
-    let BackedOut { image, failure, .. } = service.backed_out.as_ref()?;
-    let image = version(image.as_deref());
+    let BackedOut { image, settings, failure, .. } = service.backed_out.as_ref()?;
+    let tried = if *settings {
+        "its settings were".to_owned()
+    } else {
+        format!("{} was", version(image.as_deref()))
+    };
     let (code, why) = (&failure.code, &failure.message);
-    Some(format!("{}: {image} was tried and taken back: {code}: {why}", service.name))
+    Some(format!("{}: {tried} tried and taken back: {code}: {why}", service.name))
 }
 
 /// What is under way, and what came to nothing, if [`tried`] does not tell it.
 fn note(changed: &Changed, services: &[Service]) -> Option<String> {
     let name = &changed.service;
-    let is_told = services.iter().any(|one| one.name == *name && one.backed_out.is_some());
+    let is_version = |tried: &BackedOut| !tried.settings;
+    let is_told = services
+        .iter()
+        .any(|one| one.name == *name && one.backed_out.as_ref().is_some_and(is_version));
     let why = changed.failure.as_ref().map(|why| format!("{}: {}", why.code, why.message));
     match (&changed.change, changed.stage.as_str()) {
         (Kind::Upgrade { image }, "proving") => {
@@ -171,7 +181,10 @@ mod tests {
                 { "service": "monitoring", "instances": [
                     { "node": "node-2", "address": "192.0.2.2:8070", "state": "failed",
                       "failure": { "code": "IMAGE_UNAVAILABLE", "message": "it is gone" } },
-                ]},
+                ], "backed_out": {
+                    "settings": true, "generation": 2,
+                    "failure": { "code": "HEALTH_TIMEOUT", "message": "it was not ready within 60 s" },
+                }},
             ],
             "changes": [
                 { "service": "load_balancer", "stage": "failed", "change": { "kind": "upgrade" } },
@@ -193,6 +206,7 @@ mod tests {
             monitoring     node-2  192.0.2.2:8070  failed  IMAGE_UNAVAILABLE: it is gone
 
             load_balancer: example.org/platform@sha256:00 was tried and taken back: HEALTH_TIMEOUT: it was not ready within 60 s
+            monitoring: its settings were tried and taken back: HEALTH_TIMEOUT: it was not ready within 60 s
             monitoring: an instance is being moved from node-2 to node-3
             node_manager: it was not moved from node-1 to node-3: NODE_UNAVAILABLE: node-3 was lost
             deployment_manager: its number of instances is being made 3

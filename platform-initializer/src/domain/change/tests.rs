@@ -177,7 +177,8 @@ fn a_version_that_was_backed_out_of_is_taken_back_and_only_for_the_wish_that_wan
     let failure = Failure::new(FailureCode::HealthTimeout, "it was not ready within 60 s");
     let refused = |generation| {
         let (image, failure, at) = (Some(image("bad")), failure.clone(), at_second(0));
-        Some(BackedOut { image, generation: Generation(generation), failure, at })
+        let generation = Generation(generation);
+        Some(BackedOut { image, settings: false, generation, failure, at })
     };
     story.running.backed_out = refused(1);
     story.asks(upgrade("bad")).unwrap();
