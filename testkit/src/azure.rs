@@ -2,10 +2,12 @@
 //!
 //! It keeps the published semantics as far as machines need them: asynchronous operations, references, tags, versions
 //! of the interface, tokens. What requests may say and what answers say stands in `azure/published.json`, facts of
-//! Azure's public REST specifications; a request that says anything else is refused.
+//! Azure's public REST specifications; a request that says anything else is refused. What they are like in Azure's own
+//! examples stands in `azure/examples.json`.
 
 mod answer;
 mod compute;
+mod examples;
 mod faults;
 mod network;
 mod operations;
@@ -25,6 +27,7 @@ use tokio::task::JoinSet;
 use crate::MemoryHosts;
 
 pub use self::answer::{Answer, Request};
+pub use self::examples::{defined_fields, example_answer, examples, group_of};
 pub use self::faults::Fault;
 use self::path::Kind;
 use self::state::State;

@@ -6,6 +6,8 @@
 
 mod arm;
 mod body;
+#[cfg(test)]
+mod examples;
 mod failure;
 mod found;
 mod making;

@@ -192,7 +192,7 @@ fn interface(state: &mut State, id: &str, body: &Value) -> Result<Value, Answer>
     let Some(within) = subnet(state, subnet_id) else {
         return Err(invalid("InvalidResourceReference", subnet_id));
     };
-    for reference in [public, rules] {
+    for reference in [public, rules].into_iter().filter(|reference| !reference.is_empty()) {
         if !state.has(reference) {
             return Err(invalid("InvalidResourceReference", reference));
         }
@@ -214,6 +214,12 @@ fn interface(state: &mut State, id: &str, body: &Value) -> Result<Value, Answer>
     shown["id"] = configuration.clone().into();
     shown["properties"]["privateIPAddress"] = private.to_string().into();
     shown["properties"]["provisioningState"] = "Succeeded".into();
+    let unsaid = [("primary", Value::from(true)), ("privateIPAllocationMethod", "Dynamic".into())];
+    for (field, value) in unsaid {
+        if shown["properties"][field].is_null() {
+            shown["properties"][field] = value;
+        }
+    }
     if !before["properties"]["virtualMachine"].is_null() {
         value["properties"]["virtualMachine"] = before["properties"]["virtualMachine"].clone();
     }

@@ -1,5 +1,8 @@
 //! What Azure answers, compared with what it publishes.
 
+mod before;
+mod examples;
+
 use super::*;
 
 const GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/fleet";

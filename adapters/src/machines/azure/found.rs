@@ -57,13 +57,20 @@ pub(super) async fn find(
 
 /// In the machines' network, and outside of it.
 async fn addresses(arm: &Arm, parts: &Parts) -> Result<(Option<IpAddr>, Option<IpAddr>), Fault> {
-    let at = |found: Option<Value>, path: &str| {
-        found.as_ref().and_then(|found| found.pointer(path)?.as_str()?.parse().ok())
-    };
-    let inside = "/properties/ipConfigurations/0/properties/privateIPAddress";
-    let inside = at(arm.get(&parts.interface).await?, inside);
-    let outside = at(arm.get(&parts.address).await?, "/properties/ipAddress");
+    let inside = arm.get(&parts.interface).await?.as_ref().and_then(inside);
+    let outside = arm.get(&parts.address).await?.as_ref().and_then(outside);
     Ok((inside, outside))
+}
+
+/// The address that an interface has in its network.
+pub(super) fn inside(interface: &Value) -> Option<IpAddr> {
+    let path = "/properties/ipConfigurations/0/properties/privateIPAddress";
+    interface.pointer(path)?.as_str()?.parse().ok()
+}
+
+/// The address that a public address is.
+pub(super) fn outside(address: &Value) -> Option<IpAddr> {
+    address.pointer("/properties/ipAddress")?.as_str()?.parse().ok()
 }
 
 fn provisioning(computer: &Value) -> &str {
@@ -71,7 +78,7 @@ fn provisioning(computer: &Value) -> &str {
     state.and_then(Value::as_str).unwrap_or_default()
 }
 
-fn making(computer: &Value) -> Making {
+pub(super) fn making(computer: &Value) -> Making {
     match provisioning(computer) {
         "Succeeded" => Making::Done,
         "Failed" | "Canceled" => Making::Failed,
@@ -80,7 +87,7 @@ fn making(computer: &Value) -> Making {
 }
 
 /// A machine that stands still and is paid for is `stopped`; one that is not is `deallocated`.
-fn power(computer: &Value) -> Power {
+pub(super) fn power(computer: &Value) -> Power {
     let statuses = computer.pointer("/properties/instanceView/statuses").and_then(Value::as_array);
     let codes = statuses.into_iter().flatten().filter_map(|status| status.get("code")?.as_str());
     let state = codes.filter_map(|code| code.strip_prefix("PowerState/")).next_back();
