@@ -131,7 +131,9 @@ fn failures(sum: &Sum) -> bool {
 fn plants() -> bool {
     let mut all = true;
     for plant in Plant::ALL {
-        match proof::within(*plant, CAUGHT_WITHIN) {
+        // What is told then is what `plants.txt` should say.
+        let first = proof::known(*plant).and_then(|seed| proof::with_seed(*plant, seed));
+        match first.or_else(|| proof::within(*plant, CAUGHT_WITHIN)) {
             Some(Found { seed, violation }) => println!("{plant} {seed}: {violation}"),
             None => {
                 all = false;

@@ -78,6 +78,7 @@ plants! {
     MovesStopFirst: "a replica that moves is stopped before there is another one" => [I6KeepServing],
     NonsenseIsLoad: "a measurement loses its sign on its way" => [I10HonestStatus],
     MemoryIsProcessor: "the processor and the memory of a sample change places" => [I10HonestStatus],
+    SilenceIsConsent: "the load balancer takes a silent replica to be as those are that are heard of" => [I10HonestStatus],
     BackOutsSayNothing: "a release is gone back from, and the record does not say why" => [I10HonestStatus],
     EndsAreInvented: "an agent says of what runs that it has just begun again" => [I10HonestStatus],
     FrontPortsChange: "an instance gets another front port now and then" => [I3PortExclusive],

@@ -22,6 +22,14 @@ pub fn planted(plant: Plant, seed: u64) -> Plan {
     Plan { plant: Some(plant), ..plan }
 }
 
+/// The seed that is written down for it.
+pub fn known(plant: Plant) -> Option<u64> {
+    let lines = include_str!("../plants.txt").lines().filter(|line| !line.starts_with('#'));
+    let mut found = lines.filter_map(|line| line.split_once(' '));
+    let (_, seed) = found.find(|(name, _)| *name == plant.to_string())?;
+    seed.parse().ok()
+}
+
 /// What a seed finds of a planted bug.
 pub fn with_seed(plant: Plant, seed: u64) -> Option<Found> {
     let violations = if plant == Plant::StandbysSleep {

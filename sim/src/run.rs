@@ -153,7 +153,7 @@ pub fn run(plan: &Plan) -> Report {
     runtime.block_on(tokio::task::unconstrained(play(plan, folder.path())))
 }
 
-fn world(plan: &Plan, folder: &Path, dice: Dice) -> Arc<World> {
+pub(crate) fn world(plan: &Plan, folder: &Path, dice: Dice) -> Arc<World> {
     let settings = Settings::default();
     let clocks = ServiceName::ALL.map(|service| (service, Arc::new(ManualClock::ticking())));
     let clock = Arc::new(ManualClock::ticking());

@@ -13,7 +13,7 @@ use common::id::{Epoch, Generation};
 use common::name::NodeName;
 use common::port::bus::Record;
 use common::port::container::{Container, ContainerState};
-use common::port::nodes::Agent;
+use common::port::nodes::{Agent, Measured};
 use common::port::store::Path;
 use common::service::ServiceName;
 use common::topic::TopicName;
@@ -86,6 +86,8 @@ pub(crate) struct Mischief {
     pub(crate) kept_back: Option<(TopicName, Record)>,
     /// The records that each life has written.
     pub(crate) remembered: BTreeSet<(Owner, Path)>,
+    /// What some replica of each instance took last.
+    pub(crate) measured: BTreeMap<String, Measured>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -147,3 +147,6 @@ fn is_by_load(kind: DecisionKind) -> bool {
     use DecisionKind::{Idle, Latency, Memory, Processor, Requests};
     matches!(kind, Processor | Memory | Requests | Latency | Idle)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ mod memory;
 mod nodes;
 mod parts;
 mod records;
+mod samples;
 
 pub(super) use self::edge::{load, set_route, status};
 pub(super) use self::memory::{again, is_before_memory};
@@ -13,6 +14,7 @@ pub(super) use self::nodes::{ensure, listed, remove, sampled};
 pub(super) use self::parts::{ensure_part, listed_parts, remove_part, restart_part};
 pub(crate) use self::records::lose_leases;
 pub(super) use self::records::{commit, publish};
+pub(super) use self::samples::spoken_for;
 
 use crate::gate::Gate;
 

@@ -201,6 +201,7 @@ impl Nodes for SimNodes {
         };
         let samples = self.gate.ask(CallKind::NodesSamples, what, lost(node), opened).await?;
         let (gate, node) = (self.gate.clone(), node.clone());
+        let ear = gate.clone();
         let is_balancer = gate.life.service == ServiceName::LoadBalancer;
         let balances = gate.world.truth.balances.load(Ordering::Relaxed);
         if gate.life.service != ServiceName::NodeManager && !(is_balancer && balances) {
@@ -216,7 +217,7 @@ impl Nodes for SimNodes {
             };
         }
         let heard = samples.then(move |sample| on_its_way(gate.clone(), node.clone(), sample));
-        Ok(heard.boxed())
+        Ok(if is_balancer { mischief::spoken_for(&ear, heard.boxed()) } else { heard.boxed() })
     }
 
     async fn announce(&self, agent: &Agent, issuer: Issuer) -> Result<(), Error> {
