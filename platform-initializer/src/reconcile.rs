@@ -17,14 +17,12 @@ use crate::domain::plan::{Observed, Step, next};
 use crate::observe::observe;
 use crate::records::{Error, commit, platform};
 use crate::shared::Shared;
-use crate::status_file::{self, Said};
+use crate::status_file;
 
 /// How often it is looked at what is waited for: hints may be lost.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After somebody else changed a record.
 const AGAIN: Duration = Duration::from_millis(5);
-/// After the status file could not be written.
-const WRITE_AGAIN: Duration = Duration::from_secs(10);
 /// Then others have their turn.
 const STEPS_AT_ONCE: usize = 32;
 
@@ -83,7 +81,7 @@ impl Platform<'_> {
             let step = next(&observed, &shared.config.rules);
             match step {
                 Step::Wait(until) => return Ok(Outcome::Again(pause(&observed, until))),
-                Step::Rest => return Ok(self.rest(&stored.record).await),
+                Step::Rest => return self.rest(&stored.record).await,
                 step @ (Step::Wish { .. }
                 | Step::Enter(_)
                 | Step::Register(_)
@@ -96,17 +94,12 @@ impl Platform<'_> {
         Ok(Outcome::Again(Duration::ZERO))
     }
 
-    async fn rest(&self, record: &PlatformRecord) -> Outcome {
-        let said = match &record.reached {
-            Some(reached) => status_file::write(self.0, reached).await,
-            None => Said::Yes,
-        };
-        match (record.owed.is_empty(), said) {
-            // What is still owed is told as soon as the bus takes it.
-            (false, _) => Outcome::Again(LOOK_EVERY),
-            (true, Said::NotYet) => Outcome::Again(WRITE_AGAIN),
-            (true, Said::Yes) => Outcome::Settled,
-        }
+    /// The file is written before the outcome is told.
+    async fn rest(&self, record: &PlatformRecord) -> Result<Outcome, Error> {
+        status_file::update(self.0).await?;
+        // What is still owed is told as soon as the bus takes it.
+        let is_told = record.owed.is_empty();
+        Ok(if is_told { Outcome::Settled } else { Outcome::Again(LOOK_EVERY) })
     }
 
     async fn take(

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::ports::Ports;
 use crate::reconcile::Platform;
 use crate::shared::Shared;
-use crate::{http, watches};
+use crate::{http, status_file, watches};
 
 /// Requests are few: an hour is often enough to forget old ones.
 const COLLECT_EVERY: Duration = Duration::from_hours(1);
@@ -98,6 +98,10 @@ impl service::Service for Service {
     }
 
     async fn run(&self, lifecycle: Lifecycle) -> Result<(), service::Error> {
-        Ok(run_until_lost(self, &self.shared.seat, &lifecycle).await?)
+        tokio::select! {
+            biased;
+            ended = run_until_lost(self, &self.shared.seat, &lifecycle) => Ok(ended?),
+            () = status_file::keep(&self.shared) => Ok(()),
+        }
     }
 }

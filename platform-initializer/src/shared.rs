@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chassis::leading::Seat;
 use chassis::reconcile::Wake;
-use common::record::platform::PlatformReached;
 use common::service::ServiceName;
 use tokio::sync::watch;
 
@@ -13,6 +12,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::reconcile::Single;
+use crate::status_file::Written;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -25,8 +25,8 @@ pub(crate) struct Shared {
     changes: watch::Sender<u64>,
     /// Why the load balancer refused a service of late.
     refusals: Mutex<BTreeMap<ServiceName, String>>,
-    /// What the status file says, once it was written.
-    written: Mutex<Option<PlatformReached>>,
+    /// What the status file says; held while it is written.
+    pub(crate) written: tokio::sync::Mutex<Written>,
 }
 
 impl Shared {
@@ -40,7 +40,7 @@ impl Shared {
             wake: Wake::new(),
             changes: watch::Sender::new(0),
             refusals: Mutex::default(),
-            written: Mutex::default(),
+            written: tokio::sync::Mutex::default(),
         })
     }
 
@@ -62,13 +62,5 @@ impl Shared {
 
     pub(crate) fn refusal(&self, service: ServiceName) -> Option<String> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner).get(&service).cloned()
-    }
-
-    pub(crate) fn written(&self) -> Option<PlatformReached> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn wrote(&self, reached: PlatformReached) {
-        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(reached);
     }
 }

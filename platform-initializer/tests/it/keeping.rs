@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chassis::lifecycle::Lifecycle as Process;
+use chassis::service::Service as _;
 use common::message::PlatformOutcome;
 use common::port::store::{Op, Path};
 use common::port::{Clock as _, Store as _};
@@ -10,12 +12,13 @@ use common::record::path;
 use common::record::platform::{InstanceState, RunningService};
 use common::service::ServiceName;
 use jiff::Timestamp;
+use platform_initializer::config::Documents;
 use serde_json::json;
 use tokio::time::sleep;
 
 use crate::lifecycle::Conduct;
 use crate::starting::assert_running;
-use crate::world::{World, legacy, name, until};
+use crate::world::{World, legacy, listeners, name, until};
 
 async fn forget(world: &World, at: Path) {
     let entry = world.store.get(&at).await.unwrap().unwrap();
@@ -156,4 +159,44 @@ async fn a_twin_takes_over_what_the_other_began() {
         })
         .await;
     assert_running(&world);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_twin_keeps_the_file_on_its_own_machine() {
+    let world = World::with_nodes(2);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("platform_status.json");
+    // Of a time when it was another one that led.
+    std::fs::write(&file, r#"{"timestamp":"2025-01-01 00:00:00","status":"stopped"}"#).unwrap();
+    let mut raw = world.raw.clone();
+    raw.platform.status_file = file.display().to_string();
+    let mut elsewhere = listeners();
+    elsewhere.advertised = "127.0.0.1:9051".to_owned();
+    let twin = world.service_with(raw.resolve(&elsewhere, &Documents::default()).unwrap());
+    let says = |status: &str| {
+        let said = std::fs::read_to_string(&file).ok();
+        said == world.status_file() && said.is_some_and(|said| said.contains(status))
+    };
+    let story = async {
+        started(&world).await;
+        let followed = async {
+            until(async || says("running")).await;
+            world.stop(2).await;
+            until(async || says("stopped")).await;
+        };
+        tokio::select! {
+            biased;
+            () = followed => {}
+            ended = twin.run(Process::new()) => panic!("the twin ended: {ended:?}"),
+        }
+    };
+    world.during(story).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_of_a_platform_that_was_never_started() {
+    let world = World::with_nodes(2);
+    let before = r#"{"timestamp":"2025-01-01 00:00:00","status":"running"}"#;
+    std::fs::write(&world.raw.platform.status_file, before).unwrap();
+    world.during(until(async || world.status_file().is_none())).await;
 }
