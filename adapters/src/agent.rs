@@ -16,14 +16,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::agent::{
     ANNOUNCE, Announce, BUILD, BuildQuery, Built, COLLECT, CONTAINERS, DISK, ENSURE, Ensure, LOGS,
-    LogQuery, PINS, PROBE, PULL, Pins, Pull, REMOVE, Remove, SAMPLES,
+    LogQuery, NEEDS, NeedsAre, PINS, PROBE, PULL, Pins, Pull, REMOVE, Remove, SAMPLES,
 };
 use common::digest::ImageRef;
 use common::name::ContainerName;
 use common::port::Nodes;
 use common::port::container::{Container, ContainerSpec};
 use common::port::containers::{Follow, LineStream};
-use common::port::disk::{Collected, Collection, Disk, Pin};
+use common::port::disk::{Collected, Collection, Disk, Needs, Pin};
 use common::port::nodes::{Agent, Build, Error, Issuer, Probe, Removal, Sample, SampleStream};
 use futures::StreamExt as _;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -226,6 +226,11 @@ impl Nodes for AgentClient {
 
     async fn pin(&self, agent: &Agent, issuer: Issuer, pins: &[Pin]) -> Result<(), Error> {
         let order = self.order(agent, PINS, &Pins { issuer, pins: pins.to_vec() });
+        open(agent, order.timeout(LOOK_WITHIN)).await.map(drop)
+    }
+
+    async fn need(&self, agent: &Agent, issuer: Issuer, needs: &Needs) -> Result<(), Error> {
+        let order = self.order(agent, NEEDS, &NeedsAre { issuer, needs: needs.clone() });
         open(agent, order.timeout(LOOK_WITHIN)).await.map(drop)
     }
 }

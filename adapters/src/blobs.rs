@@ -1,7 +1,8 @@
 //! [`FileBlobs`]: blobs as files under one folder, `sha256/<hh>/<64 digits>`.
 //!
 //! Owns how bytes become durable: written beside their place, synced, renamed into it. What is read
-//! is checked against its digest on the way. Never decides which blobs are needed. [`AgentBlobs`] keeps them on nodes.
+//! is checked against its digest on the way. Never decides which blobs are needed; as a [`Shelf`] it says when each was
+//! used. [`AgentBlobs`] keeps them on nodes.
 
 mod agents;
 mod holders;
@@ -14,12 +15,13 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use common::digest::Digest;
 use common::port::Blobs;
-use common::port::blobs::{ByteStream, Error};
+use common::port::blobs::{ByteStream, Error, Shelf, StoredBlob};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore as _, ObjectStoreExt as _};
+use object_store::{MultipartUpload, ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
@@ -132,6 +134,35 @@ impl Blobs for FileBlobs {
             Err(err) => Err(unavailable(err)),
         }
     }
+}
+
+/// When a blob was last used is when its file was last changed: it outlives the process.
+#[async_trait]
+impl Shelf for FileBlobs {
+    async fn stored(&self) -> Result<Vec<StoredBlob>, Error> {
+        let found = self.files.list(Some(&Path::from(FOLDER)));
+        let stored: Vec<Option<StoredBlob>> =
+            found.map_ok(|meta| stored(&meta)).try_collect().await.map_err(unavailable)?;
+        let mut stored: Vec<StoredBlob> = stored.into_iter().flatten().collect();
+        stored.sort_by(|one, other| one.digest.cmp(&other.digest));
+        Ok(stored)
+    }
+
+    async fn touch(&self, digest: &Digest, at: Timestamp) -> Result<(), Error> {
+        let path = self.files.path_to_filesystem(&place(digest)).map_err(unavailable)?;
+        match File::open(path).await {
+            Ok(file) => file.into_std().await.set_modified(at.into()).map_err(failed),
+            Err(err) if err.kind() == ErrorKind::NotFound => Err(Error::Absent(digest.clone())),
+            Err(err) => Err(failed(err)),
+        }
+    }
+}
+
+fn stored(meta: &ObjectMeta) -> Option<StoredBlob> {
+    let changed = meta.last_modified;
+    let nanos = i32::try_from(changed.timestamp_subsec_nanos()).ok()?;
+    let used = Timestamp::new(changed.timestamp(), nanos).ok()?;
+    Some(StoredBlob { digest: digest_at(&meta.location)?, bytes: meta.size, used })
 }
 
 fn place(digest: &Digest) -> Path {

@@ -12,7 +12,7 @@ use crate::digest::ImageRef;
 use crate::id::Epoch;
 use crate::name::{NodeName, PartName, ShareName};
 use crate::port::container::ContainerSpec;
-use crate::port::disk::Pin;
+use crate::port::disk::{Needs, Pin};
 use crate::port::nodes::{Issuer, Removal};
 use crate::port::part::{PartImage, PartRemoval, PartSpec};
 use crate::port::share;
@@ -52,6 +52,8 @@ pub const DISK: &str = "/v1/disk";
 /// With a [`Collection`](crate::port::disk::Collection).
 pub const COLLECT: &str = "/v1/disk/collect";
 pub const PINS: &str = "/v1/disk/pins";
+/// With a [`NeedsAre`].
+pub const NEEDS: &str = "/v1/disk/needs";
 
 /// The code of the problem that a stale epoch is answered with.
 pub const STALE_EPOCH: &str = "STALE_EPOCH";
@@ -95,6 +97,12 @@ pub struct BuildQuery {
 pub struct Pins {
     pub issuer: Issuer,
     pub pins: Vec<Pin>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeedsAre {
+    pub issuer: Issuer,
+    pub needs: Needs,
 }
 
 /// What was built and pushed.

@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::bundles::Bundles;
 use crate::cleaning;
 use crate::config::Config;
 use crate::disk::{Holds, Pins};
@@ -49,7 +50,8 @@ pub(crate) struct Agent {
     /// Images that must not go now.
     pub(crate) holds: Holds,
     pub(crate) pins: Pins,
-    /// Held while images are removed.
+    pub(crate) bundles: Bundles,
+    /// Held while images and bundles are removed.
     pub(crate) collecting: Mutex<()>,
     /// Ends the streams that callers read, so that the process can stop.
     pub(crate) closing: CancellationToken,
@@ -64,12 +66,15 @@ impl Agent {
         let wall = Wall::new(Arc::clone(&ports.firewall), config.firewall.clone());
         let eyes = Eyes::new(config.ip, config.proc_folder.clone()).map_err(io::Error::other)?;
         let pins = Pins::open(&config.data_folder);
+        let shelf = (Arc::clone(&ports.blobs), Arc::clone(&ports.clock));
+        let bundles = Bundles::open(shelf, &config)?;
         Ok(Agent {
             ports,
             config,
             ledger,
             holds: Holds::default(),
             pins,
+            bundles,
             collecting: Mutex::default(),
             replicas: Replicas::default(),
             wake: Wake::new(),

@@ -1,22 +1,30 @@
 //! Blobs on this machine, for the services that keep bundles on nodes: taken in whole or not at all.
 //!
-//! Owns how much comes in at once, and that nothing half-received stays. Never decides which blobs are needed.
+//! Owns how much comes in at once, that nothing half-received stays, when each was last used, and that one goes only while
+//! nobody puts or reads it. Never decides which blobs are needed: it is told, and forgets it with the process.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::digest::Digest;
-use common::port::Blobs;
-use common::port::blobs;
+use common::port::Clock;
+use common::port::blobs::{self, ByteStream, Shelf};
+use common::port::disk::{Item, Needs};
 use futures::{Stream, StreamExt as _};
+use jiff::SignedDuration;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::disk::Holds;
+use crate::domain::collection::bundles::{Facts, SAID_FOR, items};
 
 /// How many blobs are received at once: others wait for their turn.
 const AT_ONCE: usize = 4;
@@ -39,7 +47,14 @@ pub(crate) enum Error {
 /// The blobs of this machine.
 #[derive(Debug)]
 pub(crate) struct Bundles {
-    pub(crate) blobs: Arc<dyn Blobs>,
+    shelf: Arc<dyn Shelf>,
+    clock: Arc<dyn Clock>,
+    /// Bundles that must not go now.
+    holds: Holds,
+    /// What the node manager said of them, and when.
+    said: Mutex<Option<(Instant, Needs)>>,
+    /// So long one stays that nobody refers to.
+    grace: Duration,
     /// The folder of what is being received.
     uploads: PathBuf,
     largest: u64,
@@ -49,15 +64,27 @@ pub(crate) struct Bundles {
 
 impl Bundles {
     /// What a former process received and did not keep is removed.
-    pub(crate) fn open(blobs: Arc<dyn Blobs>, folder: &Path, largest: u64) -> io::Result<Self> {
-        let uploads = folder.join("uploads");
+    pub(crate) fn open(
+        (shelf, clock): (Arc<dyn Shelf>, Arc<dyn Clock>),
+        config: &Config,
+    ) -> io::Result<Self> {
+        let uploads = config.data_folder.join("uploads");
         match fs::remove_dir_all(&uploads) {
             Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
             Ok(()) | Err(_) => {}
         }
         fs::create_dir_all(&uploads)?;
-        let (turns, next) = (Semaphore::new(AT_ONCE), AtomicU64::new(0));
-        Ok(Bundles { blobs, uploads, largest, turns, next })
+        Ok(Bundles {
+            shelf,
+            clock,
+            holds: Holds::default(),
+            said: Mutex::default(),
+            grace: config.keep_unused,
+            uploads,
+            largest: config.blob_bytes,
+            turns: Semaphore::new(AT_ONCE),
+            next: AtomicU64::new(0),
+        })
     }
 
     /// Keeps a blob that arrives in pieces. It is there for good once this returns.
@@ -71,7 +98,79 @@ impl Bundles {
         let upload = Upload(self.uploads.join(number.to_string()));
         let receiving = receive(&upload.0, pieces, self.largest);
         tokio::time::timeout(UPLOAD, receiving).await.map_err(|_| Error::Incomplete)??;
-        Ok(self.blobs.put_file(digest, &upload.0).await?)
+        let _hold = self.holds.hold(digest).await;
+        self.shelf.put_file(digest, &upload.0).await?;
+        Ok(self.note_use(digest).await?)
+    }
+
+    /// Its size and its bytes; it may be removed while they are read.
+    pub(crate) async fn open_one(&self, digest: &Digest) -> Result<(u64, ByteStream), Error> {
+        let _hold = self.holds.hold(digest).await;
+        match self.note_use(digest).await {
+            Ok(()) | Err(blobs::Error::Absent(_)) => {}
+            Err(err) => {
+                tracing::warn!(error = &err as &dyn std::error::Error, blob = %digest, "a use is not noted");
+            }
+        }
+        Ok(self.shelf.get(digest).await?)
+    }
+
+    /// What was said of it before is void.
+    async fn note_use(&self, digest: &Digest) -> Result<(), blobs::Error> {
+        if let Some((_, said)) = self.lock().as_mut() {
+            said.bundles.retain(|need| need.digest != *digest);
+        }
+        self.shelf.touch(digest, self.clock.now()).await
+    }
+
+    /// Those that are not about to go, sorted.
+    pub(crate) async fn kept(&self) -> Result<Vec<Digest>, Error> {
+        let items = self.look().await?.into_iter().filter(|item| !item.is_collectable());
+        let mut kept: Vec<Digest> = items.map(|item| item.digest).collect();
+        kept.sort();
+        Ok(kept)
+    }
+
+    /// Whoever says so knows that it is of no use.
+    pub(crate) async fn delete(&self, digest: &Digest) -> Result<(), Error> {
+        Ok(self.shelf.delete(digest).await?)
+    }
+
+    /// Takes note of what is needed, until something else is said or it is too old.
+    pub(crate) fn hear(&self, needs: Needs) {
+        *self.lock() = Some((Instant::now(), needs));
+    }
+
+    /// All of them with who refers to them, the longest unused first.
+    pub(crate) async fn look(&self) -> Result<Vec<Item>, blobs::Error> {
+        let stored = self.shelf.stored().await?;
+        // Whatever was used since stands in the holds by now.
+        let lasts = Duration::try_from(SAID_FOR).unwrap_or_default();
+        let said = self.lock().clone().filter(|(at, _)| at.elapsed() < lasts);
+        let facts = Facts {
+            said: said.map(|(_, needs)| needs),
+            recent: self.holds.recent(),
+            grace: SignedDuration::try_from(self.grace).unwrap_or(SignedDuration::MAX),
+            now: self.clock.now(),
+        };
+        Ok(items(stored, &facts))
+    }
+
+    /// Removes one after one more look, and says why it stays after all.
+    pub(crate) async fn remove(&self, digest: &Digest) -> Result<Option<String>, blobs::Error> {
+        // Whoever puts or reads it from now on waits until it is gone.
+        let Some(_claim) = self.holds.claim(&[digest.clone()].into()) else {
+            return Ok(Some("it is being used".to_owned()));
+        };
+        let found = self.look().await?.into_iter().find(|item| item.digest == *digest);
+        match found.and_then(|item| item.references.first().map(ToString::to_string)) {
+            Some(reference) => Ok(Some(reference)),
+            None => self.shelf.delete(digest).await.map(|()| None),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, Needs)>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

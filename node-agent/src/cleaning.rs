@@ -1,4 +1,4 @@
-//! Cares for the disk on its own: when it is short, images go that nobody refers to, until it no longer is.
+//! Cares for the disk on its own: when it is short, images go that nobody refers to, then bundles, until it no longer is.
 
 use std::time::Duration;
 
@@ -55,20 +55,21 @@ fn tell(collected: &Result<Collected, Error>) {
                 tracing::warn!(
                     disk.free = free,
                     disk.total = total,
-                    "the disk is short, and no image can go"
+                    "the disk is short, and nothing on it can go"
                 );
             } else {
                 tracing::info!(
                     disk.free = free,
                     disk.total = total,
                     removed = gone,
-                    "the disk was short: images were removed"
+                    freed_bytes = collected.freed_bytes(),
+                    "the disk was short: what nobody refers to was removed"
                 );
             }
         }
         Err(err) => tracing::warn!(
             error = err as &dyn std::error::Error,
-            "the disk is short, and images cannot be removed"
+            "the disk is short, and nothing can be removed"
         ),
     }
 }

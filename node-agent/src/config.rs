@@ -1,6 +1,7 @@
 //! The agent's sections: as they are written, and as they are meant.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -96,6 +97,8 @@ pub struct RawShares {
 pub struct RawBlobs {
     /// The largest that is taken.
     pub largest_megabytes: u64,
+    /// So long one is kept that was put or asked for, whoever refers to it.
+    pub keep_unused_minutes: u64,
 }
 
 /// `[firewall]`: what apps may not reach.
@@ -155,6 +158,8 @@ pub struct Config {
     pub shares_root: PathBuf,
     /// The largest blob that is taken.
     pub blob_bytes: u64,
+    /// So long a blob is kept that nobody refers to, once it was used.
+    pub keep_unused: Duration,
     pub build_context_bytes: usize,
     /// None where it is switched off.
     pub firewall: Option<Rules>,
@@ -201,9 +206,9 @@ impl Raw {
                 problems.push(Problem::new(key, "must be an absolute path"));
             }
         }
-        if !(1..=4096).contains(&blobs.largest_megabytes) {
-            problems.push(Problem::new("blobs.largest_megabytes", "must be from 1 to 4096"));
-        }
+        within("blobs.largest_megabytes", blobs.largest_megabytes, 1..=4096, &mut problems);
+        let unused = blobs.keep_unused_minutes;
+        within("blobs.keep_unused_minutes", unused, 60..=525_600, &mut problems);
         if !(1.0..=100.0).contains(&images.clean_above_percent) {
             problems.push(Problem::new("images.clean_above_percent", "must be from 1 to 100"));
         }
@@ -229,6 +234,7 @@ impl Raw {
             shares_folder: shares.folder.into(),
             shares_root: shares.root.into(),
             blob_bytes: blobs.largest_megabytes * 1024 * 1024,
+            keep_unused: Duration::from_mins(blobs.keep_unused_minutes),
             build_context_bytes: docker.build_context_megabytes * 1024 * 1024,
             firewall: firewall.enabled.then_some(Rules { deny, resolvers }),
             cgroup_folder: meter.cgroup_folder.into(),
@@ -238,6 +244,13 @@ impl Raw {
             clean_until_percent: images.clean_until_percent,
             keep_newest: images.keep_newest,
         })
+    }
+}
+
+fn within(key: &str, number: u64, bounds: RangeInclusive<u64>, problems: &mut Vec<Problem>) {
+    if !bounds.contains(&number) {
+        let rule = format!("must be from {} to {}", bounds.start(), bounds.end());
+        problems.push(Problem::new(key, rule));
     }
 }
 
@@ -289,6 +302,7 @@ impl Config {
             shares_folder: "/nowhere".into(),
             shares_root: "/".into(),
             blob_bytes: 0,
+            keep_unused: Duration::from_hours(1),
             build_context_bytes: 0,
             firewall: None,
             cgroup_folder: folder.clone(),
@@ -364,6 +378,7 @@ mod tests {
             set("images.clean_above_percent", "0"),
             set("registry.relay", "5000"),
             set("shares.root", ""),
+            set("blobs.keep_unused_minutes", "59"),
             set("parts.restart_after_seconds", "9"),
             set("apps.restart_after_seconds", "9"),
         ];
@@ -380,6 +395,7 @@ mod tests {
                 "apps.restart_after_seconds",
                 "parts.restart_after_seconds",
                 "shares.root",
+                "blobs.keep_unused_minutes",
                 "images.clean_above_percent",
                 "images.clean_until_percent"
             ]

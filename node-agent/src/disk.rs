@@ -1,7 +1,8 @@
 //! The disk of this machine: what the platform has on it, who refers to it, and the removal of what nobody does.
 //!
-//! Owns that an image goes only while nobody starts it, and after one more look at who refers to it. Which may go is
-//! decided in `domain::collection`; what the platform did not make is never seen here.
+//! Owns that an image goes only while nobody starts it, and after one more look at who refers to it, and that images go
+//! before bundles, which nobody can make again. Which may go is decided in `domain::collection`; what the platform did
+//! not make is never seen here.
 
 mod holds;
 mod pins;
@@ -10,12 +11,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use common::digest::Digest;
+use common::port::containers;
 use common::port::disk::{
-    Bundle, Collected, Collection, Disk, Item, Mode, Outcome, Pin, Reference, Removed, Space,
+    Bundle, Collected, Collection, Disk, Item, Kind, Mode, Needs, Outcome, Pin, Reference, Removed,
+    Space,
 };
 use common::port::nodes::Issuer;
 use common::port::part::PartImage;
-use common::port::{Blobs, blobs, containers};
 
 use crate::agent::{Agent, Error};
 use crate::domain::collection::{Claims, Goal, items, plan};
@@ -35,8 +37,13 @@ pub(crate) fn space(folder: &Path) -> Option<Space> {
 /// Everything there is, and who refers to it.
 pub(crate) async fn look(agent: &Agent) -> Result<Disk, Error> {
     let images = look_at_images(agent).await?;
+    // Before the bundles are looked at: what is used from now on is younger than this.
     let at = agent.ports.clock.now();
-    let bundles = bundles(agent.ports.blobs.as_ref()).await;
+    let bundle = |item: Item| {
+        let Item { digest, bytes, references, .. } = item;
+        Bundle { digest, bytes, references }
+    };
+    let bundles = look_at_bundles(agent).await.into_iter().map(bundle).collect();
     Ok(Disk { at, space: measure(agent)?, images, bundles })
 }
 
@@ -51,21 +58,19 @@ fn measure(agent: &Agent) -> Result<Space, Error> {
     space(&agent.config.disk).ok_or_else(unknown).map_err(Error::Engine)
 }
 
-/// What cannot be read is left out: whose it is finds it missing, and says so.
-async fn bundles(blobs: &dyn Blobs) -> Vec<Bundle> {
-    let mut bundles = Vec::new();
-    for digest in blobs.list().await.unwrap_or_else(|err| left_out(&err)) {
-        match blobs.get(&digest).await {
-            Ok((bytes, _)) => bundles.push(Bundle { digest, bytes }),
-            Err(err) => drop(left_out(&err)),
-        }
-    }
-    bundles
+/// None, where they cannot be read: images go all the same.
+async fn look_at_bundles(agent: &Agent) -> Vec<Item> {
+    agent.bundles.look().await.unwrap_or_else(|err| {
+        tracing::debug!(error = &err as &dyn std::error::Error, "bundles cannot be looked at");
+        Vec::new()
+    })
 }
 
-fn left_out(err: &blobs::Error) -> Vec<Digest> {
-    tracing::debug!(error = err as &dyn std::error::Error, "a blob cannot be looked at");
-    Vec::new()
+/// In the order in which it goes, where it may.
+async fn look_at_all(agent: &Agent) -> Result<Vec<Item>, Error> {
+    let mut items = look_at_images(agent).await?;
+    items.extend(look_at_bundles(agent).await);
+    Ok(items)
 }
 
 /// Who refers to images on this machine.
@@ -103,6 +108,13 @@ pub(crate) async fn pin(agent: &Agent, issuer: Issuer, pins: Vec<Pin>) -> Result
     agent.pins.replace(pins).await.map_err(Error::Ledger)
 }
 
+/// Takes note of which bundles are needed.
+pub(crate) async fn need(agent: &Agent, issuer: Issuer, needs: Needs) -> Result<(), Error> {
+    agent.announce(issuer).await?;
+    agent.bundles.hear(needs);
+    Ok(())
+}
+
 /// Removes what may go, the oldest first, until so much is free; or says what would go. May be repeated, and ended at
 /// any time: what is gone is gone, and the rest is as it was.
 pub(crate) async fn collect(agent: &Agent, collection: Collection) -> Result<Collected, Error> {
@@ -110,8 +122,8 @@ pub(crate) async fn collect(agent: &Agent, collection: Collection) -> Result<Col
     let before = measure(agent)?;
     let outcomes = match collection.mode {
         Mode::Plan => {
-            let images = look_at_images(agent).await?;
-            plan(&images, before.free_bytes, goal)
+            let items = look_at_all(agent).await?;
+            plan(&items, before.free_bytes, goal)
                 .into_iter()
                 .map(|item| outcome(item, None))
                 .collect()
@@ -130,7 +142,7 @@ async fn remove(
 ) -> Result<Vec<Outcome>, Error> {
     let _one_at_a_time = agent.collecting.lock().await;
     let mut outcomes = Vec::new();
-    for item in look_at_images(agent).await?.iter().filter(|item| item.is_collectable()) {
+    for item in look_at_all(agent).await?.iter().filter(|item| item.is_collectable()) {
         if goal.is_reached(measure()?.free_bytes) {
             break;
         }
@@ -141,6 +153,11 @@ async fn remove(
 
 /// Says why it stays after all.
 async fn remove_one(agent: &Agent, item: &Item) -> Result<Option<String>, Error> {
+    if item.kind == Kind::Bundle {
+        let removed = agent.bundles.remove(&item.digest).await;
+        // One that cannot be removed keeps nothing of the others.
+        return Ok(removed.unwrap_or_else(|err| Some(err.to_string())));
+    }
     let names = item.names.iter().map(|name| name.digest().clone());
     let digests: BTreeSet<Digest> = names.chain([item.digest.clone()]).collect();
     // Whoever starts it from now on waits until it is gone, and fetches it again.

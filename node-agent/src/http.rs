@@ -18,7 +18,6 @@ use common::service::ServiceName::{
 };
 
 use crate::agent::Agent;
-use crate::bundles::Bundles;
 use crate::parts::Parts;
 
 use refusal::AgentRefusal;
@@ -68,6 +67,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(GET, agent::DISK, READERS_OF_DISKS, &[36], || to(disk::show)),
     Endpoint::new(POST, agent::COLLECT, READERS_OF_DISKS, &[36], || to(disk::collect)),
     Endpoint::new(POST, agent::PINS, PINNER, &[36], || to(disk::pin)),
+    Endpoint::new(POST, agent::NEEDS, PINNER, &[36], || to(disk::need)),
     Endpoint::new(GET, agent::BLOBS, KEEPERS_OF_BLOBS, &[27, 28], || to(blobs::list)),
     Endpoint::new(PUT, "/v1/blobs/{digest}", KEEPERS_OF_BLOBS, &[27, 28], || to(blobs::put)),
     Endpoint::new(GET, "/v1/blobs/{digest}", KEEPERS_OF_BLOBS, &[27, 28], || to(blobs::get)),
@@ -78,11 +78,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
 #[derive(Debug, Clone)]
 pub(crate) struct Beside {
     pub(crate) parts: Arc<Parts>,
-    pub(crate) bundles: Arc<Bundles>,
 }
 
 pub(crate) fn routes(agent: Arc<Agent>, beside: Beside, routes: &mut ServiceConfig) {
     routes.app_data(Data::from(agent)).app_data(Data::from(beside.parts));
-    routes.app_data(Data::from(beside.bundles)).app_data(json_config().limit(ORDER_BYTES));
+    routes.app_data(json_config().limit(ORDER_BYTES));
     mount(ENDPOINTS, Listener::MutualTls, routes);
 }

@@ -15,7 +15,7 @@ use common::failure::{Failure, FailureCode};
 use common::name::ContainerName;
 use common::port::container::{Container, ContainerSpec};
 use common::port::containers::{Follow, LineStream};
-use common::port::disk::{Collected, Collection, Disk, Pin};
+use common::port::disk::{Collected, Collection, Disk, Needs, Pin};
 use common::port::nodes::{self, Build, Error, Issuer, Probe, Removal, SampleStream};
 use common::port::{Cause, Nodes};
 use futures::{StreamExt as _, stream};
@@ -172,5 +172,10 @@ impl Nodes for LocalNodes {
     async fn pin(&self, agent: &nodes::Agent, issuer: Issuer, pins: &[Pin]) -> Result<(), Error> {
         let pinned = disk::pin(self.agent(agent)?, issuer, pins.to_vec()).await;
         pinned.map_err(|err| self.refused(&err))
+    }
+
+    async fn need(&self, agent: &nodes::Agent, issuer: Issuer, needs: &Needs) -> Result<(), Error> {
+        let noted = disk::need(self.agent(agent)?, issuer, needs.clone()).await;
+        noted.map_err(|err| self.refused(&err))
     }
 }

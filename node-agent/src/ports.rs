@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::agent::{Consent, Consented};
+use common::port::blobs::Shelf;
 use common::port::nodes::Agent;
-use common::port::{Blobs, Cause, Clock, Containers, PartContainers, Shares};
+use common::port::{Cause, Clock, Containers, PartContainers, Shares};
 
 /// Everything the agent reaches the world through.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub struct Ports {
     /// Where the code of parts comes from that are built here.
     pub shares: Arc<dyn Shares>,
     /// What services keep on this machine.
-    pub blobs: Arc<dyn Blobs>,
+    pub blobs: Arc<dyn Shelf>,
     pub firewall: Arc<dyn Firewall>,
     pub neighbours: Arc<dyn Neighbours>,
     pub clock: Arc<dyn Clock>,

@@ -15,7 +15,6 @@ use common::service::ServiceName;
 use prometheus::Registry;
 
 use crate::agent::Agent;
-use crate::bundles::Bundles;
 use crate::config::Config;
 use crate::http::Beside;
 use crate::ledger::Entries;
@@ -36,13 +35,11 @@ impl NodeAgent {
     /// Reads the ledger.
     pub fn open(ports: Ports, config: Config) -> io::Result<Self> {
         let (engine, shares) = (Arc::clone(&ports.parts), Arc::clone(&ports.shares));
-        let (blobs, neighbours) = (Arc::clone(&ports.blobs), Arc::clone(&ports.neighbours));
+        let neighbours = Arc::clone(&ports.neighbours);
         let agent = Arc::new(Agent::open(ports, config)?);
         let ledger = Arc::clone(&agent.ledger);
         let parts = Parts::new(engine, shares, neighbours, ledger, &agent.config);
-        let bundles = Bundles::open(blobs, &agent.config.data_folder, agent.config.blob_bytes)?;
-        let beside = Beside { parts: Arc::new(parts), bundles: Arc::new(bundles) };
-        Ok(NodeAgent { agent, beside })
+        Ok(NodeAgent { agent, beside: Beside { parts: Arc::new(parts) } })
     }
 
     /// The highest epoch that this agent has heard of each service.

@@ -30,6 +30,8 @@ pub struct RawNodeManager {
     pub data_folder: String,
     /// How many days hourly samples are kept.
     pub keep_samples_days: u32,
+    /// Of how many of the newest releases of an app the bundles are kept.
+    pub keep_releases: usize,
     /// The host ports to give out, on every node.
     pub first_port: u16,
     pub last_port: u16,
@@ -87,6 +89,8 @@ pub struct Config {
     /// The folder of the hourly samples; without one none are kept.
     pub data_folder: Option<PathBuf>,
     pub keep_samples_days: u32,
+    /// Of how many of the newest releases of an app the bundles are kept.
+    pub keep_releases: usize,
     pub first_port: u16,
     pub last_port: u16,
     pub quarantine: Duration,
@@ -134,6 +138,7 @@ impl Raw {
             },
             data_folder: Some(section.data_folder.into()),
             keep_samples_days: section.keep_samples_days,
+            keep_releases: section.keep_releases,
             first_port: section.first_port,
             last_port: section.last_port,
             quarantine: Duration::from_secs(section.quarantine_seconds.into()),
@@ -163,6 +168,8 @@ impl RawNodeManager {
             "keep_samples_days",
             "must be from 1 to 3650",
         );
+        let releases = (1..=1000).contains(&self.keep_releases);
+        demand(releases, "keep_releases", "must be from 1 to 1000");
         demand(self.first_port >= 1024, "first_port", "must be at least 1024");
         demand(self.first_port <= self.last_port, "last_port", "must not be below first_port");
         demand(self.quarantine_seconds <= 3600, "quarantine_seconds", "must be at most 3600");
@@ -237,10 +244,16 @@ mod tests {
         };
         let node =
             vec![node("a", "192.0.2.1"), node("a", "192.0.2.1"), node("b", "x"), node("C", "")];
-        let node_manager = RawNodeManager { last_port: 1, dead_after_ms: 1, ..file.node_manager };
+        let node_manager = RawNodeManager {
+            keep_releases: 0,
+            last_port: 1,
+            dead_after_ms: 1,
+            ..file.node_manager
+        };
         let problems = Raw { node_manager, node }.resolve(&http).unwrap_err();
         let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
         let expected = [
+            "node_manager.keep_releases",
             "node_manager.last_port",
             "node_manager.dead_after_ms",
             "node[1].name",

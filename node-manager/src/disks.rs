@@ -1,7 +1,10 @@
-//! What is on the nodes' disks, as those that answer last said; and telling them which images are kept.
+//! What is on the nodes' disks, as those that answer last said; and telling them which images are kept, and which bundles
+//! are needed.
 //!
-//! An image that a deployment refers to is kept on every node that has it. Nodes remove the others on their own when
-//! their disk is short: nothing is removed here.
+//! An image that a deployment refers to is kept on every node that has it, and so is a bundle that any record refers to.
+//! Nodes remove the others on their own when their disk is short: nothing is removed here.
+
+mod references;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,13 +12,15 @@ use std::time::Duration;
 
 use chassis::records;
 use common::name::{LegacyName, NodeName};
-use common::port::disk::{Disk, Pin};
+use common::port::disk::{Disk, Needs, Pin};
 use common::port::nodes::{self, Agent};
 use common::record::node::Node;
 use common::record::path;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
+use self::references::Reader;
+use crate::domain::collection;
 use crate::records as ours;
 use crate::shared::Shared;
 
@@ -24,6 +29,8 @@ const EVERY: Duration = Duration::from_secs(30);
 const ASK_WITHIN: Duration = Duration::from_secs(20);
 /// A node that was told what is kept may have lost it since.
 const TELL_AGAIN_AFTER: Duration = Duration::from_mins(10);
+/// Who refers to bundles stands in many more records, and nobody waits for it.
+const COUNT_EVERY: Duration = Duration::from_mins(5);
 
 /// What the nodes said. Forgotten when the service ends.
 #[derive(Debug, Default)]
@@ -55,11 +62,13 @@ impl Disks {
 /// Asks and tells; never ends.
 pub(crate) async fn follow(shared: &Shared) {
     let mut told = Told::default();
+    let mut counted = Counted::default();
     loop {
         let nodes = shared.members().all();
         shared.disks.keep_only(&nodes);
         let asked = join_all(nodes.iter().map(|node| ask(shared, node))).await;
         let heard: Vec<Agent> = asked.into_iter().flatten().collect();
+        counted.tell(shared, &heard).await;
         // Who says nothing of its disk takes no word on it.
         if !heard.is_empty() {
             match pins(shared).await {
@@ -127,6 +136,50 @@ impl Told {
     fn is_due(&self, node: &NodeName, pins: &[Pin]) -> bool {
         let told = self.0.get(node);
         told.is_none_or(|(at, told)| told != pins || at.elapsed() >= TELL_AGAIN_AFTER)
+    }
+}
+
+/// When it was counted last who refers to bundles.
+#[derive(Debug, Default)]
+struct Counted {
+    at: Option<Instant>,
+    reader: Reader,
+}
+
+impl Counted {
+    /// Those that were heard have just looked: only then are the references read.
+    async fn tell(&mut self, shared: &Shared, heard: &[Agent]) {
+        if self.at.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
+            return;
+        }
+        let disk = |agent: &Agent| Some((agent.node.clone(), shared.disks.of(&agent.node)?));
+        let disks: BTreeMap<NodeName, Disk> = heard.iter().filter_map(disk).collect();
+        if disks.values().all(|disk| disk.bundles.is_empty()) {
+            return;
+        }
+        match self.reader.read(shared).await {
+            Ok(references) => {
+                let needs = collection::needs(&disks, &references);
+                let told = heard.iter().filter_map(|agent| {
+                    let needs = needs.get(&agent.node)?;
+                    Some(need(shared, agent, needs))
+                });
+                join_all(told).await;
+                self.at = Some(Instant::now());
+            }
+            Err(err) => tracing::warn!(
+                error = &err as &dyn std::error::Error,
+                "who refers to bundles cannot be read; nodes keep them all"
+            ),
+        }
+    }
+}
+
+/// A node that was not told keeps what it has.
+async fn need(shared: &Shared, agent: &Agent, needs: &Needs) {
+    let said = shared.ports.nodes.need(agent, shared.seat.issuer(), needs).await;
+    if let Err(err) = said {
+        tracing::warn!(error = &err as &dyn std::error::Error, node = %agent.node, "a node was not told what bundles are needed");
     }
 }
 

@@ -154,6 +154,7 @@ fn node_manager(
         nodes: node_manager::config::Nodes::Configured(agents.iter().map(node).collect()),
         data_folder: None,
         keep_samples_days: 7,
+        keep_releases: 10,
         first_port: 20_000,
         last_port: 20_079,
         quarantine: if is(Plant::NoQuarantine) { Duration::ZERO } else { settings.quarantine },

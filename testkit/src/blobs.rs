@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use common::digest::Digest;
 use common::port::Blobs;
-use common::port::blobs::{ByteStream, Error};
+use common::port::blobs::{ByteStream, Error, Shelf, StoredBlob};
 use futures::StreamExt as _;
 use futures::stream;
+use jiff::Timestamp;
 
 /// How large the pieces of a stream are: small, so that readers see more than one.
 const PIECE: usize = 16 * 1024;
@@ -36,6 +37,8 @@ pub struct MemoryBlobs {
 #[derive(Debug, Default)]
 struct Shared {
     blobs: BTreeMap<Digest, Bytes>,
+    /// When they were last said to be used; never, if nobody did.
+    used: BTreeMap<Digest, Timestamp>,
     health: Health,
 }
 
@@ -120,7 +123,33 @@ impl Blobs for MemoryBlobs {
 
     async fn delete(&self, digest: &Digest) -> Result<(), Error> {
         tokio::task::yield_now().await;
-        self.open()?.blobs.remove(digest);
+        let mut shared = self.open()?;
+        shared.blobs.remove(digest);
+        shared.used.remove(digest);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Shelf for MemoryBlobs {
+    async fn stored(&self) -> Result<Vec<StoredBlob>, Error> {
+        tokio::task::yield_now().await;
+        let shared = self.open()?;
+        let stored = shared.blobs.iter().map(|(digest, bytes)| StoredBlob {
+            digest: digest.clone(),
+            bytes: bytes.len() as u64,
+            used: shared.used.get(digest).copied().unwrap_or(Timestamp::UNIX_EPOCH),
+        });
+        Ok(stored.collect())
+    }
+
+    async fn touch(&self, digest: &Digest, at: Timestamp) -> Result<(), Error> {
+        tokio::task::yield_now().await;
+        let mut shared = self.open()?;
+        if !shared.blobs.contains_key(digest) {
+            return Err(Error::Absent(digest.clone()));
+        }
+        shared.used.insert(digest.clone(), at);
         Ok(())
     }
 }
@@ -135,6 +164,7 @@ mod tests {
         let scratch = std::env::temp_dir().join(format!("memory-blobs-{}", std::process::id()));
         std::fs::create_dir_all(&scratch).unwrap();
         contract::blobs::is_kept(&MemoryBlobs::new(), &scratch).await;
+        contract::blobs::uses_are_kept(&MemoryBlobs::new()).await;
         std::fs::remove_dir_all(&scratch).unwrap();
     }
 

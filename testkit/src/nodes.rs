@@ -24,8 +24,8 @@ use common::id::Epoch;
 use common::name::{ContainerName, NodeName};
 use common::port::Clock;
 use common::port::container::Container;
-use common::port::disk::{Disk, Pin};
-use common::port::nodes::{Agent, NodeUse, Probe};
+use common::port::disk::{Disk, Needs, Pin};
+use common::port::nodes::{Agent, EndedIll, NodeUse, Probe};
 use common::service::ServiceName;
 
 use crate::containers::{MemoryContainers, MemoryRegistry};
@@ -157,6 +157,11 @@ impl MemoryNodes {
         self.with(node, |node| node.failed_looks.insert(name.clone(), count));
     }
 
+    /// The last run of a container that the agent ended because it was ill.
+    pub fn set_ended_ill(&self, node: &NodeName, name: &ContainerName, ended: EndedIll) {
+        self.with(node, |node| node.ended_ill.insert(name.clone(), ended));
+    }
+
     /// The containers that are really on a node, reachable or not, sorted by name.
     pub fn containers(&self, node: &NodeName) -> Vec<Container> {
         self.engine(node).containers()
@@ -170,6 +175,11 @@ impl MemoryNodes {
     /// The images that a node was last told to keep.
     pub fn pins(&self, node: &NodeName) -> Vec<Pin> {
         self.with(node, |node| node.pins.clone())
+    }
+
+    /// What a node was last told of its bundles.
+    pub fn needs(&self, node: &NodeName) -> Option<Needs> {
+        self.with(node, |node| node.needs.clone())
     }
 
     /// The highest epoch of a service that a node has heard.

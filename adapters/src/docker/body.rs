@@ -210,10 +210,19 @@ mod tests {
         assert_eq!(host.nano_cpus, Some(500_000_000));
         assert_eq!(host.pids_limit, Some(256));
         assert_eq!(host.readonly_rootfs, Some(true));
+        assert_eq!(host.log_config, Some(log_config()));
         assert_eq!((host.privileged, host.cap_add, host.binds), (None, None, None));
         let published = host.port_bindings.unwrap()["8080/tcp"].clone().unwrap();
         assert_eq!(published[0].host_ip.as_deref(), Some("192.0.2.7"));
         assert_eq!(published[0].host_port.as_deref(), Some("20001"));
+    }
+
+    #[test]
+    fn what_a_container_writes_fills_30_mib_at_most() {
+        let log = create(&spec(), Epoch(4), site()).host_config.unwrap().log_config.unwrap();
+        let options = log.config.unwrap();
+        assert_eq!(log.typ.as_deref(), Some("json-file"));
+        assert_eq!((&*options["max-size"], &*options["max-file"]), ("10m", "3"));
     }
 
     #[test]

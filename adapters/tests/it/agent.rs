@@ -12,8 +12,9 @@ use chassis::lifecycle::Lifecycle;
 use chassis::service::Service;
 use chassis::system::SystemClock;
 use chassis::tls::{Identity, install_cryptography};
+use common::port::blobs::Shelf;
 use common::port::nodes::Agent;
-use common::port::{Blobs, Cause, Containers, PartContainers, Shares};
+use common::port::{Cause, Containers, PartContainers, Shares};
 use common::service::ServiceName;
 use node_agent::ports::{Alone, Firewall, Rules};
 use node_agent::{Config, NodeAgent, Ports};
@@ -71,6 +72,7 @@ fn config(data: &Path) -> Config {
         shares_folder: "/nowhere".into(),
         shares_root: "/".into(),
         blob_bytes: 8 << 20,
+        keep_unused: Duration::from_hours(1),
         build_context_bytes: 1024,
         firewall: Some(Rules::default()),
         cgroup_folder: "/sys/fs/cgroup".into(),
@@ -203,11 +205,11 @@ impl Node {
 
 /// Serves a node over each of these while `ask` asks them.
 pub(crate) async fn while_serving_blobs(
-    blobs: Vec<Arc<dyn Blobs>>,
+    blobs: Vec<Arc<dyn Shelf>>,
     ask: impl AsyncFnOnce(AgentClient, &[Node]),
 ) {
     let pki = services();
-    let unserved = |(number, blobs): (usize, Arc<dyn Blobs>)| {
+    let unserved = |(number, blobs): (usize, Arc<dyn Shelf>)| {
         let clock = Arc::new(SystemClock);
         let containers = MemoryContainers::new(Arc::clone(&clock) as _, MemoryRegistry::default());
         let (containers, parts) = (Arc::new(containers), Arc::new(no_parts()));

@@ -7,7 +7,7 @@ use adapters::blobs::{FileBlobs, Holder, Holders};
 use async_trait::async_trait;
 use bytes::Bytes;
 use common::digest::Digest;
-use common::port::blobs::Error;
+use common::port::blobs::{Error, Shelf};
 use common::port::{Blobs, Cause};
 use futures::TryStreamExt as _;
 use testkit::blobs::Health;
@@ -47,7 +47,7 @@ struct World<'a> {
 
 async fn with_nodes(count: usize, test: impl AsyncFnOnce(&World<'_>)) {
     let shelves: Vec<MemoryBlobs> = (0..count).map(|_| MemoryBlobs::new()).collect();
-    let served = shelves.iter().map(|shelf| Arc::new(shelf.clone()) as Arc<dyn Blobs>).collect();
+    let served = shelves.iter().map(|shelf| Arc::new(shelf.clone()) as Arc<dyn Shelf>).collect();
     while_serving_blobs(served, async |client, nodes| {
         let said = Said::of(nodes);
         let blobs = AgentBlobs::new(client, Arc::clone(&said) as _);
@@ -82,7 +82,7 @@ impl World<'_> {
 async fn the_contract_is_kept() {
     let (folders, scratch) = ([(); 3].map(|()| tempfile::tempdir().unwrap()), tempfile::tempdir());
     let open = |folder: &tempfile::TempDir| FileBlobs::open(folder.path()).unwrap();
-    let served = folders.iter().map(|folder| Arc::new(open(folder)) as Arc<dyn Blobs>).collect();
+    let served = folders.iter().map(|folder| Arc::new(open(folder)) as Arc<dyn Shelf>).collect();
     while_serving_blobs(served, async |client, nodes| {
         let blobs = AgentBlobs::new(client, Said::of(nodes));
         contract::blobs::is_kept(&blobs, scratch.unwrap().path()).await;

@@ -7,7 +7,7 @@ use adapters::blobs::FileBlobs;
 use bytes::Bytes;
 use common::digest::Digest;
 use common::port::Blobs as _;
-use common::port::blobs::Error;
+use common::port::blobs::{Error, Shelf as _};
 use testkit::contract;
 
 fn path_of(folder: &Path, digest: &Digest) -> PathBuf {
@@ -28,6 +28,21 @@ async fn the_contract_is_kept() {
     let (folder, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let blobs = FileBlobs::open(&folder.path().join("made/when/missing")).unwrap();
     contract::blobs::is_kept(&blobs, scratch.path()).await;
+}
+
+#[tokio::test]
+async fn when_a_blob_was_used_is_kept_and_outlives_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = FileBlobs::open(folder.path()).unwrap();
+    contract::blobs::uses_are_kept(&blobs).await;
+    let before = blobs.stored().await.unwrap();
+    let again = FileBlobs::open(folder.path()).unwrap();
+    assert_eq!(again.stored().await.unwrap(), before);
+    // One that is put is used then, also if nobody says so.
+    let digest = again.put(Bytes::from_static(b"put just now")).await.unwrap();
+    let stored = again.stored().await.unwrap();
+    let put = stored.into_iter().find(|stored| stored.digest == digest).unwrap();
+    assert!(before.iter().all(|older| older.used < put.used), "{put:?}");
 }
 
 #[tokio::test]

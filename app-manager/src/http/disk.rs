@@ -1,34 +1,27 @@
 //! `/api/v1/nodes/{node}/disk`: what the platform has on a node's disk, and the removal of what nobody refers to. Both are
 //! the node's own doing: it is asked here, and answers for it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
 use chassis::records;
-use common::digest::Digest;
 use common::name::NodeName;
 use common::port::disk::{Collection, Disk, Outcome};
 use common::port::nodes::{Agent, Error as NodeError};
 use common::problem::Problem;
 use common::record::node::Node;
 use common::record::path;
-use common::record::release::Source;
-use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::problems::ApiError;
 use crate::context::Context;
-use crate::records::apps;
 
 /// The engine sums up what its images take.
 const LOOK_WITHIN: Duration = Duration::from_secs(25);
 /// Images are removed one after the other.
 const COLLECT_WITHIN: Duration = Duration::from_mins(5);
-/// Of how many releases of an app it is said that they refer to a bundle.
-const RELEASES: usize = 100;
 
 pub(super) async fn show(
     context: Data<Context>,
@@ -37,9 +30,7 @@ pub(super) async fn show(
     let agent = agent(&context, &node).await?;
     let asked = timeout(LOOK_WITHIN, context.ports.nodes.disk(&agent)).await;
     let disk = asked.map_err(|_| silent(&node))?.map_err(|err| failed(&err))?;
-    let releases =
-        if disk.bundles.is_empty() { BTreeMap::new() } else { releases(&context).await? };
-    Ok(HttpResponse::Ok().json(view(&node, &disk, &releases)))
+    Ok(HttpResponse::Ok().json(view(&node, &disk)))
 }
 
 pub(super) async fn collect(
@@ -81,37 +72,13 @@ async fn agent(context: &Context, node: &NodeName) -> Result<Agent, ApiError> {
     Ok(Agent { node: node.name, address: node.agent })
 }
 
-/// Which releases are made of which bundle.
-async fn releases(context: &Context) -> Result<BTreeMap<Digest, Vec<String>>, ApiError> {
-    let store = context.ports.store.as_ref();
-    let mut of_bundle: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
-    for app in apps::all(store).await? {
-        for stored in apps::releases(store, &app.name, RELEASES).await? {
-            if let Source::Bundle { bundle, .. } = stored.release.source {
-                let release = format!("{} release {}", app.name, stored.release.number);
-                of_bundle.entry(bundle).or_default().push(release);
-            }
-        }
-    }
-    Ok(of_bundle)
-}
-
-#[derive(Debug, Serialize)]
-struct ShownBundle<'a> {
-    digest: &'a Digest,
-    bytes: u64,
-    references: &'a [String],
-}
-
-fn view(
-    node: &NodeName,
-    disk: &Disk,
-    releases: &BTreeMap<Digest, Vec<String>>,
-) -> serde_json::Value {
-    let bundles = disk.bundles.iter().map(|bundle| ShownBundle {
-        digest: &bundle.digest,
-        bytes: bundle.bytes,
-        references: releases.get(&bundle.digest).map(Vec::as_slice).unwrap_or_default(),
+fn view(node: &NodeName, disk: &Disk) -> serde_json::Value {
+    let bundles = disk.bundles.iter().map(|bundle| {
+        json!({
+            "digest": bundle.digest,
+            "bytes": bundle.bytes,
+            "references": bundle.references.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
     });
     let images = disk.images.iter().map(|item| {
         json!({

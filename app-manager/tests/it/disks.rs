@@ -43,8 +43,13 @@ fn world() -> (World, NodeName) {
     };
     world.write(&path::node(&name), &node);
     let pinned = Reference::Pinned { by: "kept for shop".to_owned() };
-    let images = vec![item("one", Vec::new()), item("two", vec![pinned])];
-    let bundles = vec![Bundle { digest: Digest::of(b"unused"), bytes: 10 }];
+    let images = vec![item("one", Vec::new()), item("two", vec![pinned.clone()])];
+    let bundle = |text: &str, bytes, references| Bundle {
+        digest: Digest::of(text.as_bytes()),
+        bytes,
+        references,
+    };
+    let bundles = vec![bundle("unused", 10, Vec::new()), bundle("used", 20, vec![pinned])];
     let space = Space { total_bytes: 1000, free_bytes: 100 };
     let disk = Disk { at: Timestamp::UNIX_EPOCH, space, images, bundles };
     world.nodes.set_disk(&name, disk);
@@ -57,24 +62,29 @@ async fn an_admin_sees_who_refers_to_what_and_removes_the_rest() {
     world
         .during(async |api| {
             let disk = api.get(DISK, &admin()).await.ok();
-            assert_eq!(disk["collectable_bytes"], 200);
+            assert_eq!(disk["collectable_bytes"], 210);
             assert_eq!(disk["images"][0]["references"], json!([]));
             assert_eq!(disk["images"][1]["references"], json!(["kept for shop"]));
             assert_eq!(disk["bundles"][0]["references"], json!([]));
+            assert_eq!(disk["bundles"][1]["references"], json!(["kept for shop"]));
             let plan = json!({ "mode": "plan" });
             let would = api.post(COLLECT, &admin(), plan).await.ok();
             assert_eq!(
                 (&would["freed_bytes"], &would["after"]["free_bytes"]),
-                (&json!(200), &json!(100))
+                (&json!(210), &json!(100))
             );
             assert_eq!(api.get(DISK, &admin()).await.ok()["images"].as_array().unwrap().len(), 2);
             let removal = json!({ "mode": "remove", "until_free_bytes": 500 });
             let done = api.post(COLLECT, &admin(), removal).await.ok();
             assert_eq!(
                 (&done["items"][0]["stays"], &done["after"]["free_bytes"]),
-                (&json!(null), &json!(300))
+                (&json!(null), &json!(310))
             );
-            assert_eq!(api.get(DISK, &admin()).await.ok()["images"].as_array().unwrap().len(), 1);
+            assert_eq!(done["items"][1]["kind"], "bundle");
+            let left = api.get(DISK, &admin()).await.ok();
+            for what in ["images", "bundles"] {
+                assert_eq!(left[what].as_array().unwrap().len(), 1, "{what}");
+            }
             world.nodes.set_reach(&name, Reach::Partitioned).await;
             let away = api.get(DISK, &admin()).await;
             assert_eq!((away.status, &away.body["code"]), (503, &json!("NODE_UNAVAILABLE")));

@@ -10,7 +10,7 @@ use app_manager::config::BundleKeeper;
 use chassis::tls::Identity;
 use common::port::{Blobs, Store};
 
-pub(crate) fn open(folder: &Path) -> anyhow::Result<Arc<dyn Blobs>> {
+pub(crate) fn open(folder: &Path) -> anyhow::Result<Arc<FileBlobs>> {
     let opened = FileBlobs::open(folder);
     Ok(Arc::new(opened.with_context(|| format!("the folder {} cannot be used", folder.display()))?))
 }
@@ -23,7 +23,7 @@ pub(crate) fn connect(
     store: &Arc<dyn Store>,
 ) -> anyhow::Result<Arc<dyn Blobs>> {
     match keeper {
-        BundleKeeper::Folder => open(folder),
+        BundleKeeper::Folder => Ok(open(folder)?),
         BundleKeeper::Agents => {
             let client = AgentClient::new(&identity.ca, &identity.client_pem());
             let client = client.context("the certificate cannot be used")?;

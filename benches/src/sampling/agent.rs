@@ -67,6 +67,7 @@ fn config(data: &Path, cgroups: &Path) -> anyhow::Result<Config> {
         shares_folder: data.to_owned(),
         shares_root: "/".into(),
         blob_bytes: 1024,
+        keep_unused: Duration::from_hours(1),
         build_context_bytes: 1024,
         firewall: None,
         cgroup_folder: cgroups.to_owned(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
+use jiff::Timestamp;
 
 use super::Cause;
 use crate::digest::Digest;
@@ -50,4 +51,23 @@ pub trait Blobs: Debug + Send + Sync {
 
     /// Removes a blob if it is there.
     async fn delete(&self, digest: &Digest) -> Result<(), Error>;
+}
+
+/// A blob as a machine has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBlob {
+    pub digest: Digest,
+    pub bytes: u64,
+    /// When it was last put or asked for, as far as that was said.
+    pub used: Timestamp,
+}
+
+/// The blobs of one machine, and when each was last used: for who cares for its disk.
+#[async_trait]
+pub trait Shelf: Blobs {
+    /// All of them, sorted by digest.
+    async fn stored(&self) -> Result<Vec<StoredBlob>, Error>;
+
+    /// Says of one that it is used at this time.
+    async fn touch(&self, digest: &Digest, at: Timestamp) -> Result<(), Error>;
 }

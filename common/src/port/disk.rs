@@ -15,19 +15,26 @@ pub struct Disk {
     pub space: Space,
     /// Images, and the stages that builds left behind, the oldest first.
     pub images: Vec<Item>,
-    /// What is kept for services, by digest. They alone say what goes.
+    /// What is kept for services, by digest, the longest unused first.
     pub bundles: Vec<Bundle>,
 }
 
 impl Disk {
-    /// What may go, the oldest first.
+    /// The images that may go, the oldest first.
     pub fn collectable(&self) -> impl Iterator<Item = &Item> {
         self.images.iter().filter(|item| item.is_collectable())
     }
 
+    /// The bundles that may go, the longest unused first.
+    pub fn collectable_bundles(&self) -> impl Iterator<Item = &Bundle> {
+        self.bundles.iter().filter(|bundle| bundle.is_collectable())
+    }
+
     /// What a collection of all that may go frees at least.
     pub fn collectable_bytes(&self) -> u64 {
-        self.collectable().fold(0, |sum, item| sum.saturating_add(item.own_bytes))
+        let images = self.collectable().map(|item| item.own_bytes);
+        let bundles = self.collectable_bundles().map(|bundle| bundle.bytes);
+        images.chain(bundles).fold(0, u64::saturating_add)
     }
 }
 
@@ -38,11 +45,11 @@ pub struct Space {
     pub free_bytes: u64,
 }
 
-/// An image, or a stage of a build.
+/// An image, a stage of a build, or a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     pub kind: Kind,
-    /// The engine's id of it.
+    /// The engine's id of it; of a bundle, its own.
     pub digest: Digest,
     /// By digest, as registries and specifications call it; sorted.
     pub names: Vec<ImageRef>,
@@ -50,6 +57,7 @@ pub struct Item {
     pub bytes: u64,
     /// Without them: what its removal frees at least.
     pub own_bytes: u64,
+    /// Of a bundle: when it was last put or asked for.
     pub created: Timestamp,
     /// Why it stays; empty if it may go.
     pub references: Vec<Reference>,
@@ -68,9 +76,11 @@ pub enum Kind {
     Image,
     /// What a build left behind besides its image.
     Stage,
+    /// A blob that is kept for services.
+    Bundle,
 }
 
-/// Who refers to an image.
+/// Who refers to an image or a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Reference {
@@ -84,8 +94,10 @@ pub enum Reference {
     Pinned { by: String },
     /// One of the newest of an app that is deployed.
     Newest { repository: String },
-    /// It was built, fetched or started a moment ago.
+    /// It was built, fetched, started, put or asked for a moment ago.
     Recent,
+    /// Nobody has said for some time whether it is needed.
+    Unsaid,
 }
 
 impl fmt::Display for Reference {
@@ -97,6 +109,7 @@ impl fmt::Display for Reference {
             Reference::Pinned { by } => write!(f, "{by}"),
             Reference::Newest { repository } => write!(f, "one of the newest of {repository}"),
             Reference::Recent => f.write_str("used a moment ago"),
+            Reference::Unsaid => f.write_str("nobody has said whether it is needed"),
         }
     }
 }
@@ -106,6 +119,38 @@ impl fmt::Display for Reference {
 pub struct Bundle {
     pub digest: Digest,
     pub bytes: u64,
+    /// Why it stays; empty if it may go. Agents of before this remove none.
+    #[serde(default = "unsaid")]
+    pub references: Vec<Reference>,
+}
+
+impl Bundle {
+    pub fn is_collectable(&self) -> bool {
+        self.references.is_empty()
+    }
+}
+
+fn unsaid() -> Vec<Reference> {
+    vec![Reference::Unsaid]
+}
+
+/// What the records say of the bundles that a node has, for that node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Needs {
+    /// When the node looked, by its own clock: this says nothing of what was used since.
+    pub at: Timestamp,
+    /// Those of which something is known, by digest.
+    pub bundles: Vec<Need>,
+}
+
+/// Who refers to a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Need {
+    pub digest: Digest,
+    /// Empty if nobody did when the records were read, after the node had looked.
+    pub by: Vec<String>,
 }
 
 /// An image that is kept on every node that has it, and for whom.
@@ -150,7 +195,7 @@ impl Collected {
     }
 }
 
-/// What became of one image.
+/// What became of one image or bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     pub kind: Kind,

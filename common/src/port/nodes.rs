@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Cause;
 use super::container::{Container, ContainerSpec};
 use super::containers::{Follow, LineStream};
-use super::disk::{Collected, Collection, Disk, Pin};
+use super::disk::{Collected, Collection, Disk, Needs, Pin};
 use crate::digest::ImageRef;
 use crate::failure::{Failure, FailureCode};
 use crate::id::{Epoch, Generation};
@@ -105,9 +105,21 @@ pub struct ContainerUse {
     pub cpu_percent: f64,
     pub memory_percent: f64,
     pub restarts: u32,
+    /// The last run of it that was ended because it was ill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_ill: Option<EndedIll>,
     /// None while the kernel shows nothing, or where there is no limit to measure by.
     #[serde(default)]
     pub measured: Option<Measured>,
+}
+
+/// A run that an agent stopped because its looks at it failed for too long; another run follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedIll {
+    /// By the agent's clock.
+    pub at: Timestamp,
+    /// How many had failed in a row.
+    pub failed_looks: u32,
 }
 
 /// What a container used since the sample before, in percent of its own limits: not averaged, unlike
@@ -193,13 +205,18 @@ pub trait Nodes: Debug + Send + Sync {
         Err(says_nothing_of_its_disk(agent))
     }
 
-    /// Removes images that nobody refers to, or says what it would remove.
+    /// Removes images and bundles that nobody refers to, or says what it would remove.
     async fn collect(&self, agent: &Agent, _collection: &Collection) -> Result<Collected, Error> {
         Err(says_nothing_of_its_disk(agent))
     }
 
     /// Says which images are kept from now on, all of them.
     async fn pin(&self, agent: &Agent, _issuer: Issuer, _pins: &[Pin]) -> Result<(), Error> {
+        Err(says_nothing_of_its_disk(agent))
+    }
+
+    /// Says which of the node's bundles are needed. What it says takes the place of what was said before.
+    async fn need(&self, agent: &Agent, _issuer: Issuer, _needs: &Needs) -> Result<(), Error> {
         Err(says_nothing_of_its_disk(agent))
     }
 }

@@ -1,5 +1,7 @@
 //! Collections on a simulated engine.
 
+mod bundles;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,6 +40,7 @@ const EVERYTHING: Collection = Collection { until_free_bytes: None, mode: Mode::
 struct Machine {
     engine: MemoryContainers,
     registry: MemoryRegistry,
+    blobs: MemoryBlobs,
     clock: Arc<ManualClock>,
     data: TempDir,
 }
@@ -47,7 +50,8 @@ impl Machine {
         let clock = Arc::new(ManualClock::default());
         let registry = MemoryRegistry::default();
         let engine = MemoryContainers::new(Arc::clone(&clock) as _, registry.clone());
-        Machine { engine, registry, clock, data: tempfile::tempdir().unwrap() }
+        let (blobs, data) = (MemoryBlobs::new(), tempfile::tempdir().unwrap());
+        Machine { engine, registry, blobs, clock, data }
     }
 
     fn agent(&self) -> Agent {
@@ -57,7 +61,7 @@ impl Machine {
             containers: Arc::new(self.engine.clone()),
             parts: Arc::new(parts),
             shares: Arc::new(MemoryShares::default()),
-            blobs: Arc::new(MemoryBlobs::new()),
+            blobs: Arc::new(self.blobs.clone()),
             firewall: Arc::new(NoFirewall),
             neighbours: Arc::new(Alone),
             clock: clock(),
@@ -67,7 +71,7 @@ impl Machine {
 
     fn config(&self) -> Config {
         let folder = self.data.path().to_owned();
-        Config { keep_newest: 1, ..Config::in_one_folder(folder) }
+        Config { keep_newest: 1, blob_bytes: 1024, ..Config::in_one_folder(folder) }
     }
 
     /// An image of an app that was built long ago, later than those before it.

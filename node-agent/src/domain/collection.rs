@@ -1,4 +1,6 @@
-//! What of the disk may go, and in which order: pure. An image to which somebody refers never does.
+//! What of the disk may go, and in which order: pure. An image to which somebody refers never does, nor does a bundle.
+
+pub(crate) mod bundles;
 
 use std::collections::{BTreeMap, BTreeSet};
 

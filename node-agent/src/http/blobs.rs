@@ -9,36 +9,38 @@ use common::port::blobs;
 use common::problem::Problem;
 
 use super::AgentRefusal;
-use crate::bundles::{Bundles, Error};
+use crate::agent::Agent;
+use crate::bundles::Error;
 
 pub(super) async fn put(
-    bundles: Data<Bundles>,
+    agent: Data<Agent>,
     digest: Path<Digest>,
     bytes: Payload,
 ) -> Result<impl Responder, AgentRefusal> {
-    bundles.take(&digest, bytes).await?;
+    agent.bundles.take(&digest, bytes).await?;
     Ok(HttpResponse::NoContent())
 }
 
 /// What fails in the middle breaks the answer off; who reads it checks the digest.
 pub(super) async fn get(
-    bundles: Data<Bundles>,
+    agent: Data<Agent>,
     digest: Path<Digest>,
 ) -> Result<impl Responder, AgentRefusal> {
-    let (size, bytes) = bundles.blobs.get(&digest).await.map_err(Error::Blobs)?;
+    let (size, bytes) = agent.bundles.open_one(&digest).await?;
     let mut answer = HttpResponse::Ok();
     Ok(answer.content_type("application/octet-stream").no_chunking(size).streaming(bytes))
 }
 
-pub(super) async fn list(bundles: Data<Bundles>) -> Result<impl Responder, AgentRefusal> {
-    Ok(Json(bundles.blobs.list().await.map_err(Error::Blobs)?))
+/// What may go is not among it: whoever makes copies that are missing makes none of it.
+pub(super) async fn list(agent: Data<Agent>) -> Result<impl Responder, AgentRefusal> {
+    Ok(Json(agent.bundles.kept().await?))
 }
 
 pub(super) async fn delete(
-    bundles: Data<Bundles>,
+    agent: Data<Agent>,
     digest: Path<Digest>,
 ) -> Result<impl Responder, AgentRefusal> {
-    bundles.blobs.delete(&digest).await.map_err(Error::Blobs)?;
+    agent.bundles.delete(&digest).await?;
     Ok(HttpResponse::NoContent())
 }
 

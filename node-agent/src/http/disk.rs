@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Json};
 use actix_web::{HttpResponse, Responder};
 use chassis::http::Caller;
-use common::agent::Pins;
+use common::agent::{NeedsAre, Pins};
 use common::port::disk::Collection;
 
 use super::AgentRefusal;
@@ -30,5 +30,15 @@ pub(super) async fn pin(
 ) -> Result<impl Responder, AgentRefusal> {
     speaks_for_itself(caller, body.issuer)?;
     disk::pin(&agent, body.issuer, body.pins).await?;
+    Ok(HttpResponse::NoContent())
+}
+
+pub(super) async fn need(
+    agent: Data<Agent>,
+    caller: Caller,
+    Json(body): Json<NeedsAre>,
+) -> Result<impl Responder, AgentRefusal> {
+    speaks_for_itself(caller, body.issuer)?;
+    disk::need(&agent, body.issuer, body.needs).await?;
     Ok(HttpResponse::NoContent())
 }

@@ -1,12 +1,13 @@
 //! Who may call what: everything that is not allowed here is refused.
 
-use common::agent::{Announce, Ensure, Pins, Pull, Remove};
+use common::agent::{Announce, Ensure, NeedsAre, Pins, Pull, Remove};
 use common::id::Generation;
-use common::port::disk::{Collection, Mode};
+use common::port::disk::{Collection, Mode, Needs};
 use common::port::nodes::Removal;
 use common::service::ServiceName::{
     self, AppManager, DeploymentManager, LifecycleManager, LoadBalancer, NodeAgent, NodeManager,
 };
+use jiff::Timestamp;
 
 use crate::world::{World, issuer, with_agent};
 
@@ -43,6 +44,10 @@ async fn call(world: &World, caller: ServiceName, what: &str) -> u16 {
             let pins = Pins { issuer, pins: Vec::new() };
             world.post(caller, "/v1/disk/pins", &pins).await.status
         }
+        "needs" => {
+            let needs = Needs { at: Timestamp::UNIX_EPOCH, bundles: Vec::new() };
+            world.post(caller, "/v1/disk/needs", &NeedsAre { issuer, needs }).await.status
+        }
         _ => world.open(caller, "/v1/samples").await.status().as_u16(),
     }
 }
@@ -51,12 +56,12 @@ async fn call(world: &World, caller: ServiceName, what: &str) -> u16 {
 async fn each_caller_gets_what_it_needs_and_no_more() {
     let all = [
         "ensure", "pull", "announce", "build", "list", "probe", "logs", "samples", "remove",
-        "disk", "collect", "pins",
+        "disk", "collect", "pins", "needs",
     ];
     with_agent(async |world| {
         for (caller, allowed) in [
             (DeploymentManager, &all[..9]),
-            (NodeManager, &["announce", "list", "samples", "disk", "collect", "pins"]),
+            (NodeManager, &["announce", "list", "samples", "disk", "collect", "pins", "needs"]),
             (LoadBalancer, &["samples"]),
             (LifecycleManager, &["announce"]),
             (AppManager, &["list", "logs", "samples", "disk", "collect"]),

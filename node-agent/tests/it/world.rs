@@ -129,6 +129,7 @@ fn config(data: &TempDir) -> Config {
         shares_folder: "/nowhere".into(),
         shares_root: "/".into(),
         blob_bytes: BLOB_BYTES as u64,
+        keep_unused: Duration::from_hours(1),
         build_context_bytes: BUILD_BYTES,
         firewall: Some(Rules::default()),
         cgroup_folder: data.path().to_owned(),

@@ -95,7 +95,7 @@ fn is_of(item: &Item, repository: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use common::digest::Digest;
-    use common::port::disk::{Kind, Reference, Space};
+    use common::port::disk::{Bundle, Kind, Reference, Space};
     use jiff::Timestamp;
 
     use super::*;
@@ -154,6 +154,11 @@ mod tests {
         assert_eq!(lacking(&disk(346, &[1]), 9), 0);
         assert_eq!(lacking(&disk(345, &[1]), 9), MIB);
         assert_eq!(lacking(&disk(0, &[9]), 9), 0);
+        let mut shelved = disk(353, &[]);
+        for references in [Vec::new(), vec![Reference::Recent]] {
+            shelved.bundles.push(Bundle { digest: Digest::of(b"x"), bytes: 2 * MIB, references });
+        }
+        assert_eq!(lacking(&shelved, 9), MIB, "of two bundles one may go");
         let said = Room::on(&disk(300, &[1]), None, 100 * MIB).to_string();
         let expected =
             "356 MiB are needed, 300 MiB are free there, and a collection would free 10 MiB";

@@ -6,6 +6,7 @@
     reason = "a test says what must hold by demanding it"
 )]
 
+mod bundles;
 mod crash;
 mod disks;
 mod drains;

@@ -239,6 +239,7 @@ fn config(data_folder: std::path::PathBuf) -> Config {
         nodes: Nodes::Configured(Vec::new()),
         data_folder: Some(data_folder),
         keep_samples_days: 7,
+        keep_releases: 10,
         first_port: 20_000,
         last_port: 29_999,
         quarantine: Duration::from_mins(1),

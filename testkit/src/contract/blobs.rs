@@ -5,8 +5,9 @@ use std::path::Path;
 use bytes::Bytes;
 use common::digest::Digest;
 use common::port::Blobs;
-use common::port::blobs::Error;
+use common::port::blobs::{Error, Shelf, StoredBlob};
 use futures::TryStreamExt as _;
+use jiff::Timestamp;
 
 /// Runs the whole contract on an empty blob store. `scratch` is a folder for files to be put.
 pub async fn is_kept(blobs: &dyn Blobs, scratch: &Path) {
@@ -27,6 +28,32 @@ pub async fn corruption_is_noticed(blobs: &dyn Blobs, digest: &Digest) {
         Err(err) => Err(err),
     };
     assert!(matches!(read, Err(Error::Mismatch { .. })), "{read:?}");
+}
+
+/// What a machine's shelf says besides, of an empty one: what it has, how large it is, and when it was last used.
+pub async fn uses_are_kept(shelf: &dyn Shelf) {
+    assert_eq!(shelf.stored().await.expect("stored"), []);
+    let (one, other) = (Bytes::from_static(b"one"), Bytes::from_static(b"the other"));
+    let at = |second| Timestamp::from_second(second).expect("a time");
+    let mut expected = Vec::new();
+    for (bytes, second) in [(&one, 1_000_000_000), (&other, 1_000_000_600)] {
+        let digest = shelf.put(bytes.clone()).await.expect("put");
+        shelf.touch(&digest, at(second)).await.expect("touch");
+        expected.push(StoredBlob { digest, bytes: bytes.len() as u64, used: at(second) });
+    }
+    expected.sort_by(|one, other| one.digest.cmp(&other.digest));
+    assert_eq!(shelf.stored().await.expect("stored"), expected);
+    let digest = Digest::of(&one);
+    shelf.touch(&digest, at(1_000_001_200)).await.expect("touch again");
+    let stored = shelf.stored().await.expect("stored");
+    let used = stored.iter().find(|stored| stored.digest == digest).map(|stored| stored.used);
+    assert_eq!(used, Some(at(1_000_001_200)));
+    assert_eq!(read(shelf, &digest).await, &one[..], "its bytes are as they were");
+    shelf.delete(&digest).await.expect("delete");
+    let absent = shelf.touch(&digest, at(0)).await;
+    assert!(matches!(&absent, Err(Error::Absent(said)) if *said == digest), "{absent:?}");
+    let stored = shelf.stored().await.expect("stored");
+    assert_eq!(stored.len(), 1, "what is gone is not used: {stored:?}");
 }
 
 async fn read(blobs: &dyn Blobs, digest: &Digest) -> Vec<u8> {

@@ -264,6 +264,14 @@ async fn output_can_be_read(world: &dyn World) {
     let lines: Vec<_> = past.expect("output can be read").collect().await;
     assert_eq!(lines.len(), 1, "{lines:?}");
     remove(world, &spec.name()).await;
+    // What it wrote went with it: the next of its name begins anew.
+    let gone = world.containers().logs(&spec.name(), 10, Follow::No).await.map(drop);
+    assert!(matches!(gone, Err(Error::Absent(_))), "{gone:?}");
+    ensure(world, &spec).await;
+    let new = world.containers().logs(&spec.name(), 10, Follow::No).await;
+    let lines: Vec<_> = new.expect("output can be read").collect().await;
+    assert!(lines.len() <= 1, "{lines:?}");
+    remove(world, &spec.name()).await;
 }
 
 async fn an_image_is_built_pushed_and_run(world: &dyn World) {

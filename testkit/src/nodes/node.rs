@@ -8,8 +8,8 @@ use common::name::{ContainerName, NodeName};
 use common::port::Containers as _;
 use common::port::container::{Container, ContainerSpec};
 use common::port::containers;
-use common::port::disk::{Disk, Pin};
-use common::port::nodes::{Agent, Error, Issuer, NodeUse, Removal};
+use common::port::disk::{Disk, Needs, Pin};
+use common::port::nodes::{Agent, EndedIll, Error, Issuer, NodeUse, Removal};
 use common::service::ServiceName;
 
 use super::Reach;
@@ -34,9 +34,11 @@ pub(super) struct Node {
     pub(super) measured: NodeUse,
     pub(super) uses: BTreeMap<ContainerName, (f64, f64)>,
     pub(super) failed_looks: BTreeMap<ContainerName, u32>,
+    pub(super) ended_ill: BTreeMap<ContainerName, EndedIll>,
     /// None of an agent that says nothing of it.
     pub(super) disk: Option<Disk>,
     pub(super) pins: Vec<Pin>,
+    pub(super) needs: Option<Needs>,
 }
 
 impl Node {
@@ -61,8 +63,10 @@ impl Node {
             measured,
             uses: BTreeMap::new(),
             failed_looks: BTreeMap::new(),
+            ended_ill: BTreeMap::new(),
             disk: None,
             pins: Vec::new(),
+            needs: None,
         }
     }
 

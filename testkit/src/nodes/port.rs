@@ -8,7 +8,9 @@ use common::digest::ImageRef;
 use common::name::{ContainerName, NodeName};
 use common::port::container::{Container, ContainerSpec, ContainerState};
 use common::port::containers::{self, Follow, LineStream};
-use common::port::disk::{Collected, Collection, Disk, Item, Mode, Outcome, Pin};
+use common::port::disk::{
+    Bundle, Collected, Collection, Disk, Item, Kind, Mode, Needs, Outcome, Pin,
+};
 use common::port::nodes::{Agent, Build, Error, Issuer, Probe, Removal, SampleStream};
 use common::port::{Containers as _, Nodes};
 
@@ -192,6 +194,15 @@ impl Nodes for MemoryNodes {
         })
         .await
     }
+
+    async fn need(&self, agent: &Agent, issuer: Issuer, needs: &Needs) -> Result<(), Error> {
+        self.with_disk(agent, |node, _| {
+            node.admit(issuer)?;
+            node.needs = Some(needs.clone());
+            Ok(())
+        })
+        .await
+    }
 }
 
 impl MemoryNodes {
@@ -224,10 +235,19 @@ fn collected(disk: &mut Disk, collection: Collection) -> Collected {
         own_bytes: item.own_bytes,
         stays: None,
     };
-    let items = disk.collectable().map(outcome).collect();
+    let bundle = |bundle: &Bundle| Outcome {
+        kind: Kind::Bundle,
+        digest: bundle.digest.clone(),
+        names: Vec::new(),
+        own_bytes: bundle.bytes,
+        stays: None,
+    };
+    let images = disk.collectable().map(outcome);
+    let items = images.chain(disk.collectable_bundles().map(bundle)).collect();
     if collection.mode == Mode::Remove {
         disk.space.free_bytes += disk.collectable_bytes();
         disk.images.retain(|item| !item.is_collectable());
+        disk.bundles.retain(|bundle| !bundle.is_collectable());
     }
     Collected { mode: collection.mode, before, after: disk.space, items }
 }

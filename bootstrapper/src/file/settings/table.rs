@@ -89,6 +89,7 @@ const DEPLOYMENT_MANAGER: &[(&str, Kind)] = &[
 
 const NODE_MANAGER: &[(&str, Kind)] = &[
     ("node_manager.keep_samples_days", Whole(1, 3650)),
+    ("node_manager.keep_releases", Whole(1, 1000)),
     ("node_manager.quarantine_seconds", Whole(0, 3600)),
     ("node_manager.placement", Words(&["spread", "same-node"])),
     ("node_manager.patience_seconds", Whole(0, 300)),
