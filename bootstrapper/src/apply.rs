@@ -16,10 +16,11 @@ use crate::first::{First, Vault, enter};
 use crate::keys::HostKeys;
 use crate::lease::{self, Holder, Lease};
 use crate::machines::{find, tell_of_packages, to_nodes};
+use crate::managers::{Managers, give_lifecycle_managers};
 use crate::ports::Ports;
 use crate::recovery::Novelty;
 use crate::report::{Event, Report};
-use crate::shares::{give_lifecycle_managers, tell_of_shares};
+use crate::shares::tell_of_shares;
 use crate::state::{Book, Endpoints, Phase, State};
 use crate::trouble::{Trouble, whole};
 use crate::work::Work;
@@ -141,7 +142,7 @@ async fn making(work: &Work<'_>, first: &First, manner: &Manner) -> Result<State
     let recovered = first.recover(work, &platform, manner.host_keys, manner.novelty).await;
     recovered.map_err(|troubles| all_told(work, troubles))?;
     let step = "find the platform's authority and secrets";
-    let vault = first.vault(work);
+    let vault = first.vault(work, &platform);
     let vault = work.step(Some(&first.seed.machine), step, vault).await.map_err(failed)?;
     find(work, &platform).await.map_err(failed)?;
     let mut platform = work.platform(&images);
@@ -160,7 +161,8 @@ async fn making(work: &Work<'_>, first: &First, manner: &Manner) -> Result<State
         };
         troubles.extend(tell_of_packages(work, &platform, &silent, trust, host_keys).await);
         troubles.extend(tell_of_shares(work, &platform, &silent, &vault, host_keys).await);
-        troubles.extend(give_lifecycle_managers(work, &platform, &silent, &vault, host_keys).await);
+        let managers = Managers { work, platform: &platform, vault: &vault, host_keys };
+        troubles.extend(give_lifecycle_managers(managers, &silent).await);
         return finish(work, &platform, &vault, kept_by, troubles).await;
     }
     described.keep(&first.seed).await.map_err(failed)?;

@@ -96,7 +96,7 @@ pub(crate) async fn bring_up(
                 image.named = Some(name.image);
             }
         }
-        let images = platform.images.clone();
+        let images = platform.clone().on(None).images;
         if let Err(trouble) = work.learn(|state| state.images = images) {
             troubles.push(trouble);
         }

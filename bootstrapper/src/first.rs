@@ -11,7 +11,7 @@ use common::port::host::{Access, Credential};
 use common::port::{Authority, Host, share};
 use rollout::machine::{Action, Entry, Goal, Trust, apply, observe, plan};
 use rollout::parts::{Configured, Credentials, Receiver, Secrets};
-use rollout::platform::{PlannedMachine, Platform};
+use rollout::platform::{Component, PlannedMachine, Platform};
 use rollout::seed::{AUTHORITY, JWT, SSH_KEY, Seed};
 
 use crate::described::Described;
@@ -152,7 +152,11 @@ impl First {
     }
 
     /// The platform's authority and secrets, made if nobody did: whether somebody did elsewhere is known by now.
-    pub(crate) async fn vault(&self, work: &Work<'_>) -> Result<Vault, Trouble> {
+    pub(crate) async fn vault(
+        &self,
+        work: &Work<'_>,
+        platform: &Platform,
+    ) -> Result<Vault, Trouble> {
         let known = work.known().authority;
         let authorities = work.ports.authorities.as_ref();
         let (papers, authority) = self.seed.authority(authorities).await?;
@@ -166,7 +170,7 @@ impl First {
         let own = own_key(work)?;
         let ssh_key = self.seed.ensure_once(SSH_KEY, own).await?;
         let ssh_key = String::from_utf8_lossy(&ssh_key).into_owned();
-        let Credentials { azure, shares, configured, .. } = credentials(work)?;
+        let Credentials { azure, shares, configured, .. } = credentials(work, platform)?;
         let trust = trust(work, authority)?;
         Ok(Vault { trust, authority: papers, jwt, ssh_key, azure, shares, configured })
     }
@@ -238,9 +242,10 @@ fn own_key(work: &Work<'_>) -> Result<Vec<u8>, Trouble> {
 }
 
 /// What opens shares and Azure, and what is said of services, as the file has it now.
-pub(crate) fn credentials(work: &Work<'_>) -> Result<Credentials, Trouble> {
+pub(crate) fn credentials(work: &Work<'_>, platform: &Platform) -> Result<Credentials, Trouble> {
     let azure = work.ports.azure_principal.as_ref().map(|text| text.expose().to_owned());
-    Ok(Credentials { given: 0, azure, shares: shares(work)?, configured: configured(work)? })
+    let (shares, configured) = (shares(work)?, configured(work, platform)?);
+    Ok(Credentials { given: 0, azure, shares, configured, upgraded_from: None })
 }
 
 /// What lifecycle managers need to know of shares, with what opens them.
@@ -254,8 +259,8 @@ fn shares(work: &Work<'_>) -> Result<BTreeMap<ShareName, share::Access>, Trouble
     work.description.shares.iter().map(access).collect()
 }
 
-/// What is said of services themselves.
-pub(crate) fn configured(work: &Work<'_>) -> Result<Configured, Trouble> {
+/// What is said of services themselves, and from which image those of the base are to run.
+pub(crate) fn configured(work: &Work<'_>, platform: &Platform) -> Result<Configured, Trouble> {
     let receiver = |known: &KnownReceiver| {
         let KnownReceiver { name, url, secret_file, internal } = known.clone();
         let what = format!("requests to {name} are signed with");
@@ -271,7 +276,8 @@ pub(crate) fn configured(work: &Work<'_>) -> Result<Configured, Trouble> {
         Ok(Receiver { name, url, secret, internal })
     };
     let receivers = work.description.receivers.iter().map(receiver).collect::<Result<_, _>>()?;
-    Ok(Configured { settings: work.description.settings.clone(), receivers })
+    let base = platform.images.get(&Component::Base).map(|image| image.id.clone());
+    Ok(Configured { settings: work.description.settings.clone(), receivers, base })
 }
 
 /// The first line of a file.
@@ -300,7 +306,8 @@ impl Vault {
 
     /// What parts are given. `platform` is what lifecycle managers begin with.
     pub(crate) fn secrets(&self, platform: &Platform) -> Secrets {
-        let platform = serde_json::to_string(platform).expect("a platform has text keys only");
+        let platform = serde_json::to_string(&platform.clone().on(None))
+            .expect("a platform has text keys only");
         Secrets {
             authority: self.authority.clone(),
             jwt: self.jwt.clone(),

@@ -18,10 +18,12 @@ mod first;
 mod keys;
 mod lease;
 mod machines;
+mod managers;
 mod plan;
 mod recovery;
 mod shares;
 mod trouble;
+mod upgrade;
 mod ways;
 mod work;
 

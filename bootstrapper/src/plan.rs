@@ -15,12 +15,13 @@ use crate::described::{self, Described};
 use crate::description::Description;
 use crate::first::{First, configured, look, trust_of};
 use crate::keys::HostKeys;
+use crate::managers::{ToBeGiven, to_be_given};
 use crate::ports::Ports;
 use crate::recovery::{Kept, Novelty, Sought, search, sentence};
 use crate::report::Silence;
-use crate::shares::{ToBeGiven, to_be_given};
 use crate::state::Book;
 use crate::trouble::Trouble;
+use crate::upgrade::to_be_replaced;
 use crate::work::Work;
 
 /// What is left to do.
@@ -106,18 +107,36 @@ pub async fn plan(
         (Some(first), None) => Described::find(&first.seed).await.map_err(one)?,
         (None, None) => None,
     };
-    let configured = configured(&work).map_err(one)?;
+    let configured = configured(&work, &platform).map_err(one)?;
     let now = Described::now(&work, &platform, &configured);
     let mut refused = described::refused(before.as_ref(), &work.known(), &now, keeper);
     refused.extend(unknown);
     let generation = described::next(before.as_ref(), &mut work.known(), &now).generation();
-    base_steps(&work, &platform, generation, trust.as_ref(), &mut machines).await?;
     let kept_by_lifecycle_manager = keeper == Keeper::LifecycleManager;
-    let ToBeGiven { to: to_be_given, unseen } = match keeper {
+    // Lifecycle managers make what is absent, and nothing anew because the file says something else.
+    let generation = if kept_by_lifecycle_manager { Generation::default() } else { generation };
+    base_steps(&work, &platform, generation, trust.as_ref(), &mut machines).await?;
+    let ToBeGiven { to: to_be_given, upgrades, unseen } = match keeper {
         Keeper::LifecycleManager => to_be_given(&work, &platform).await.map_err(one)?,
         Keeper::Bootstrapper => ToBeGiven::default(),
     };
+    if upgrades {
+        upgrade_steps(&work, &platform, &mut machines).await;
+    }
     Ok(Plan { machines, kept_by_lifecycle_manager, to_be_given, unseen, refused })
+}
+
+/// What lifecycle managers replace once they were given another image of the base. A machine that cannot be looked at is told
+/// of already.
+async fn upgrade_steps(work: &Work<'_>, platform: &Platform, machines: &mut [MachinePlan]) {
+    for name in &platform.placement.lifecycle_manager {
+        let Ok(parts) = to_be_replaced(work, platform, name).await else { continue };
+        let planned = machines.iter_mut().filter(|planned| planned.machine == *name);
+        for planned in planned {
+            let step = |part| format!("have {part} on {name} run from the image of the base");
+            planned.steps.extend(parts.iter().map(step));
+        }
+    }
 }
 
 async fn is_first_absent(work: &Work<'_>, platform: &Platform) -> Result<bool, Trouble> {

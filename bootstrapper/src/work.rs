@@ -144,12 +144,16 @@ impl<'a> Work<'a> {
             let named = before.and_then(|image| image.named.clone());
             images.insert(component, Image { id, named });
         }
+        let id_of = |component| images.get(&component).map(|image: &Image| &image.id);
+        if id_of(Component::Base) == id_of(Component::Platform) {
+            images.remove(&Component::Base);
+        }
         Ok(images)
     }
 
     /// The description itself, with what its images are here: what tells one description from another.
     pub(crate) fn described(&self, platform: &Platform) -> Platform {
-        Platform { images: platform.images.clone(), ..self.description.platform.clone() }
+        Platform { images: platform.images.clone(), ..self.description.platform.clone() }.on(None)
     }
 
     /// What a machine should become.

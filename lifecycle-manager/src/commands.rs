@@ -203,7 +203,7 @@ enum Claim {
     Taken,
 }
 
-/// Requests are remembered by kind, but under the id of one that came over HTTP nothing of any other kind is taken either:
+/// Requests are remembered by kind, but of what comes over HTTP nothing of any other kind is taken under the same id either:
 /// `operations/<request>.lifecycle-manager.id` says what it stands for.
 async fn claim(shared: &Shared, request: &Request) -> Result<Claim, Error> {
     let at = path::operation(request.id, request.service, "id");

@@ -23,7 +23,7 @@ use images::NodesImages;
 
 const NOT_RESTORED: &str = "the first machine may lack what the platform has once";
 /// What a machine is brought; everything else it fetches from the registry.
-const BROUGHT: [Component; 2] = [Component::Platform, Component::Registry];
+const BROUGHT: [Component; 3] = [Component::Platform, Component::Base, Component::Registry];
 
 /// Enrolment over SSH and backends.
 #[derive(Debug, Clone)]

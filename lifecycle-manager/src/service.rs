@@ -44,6 +44,9 @@ pub struct Service {
 
 impl Service {
     pub fn new(ports: Ports, config: Config) -> Self {
+        let base = ports.vault.as_ref().and_then(|vault| vault.secrets.configured.base.clone());
+        let platform = config.platform.map(|described| described.on(base));
+        let config = Config { platform, ..config };
         Service { shared: Shared::new(ports, config) }
     }
 

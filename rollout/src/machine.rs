@@ -18,7 +18,7 @@ mod step;
 mod within;
 
 pub use agent::{AGENT, REGISTRY};
-pub use apply::{LONGEST_COPY, apply};
+pub use apply::{LONGEST_COPY, apply, bring_image};
 pub use credentials::{credentials, give_credentials};
 pub use ensure::{Journal, NoJournal, ensure, remove};
 pub use goal::{Goal, agent_names};
@@ -27,7 +27,7 @@ pub use observe::{
 };
 pub use plan::{MOST_CLOCK_OFFSET, NEEDED_DISK, OLDEST_ENGINE, plan};
 pub use ports::{Ports, Trust};
-pub use remains::{Remains, remains};
+pub use remains::{Remains, ToldService, remains, told_services};
 pub use removal::removal;
 pub use shares::renew_shares;
 pub use step::{Action, Step};

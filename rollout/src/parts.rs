@@ -19,7 +19,7 @@ pub use configured::{Configured, ConfiguredService, Receiver, Setting, Settings}
 pub use edge::edge;
 pub use kafka::kafka;
 pub use openings::{APP_PORTS, FRONT_PORTS, kept_inside, openings};
-pub use papers::{Credentials, Secrets, ServicePapers, names};
+pub use papers::{Credentials, FormerBase, Secrets, ServicePapers, names};
 pub use registry::registry;
 pub use service::{
     AUTHORITY, AZURE_PRINCIPAL, CONFIGURED, CREDENTIALS_FILE, GIVEN, JWT, Listeners, PLATFORM,

@@ -153,15 +153,31 @@ impl Platform {
         self.machines.first()
     }
 
+    /// The same where lifecycle managers and platform initializers run from this image, if from another one than the platform's.
+    #[must_use]
+    pub fn on(mut self, base: Option<Digest>) -> Self {
+        self.images.remove(&Component::Base);
+        self.images.extend(base.map(|id| (Component::Base, Image { id, named: None })));
+        self
+    }
+
     /// What a machine gets by copying, because there is no registry yet: the program everywhere, all that the registry
     /// should hold where that stands, and the registry's own image wherever it may be made again. Sorted.
     pub fn carried(&self, name: &NodeName) -> Vec<(Component, &Image)> {
         let everything = *name == self.placement.registry;
         let is_heir = self.placement.lifecycle_manager.contains(name);
-        let wanted = |component: Component| {
-            everything
-                || component == Component::Platform
-                || (is_heir && component == Component::Registry)
+        let wanted = |component: Component| match component {
+            Component::Platform => true,
+            Component::Base => is_heir,
+            Component::Registry => everything || is_heir,
+            Component::KafkaZookeeper
+            | Component::Edge
+            | Component::Address
+            | Component::BuilderPython
+            | Component::RuntimePython
+            | Component::BuilderNode
+            | Component::RuntimeNode
+            | Component::RuntimeStatic => everything,
         };
         let images = self.images.iter().map(|(component, image)| (*component, image));
         images.filter(|(component, _)| wanted(*component)).collect()
@@ -255,6 +271,9 @@ mod one_or_more {
 pub enum Component {
     /// The program: every service and the node agent.
     Platform,
+    /// Another version of it, for lifecycle managers and platform initializers. It is given, as settings of services are, and
+    /// so never in a description.
+    Base,
     KafkaZookeeper,
     Registry,
     Edge,
@@ -272,6 +291,7 @@ impl Component {
     pub fn repository(self) -> &'static str {
         match self {
             Component::Platform => "avishkar/platform",
+            Component::Base => "avishkar/base",
             Component::KafkaZookeeper => "avishkar/kafka-zookeeper",
             Component::Registry => "avishkar/registry",
             Component::Edge => "avishkar/edge",

@@ -56,10 +56,15 @@ impl Change {
 fn instead(component: Component) -> &'static str {
     match component {
         Component::Platform => {
-            "services that are placed change by `avishkar platform upgrade`, one instance after another, and all else of the program stays"
+            "lifecycle managers and platform initializers change by images.base, services that are placed by `avishkar platform upgrade`, one instance after another, and all else of the program stays"
         }
-        Component::KafkaZookeeper | Component::Registry | Component::Edge | Component::Address => {
-            "agents take the base from lifecycle managers only, and those know no other image of it than they began with"
+        // The first is no part of what is described, and may always change.
+        Component::Base
+        | Component::KafkaZookeeper
+        | Component::Registry
+        | Component::Edge
+        | Component::Address => {
+            "agents take the base from lifecycle managers only, and those know no other image of this than they began with"
         }
         Component::BuilderPython
         | Component::RuntimePython

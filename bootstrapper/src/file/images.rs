@@ -14,11 +14,14 @@ pub(super) fn read(root: &Section<'_>, paths: Paths<'_>, moves: bool) -> Option<
     let section = root.required("images", hint)?.section()?;
     let mut known = vec!["socket"];
     known.extend(COMPONENTS.map(key_of));
-    known.push(key_of(Component::Address));
+    known.extend([Component::Base, Component::Address].map(key_of));
     section.only(&known);
     let mut components = COMPONENTS.to_vec();
     if moves || section.optional(key_of(Component::Address)).is_some() {
         components.push(Component::Address);
+    }
+    if section.optional(key_of(Component::Base)).is_some() {
+        components.push(Component::Base);
     }
     let socket = socket(&section, paths, &components);
     let names = components.into_iter().map(|component| {

@@ -68,7 +68,7 @@ impl AgentsOnMachines {
     }
 
     /// What an agent keeps of what it was told.
-    fn note(&self, agent: &Agent) {
+    pub(crate) fn note(&self, agent: &Agent) {
         let parts = &self.world.parts;
         let told = parts.parts_of(&agent.node).into_iter().filter_map(|part| {
             let spec = parts.told(&agent.node, &part.name)?;
@@ -101,7 +101,7 @@ impl AgentsOnMachines {
     }
 
     /// What was loaded into the machine's engine.
-    fn load(&self, agent: &Agent, image: &PartImage) {
+    pub(crate) fn load(&self, agent: &Agent, image: &PartImage) {
         let PartImage::Id(id) = image else { return };
         let machine = self.machine_of(agent);
         let names = self.world.names_in(&machine, "/var/lib/docker/images");
@@ -149,6 +149,7 @@ impl Parts for AgentsOnMachines {
     async fn parts(&self, agent: &Agent) -> Result<Vec<Part>, Error> {
         let (parts, inside) = self.of(agent)?;
         self.take_what_is_given(agent, &inside).await?;
+        self.replace_one().await;
         parts.parts(&inside).await
     }
 

@@ -9,8 +9,8 @@ use rollout::parts::{Credentials, Setting};
 use testkit::hosts::machine_programs as engine;
 
 use crate::agents::{GIVEN, LEDGER};
-use crate::changed::make_folders;
 use crate::files::{LOCAL, MANUAL, described};
+use crate::given::make_folders;
 use crate::world::{Computer, FILE, World};
 
 const PAGER: &str = "name = \"pager\"\nsecret_file = \"pager.secret\"";

@@ -7,7 +7,7 @@ use rollout::parts::Credentials;
 use testkit::machines::Fault;
 
 use crate::agents::GIVEN;
-use crate::changed::{make_folders, with_secret_in};
+use crate::given::{make_folders, with_secret_in};
 use crate::world::{Computer, World};
 
 /// The secret that the lifecycle manager of a machine goes by, if it was given one since it was made.

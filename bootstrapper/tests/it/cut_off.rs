@@ -9,7 +9,7 @@ use crate::power::Cut;
 use crate::world::{Computer, World};
 
 /// Whether it came to its end before its power went.
-async fn until_the_power_goes(computer: &Computer, work: Work) -> bool {
+pub(crate) async fn until_the_power_goes(computer: &Computer, work: Work) -> bool {
     let doing = async {
         match work {
             Work::Apply => computer.apply().await.is_ok(),
@@ -24,7 +24,7 @@ async fn until_the_power_goes(computer: &Computer, work: Work) -> bool {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Work {
+pub(crate) enum Work {
     Apply,
     Destroy,
 }

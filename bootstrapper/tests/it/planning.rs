@@ -5,7 +5,7 @@ use expect_test::{expect, expect_file};
 
 use crate::world::{Computer, GIVEN, World};
 
-async fn planned(computer: &Computer) -> String {
+pub(crate) async fn planned(computer: &Computer) -> String {
     let plan =
         plan(&computer.ports, &computer.description, computer.book.as_ref(), Novelty::Unsaid)
             .await

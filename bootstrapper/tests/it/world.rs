@@ -1,6 +1,6 @@
 //! Machines that can be made, one that is given, and computers from which somebody bootstraps a platform of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use bootstrapper::{HostKeys, Manner, Novelty, Ports, Trouble, apply};
 use bytes::Bytes;
 use common::digest::Digest;
 use common::id::Epoch;
-use common::name::NodeName;
+use common::name::{NodeName, PartName};
 use common::port::authority::{self, Papers};
 use common::port::host::ChunkStream;
 use common::port::images;
@@ -46,6 +46,9 @@ pub(crate) struct World {
     fate: Arc<Mutex<Fate>>,
     /// What lifecycle managers go by of what they were given.
     pub(crate) taken: Arc<Mutex<BTreeMap<NodeName, Vec<u8>>>>,
+    /// Images from which no service of the base becomes ready, and those that are not for that.
+    pub(crate) bad: Arc<Mutex<BTreeSet<Digest>>>,
+    pub(crate) ill: Arc<Mutex<BTreeSet<(u8, PartName)>>>,
     /// Nobody outside reaches a machine where other machines do.
     pub(crate) is_behind_gates: bool,
 }
@@ -85,6 +88,8 @@ impl World {
             clock,
             fate: Arc::default(),
             taken: Arc::default(),
+            bad: Arc::default(),
+            ill: Arc::default(),
             is_behind_gates: false,
         }
     }

@@ -48,6 +48,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) own: Option<&'a NodeName>,
     /// Too much looks dead at once.
     pub(crate) braked: bool,
+    /// Which of all that was given this process goes by.
+    pub(crate) given: u64,
     pub(crate) now: Timestamp,
 }
 
@@ -149,7 +151,9 @@ impl<'a> Facts<'a> {
 
     /// Why it is not its turn; none if it is.
     fn hindrance(&self, holder: &Holder, paper: &Paper, is_urgent: bool) -> Option<Why> {
-        if let Some(unproven) = self.unproven(is_urgent) {
+        if let Some(unproven) = self.unproven(is_urgent)
+            && !(unproven == *holder && self.may_be_mended(holder, paper))
+        {
             return Some(Why::Unproven(unproven));
         }
         let tried = paper.attempt.as_ref().map(|attempt| elapsed(attempt.at, self.now));
@@ -159,6 +163,16 @@ impl<'a> Facts<'a> {
         match holder {
             Holder::Agent { .. } => None,
             Holder::Part { node, part } => self.others_hinder(node, part, is_urgent),
+        }
+    }
+
+    /// Whether something was given later than what one of the base goes by: that may be just what it lacks.
+    fn may_be_mended(&self, holder: &Holder, paper: &Paper) -> bool {
+        match holder {
+            Holder::Part { part, .. } if !self.rollouts.contains_key(part) => {
+                paper.attempt.is_none() && paper.given < self.given
+            }
+            Holder::Part { .. } | Holder::Agent { .. } => false,
         }
     }
 

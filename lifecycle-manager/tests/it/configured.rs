@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use common::digest::Digest;
 use common::id::Generation;
 use common::name::PartName;
+use common::port::part::PartImage;
 use common::record::path;
 use common::record::platform::{InstanceState, PlacedService, PlatformGoal, RunningService};
 use common::service::ServiceName;
@@ -95,7 +97,8 @@ async fn settings_with_which_an_instance_is_never_ready_are_backed_out_of() {
         })
         .await;
     assert_eq!(both(&world), [None, None]);
-    assert!(world.running().unwrap().backed_out.is_some());
+    let backed_out = world.running().unwrap().backed_out.unwrap();
+    assert_eq!((backed_out.image, backed_out.settings), (None, true));
 }
 
 fn monitoring() -> PartName {
@@ -316,4 +319,61 @@ async fn services_of_the_base_get_other_settings_too_one_after_another() {
         "ensure platform-initializer on node-2",
     ];
     assert_eq!(made, expected, "each once, and nothing else");
+}
+
+const BASE: [(&str, &str); 4] = [
+    ("node-1", "lifecycle-manager"),
+    ("node-1", "platform-initializer"),
+    ("node-2", "lifecycle-manager"),
+    ("node-2", "platform-initializer"),
+];
+
+#[tokio::test(start_paused = true)]
+async fn another_image_of_the_base_comes_to_one_after_another_and_is_taken_back_from_one_that_is_ill()
+ {
+    let world = standing().await;
+    world.during(sleep(A_LOOK)).await;
+    let next = PartImage::Id(Digest::of(b"another version"));
+    for node in ["node-1", "node-2"] {
+        world.parts.place_image(&name(node), &next);
+    }
+    let say = |given, is_next: bool| {
+        let base = is_next.then(|| Digest::of(b"another version"));
+        world.credentials.say(given, Configured { base, ..Configured::default() });
+    };
+    let from_next = || {
+        let is_next = |(node, part): &(&str, &str)| {
+            world.parts.told(&name(node), &part.parse().unwrap()).unwrap().image == next
+        };
+        BASE.into_iter().filter(is_next).collect::<Vec<_>>()
+    };
+    let (node, part) = BASE[0];
+    world.parts.set_healthy(&name(node), &part.parse().unwrap(), false);
+    say(7, true);
+    world
+        .during(async {
+            until(async || !from_next().is_empty()).await;
+            sleep(A_LOOK * 3).await;
+        })
+        .await;
+    assert_eq!(from_next(), [BASE[0]], "no other one while it is ill");
+    world.parts.forget_calls();
+    say(8, false);
+    world
+        .during(async {
+            until(async || from_next().is_empty()).await;
+            world.parts.set_healthy(&name(node), &part.parse().unwrap(), true);
+            sleep(A_LOOK * 3).await;
+        })
+        .await;
+    assert_eq!(made(&world), [format!("ensure {part} on {node}")], "no other one");
+    world.parts.forget_calls();
+    say(9, true);
+    world
+        .during(async {
+            until(async || from_next() == BASE).await;
+            sleep(A_LOOK * 3).await;
+        })
+        .await;
+    assert_eq!(made(&world).len(), BASE.len(), "{:?}", made(&world));
 }

@@ -5,6 +5,7 @@ mod engine;
 
 use std::time::Duration;
 
+use common::digest::Digest;
 use common::port::Host;
 use common::port::host::{Content, NewFile};
 use common::port::machines::MachineSpec;
@@ -13,13 +14,27 @@ use tokio::time::{Instant, sleep};
 
 pub use self::bring::LONGEST as LONGEST_COPY;
 use super::agent::{AGENT, FOLDERS, PKI, STATE, agent_run};
-use super::look::{ARRIVING, AgentAsked};
+use super::look::{ARRIVING, AgentAsked, is_there};
 use super::observe::{Observed, access, backend, learn, signed_in};
+use super::remains::enter;
 use super::step::{Action, Step};
 use super::within::{as_root, docker, must, path};
 use super::{Goal, Ports, removal};
 use crate::failure::{Code, Failure, Why};
 use crate::platform::PlannedMachine;
+
+/// Brings one image to a machine, where it is missing.
+pub async fn bring_image(ports: &Ports, goal: &Goal, image: &Digest) -> Result<(), Failure> {
+    let name = &goal.machine.name;
+    let Some(host) = enter(ports, goal).await? else { return Ok(()) };
+    let brought = async {
+        if is_there(host.as_ref(), image).await? {
+            return Ok(());
+        }
+        bring::one(ports, host.as_ref(), image).await
+    };
+    brought.await.map_err(|why: Why| Failure::of(name, format!("bring an image to {name}"), why))
+}
 
 /// How long a machine that was made or started may take until it lets somebody in.
 const BOOT: Duration = Duration::from_mins(3);

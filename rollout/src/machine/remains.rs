@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use common::name::NodeName;
+use common::id::Generation;
+use common::name::{NodeName, PartName};
 use common::port::Host;
 use common::port::authority::Papers;
 use common::port::host::Privilege;
 use common::port::machines::Shape;
+use common::port::part::PartImage;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -56,6 +58,46 @@ pub async fn remains(ports: &Ports, goal: &Goal) -> Result<Option<Remains>, Fail
     left_on(host.as_ref()).await.map_err(failed)
 }
 
+/// A service as a machine's agent was told of it last.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ToldService {
+    pub name: PartName,
+    pub generation: Generation,
+    pub image: PartImage,
+}
+
+/// What the agent of a machine was told of its parts; nothing where there is none, or no machine.
+pub async fn told_services(ports: &Ports, goal: &Goal) -> Result<Vec<ToldService>, Failure> {
+    let name = &goal.machine.name;
+    let Some(host) = enter(ports, goal).await? else { return Ok(Vec::new()) };
+    let told = told(host.as_ref()).await;
+    let told = told.map_err(|why| Failure::of(name, format!("see what runs on {name}"), why))?;
+    let mut found = Vec::new();
+    if let Some(told) = told {
+        specified(&told, &mut found);
+    }
+    Ok(found)
+}
+
+/// The specifications of parts, wherever they stand.
+fn specified(told: &Value, found: &mut Vec<ToldService>) {
+    match told {
+        Value::Array(list) => list.iter().for_each(|inside| specified(inside, found)),
+        Value::Object(table) => match ToldService::deserialize(told) {
+            Ok(service) => found.push(service),
+            Err(_) => table.values().for_each(|inside| specified(inside, found)),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// What an agent keeps of what it was told.
+async fn told(host: &dyn Host) -> Result<Option<Value>, Why> {
+    let ledger = path(&format!("{STATE}/agent/ledger.json"));
+    let ledger = host.read(&ledger, Privilege::Root, LEDGER).await?;
+    Ok(ledger.and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
 /// Signs in to a machine that is there and should let us in; none if it is not there.
 pub(super) async fn enter(ports: &Ports, goal: &Goal) -> Result<Option<Arc<dyn Host>>, Failure> {
     let name = &goal.machine.name;
@@ -93,10 +135,7 @@ async fn left_on(host: &dyn Host) -> Result<Option<Remains>, Why> {
     let trusts = host.read(&path(&format!("{PKI}/ca.pem")), Privilege::Root, SMALL).await?;
     let Some(trusts) = trusts else { return Ok(None) };
     let trusts = String::from_utf8_lossy(&trusts).into_owned();
-    let ledger = path(&format!("{STATE}/agent/ledger.json"));
-    let ledger = host.read(&ledger, Privilege::Root, LEDGER).await?;
-    let told: Option<Value> = ledger.and_then(|text| serde_json::from_slice(&text).ok());
-    let secrets = told.as_ref().and_then(secrets);
+    let secrets = told(host).await?.as_ref().and_then(secrets);
     let secrets = secrets.filter(|secrets| secrets.authority.certificate == trusts);
     Ok(Some(Remains { trusts, secrets }))
 }

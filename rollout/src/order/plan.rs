@@ -116,7 +116,9 @@ impl Plan<'_> {
     /// An image that was never pushed, or into a registry that is to be made again.
     fn fill(&self, is_new: bool) -> Vec<PartStep> {
         let lacking = |(component, image): (&Component, &Image)| {
-            (is_new || image.named.is_none()).then_some(*component)
+            // It never comes from there.
+            let is_held = *component != Component::Base;
+            (is_held && (is_new || image.named.is_none())).then_some(*component)
         };
         let node = &self.platform.placement.registry;
         let step = |component| PartStep {

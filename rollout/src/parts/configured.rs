@@ -27,6 +27,9 @@ pub struct Configured {
     /// In the order of the operator's file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub receivers: Vec<Receiver>,
+    /// The image of lifecycle managers and platform initializers, where that is another version than the platform's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Digest>,
 }
 
 /// A setting.

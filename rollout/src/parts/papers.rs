@@ -43,12 +43,24 @@ pub struct Credentials {
     pub shares: BTreeMap<ShareName, share::Access>,
     #[serde(default, skip_serializing_if = "Configured::is_plain")]
     pub configured: Configured,
+    /// What is gone back to where a service of the base does not become ready from the image of [`Configured::base`]; none
+    /// where all are known to run from that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgraded_from: Option<FormerBase>,
+}
+
+/// From what services of the base ran before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FormerBase {
+    /// None for the platform's own.
+    pub image: Option<Digest>,
 }
 
 impl Credentials {
     /// Whether both open the same, and say the same of services.
     pub fn is_as(&self, other: &Credentials) -> bool {
-        let Credentials { given: _, azure, shares, configured } = self;
+        let Credentials { given: _, azure, shares, configured, upgraded_from: _ } = self;
         (azure, shares, configured) == (&other.azure, &other.shares, &other.configured)
     }
 }
@@ -62,7 +74,7 @@ impl fmt::Debug for Credentials {
 impl Secrets {
     pub fn credentials(&self) -> Credentials {
         let Secrets { azure, shares, configured, given, .. } = self.clone();
-        Credentials { given, azure, shares, configured }
+        Credentials { given, azure, shares, configured, upgraded_from: None }
     }
 
     /// With what was given, if that is newer.
@@ -71,7 +83,7 @@ impl Secrets {
         if given.given <= self.given {
             return self;
         }
-        let Credentials { given, azure, shares, configured } = given;
+        let Credentials { given, azure, shares, configured, upgraded_from: _ } = given;
         Secrets { azure, shares, configured, given, ..self }
     }
 

@@ -76,7 +76,7 @@ pub fn service(
     let listeners = listeners(service).ok_or(Incomplete::NoPart(name))?;
     let own = || match site.platform.code.get(&service) {
         Some(code) => Ok(PartImage::Built(code.clone())),
-        None => site.by_id(Component::Platform),
+        None => site.by_id(version_of(site, service)),
     };
     let image = image.map_or_else(own, Ok)?;
     let mut platforms = everywhere(site, service, listeners)?;
@@ -102,6 +102,13 @@ pub fn service(
         }),
         ..site.part(name, image, 256)
     })
+}
+
+fn version_of(site: &Site<'_>, service: ServiceName) -> Component {
+    let is_of_base =
+        matches!(service, ServiceName::LifecycleManager | ServiceName::PlatformInitializer);
+    let is_another = site.platform.images.contains_key(&Component::Base);
+    if is_of_base && is_another { Component::Base } else { Component::Platform }
 }
 
 type Own = BTreeMap<&'static str, String>;

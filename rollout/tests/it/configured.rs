@@ -36,6 +36,7 @@ fn said() -> Configured {
             receiver("pager", "https://hooks.example.org/a?b=\"c\"", false),
             receiver("night", "http://192.0.2.9:8080/", true),
         ],
+        base: None,
     }
 }
 
@@ -135,7 +136,7 @@ fn only_newer_credentials_are_taken_and_lifecycle_managers_that_are_made_then_be
     let given = |given| {
         let azure = Some(format!("principal {given}"));
         let (shares, configured) = Default::default();
-        Credentials { given, azure, shares, configured }
+        Credentials { given, azure, shares, configured, upgraded_from: None }
     };
     let newest = secrets().with(given(7)).with(given(9)).with(given(8));
     assert_eq!(newest.credentials(), given(9));

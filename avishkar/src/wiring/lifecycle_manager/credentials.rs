@@ -70,6 +70,7 @@ mod tests {
             azure,
             shares: BTreeMap::new(),
             configured: Configured::default(),
+            upgraded_from: None,
         };
         serde_json::to_string(&credentials).unwrap()
     }

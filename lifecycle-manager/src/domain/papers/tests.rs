@@ -31,6 +31,7 @@ struct World {
     rollouts: BTreeMap<PartName, Rollout>,
     base: Vec<NodeName>,
     braked: bool,
+    given: u64,
     now: Timestamp,
 }
 
@@ -55,6 +56,7 @@ impl World {
             rollouts: [(part("node-manager"), rollout)].into(),
             base: nodes.to_vec(),
             braked: false,
+            given: 0,
             now: minutes(1),
         }
     }
@@ -69,6 +71,7 @@ impl World {
             base: &self.base,
             own: Some(&name("a")),
             braked: self.braked,
+            given: self.given,
             now: self.now,
         })
         .to_string()
@@ -285,4 +288,28 @@ fn one_that_is_not_known_is_due_after_a_month() {
 fn one_that_waits_for_a_quarter_waits_no_more() {
     let paper = due(day(100));
     assert!(!is_urgent(&paper, day(189)) && is_urgent(&paper, day(190)));
+}
+
+#[test]
+fn one_of_the_base_that_is_not_ready_with_what_it_was_given_gets_only_what_was_given_later() {
+    let mut world = World::new();
+    for notes in world.notes.values_mut() {
+        notes.agent = None;
+        notes.parts.values_mut().for_each(|paper| paper.due = None);
+    }
+    let (now, manager) = (world.now, "lifecycle-manager");
+    world.is_renewed("b", manager);
+    world.is_ill("b", manager);
+    for node in ["b", "c"] {
+        let paper = world.part(node, manager);
+        (paper.due, paper.given) = (Some(now), 7);
+    }
+    world.given = 7;
+    let unproven =
+        "wait: lifecycle-manager on b does not do what it is for since it was to be renewed";
+    assert_eq!(world.step(), unproven);
+    world.given = 8;
+    assert_eq!(world.step(), "renew the certificate of lifecycle-manager on b");
+    world.part("b", manager).due = None;
+    assert_eq!(world.step(), unproven, "the other one is not touched");
 }

@@ -56,6 +56,7 @@ impl Duties<'_> {
             base: described.map_or(&[], |one| one.placement.lifecycle_manager.as_slice()),
             own: own.as_ref(),
             braked: brakes.machines || brakes.services,
+            given: vault.secrets.given,
             now: today.now,
         });
         self.0.papers.begin(step.lasts());
@@ -88,16 +89,18 @@ impl Today<'_> {
         Some(Digest::of(given.own.certificate.as_bytes()))
     }
 
-    /// Settings of a service of the base, where it has any: those of placed services go by their rollouts. Without the
-    /// authority's key nobody learns from it what they are.
+    /// Settings of a service of the base, and its image, where it has any: those of placed services go by their rollouts.
+    /// Without the authority's key nobody learns from it what they are.
     fn settings_of(self, service: ServiceName) -> Option<Digest> {
         let secrets = &self.vault.secrets;
         let settings = secrets.configured.settings_of(service);
-        if !is_of_the_base(service) || settings.is_empty() {
+        let image = secrets.configured.base.as_ref();
+        if !is_of_the_base(service) || (settings.is_empty() && image.is_none()) {
             return None;
         }
         let (seal, text) = (&secrets.authority.key, serde_json::to_string(&settings));
-        let text = text.expect("settings are text");
+        let mut text = text.expect("settings are text");
+        text.extend(image.map(|image| format!("\n{image}")));
         Some(Digest::of(format!("avishkar: settings of a service, 1\n{seal}\n{text}").as_bytes()))
     }
 

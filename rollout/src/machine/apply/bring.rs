@@ -31,7 +31,7 @@ pub(super) async fn images(ports: &Ports, goal: &Goal, host: &dyn Host) -> Resul
 }
 
 /// As an archive that is removed again.
-async fn one(ports: &Ports, host: &dyn Host, image: &Digest) -> Result<(), Why> {
+pub(super) async fn one(ports: &Ports, host: &dyn Host, image: &Digest) -> Result<(), Why> {
     let chunks = ports.images.archive(std::slice::from_ref(image)).await?;
     let file = NewFile::new(path(ARRIVING), 0o600).by_root().within(COPY);
     host.write(&file, Content::Chunks(chunks)).await?;

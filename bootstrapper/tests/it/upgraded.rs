@@ -1,0 +1,144 @@
+//! Another image of the base, on a platform that keeps itself.
+
+use bootstrapper::description::Description;
+use bootstrapper::{Novelty, plan};
+use common::digest::Digest;
+use expect_test::expect_file;
+use testkit::nodes::Reach;
+
+use crate::cut_off::{Work, until_the_power_goes};
+use crate::files::described;
+use crate::given::{MANAGERS, make_folders};
+use crate::keeper::{image, node, own_image, services};
+use crate::planning::planned;
+use crate::power::Cut;
+use crate::world::{Computer, FILE, World};
+
+const OWN: &str = "avishkar/platform:dev";
+const NEXT: &str = "avishkar/platform:next";
+
+/// The file, with an image of the base or without.
+fn on(base: Option<&str>) -> Description {
+    let Some(base) = base else { return described(FILE).unwrap() };
+    described(&FILE.replacen("[images]\n", &format!("[images]\nbase = {base:?}\n"), 1)).unwrap()
+}
+
+/// A platform that lifecycle managers keep.
+async fn kept() -> (World, Computer) {
+    let world = World::new();
+    let owner = world.computer(1);
+    owner.apply().await.unwrap();
+    world.lead(&[1, 2, 3, 4]).await;
+    make_folders(&world);
+    (world, owner)
+}
+
+fn images(world: &World) -> Vec<Digest> {
+    services().map(|(number, part)| world.image_of(number, &part)).collect()
+}
+
+/// How often the services of the base were ordered.
+fn told(world: &World) -> Vec<u64> {
+    let told = services().map(|(number, part)| world.parts.told(&node(number), &part));
+    told.map(|told| told.unwrap().generation.0).collect()
+}
+
+async fn is_done(computer: &Computer) -> bool {
+    let Computer { ports, description, book, .. } = computer;
+    let planned = plan(ports, description, book.as_ref(), Novelty::Unsaid).await.unwrap();
+    planned.is_done()
+}
+
+fn computer_on(world: &World, base: Option<&str>) -> Computer {
+    let mut computer = world.computer(2);
+    computer.description = on(base);
+    computer
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_image_of_the_base_is_brought_and_all_of_it_runs_from_it_and_goes_back_when_asked()
+{
+    let (world, mut owner) = kept().await;
+    assert!(is_done(&computer_on(&world, Some(OWN))).await, "it runs from that");
+    owner.description = on(Some(NEXT));
+    let text = planned(&owner).await;
+    expect_file!["upgraded.txt"].assert_eq(&text);
+    for (base, is_other) in [(Some(NEXT), true), (Some(NEXT), false), (None, true), (None, false)] {
+        let computer = computer_on(&world, base);
+        assert_eq!(is_done(&computer).await, !is_other, "{base:?}");
+        computer.apply().await.unwrap();
+        let wanted = base.map_or_else(own_image, image);
+        assert_eq!(images(&world), vec![wanted; 4]);
+        for number in MANAGERS {
+            let given = world.given(number).unwrap();
+            assert_eq!(given.configured.base, base.map(image));
+            assert_eq!(given.upgraded_from, None, "there is nothing to go back to");
+        }
+        let said = computer.heard.sentences();
+        let given = said.iter().filter(|said| said.starts_with("give the lifecycle manager of "));
+        assert_eq!(given.count(), if is_other { MANAGERS.len() } else { 0 }, "{said:?}");
+        assert!(is_done(&computer).await);
+    }
+    // Nothing else was touched.
+    assert!(world.shown()[0].ends_with("registry x1 zookeeper x1"), "{:?}", world.shown());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_base_goes_back_where_one_is_not_ready_from_its_new_image_and_others_are_not_touched() {
+    let (world, _) = kept().await;
+    world.bad.lock().unwrap().insert(image(NEXT));
+    let mut generations = told(&world);
+    for _ in 0..2 {
+        let computer = computer_on(&world, Some(NEXT));
+        let troubles = computer.apply().await.unwrap_err();
+        let [trouble] = troubles.as_slice() else { panic!("{troubles:?}") };
+        assert_eq!(
+            (trouble.code, trouble.machine.is_some()),
+            ("PART_NOT_READY", true),
+            "{trouble}"
+        );
+        for number in MANAGERS {
+            let given = world.given(number).unwrap();
+            assert_eq!((given.configured.base, given.upgraded_from), (None, None));
+        }
+        // It was replaced, and is taken back by who keeps the platform; no other one was touched.
+        generations[0] += 2;
+        assert_eq!(images(&world), vec![own_image(); 4]);
+        assert_eq!(told(&world), generations);
+    }
+    world.bad.lock().unwrap().clear();
+    computer_on(&world, Some(NEXT)).apply().await.unwrap();
+    assert_eq!(images(&world), vec![image(NEXT); 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_base_stays_where_a_machine_of_it_is_away() {
+    let (world, _) = kept().await;
+    world.parts.set_reach(&node(3), Reach::Partitioned).await;
+    let troubles = computer_on(&world, Some(NEXT)).apply().await.unwrap_err();
+    let said = format!("{troubles:?}");
+    assert!(said.contains("nothing of the base changes while a part of it is away"), "{said}");
+    assert!(MANAGERS.into_iter().all(|number| world.given(number).is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whenever_an_upgrade_of_the_base_is_cut_off_the_next_apply_completes_it() {
+    let (steady, _) = kept().await;
+    let computer = computer_on(&steady, Some(NEXT));
+    computer.apply().await.unwrap();
+    let calls = computer.power.calls();
+    assert!(calls > 10, "{calls}");
+    for call in 0..calls {
+        for cut in [Cut::Before(call), Cut::After(call)] {
+            let (world, _) = kept().await;
+            let mut computer = world.computer_with(2, cut, std::sync::Arc::default());
+            computer.description = on(Some(NEXT));
+            until_the_power_goes(&computer, Work::Apply).await;
+            let mut again = world.computer_with(2, Cut::Never, computer.book);
+            again.description = on(Some(NEXT));
+            again.apply().await.unwrap_or_else(|err| panic!("{cut:?}: {err:?}"));
+            assert_eq!(images(&world), vec![image(NEXT); 4], "{cut:?}");
+            assert!(is_done(&again).await, "{cut:?}");
+        }
+    }
+}
