@@ -51,7 +51,8 @@ async fn look(shared: &Shared) -> Result<(), Error> {
     let now = shared.ports.clock.now();
     let (deployments, versions): (Vec<Deployment>, Vec<_>) =
         found.into_iter().flatten().map(|one| (one.record, one.version)).unzip();
-    for proposal in next_moves(&deployments, &homes(shared, now), now) {
+    let patience = &shared.config.patience;
+    for proposal in next_moves(&deployments, &homes(shared, now), patience, now) {
         let Proposal { instance, replica, to, reason } = proposal;
         let found = deployments.iter().zip(&versions).find(|(one, _)| one.instance == instance);
         let Some((deployment, version)) = found else { continue };
@@ -61,7 +62,7 @@ async fn look(shared: &Shared) -> Result<(), Error> {
         tracing::info!(%instance, reason, "a replica moves");
         let mut after = deployment.clone();
         let change = Change::Moving { replica, to, reason };
-        note(&mut after, &[change], &shared.config.patience, now);
+        note(&mut after, &[change], patience, now);
         let written = put(path::deployment(&instance), &after, Some(*version));
         shared.seat.commit(vec![written]).await?;
         shared.deployments.wake(instance);

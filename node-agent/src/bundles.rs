@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::digest::Digest;
 use common::port::Clock;
-use common::port::blobs::{self, ByteStream, Shelf};
+use common::port::blobs::{self, ByteStream, Shelf, StoredBlob};
 use common::port::disk::{Item, Needs};
 use futures::{Stream, StreamExt as _};
 use jiff::SignedDuration;
@@ -30,6 +30,8 @@ use crate::domain::collection::bundles::{Facts, SAID_FOR, items};
 const AT_ONCE: usize = 4;
 /// How long one may take to arrive.
 const UPLOAD: Duration = Duration::from_mins(10);
+/// By so much a clock may be behind the one that noted a use.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// Why a blob was not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -143,28 +145,54 @@ impl Bundles {
 
     /// All of them with who refers to them, the longest unused first.
     pub(crate) async fn look(&self) -> Result<Vec<Item>, blobs::Error> {
-        let stored = self.shelf.stored().await?;
+        let mut stored = self.shelf.stored().await?;
+        self.set_right(&mut stored).await;
         // Whatever was used since stands in the holds by now.
+        Ok(items(stored, &self.facts(|_| true)))
+    }
+
+    /// What was used under a clock that was ahead would be recent until that time comes, here and on all nodes.
+    async fn set_right(&self, stored: &mut [StoredBlob]) {
+        let now = self.clock.now();
+        for blob in stored.iter_mut().filter(|blob| blob.used.duration_since(now) > AHEAD) {
+            match self.shelf.touch(&blob.digest, now).await {
+                Ok(()) => blob.used = now,
+                Err(err) => {
+                    tracing::warn!(error = &err as &dyn std::error::Error, blob = %blob.digest, "its last use stays in the future");
+                }
+            }
+        }
+    }
+
+    /// What was said counts of these bundles only.
+    fn facts(&self, is_meant: impl Fn(&Digest) -> bool) -> Facts {
         let lasts = Duration::try_from(SAID_FOR).unwrap_or_default();
-        let said = self.lock().clone().filter(|(at, _)| at.elapsed() < lasts);
-        let facts = Facts {
-            said: said.map(|(_, needs)| needs),
+        let of = |needs: &Needs| Needs {
+            at: needs.at,
+            bundles: needs.bundles.iter().filter(|need| is_meant(&need.digest)).cloned().collect(),
+        };
+        let said = self.lock();
+        let said = said.as_ref().filter(|(at, _)| at.elapsed() < lasts);
+        Facts {
+            said: said.map(|(_, needs)| of(needs)),
             recent: self.holds.recent(),
             grace: SignedDuration::try_from(self.grace).unwrap_or(SignedDuration::MAX),
             now: self.clock.now(),
-        };
-        Ok(items(stored, &facts))
+        }
     }
 
-    /// Removes one after one more look, and says why it stays after all.
-    pub(crate) async fn remove(&self, digest: &Digest) -> Result<Option<String>, blobs::Error> {
+    /// Removes one that was looked at, or says why it stays after all: because of what was said or used since.
+    pub(crate) async fn remove(&self, seen: &Item) -> Result<Option<String>, blobs::Error> {
+        let digest = &seen.digest;
         // Whoever puts or reads it from now on waits until it is gone.
         let Some(_claim) = self.holds.claim(&[digest.clone()].into()) else {
             return Ok(Some("it is being used".to_owned()));
         };
-        let found = self.look().await?.into_iter().find(|item| item.digest == *digest);
-        match found.and_then(|item| item.references.first().map(ToString::to_string)) {
-            Some(reference) => Ok(Some(reference)),
+        let (bytes, used) = (seen.bytes, seen.created);
+        let seen = StoredBlob { digest: digest.clone(), bytes, used };
+        let found = items(vec![seen], &self.facts(|one| one == digest));
+        match found.iter().flat_map(|item| &item.references).next() {
+            Some(reference) => Ok(Some(reference.to_string())),
             None => self.shelf.delete(digest).await.map(|()| None),
         }
     }

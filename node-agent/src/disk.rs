@@ -154,7 +154,7 @@ async fn remove(
 /// Says why it stays after all.
 async fn remove_one(agent: &Agent, item: &Item) -> Result<Option<String>, Error> {
     if item.kind == Kind::Bundle {
-        let removed = agent.bundles.remove(&item.digest).await;
+        let removed = agent.bundles.remove(item).await;
         // One that cannot be removed keeps nothing of the others.
         return Ok(removed.unwrap_or_else(|err| Some(err.to_string())));
     }

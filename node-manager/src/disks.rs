@@ -31,6 +31,8 @@ const ASK_WITHIN: Duration = Duration::from_secs(20);
 const TELL_AGAIN_AFTER: Duration = Duration::from_mins(10);
 /// Who refers to bundles stands in many more records, and nobody waits for it.
 const COUNT_EVERY: Duration = Duration::from_mins(5);
+/// What could not be counted. It costs as much as what could.
+const COUNT_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
 /// What the nodes said. Forgotten when the service ends.
 #[derive(Debug, Default)]
@@ -68,17 +70,18 @@ pub(crate) async fn follow(shared: &Shared) {
         shared.disks.keep_only(&nodes);
         let asked = join_all(nodes.iter().map(|node| ask(shared, node))).await;
         let heard: Vec<Agent> = asked.into_iter().flatten().collect();
-        counted.tell(shared, &heard).await;
         // Who says nothing of its disk takes no word on it.
         if !heard.is_empty() {
             match pins(shared).await {
-                Ok(pins) => told.tell(shared, heard, &pins).await,
+                Ok(pins) => told.tell(shared, &heard, &pins).await,
                 Err(err) => tracing::warn!(
                     error = &err as &dyn std::error::Error,
                     "what images are kept cannot be read; the nodes keep what they were told"
                 ),
             }
         }
+        // It takes longest, and the pins are waited for.
+        counted.tell(shared, &heard).await;
         sleep(EVERY).await;
     }
 }
@@ -119,8 +122,8 @@ async fn pins(shared: &Shared) -> Result<Vec<Pin>, records::Error> {
 struct Told(BTreeMap<NodeName, (Instant, Vec<Pin>)>);
 
 impl Told {
-    async fn tell(&mut self, shared: &Shared, agents: Vec<Agent>, pins: &[Pin]) {
-        let due = agents.into_iter().filter(|agent| self.is_due(&agent.node, pins));
+    async fn tell(&mut self, shared: &Shared, agents: &[Agent], pins: &[Pin]) {
+        let due = agents.iter().filter(|agent| self.is_due(&agent.node, pins)).cloned();
         let telling = due.map(|agent| async move {
             let said = shared.ports.nodes.pin(&agent, shared.seat.issuer(), pins).await;
             (agent.node, said)
@@ -139,17 +142,17 @@ impl Told {
     }
 }
 
-/// When it was counted last who refers to bundles.
+/// When it is counted next who refers to bundles.
 #[derive(Debug, Default)]
 struct Counted {
-    at: Option<Instant>,
+    due: Option<Instant>,
     reader: Reader,
 }
 
 impl Counted {
     /// Those that were heard have just looked: only then are the references read.
     async fn tell(&mut self, shared: &Shared, heard: &[Agent]) {
-        if self.at.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
+        if self.due.is_some_and(|due| Instant::now() < due) {
             return;
         }
         let disk = |agent: &Agent| Some((agent.node.clone(), shared.disks.of(&agent.node)?));
@@ -157,7 +160,7 @@ impl Counted {
         if disks.values().all(|disk| disk.bundles.is_empty()) {
             return;
         }
-        match self.reader.read(shared).await {
+        let next = match self.reader.read(shared).await {
             Ok(references) => {
                 let needs = collection::needs(&disks, &references);
                 let told = heard.iter().filter_map(|agent| {
@@ -165,13 +168,17 @@ impl Counted {
                     Some(need(shared, agent, needs))
                 });
                 join_all(told).await;
-                self.at = Some(Instant::now());
+                COUNT_EVERY
             }
-            Err(err) => tracing::warn!(
-                error = &err as &dyn std::error::Error,
-                "who refers to bundles cannot be read; nodes keep them all"
-            ),
-        }
+            Err(err) => {
+                tracing::warn!(
+                    error = &err as &dyn std::error::Error,
+                    "who refers to bundles cannot be read; nodes keep them all"
+                );
+                COUNT_AGAIN_AFTER
+            }
+        };
+        self.due = Some(Instant::now() + next);
     }
 }
 

@@ -112,9 +112,12 @@ fn leave_alone(deployment: &mut Deployment, patience: &Patience, now: Timestamp)
     deployment.stays = Some(Stay { until, in_vain });
 }
 
-/// Whether none of its replicas is to move yet.
-pub(super) fn is_left_alone(deployment: &Deployment, now: Timestamp) -> bool {
-    deployment.stays.is_some_and(|stay| now < stay.until)
+/// Whether none of its replicas is to move yet. For longer than ever it was a clock that was ahead who said so.
+pub(super) fn is_left_alone(deployment: &Deployment, patience: &Patience, now: Timestamp) -> bool {
+    let longest = patience.rebalance * (LEFT_FOR * 2_i32.pow(MOST_DOUBLED));
+    deployment
+        .stays
+        .is_some_and(|stay| now < stay.until && stay.until.duration_since(now) <= longest)
 }
 
 /// Of moves that come to nothing again and again the last one is enough: other decisions are not to go for them.

@@ -13,6 +13,7 @@ use common::record::node::Verdict;
 use jiff::Timestamp;
 
 use super::moving;
+use super::patience::Patience;
 use super::replicas::is_in_progress;
 
 /// A node as moves see it.
@@ -38,6 +39,7 @@ pub(crate) struct Proposal {
 pub(crate) fn next_moves(
     deployments: &[Deployment],
     nodes: &BTreeMap<NodeName, Home>,
+    patience: &Patience,
     now: Timestamp,
 ) -> Vec<Proposal> {
     let is_uncertain = nodes.values().any(|home| home.verdict == Verdict::Suspect);
@@ -49,7 +51,7 @@ pub(crate) fn next_moves(
     }
     let board = Board { nodes, totals: totals(deployments) };
     let movable = deployments.iter().filter(|one| board.is_at_rest(one));
-    let options = movable.filter(|one| !moving::is_left_alone(one, now));
+    let options = movable.filter(|one| !moving::is_left_alone(one, patience, now));
     let mut options: Vec<Choice> = options.flat_map(|one| board.options(one)).collect();
     options.sort_by(|one, other| one.rank.cmp(&other.rank));
     options.into_iter().map(|option| option.proposal).collect()

@@ -25,7 +25,7 @@ pub(crate) struct Restart {
 }
 
 /// Takes in what is told, and owes the messages; gives what is news. Of too many the latest are kept, by when they were: so
-/// that what is told again and again changes nothing.
+/// that what is told again and again changes nothing. Of messages that nobody takes for long the latest are kept, too.
 pub(crate) fn take_in(route: &mut Route, told: &[Restart]) -> Vec<Decision> {
     let before = route.restarts.clone();
     let mut news: Vec<(&Restart, Decision)> = Vec::new();
@@ -44,6 +44,8 @@ pub(crate) fn take_in(route: &mut Route, told: &[Restart]) -> Vec<Decision> {
     for (restart, decision) in &news {
         route.owed.push(message(&route.instance, restart, decision));
     }
+    let surplus = route.owed.len().saturating_sub(MOST_RESTARTS);
+    route.owed.drain(..surplus);
     news.into_iter().map(|(_, decision)| decision).collect()
 }
 
@@ -128,5 +130,18 @@ mod tests {
         assert_eq!(take_in(&mut route, &told), []);
         assert_eq!((route.restarts.len(), route.owed.len()), (MOST_RESTARTS, MOST_RESTARTS));
         assert_eq!(route.restarts[0].at.as_second(), 5);
+    }
+
+    #[test]
+    fn while_nobody_takes_the_messages_the_latest_are_owed() {
+        let mut route = route();
+        for second in 1..=50 {
+            assert_eq!(take_in(&mut route, &[restart(1, second)]).len(), 1);
+        }
+        assert_eq!(route.owed.len(), MOST_RESTARTS);
+        let details = route.owed.iter().map(|owed| owed.details.as_deref().unwrap());
+        let told: Vec<Decision> =
+            details.map(|details| serde_json::from_str(details).unwrap()).collect();
+        assert_eq!(told, route.restarts);
     }
 }

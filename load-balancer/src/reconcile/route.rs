@@ -16,7 +16,7 @@ use common::port::edge::Upstream;
 use common::port::store::{Op, Path};
 use common::record::path;
 use common::record::route::{FrontPortLease, Route, RouteGoal};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::RouteKey;
 use crate::domain::front_ports::{QUARANTINE, is_over};
@@ -26,6 +26,10 @@ use crate::shared::Shared;
 
 /// How often a drain is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Publishing takes no longer from those who drain.
+const TELL_WITHIN: Duration = Duration::from_secs(1);
+/// How soon it is tried again to publish what is owed.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// How often another edge is looked at that holds up the end of a lease.
 const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(1);
 
@@ -158,7 +162,16 @@ impl RouteReconciler {
     async fn tell(&self, stored: Stored<Route>) -> Result<Outcome, Error> {
         let Stored { mut record, version } = stored;
         if !record.owed.is_empty() {
-            owed::publish(&*self.shared.ports.bus, &record.owed).await?;
+            let publishing = owed::publish(&*self.shared.ports.bus, &record.owed);
+            let instance = &record.instance;
+            match timeout(TELL_WITHIN, publishing).await {
+                Ok(Ok(())) => {}
+                Ok(Err(err)) => {
+                    tracing::warn!(error = &err as &dyn std::error::Error, %instance, "restarts cannot be told");
+                    return Ok(Outcome::Again(TELL_AGAIN_AFTER));
+                }
+                Err(_) => return Ok(Outcome::Again(TELL_AGAIN_AFTER)),
+            }
             record.owed.clear();
             let put = records::put(path::route(&record.instance), &record, Some(version));
             commit(&self.shared, vec![put]).await?;

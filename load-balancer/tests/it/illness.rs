@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::name::{ContainerName, NodeName};
 use common::port::nodes::EndedIll;
 use common::record::course::DecisionKind;
+use testkit::bus::Availability;
 use testkit::nodes::Reach;
 
 use crate::balance::{Platform, SCALING, seconds};
@@ -106,6 +107,27 @@ async fn that_an_ill_replica_was_started_again_is_told_once_with_the_reason() {
     assert_eq!(kept, [(at, DecisionKind::Restarted, reason.to_owned())]);
     assert_eq!(ward.platform.world.told(1).await, [told]);
     assert_eq!((ward.served(), ward.decisions().len()), (vec![20000, 20001], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_leaves_does_not_wait_for_what_is_told_of_another() {
+    let ward = Ward::of_two().await;
+    let world = &ward.platform.world;
+    let name: ContainerName = "shop_instance_1".parse().unwrap();
+    let at = "2026-01-01T00:00:00Z".parse().unwrap();
+    let story = async |api: Api| {
+        world.bus.set_availability(Availability::Stalled);
+        world.nodes.set_ended_ill(&ward.node, &name, EndedIll { at, failed_looks: 31 });
+        until("it is noted", || !world.routes().remove(0).owed.is_empty()).await;
+        seconds(1).await;
+        assert_eq!(api.set(&wanted("shop", 1, &[20000])).await.status, 200);
+        until("the other one is gone", || world.routes().remove(0).leaving.is_empty()).await;
+        assert_eq!((ward.served(), world.routes().remove(0).owed.len()), (vec![20000], 1));
+        world.bus.set_availability(Availability::Up);
+        assert_eq!(world.told(1).await, ["done restart replica$shop$1"]);
+        until("nothing is owed", || world.routes().remove(0).owed.is_empty()).await;
+    };
+    ward.live(story).await;
 }
 
 #[tokio::test(start_paused = true)]

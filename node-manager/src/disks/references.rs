@@ -2,20 +2,56 @@
 //! want, and what deployments run or may go back to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use chassis::records;
 use common::digest::Digest;
 use common::id::ReleaseNumber;
 use common::name::{AppName, LegacyName};
 use common::port::Store;
+use common::port::store::{Error as StoreError, Path};
 use common::record::instance::Instance;
 use common::record::path;
 use common::record::release::{Release, Source};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 
 use crate::domain::collection::References;
 use crate::records as ours;
 use crate::shared::Shared;
+
+const AT_ONCE: usize = 32;
+
+/// Why it is not known who refers to bundles.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Records(#[from] records::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Names that one version takes another one may refuse.
+    #[error("what is kept below {folder} as {name:?} has no name that is known here")]
+    Name { folder: Path, name: String },
+}
+
+/// What a record is called that was found in this folder.
+fn parsed<T: FromStr>(folder: &Path, name: &str) -> Result<T, Error> {
+    name.parse().map_err(|_| Error::Name { folder: folder.clone(), name: name.to_owned() })
+}
+
+/// What is read of each of these, in their order.
+async fn each<K, T, F>(keys: Vec<K>, read: impl Fn(K) -> F) -> Result<Vec<T>, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    stream::iter(keys).map(read).buffered(AT_ONCE).try_collect().await
+}
+
+/// The names of a sharded collection.
+async fn names(store: &dyn Store, folder: &Path) -> Result<Vec<LegacyName>, Error> {
+    let found = records::sharded(store, folder).await?;
+    found.iter().map(|(_, name)| parsed(folder, name)).collect()
+}
 
 /// What is read of a schedule: the app manager's own record.
 #[derive(Debug, Deserialize)]
@@ -39,20 +75,20 @@ pub(super) struct Reader {
 type Wanted = BTreeMap<(AppName, ReleaseNumber), BTreeSet<String>>;
 
 impl Reader {
-    /// One record that cannot be read makes it unknown, not smaller. What is wanted goes from releases and schedules to
-    /// instances, and from these to deployments: read in this order, nothing is missed that is on its way.
-    pub(super) async fn read(&mut self, shared: &Shared) -> Result<References, records::Error> {
+    /// One record that cannot be read, or a name that is not known, makes it unknown, not smaller. What is wanted goes from
+    /// releases and schedules to instances, and from these to deployments: read in this order, nothing is missed that is on
+    /// its way.
+    pub(super) async fn read(&mut self, shared: &Shared) -> Result<References, Error> {
         let store = shared.ports.store.as_ref();
         store.sync().await?;
         let mut wanted = newest(store, shared.config.keep_releases).await?;
         let scheduled = scheduled(store).await?;
-        for (_, name) in records::sharded(store, &path::folder("instances")).await? {
-            let Ok(name) = name.parse::<LegacyName>() else { continue };
-            let Some(stored) = records::load::<Instance>(store, &path::instance(&name)).await?
-            else {
-                continue;
-            };
-            let instance = stored.record;
+        let instances = names(store, &path::folder("instances")).await?;
+        let instance = |name| async move {
+            let stored = records::load::<Instance>(store, &path::instance(&name)).await?;
+            Ok(stored.map(|stored| (name, stored.record)))
+        };
+        for (name, instance) in each(instances, instance).await?.into_iter().flatten() {
             let releases = [Some(instance.release), scheduled.get(&name).copied()];
             for release in releases.into_iter().flatten() {
                 let by = wanted.entry((instance.app.clone(), release)).or_default();
@@ -60,10 +96,12 @@ impl Reader {
             }
         }
         let mut references = References::new();
-        for (_, name) in records::sharded(store, &path::folder("deployments")).await? {
-            let Ok(name) = name.parse::<LegacyName>() else { continue };
-            let Some(stored) = ours::deployment(shared, &name).await? else { continue };
-            let deployment = stored.record;
+        let deployments = names(store, &path::folder("deployments")).await?;
+        let deployment = |name| async move {
+            let stored = ours::deployment(shared, &name).await?;
+            Ok(stored.map(|stored| (name, stored.record)))
+        };
+        for (name, deployment) in each(deployments, deployment).await?.into_iter().flatten() {
             let by = format!("kept for {name}");
             let served = deployment.serving.as_ref().map(|serving| serving.release);
             let kept = deployment.releases.iter().map(|kept| kept.number);
@@ -76,41 +114,51 @@ impl Reader {
             }
         }
         self.made_of.retain(|release, _| wanted.contains_key(release));
+        self.read_releases(store, &wanted).await?;
         for (release, by) in wanted {
-            if let Some(bundle) = self.bundle(store, &release).await? {
-                references.entry(bundle).or_default().extend(by);
+            if let Some(Some(bundle)) = self.made_of.get(&release) {
+                references.entry(bundle.clone()).or_default().extend(by);
             }
         }
         Ok(references)
     }
 
-    /// None of a release that is not there, or is made of an image.
-    async fn bundle(
-        &mut self,
-        store: &dyn Store,
-        release: &(AppName, ReleaseNumber),
-    ) -> Result<Option<Digest>, records::Error> {
-        if let Some(known) = self.made_of.get(release) {
-            return Ok(known.clone());
-        }
-        let path = path::release(&release.0, release.1);
-        let Some(stored) = records::load::<Release>(store, &path).await? else { return Ok(None) };
-        let bundle = match stored.record.source {
-            Source::Bundle { bundle, .. } => Some(bundle),
-            Source::Image { .. } => None,
+    /// What these are made of, if it is not known. What was read stays so where another one cannot be.
+    async fn read_releases(&mut self, store: &dyn Store, wanted: &Wanted) -> Result<(), Error> {
+        let unknown = wanted.keys().filter(|release| !self.made_of.contains_key(release));
+        let unknown: Vec<(AppName, ReleaseNumber)> = unknown.cloned().collect();
+        let read = |(app, number): (AppName, ReleaseNumber)| async move {
+            let path = path::release(&app, number);
+            let stored = records::load::<Release>(store, &path).await?;
+            Ok::<_, Error>(stored.map(|stored| ((app, number), stored.record.source)))
         };
-        self.made_of.insert(release.clone(), bundle.clone());
-        Ok(bundle)
+        let mut found = stream::iter(unknown).map(read).buffered(AT_ONCE);
+        while let Some(read) = found.try_next().await? {
+            let Some((release, source)) = read else { continue };
+            let bundle = match source {
+                Source::Bundle { bundle, .. } => Some(bundle),
+                Source::Image { .. } => None,
+            };
+            self.made_of.insert(release, bundle);
+        }
+        Ok(())
     }
 }
 
 /// The newest releases of every app.
-async fn newest(store: &dyn Store, count: usize) -> Result<Wanted, records::Error> {
+async fn newest(store: &dyn Store, count: usize) -> Result<Wanted, Error> {
     let mut wanted = Wanted::new();
-    for name in store.children(&path::folder("apps")).await? {
-        let Ok(app) = name.parse::<AppName>() else { continue };
-        let releases = store.children(&path::releases(&app)).await?;
-        let mut numbers: Vec<u32> = releases.iter().filter_map(|name| name.parse().ok()).collect();
+    let folder = path::folder("apps");
+    let apps = store.children(&folder).await?;
+    let apps: Result<Vec<AppName>, Error> = apps.iter().map(|name| parsed(&folder, name)).collect();
+    let releases = |app: AppName| async move {
+        let folder = path::releases(&app);
+        let found = store.children(&folder).await?;
+        let numbers: Result<Vec<u32>, Error> =
+            found.iter().map(|name| parsed(&folder, name)).collect();
+        Ok((app, numbers?))
+    };
+    for (app, mut numbers) in each(apps?, releases).await? {
         numbers.sort_unstable();
         for number in numbers.into_iter().rev().take(count) {
             let by = format!("{app} release {number}");
@@ -121,15 +169,12 @@ async fn newest(store: &dyn Store, count: usize) -> Result<Wanted, records::Erro
 }
 
 /// The releases that schedules name, by instance. Where none is named, the newest of the app is meant.
-async fn scheduled(
-    store: &dyn Store,
-) -> Result<BTreeMap<LegacyName, ReleaseNumber>, records::Error> {
-    let mut releases = BTreeMap::new();
-    for (_, name) in records::sharded(store, &path::folder("schedules")).await? {
-        let Ok(name) = name.parse::<LegacyName>() else { continue };
+async fn scheduled(store: &dyn Store) -> Result<BTreeMap<LegacyName, ReleaseNumber>, Error> {
+    let schedules = names(store, &path::folder("schedules")).await?;
+    let release = |name| async move {
         let stored = records::load::<Scheduled>(store, &path::schedule(&name)).await?;
         let release = stored.and_then(|stored| stored.record.wish?.release);
-        releases.extend(release.map(|release| (name, release)));
-    }
-    Ok(releases)
+        Ok(release.map(|release| (name, release)))
+    };
+    Ok(each(schedules, release).await?.into_iter().flatten().collect())
 }

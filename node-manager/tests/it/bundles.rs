@@ -7,6 +7,7 @@ use common::digest::Digest;
 use common::id::ReleaseNumber;
 use common::port::container::Limits;
 use common::port::disk::{Bundle, Disk, Need, Reference};
+use common::port::store::Path;
 use common::record::path;
 use common::service::ServiceName;
 use jiff::Timestamp;
@@ -136,7 +137,7 @@ async fn what_cannot_be_read_makes_no_bundle_free() {
         run(&service, async {
             sleep(ROUND).await;
             assert_eq!(world.nodes.needs(&name("node-1")), None, "{at}");
-            // Whoever mends it has it counted at once, and not only in its turn.
+            // Whoever mends it has it counted soon, and not only in its turn.
             release(&world, "shop", 2, "needed");
             world.instance("shop", 2);
             deployment(&world, "shop", 2, &json!({}));
@@ -145,6 +146,41 @@ async fn what_cannot_be_read_makes_no_bundle_free() {
             let told = told(&world, "node-1", &bundles);
             assert_eq!(told["needed"], "kept for shop, shop release 2, wanted for shop");
             assert_eq!(told["lost upload"], "");
+        })
+        .await;
+    }
+}
+
+/// Another version of the platform may take names that this one does not.
+#[tokio::test(start_paused = true)]
+async fn what_has_a_name_that_is_not_known_makes_no_bundle_free() {
+    let below = |folder: Path, names: &[&str]| {
+        names.iter().fold(folder, |path, name| path.join(name).unwrap())
+    };
+    let shop = path::releases(&"shop".parse().unwrap());
+    let unknown = [
+        (below(path::folder("apps"), &["con"]), &["releases", "1"][..]),
+        (below(shop, &["one"]), &[]),
+        (below(path::folder("instances"), &["00", "1st"]), &[]),
+        (below(path::folder("schedules"), &["00", "1st"]), &[]),
+        (below(path::folder("deployments"), &["00", "1st"]), &[]),
+    ];
+    for (at, records) in unknown {
+        let world = World::with_nodes(1);
+        world.nodes.set_disk(&name("node-1"), shelf(&["of con"], 1));
+        let service = world.service();
+        run(&service, async {
+            let answered = || world.nodes.needs(&name("node-1")).map(|needs| needs.at.as_second());
+            until(async || answered() == Some(1)).await;
+            assert_eq!(told(&world, "node-1", &["of con"])["of con"], "", "a control");
+            world.write(&below(at.clone(), records), &json!({ "schema": 1 }));
+            world.nodes.set_disk(&name("node-1"), shelf(&["of con"], 2));
+            sleep(ROUND).await;
+            assert_eq!(answered(), Some(1), "{at}");
+            for (below, _) in world.store.records(&at).into_iter().rev() {
+                world.remove(&below).await;
+            }
+            until(async || answered() == Some(2)).await;
         })
         .await;
     }

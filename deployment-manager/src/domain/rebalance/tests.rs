@@ -30,7 +30,7 @@ fn now() -> Timestamp {
 }
 
 fn first(deployments: &[Deployment], nodes: &BTreeMap<NodeName, Home>) -> Option<Proposal> {
-    next_moves(deployments, nodes, now()).into_iter().next()
+    next_moves(deployments, nodes, &Patience::default(), now()).into_iter().next()
 }
 
 fn proposed(deployments: &[Deployment], nodes: &BTreeMap<NodeName, Home>) -> Option<String> {
@@ -62,7 +62,7 @@ fn a_node_with_two_more_than_another_gives_one() {
 #[test]
 fn every_instance_that_could_move_is_one_to_go_on_with() {
     let apps = [app("one", &[1, 1]), app("two", &[1, 1])];
-    let moves = next_moves(&apps, &homes(2), now());
+    let moves = next_moves(&apps, &homes(2), &Patience::default(), now());
     let instances: Vec<&str> = moves.iter().map(|one| one.instance.as_str()).collect();
     assert_eq!(instances, ["one", "two"]);
 }
@@ -152,7 +152,12 @@ fn an_app_with_a_canary_or_a_missing_replica_stays() {
     left.stays = Some(Stay { until: now() + SignedDuration::from_secs(1), in_vain: 0 });
     assert_eq!(proposed(&[left.clone()], &homes(2)), None, "left alone for now");
     left.stays = Some(Stay { until: now(), in_vain: 3 });
-    assert!(proposed(&[left], &homes(2)).is_some(), "not any more");
+    assert!(proposed(&[left.clone()], &homes(2)).is_some(), "not any more");
+    let longest = now() + Patience::default().rebalance * 320;
+    left.stays = Some(Stay { until: longest, in_vain: 6 });
+    assert_eq!(proposed(&[left.clone()], &homes(2)), None, "for as long as it gets");
+    left.stays = Some(Stay { until: longest + SignedDuration::from_secs(1), in_vain: 0 });
+    assert!(proposed(&[left], &homes(2)).is_some(), "by a clock that was ahead");
 }
 
 /// Replicas of one app that share a node, then how uneven the nodes are.

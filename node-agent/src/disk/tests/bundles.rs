@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use common::port::blobs::Shelf as _;
 use common::port::disk::Need;
 use common::port::{Blobs as _, Clock as _};
 use futures::stream;
@@ -157,11 +158,39 @@ async fn a_bundle_that_is_put_while_it_goes_is_there_in_the_end() {
     }
     assert!(came_first > 0 && waited > 0, "{came_first} came first, {waited} waited");
     let bundle = put(&agent, "bundle").await;
+    pass(&machine, HOUR).await;
+    only_needed(&agent, &[]).await;
+    let seen = agent.bundles.look().await.unwrap().remove(0);
+    assert!(seen.is_collectable());
     let mut reading = Box::pin(agent.bundles.open_one(&bundle));
     assert!(futures::poll!(&mut reading).is_pending());
-    let stays = agent.bundles.remove(&bundle).await.unwrap();
+    let stays = agent.bundles.remove(&seen).await.unwrap();
     assert_eq!(stays.as_deref(), Some("it is being used"));
     assert!(reading.await.is_ok());
+    let stays = agent.bundles.remove(&seen).await.unwrap();
+    assert_eq!(stays.as_deref(), Some("used a moment ago"), "since it was looked at");
+    assert!(has(&machine, &bundle).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_use_by_a_clock_that_was_ahead_is_one_of_now() {
+    let machine = Machine::new();
+    let agent = machine.agent();
+    let bundle = put(&agent, "bundle").await;
+    let ahead = |time| machine.blobs.touch(&bundle, machine.clock.now() + time);
+    pass(&machine, HOUR).await;
+    let minutes = SignedDuration::from_mins;
+    // An hour later it may go, if it was said to be of now.
+    for (time, later) in [(HOUR * 24 * 365, ""), (minutes(4), "used a moment ago")] {
+        ahead(time).await.unwrap();
+        assert_eq!(why(&agent).await, ["used a moment ago"]);
+        pass(&machine, HOUR - minutes(1)).await;
+        only_needed(&agent, &[]).await;
+        assert_eq!(why(&agent).await, ["used a moment ago"]);
+        pass(&machine, minutes(1)).await;
+        only_needed(&agent, &[]).await;
+        assert_eq!(why(&agent).await, [later]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
