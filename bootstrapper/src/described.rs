@@ -21,7 +21,7 @@ use crate::trouble::Trouble;
 use crate::work::Work;
 
 const FILE: &str = "described.json";
-const DESCRIPTION_CHANGED: &str = "DESCRIPTION_CHANGED";
+pub(crate) const DESCRIPTION_CHANGED: &str = "DESCRIPTION_CHANGED";
 
 /// A description, and how often it was another one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,6 +15,7 @@ use rollout::parts::{BasePart, Configured, Credentials, FormerBase};
 use rollout::platform::Platform;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::described::DESCRIPTION_CHANGED;
 use crate::first::{self, Vault};
 use crate::keys::{HostKeys, pinned};
 use crate::report::Event;
@@ -25,6 +26,7 @@ use crate::work::Work;
 const ANEW_WITHIN: Duration = Duration::from_mins(3);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const GIVE_BASE: &str = "give lifecycle managers another image of the base";
 
 /// The lifecycle managers of a platform, and how one speaks with their machines.
 #[derive(Clone, Copy)]
@@ -58,9 +60,10 @@ pub(crate) async fn give_lifecycle_managers(
     if upgrade.is_some() {
         let all = &managers.platform.placement.lifecycle_manager;
         let away = all.iter().find(|name| known.iter().all(|one| one.name != **name));
-        let may = match away {
-            Some(name) => Err(not_now(name)),
-            None => managers.bring_base().await,
+        let may = match (alone(managers.platform), away) {
+            (Some(trouble), _) => Err(trouble),
+            (None, Some(name)) => Err(not_now(name)),
+            (None, None) => managers.bring_base().await,
         };
         if let Err(trouble) = may {
             troubles.push(trouble);
@@ -83,11 +86,18 @@ fn upgraded_from(known: &[Known], wanted: &Credentials) -> Option<FormerBase> {
     under_way.or_else(|| Some(FormerBase { image: other()?.now.configured.base.clone() }))
 }
 
+/// Where nobody stands by, nobody would take the base back from an image that cannot lead.
+pub(crate) fn alone(platform: &Platform) -> Option<Trouble> {
+    let [only] = platform.placement.lifecycle_manager.as_slice() else { return None };
+    let cause = "placement.lifecycle_manager has one name, so nobody could take the base back from another image that does not work".to_owned();
+    let hint = "name the image that it runs from as images.base, or say nothing of it if it ran from images.platform; or make the platform anew: destroy, then apply";
+    Some(Trouble::here(GIVE_BASE, DESCRIPTION_CHANGED, cause, hint).on(only))
+}
+
 fn not_now(name: &NodeName) -> Trouble {
-    let step = "give lifecycle managers another image of the base";
     let cause = "its agent, or its machine, does not answer".to_owned();
     let hint = "see why, then begin again: nothing of the base changes while a part of it is away";
-    Trouble::here(step, Code::StepFailed.as_str(), cause, hint).on(name)
+    Trouble::here(GIVE_BASE, Code::StepFailed.as_str(), cause, hint).on(name)
 }
 
 /// Which lifecycle managers go by other credentials or settings than the file has, by their machines.
@@ -203,7 +213,8 @@ impl Managers<'_> {
         troubles
     }
 
-    /// As the newest: one that runs by what failed looks for newer ones only.
+    /// As the newest: one that runs by what failed looks for newer ones only. That the base goes back stands there until all of
+    /// it is seen to run from its former image.
     async fn give_back(
         &self,
         to: impl IntoIterator<Item = &Known>,
@@ -216,7 +227,8 @@ impl Managers<'_> {
                 None => now.configured.clone(),
             };
             let given = wanted.given + 1;
-            let former = Credentials { given, configured, upgraded_from: None, ..now.clone() };
+            let upgraded_from = wanted.upgraded_from.clone();
+            let former = Credentials { given, configured, upgraded_from, ..now.clone() };
             let step = format!("give the lifecycle manager of {name} again what it had before");
             troubles.extend(self.give(name, &step, &former).await.err());
         }
@@ -234,11 +246,15 @@ impl Managers<'_> {
     }
 
     /// Waits until all of the base runs from the image that lifecycle managers were given, and has them go back where one
-    /// does not become ready from it.
+    /// does not become ready from it; unless they go back by it already.
     async fn upgraded(&self, wanted: &Credentials) -> Vec<Trouble> {
         let Err(trouble) = self.base_runs().await else {
             return self.settle(wanted).await.err().into_iter().collect();
         };
+        let former = wanted.upgraded_from.as_ref().map(|former| &former.image);
+        if former == Some(&wanted.configured.base) {
+            return vec![trouble];
+        }
         let all = &self.platform.placement.lifecycle_manager;
         let known = |name: &NodeName| Known { name: name.clone(), now: wanted.clone() };
         let known: Vec<Known> = all.iter().map(known).collect();

@@ -15,7 +15,7 @@ use crate::described::{self, Described};
 use crate::description::Description;
 use crate::first::{First, configured, look, trust_of};
 use crate::keys::HostKeys;
-use crate::managers::{ToBeGiven, to_be_given};
+use crate::managers::{ToBeGiven, alone, to_be_given};
 use crate::ports::Ports;
 use crate::recovery::{Kept, Novelty, Sought, search, sentence};
 use crate::report::Silence;
@@ -121,14 +121,21 @@ pub async fn plan(
         Keeper::Bootstrapper => ToBeGiven::default(),
     };
     if upgrades {
-        upgrade_steps(&work, &platform, &mut machines).await;
+        refused.extend(upgrade_steps(&work, &platform, &mut machines).await);
     }
     Ok(Plan { machines, kept_by_lifecycle_manager, to_be_given, unseen, refused })
 }
 
 /// What lifecycle managers replace once they were given another image of the base. A machine that cannot be looked at is told
-/// of already.
-async fn upgrade_steps(work: &Work<'_>, platform: &Platform, machines: &mut [MachinePlan]) {
+/// of already. Gives why `apply` would refuse it.
+async fn upgrade_steps(
+    work: &Work<'_>,
+    platform: &Platform,
+    machines: &mut [MachinePlan],
+) -> Option<Trouble> {
+    if let Some(refused) = alone(platform) {
+        return Some(refused);
+    }
     for name in &platform.placement.lifecycle_manager {
         let Ok(parts) = to_be_replaced(work, platform, name).await else { continue };
         let planned = machines.iter_mut().filter(|planned| planned.machine == *name);
@@ -137,6 +144,7 @@ async fn upgrade_steps(work: &Work<'_>, platform: &Platform, machines: &mut [Mac
             planned.steps.extend(parts.iter().map(step));
         }
     }
+    None
 }
 
 async fn is_first_absent(work: &Work<'_>, platform: &Platform) -> Result<bool, Trouble> {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use common::digest::Digest;
 use common::failure::{Failure, FailureCode};
 use common::name::NodeName;
 use common::port::Entropy;
@@ -82,9 +83,10 @@ impl RolloutEnrolment {
         let ports = Ports { images: Arc::new(images), ..self.ports.clone() };
         match ensure(&ports, goal, journal).await {
             // A node without the registry's image is better than none.
-            Err(err) if err.code == Code::ImageUnavailable && goal.images.len() > 1 => {
-                let goal = Goal { images: vec![goal.program.clone()], ..goal.clone() };
-                ensure(&ports, &goal, journal).await
+            Err(err) if err.code == Code::ImageUnavailable => {
+                let registry = platform.images.get(&Component::Registry).map(|image| &image.id);
+                let Some(images) = without(&goal.images, registry) else { return Err(err) };
+                ensure(&ports, &Goal { images, ..goal.clone() }, journal).await
             }
             ended => ended,
         }
@@ -111,6 +113,12 @@ impl RolloutEnrolment {
             tracing::warn!(error = &err as &dyn Error, machine = %name, "{NOT_RESTORED}");
         }
     }
+}
+
+/// The same without one of them; none if that is not among them.
+fn without(images: &[Digest], one: Option<&Digest>) -> Option<Vec<Digest>> {
+    let others: Vec<_> = images.iter().filter(|image| Some(*image) != one).cloned().collect();
+    (others.len() < images.len()).then_some(others)
 }
 
 fn told(failure: &rollout::Failure) -> NotEnrolled {
@@ -180,6 +188,17 @@ mod tests {
         };
         let entropy = Arc::new(SeededEntropy::new(1));
         RolloutEnrolment { ports, key: "/key".into(), secrets: Some(secrets), entropy }
+    }
+
+    #[test]
+    fn of_the_images_that_a_machine_is_brought_only_the_registrys_may_be_missing() {
+        let [program, base, registry] =
+            ["program", "base", "registry"].map(|image| Digest::of(image.as_bytes()));
+        let own = [program, base];
+        let brought = [own.as_slice(), std::slice::from_ref(&registry)].concat();
+        assert_eq!(without(&brought, Some(&registry)).unwrap(), own);
+        assert_eq!(without(&own, Some(&registry)), None);
+        assert_eq!(without(&own, None), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use bootstrapper::description::Description;
 use bootstrapper::{Novelty, plan};
 use common::digest::Digest;
 use expect_test::expect_file;
+use rollout::parts::FormerBase;
 use testkit::nodes::Reach;
 
 use crate::cut_off::{Work, until_the_power_goes};
@@ -99,13 +100,23 @@ async fn the_base_goes_back_where_one_is_not_ready_from_its_new_image_and_others
         );
         for number in MANAGERS {
             let given = world.given(number).unwrap();
-            assert_eq!((given.configured.base, given.upgraded_from), (None, None));
+            let going_back = Some(FormerBase { image: None });
+            assert_eq!((given.configured.base, given.upgraded_from), (None, going_back));
         }
         // It was replaced, and is taken back by who keeps the platform; no other one was touched.
         generations[0] += 2;
         assert_eq!(images(&world), vec![own_image(); 4]);
         assert_eq!(told(&world), generations);
     }
+    // Until somebody has seen that it did.
+    let computer = computer_on(&world, None);
+    assert!(!is_done(&computer).await);
+    computer.apply().await.unwrap();
+    assert!(
+        MANAGERS.into_iter().all(|number| world.given(number).unwrap().upgraded_from.is_none())
+    );
+    assert!(is_done(&computer).await);
+    assert_eq!(told(&world), generations);
     world.bad.lock().unwrap().clear();
     computer_on(&world, Some(NEXT)).apply().await.unwrap();
     assert_eq!(images(&world), vec![image(NEXT); 4]);
@@ -119,6 +130,31 @@ async fn the_base_stays_where_a_machine_of_it_is_away() {
     let said = format!("{troubles:?}");
     assert!(said.contains("nothing of the base changes while a part of it is away"), "{said}");
     assert!(MANAGERS.into_iter().all(|number| world.given(number).is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_image_of_the_base_is_refused_where_nobody_stands_by() {
+    let alone = |mut description: Description| {
+        description.platform.placement.lifecycle_manager.truncate(1);
+        description
+    };
+    let world = World::new();
+    let mut owner = world.computer(1);
+    owner.description = alone(on(None));
+    owner.apply().await.unwrap();
+    world.lead(&[1, 2, 3, 4]).await;
+    make_folders(&world);
+    owner.description = alone(on(Some(NEXT)));
+    let Computer { ports, description, book, .. } = &owner;
+    let planned = plan(ports, description, book.as_ref(), Novelty::Unsaid).await.unwrap();
+    let troubles = owner.apply().await.unwrap_err();
+    assert_eq!(planned.refused, troubles);
+    assert_eq!(troubles.len(), 1, "{troubles:?}");
+    assert_eq!(troubles[0].code, "DESCRIPTION_CHANGED");
+    assert!(troubles[0].cause.contains("placement.lifecycle_manager has one name"), "{troubles:?}");
+    assert!(world.given(2).is_none());
+    owner.description = alone(on(Some(OWN)));
+    owner.apply().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_hours(24 * 90);
 pub(crate) const PROBATION: Duration = DAY;
 /// How soon what could not be renewed has its next turn.
 const AGAIN_AFTER: Duration = Duration::from_mins(10);
+/// The same for one of the base that lacks what was given later: `avishkar bootstrap apply` waits minutes for it.
+const GIVEN_AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// How often certificates are looked at while none is to be renewed, and while one has to wait.
 const LOOK_EVERY: Duration = Duration::from_mins(10);
 const LOOK_SOON: Duration = Duration::from_secs(5);
@@ -151,13 +153,14 @@ impl<'a> Facts<'a> {
 
     /// Why it is not its turn; none if it is.
     fn hindrance(&self, holder: &Holder, paper: &Paper, is_urgent: bool) -> Option<Why> {
-        if let Some(unproven) = self.unproven(is_urgent)
-            && !(unproven == *holder && self.may_be_mended(holder, paper))
-        {
+        let is_given_more = self.is_given_more(holder, paper);
+        let may_be_mended = is_given_more && self.is_unproven(holder, paper, is_urgent);
+        if !may_be_mended && let Some(unproven) = self.unproven(is_urgent) {
             return Some(Why::Unproven(unproven));
         }
+        let pause = if is_given_more { GIVEN_AGAIN_AFTER } else { AGAIN_AFTER };
         let tried = paper.attempt.as_ref().map(|attempt| elapsed(attempt.at, self.now));
-        if tried.is_some_and(|tried| tried < AGAIN_AFTER) {
+        if tried.is_some_and(|tried| tried < pause) {
             return Some(Why::Turns);
         }
         match holder {
@@ -166,26 +169,30 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Whether something was given later than what one of the base goes by: that may be just what it lacks.
-    fn may_be_mended(&self, holder: &Holder, paper: &Paper) -> bool {
+    /// Whether something was given later than what one of the base goes by: that may be just what it lacks. It goes by it once
+    /// it was ordered, so an order that failed is given again.
+    fn is_given_more(&self, holder: &Holder, paper: &Paper) -> bool {
         match holder {
-            Holder::Part { part, .. } if !self.rollouts.contains_key(part) => {
-                paper.attempt.is_none() && paper.given < self.given
+            Holder::Part { part, .. } => {
+                !self.rollouts.contains_key(part) && paper.given < self.given
             }
-            Holder::Part { .. } | Holder::Agent { .. } => false,
+            Holder::Agent { .. } => false,
         }
     }
 
     /// What was renewed of late, or was to be, and does not do what it is for: whatever is wrong with its certificate may
     /// be wrong with all of them.
     fn unproven(&self, is_urgent: bool) -> Option<Holder> {
-        let is_unproven = |(holder, paper): &(Holder, &Paper)| {
-            let attempt = paper.attempt.as_ref();
-            let newest = attempt.map_or(paper.since, |attempt| attempt.at.max(paper.since));
-            let is_open = attempt.is_some_and(|attempt| !attempt.outlived) && !is_urgent;
-            (is_open || elapsed(newest, self.now) < PROBATION) && !self.stands(holder)
-        };
-        self.holders().find(is_unproven).map(|(holder, _)| holder)
+        let mut holders = self.holders();
+        let unproven = holders.find(|(holder, paper)| self.is_unproven(holder, paper, is_urgent));
+        unproven.map(|(holder, _)| holder)
+    }
+
+    fn is_unproven(&self, holder: &Holder, paper: &Paper, is_urgent: bool) -> bool {
+        let attempt = paper.attempt.as_ref();
+        let newest = attempt.map_or(paper.since, |attempt| attempt.at.max(paper.since));
+        let is_open = attempt.is_some_and(|attempt| !attempt.outlived) && !is_urgent;
+        (is_open || elapsed(newest, self.now) < PROBATION) && !self.stands(holder)
     }
 
     fn is_there(&self, holder: &Holder) -> bool {

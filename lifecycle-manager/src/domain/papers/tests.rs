@@ -309,7 +309,17 @@ fn one_of_the_base_that_is_not_ready_with_what_it_was_given_gets_only_what_was_g
         "wait: lifecycle-manager on b does not do what it is for since it was to be renewed";
     assert_eq!(world.step(), unproven);
     world.given = 8;
-    assert_eq!(world.step(), "renew the certificate of lifecycle-manager on b");
+    let mended = "renew the certificate of lifecycle-manager on b";
+    assert_eq!(world.step(), mended);
+    world.is_renewed("a", "node-manager");
+    world.is_ill("a", "node-manager");
+    assert_eq!(world.step(), mended, "another one that is ill stands in no way");
+    let other = "wait: node-manager on a does not do what it is for since it was to be renewed";
+    // The order fails.
+    world.part("b", manager).attempted(now);
+    assert_eq!(world.step(), other);
+    world.now = now + SignedDuration::from_secs(61);
+    assert_eq!(world.step(), mended);
     world.part("b", manager).due = None;
-    assert_eq!(world.step(), unproven, "the other one is not touched");
+    assert_eq!(world.step(), other, "nobody else is touched");
 }
