@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
 use e2e::fleet::{Fleet, description, description_with};
+use e2e::platform::User;
 use e2e::wait;
 use futures::future;
 
@@ -42,8 +43,12 @@ async fn all_go_by_it(fleet: &Fleet, many: usize, is_said: bool) -> anyhow::Resu
 }
 
 /// Applies a file of the fleet, and waits until so many instances go by what it says.
-async fn applied(file: &Path, fleet: &Fleet, many: usize, is_said: bool) -> anyhow::Result<()> {
-    let user = fleet.admin(SOON).await?;
+async fn applied(
+    file: &Path,
+    (fleet, user): (&Fleet, &User),
+    many: usize,
+    is_said: bool,
+) -> anyhow::Result<()> {
     let path = file.to_str().context("a path is not UTF-8")?;
     let words = ["bootstrap", "apply", path];
     let (ran, seen) = future::join(user.run(&words), all_go_by_it(fleet, many, is_said)).await;
@@ -60,9 +65,10 @@ async fn a_setting_of_a_service_is_brought_to_one_instance_after_the_other_and_t
     let instances = where_is(fleet, CHANGED).await;
     let version = versions(fleet, CHANGED).await.unwrap();
     let (own, other) = (description().unwrap(), description_with(SAID).unwrap());
-    let said = applied(&other, fleet, instances.len(), true).await;
+    let by = (fleet, &fleet.admin(SOON).await.unwrap());
+    let said = applied(&other, by, instances.len(), true).await;
     // Whatever went wrong, the next trials need the fleet as it is described.
-    let unsaid = applied(&own, fleet, instances.len(), false).await;
+    let unsaid = applied(&own, by, instances.len(), false).await;
     said.unwrap();
     unsaid.unwrap();
     assert_eq!(where_is(fleet, CHANGED).await, instances);
