@@ -14,7 +14,7 @@ use rollout::Failure;
 use rollout::machine::Trust;
 use rollout::order::{Base, PartAction, PartStep, apply_part, observe_parts, plan_parts};
 use rollout::parts::{BasePart, REGISTRY_PORT, SSH_KEY};
-use rollout::platform::Platform;
+use rollout::platform::{Component, Platform};
 
 use crate::first::Vault;
 use crate::report::Event;
@@ -96,7 +96,8 @@ pub(crate) async fn bring_up(
                 image.named = Some(name.image);
             }
         }
-        let images = platform.clone().on(None).images;
+        let mut images = platform.images.clone();
+        images.remove(&Component::Base);
         if let Err(trouble) = work.learn(|state| state.images = images) {
             troubles.push(trouble);
         }

@@ -7,7 +7,7 @@ use common::id::RequestId;
 use common::name::NodeName;
 use common::record::course::{Decision, DecisionKind, Move, Stay};
 use common::record::deployment::{Deployment, Slot, SlotState};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::change::Change;
 use super::observed::{Footing, Observed};
@@ -108,13 +108,17 @@ fn begin(
 /// Until when it is left alone, which stands in its record: a restart asks for nothing in vain again.
 fn leave_alone(deployment: &mut Deployment, patience: &Patience, now: Timestamp) {
     let in_vain = deployment.stays.map_or(0, |stay| stay.in_vain);
-    let until = now + patience.rebalance * (LEFT_FOR * 2_i32.pow(in_vain.min(MOST_DOUBLED)));
+    let until = now + alone_for(patience, in_vain);
     deployment.stays = Some(Stay { until, in_vain });
+}
+
+fn alone_for(patience: &Patience, in_vain: u32) -> SignedDuration {
+    patience.rebalance * (LEFT_FOR * 2_i32.pow(in_vain.min(MOST_DOUBLED)))
 }
 
 /// Whether none of its replicas is to move yet. For longer than ever it was a clock that was ahead who said so.
 pub(super) fn is_left_alone(deployment: &Deployment, patience: &Patience, now: Timestamp) -> bool {
-    let longest = patience.rebalance * (LEFT_FOR * 2_i32.pow(MOST_DOUBLED));
+    let longest = alone_for(patience, MOST_DOUBLED);
     deployment
         .stays
         .is_some_and(|stay| now < stay.until && stay.until.duration_since(now) <= longest)
