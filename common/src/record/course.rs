@@ -70,7 +70,7 @@ pub struct Canary {
     /// The share that it had before this one was asked for, while that is on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Share>,
-    /// Whether the edge was told of this share.
+    /// Whether the edge was told of this share, or that it gets all.
     #[serde(default)]
     pub told: bool,
     /// Whether it is to get all requests, once it has as many replicas as are wanted.

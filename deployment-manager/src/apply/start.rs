@@ -97,7 +97,11 @@ pub(super) async fn ensure(
     };
     let nodes = round.shared.ports.nodes.as_ref();
     match nodes.ensure(&placed.agent, round.shared.seat.issuer(), &spec).await {
-        Ok(container) => Ok(Ok(container)),
+        Ok(container) => {
+            let fleet = &round.shared.fleet;
+            fleet.note_made(&placed.agent.node, round.now(), container.clone());
+            Ok(Ok(container))
+        }
         Err(err) => {
             let err = unless_deposed(err)?;
             let patience = &round.shared.config.patience;

@@ -77,7 +77,9 @@ pub(crate) fn deploy(
             deployment.adopted = Some(rising);
         }
         Course::Promote => {
-            deployment.canary = canary.map(|canary| Canary { promoted: true, ..canary });
+            // What it waits for may have come into the route meanwhile: the edge is told in any case.
+            let promote = |canary| Canary { promoted: true, told: false, ..canary };
+            deployment.canary = canary.map(promote);
             deployment.adopted = Some(rising);
         }
         Course::Abandon => {

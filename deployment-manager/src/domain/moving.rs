@@ -41,8 +41,15 @@ pub(super) fn next(
         return Some(Next::Forget("one of the two replicas is gone".to_owned()));
     };
     let is_firm = |slot: &Slot| seen.footing(slot) == Footing::Firm;
+    let goes = |slot: &Slot| {
+        let is_lost = slot.state < SlotState::Leaving && !is_firm(slot);
+        slot.generation == old.generation && (is_lost || slot.state == SlotState::Leaving)
+    };
     Some(if !is_firm(new) || !is_firm(old) || old.state != SlotState::Routed {
         Next::Forget("a node or a replica failed meanwhile".to_owned())
+    } else if deployment.slots.iter().any(goes) {
+        // With the old one gone too, fewer would be served than are wanted.
+        Next::Forget("the new replica takes the place of another one that goes".to_owned())
     } else if new.place.as_ref().is_some_and(|place| !one.to.contains(&place.node)) {
         let node = new.place.as_ref().map(|place| place.node.to_string()).unwrap_or_default();
         Next::Forget(format!("the node manager chose {node}, where it is no better off"))

@@ -107,7 +107,7 @@ impl Plan<'_> {
                 let exact =
                     !self.deployment.slots.iter().any(|slot| self.is_misrouted(slot, &slots));
                 let untold = self.deployment.canary.as_ref().is_some_and(|canary| !canary.told)
-                    && slots.iter().any(|slot| slot.generation == self.deployment.rising());
+                    && course::has_its_due(self.deployment, slots.iter().copied());
                 (!complete || !exact || untold).then(|| self.route_to(&slots))
             }
         }

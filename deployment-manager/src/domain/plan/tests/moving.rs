@@ -108,6 +108,83 @@ fn a_node_that_dies_during_a_move_ends_it_and_as_many_as_are_wanted_are_served()
     }
 }
 
+/// Replica 1 moves from node 2 to node 3; replica 2 is on node 1.
+fn begun_beside_another() -> World {
+    let mut world = running(2, 2);
+    world.set_verdict(3, Verdict::Live);
+    begin(&mut world, 1, &[3]);
+    only_live(&mut world, 3);
+    world
+}
+
+#[test]
+fn the_new_one_takes_the_place_of_another_one_that_goes_meanwhile() {
+    let mut world = begun_beside_another();
+    world.answer();
+    world.step();
+    world.set_verdict(1, Verdict::Draining);
+    world.expect_steps(&expect![[r"
+        start replica 3 on node-3
+        move nothing: the new replica takes the place of another one that goes
+        look whether replica 3 on node-3 can be reached
+        route to replicas 1 on node-2 and 3 on node-3
+        remove replica 2 on node-1
+    "]]);
+    world.assert_settled();
+    assert_eq!(last(&world).0, DecisionKind::NotMoved);
+}
+
+fn drained(world: &mut World) {
+    world.set_verdict(1, Verdict::Draining);
+}
+
+fn killed(world: &mut World) {
+    world.set_verdict(1, Verdict::Dead);
+}
+
+fn lost(world: &mut World) {
+    let deployment = world.deployment.as_mut().unwrap();
+    let slot = deployment.slots.iter().find(|slot| slot.number.0 == 2).unwrap().placement_request;
+    let change = Change::Condemned { slot, failure: failure(FailureCode::PortTaken) };
+    note(deployment, &[change], &Patience::default(), world.now);
+    world.containers.retain(|one| one.1.0 != 2);
+}
+
+/// How many replicas get requests and can answer them.
+fn answering(world: &World) -> usize {
+    let dead = |one: &NodeName| world.seen.nodes.get(one) == Some(&Verdict::Dead);
+    let served = world.edge.iter();
+    served.filter(|one| world.containers.contains(*one) && !dead(&one.0)).count()
+}
+
+#[test]
+fn another_replica_that_goes_during_a_move_leaves_no_fewer_than_there_were() {
+    let harms: [fn(&mut World); 3] = [drained, killed, lost];
+    for (steps, harm) in (0..4).flat_map(|steps| harms.map(|harm| (steps, harm))) {
+        let mut world = begun_beside_another();
+        for _ in 0..steps {
+            world.answer();
+            world.step();
+        }
+        harm(&mut world);
+        let mut most = 0;
+        for _ in 0..50 {
+            world.answer();
+            if !world.step() {
+                world.wait(1);
+            }
+            let answering = answering(&world);
+            most = most.max(answering.min(2));
+            assert!(answering >= most, "after {steps}: {:#?}", world.done);
+        }
+        assert_eq!(most, 2);
+        world.set_verdict(1, Verdict::Live);
+        world.run();
+        world.sweep();
+        world.assert_settled();
+    }
+}
+
 #[test]
 fn a_move_that_nobody_finds_a_place_for_is_forgotten_in_two_minutes() {
     let mut world = begun();
