@@ -31,6 +31,8 @@ struct Member {
     /// Whether its agent has heard of this leadership.
     announced: bool,
     listed: Option<Listed>,
+    /// What was made since the last listing was asked for, and when: no listing has it that is missing already.
+    made: Vec<(Timestamp, Container)>,
     /// Containers that the store knows nothing of and that are left alone.
     left: BTreeSet<ContainerName>,
 }
@@ -117,6 +119,13 @@ impl Fleet {
         News::Changed
     }
 
+    /// A container was made on a node; the next listing is to have it.
+    pub(crate) fn note_made(&self, node: &NodeName, at: Timestamp, container: Container) {
+        if let Some(member) = self.members().get_mut(node) {
+            member.made.push((at, container));
+        }
+    }
+
     /// Keeps what was found on a node; returns the instances whose containers are not as they were.
     pub(crate) fn note_listed(
         &self,
@@ -129,8 +138,14 @@ impl Fleet {
         let before = member.listed.take().map(|listed| listed.containers).unwrap_or_default();
         let after = member.listed.insert(Listed { at, containers });
         let changed = |one: &&Container| !after.containers.contains(one);
-        let mut instances: Vec<LegacyName> =
-            before.iter().filter(changed).map(|one| one.instance.clone().into()).collect();
+        let is_there = |one: &Container| {
+            let mut found = after.containers.iter().filter(|found| found.name == one.name);
+            found.any(|found| found.generation == one.generation && found.is_made())
+        };
+        let made = member.made.extract_if(.., |(made, _)| *made < at).map(|(_, one)| one);
+        let missing: Vec<Container> = made.filter(|one| !is_there(one)).collect();
+        let gone = before.iter().filter(changed).chain(&missing);
+        let mut instances: Vec<LegacyName> = gone.map(|one| one.instance.clone().into()).collect();
         instances.dedup();
         instances
     }
@@ -157,7 +172,15 @@ impl Fleet {
 
 impl Member {
     fn new(agent: Agent, verdict: Verdict, since: Timestamp) -> Self {
-        Member { agent, verdict, since, announced: false, listed: None, left: BTreeSet::new() }
+        Member {
+            agent,
+            verdict,
+            since,
+            announced: false,
+            listed: None,
+            made: Vec::new(),
+            left: BTreeSet::new(),
+        }
     }
 }
 

@@ -183,10 +183,18 @@ impl Agent {
         Ok(())
     }
 
-    /// All containers of ours, also those the ledger does not know.
+    /// All containers of ours, also those the ledger does not know; and those that it knows and that are not there.
     pub(crate) async fn list(&self) -> Result<Vec<Container>, Error> {
-        let containers = self.ports.containers.list().await.map_err(Error::Engine)?;
+        let mut containers = self.ports.containers.list().await.map_err(Error::Engine)?;
         self.replicas.see_all(containers.clone(), self.now());
+        let ledger = self.ledger.read();
+        let is_there = |spec: &ContainerSpec| {
+            let name = spec.name();
+            containers.iter().any(|container| container.name == name)
+        };
+        let told = ledger.containers().all().filter(|told| !is_there(&told.spec));
+        let told: Vec<_> = told.map(|told| Container::not_made(&told.spec, told.epoch)).collect();
+        containers.extend(told);
         Ok(containers)
     }
 
@@ -237,7 +245,11 @@ impl Agent {
 
     /// Looks at a container and at its port.
     pub(crate) async fn probe(&self, name: &ContainerName) -> Result<Probe, Error> {
-        let Some(replica) = self.look(name).await? else { return Ok(Probe::Absent) };
+        let replica = match self.replicas.runs_just_now(name, self.now()) {
+            Some(replica) => Some(replica),
+            None => self.look(name).await?,
+        };
+        let Some(replica) = replica else { return Ok(Probe::Absent) };
         let history = &replica.history;
         let crash_loop = history.is_loop(self.now());
         if let ContainerState::Exited { code, out_of_memory, .. } = replica.container.state {

@@ -25,6 +25,8 @@ pub(crate) struct Replica {
     pub(crate) ended_ill: Option<EndedIll>,
     /// Its first process, once it was asked for.
     pub(crate) process: Option<u32>,
+    /// When the engine was asked for it last, by the agent's clock.
+    pub(crate) seen_at: Duration,
 }
 
 impl Replica {
@@ -37,6 +39,10 @@ impl Replica {
         self.is_running() && self.looks.are_too_long(after, self.container.slot)
     }
 }
+
+/// Who waits for an app to listen looks every few milliseconds: the engine, which is busy starting it, is not asked each
+/// time whether it still runs. That it ended is heard anyway.
+const JUST_NOW: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]
 pub(crate) struct Replicas {
@@ -69,6 +75,13 @@ impl Replicas {
             let known = before.remove(&container.name);
             seen.insert(container.name.clone(), merge(known, container, now));
         }
+    }
+
+    /// A container that the engine just said to run.
+    pub(crate) fn runs_just_now(&self, name: &ContainerName, now: Duration) -> Option<Replica> {
+        let seen = self.lock();
+        let is_new = |replica: &&Replica| now.saturating_sub(replica.seen_at) < JUST_NOW;
+        seen.get(name).filter(|replica| replica.is_running()).filter(is_new).cloned()
     }
 
     pub(crate) fn all(&self) -> Vec<Replica> {
@@ -162,7 +175,7 @@ fn merge(known: Option<Replica>, container: Container, now: Duration) -> Replica
     if let Some(exit) = Exit::of(&container.state) {
         history.ended(exit, now);
     }
-    Replica { container, healthy, looks, history, ended_ill, process }
+    Replica { container, healthy, looks, history, ended_ill, process, seen_at: now }
 }
 
 #[cfg(test)]
@@ -274,6 +287,19 @@ mod tests {
         assert_eq!(verdict(), Verdict::Ended);
         replicas.watched(&all[2], false, Duration::ZERO);
         assert_eq!(verdict(), Verdict::Doubted);
+    }
+
+    #[test]
+    fn only_what_the_engine_just_said_to_run_is_taken_to_run() {
+        let replicas = Replicas::default();
+        let name = container("a", running(1)).name;
+        let runs = |now| replicas.runs_just_now(&name, Duration::from_millis(now)).is_some();
+        assert!(!runs(0));
+        see(&replicas, container("a", running(1)));
+        assert!(runs(99));
+        assert!(!runs(100));
+        see(&replicas, container("a", ended(2)));
+        assert!(!runs(0));
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     pub name: ContainerName,
-    /// The engine's id of it.
+    /// The engine's id of it; empty while there is none.
     pub id: String,
     pub instance: InstanceName,
     pub slot: SlotNumber,
@@ -109,6 +109,29 @@ pub struct Container {
     /// The hash of the specification it was made from.
     pub spec_hash: String,
     pub state: ContainerState,
+}
+
+impl Container {
+    /// What should run on a node and is not there: its agent makes it as soon as it can.
+    pub fn not_made(spec: &ContainerSpec, epoch: Epoch) -> Self {
+        Container {
+            name: spec.name(),
+            id: String::new(),
+            instance: spec.instance.clone(),
+            slot: spec.slot,
+            generation: spec.generation,
+            image: spec.image.clone(),
+            epoch,
+            host_port: spec.host_port,
+            spec_hash: spec.hash(),
+            state: ContainerState::Created,
+        }
+    }
+
+    /// Whether the engine has it, in any state.
+    pub fn is_made(&self) -> bool {
+        !self.id.is_empty()
+    }
 }
 
 /// What a container does.

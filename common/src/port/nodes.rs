@@ -173,7 +173,8 @@ pub trait Nodes: Debug + Send + Sync {
     /// Makes sure a container is gone; returns only when it is.
     async fn remove(&self, agent: &Agent, issuer: Issuer, removal: &Removal) -> Result<(), Error>;
 
-    /// All containers of ours on the node.
+    /// All containers of ours on the node, and those that its agent was told to run and that are not there: until one is
+    /// removed it may come at any time.
     async fn list(&self, agent: &Agent) -> Result<Vec<Container>, Error>;
 
     /// Builds an image and pushes it to the registry; returns its name by digest.

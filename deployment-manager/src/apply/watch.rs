@@ -1,15 +1,14 @@
 //! Looking how a release does that has just taken over, or that gets a share: whether its replicas stay, and how many of
 //! its requests fail. What cannot be seen is no reason to go back.
 
-use std::net::IpAddr;
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use common::failure::{Failure, FailureCode};
 use common::id::RequestId;
 use common::port::container::{Container, ContainerState};
-use common::port::routes::Share;
-use common::record::deployment::{Slot, SlotState};
+use common::port::routes::{ReplicaShare, Share};
+use common::record::deployment::{Place, Slot, SlotState};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
@@ -126,14 +125,21 @@ async fn rose(round: &Round<'_>) -> Option<Failure> {
     let deployment = round.deployment;
     let asked = round.shared.ports.routes.traffic(&deployment.instance);
     let traffic = timeout(WITHIN, asked).await.ok()?.ok()?;
-    let of = |slots: Vec<(IpAddr, u16)>| -> Share {
-        let theirs = traffic.replicas.iter().filter(|one| slots.contains(&(one.ip, one.port)));
+    let of = |slots: Vec<&Slot>| -> Share {
+        let theirs =
+            traffic.replicas.iter().filter(|one| slots.iter().any(|slot| is_of(one, slot)));
         theirs.map(Share::from).sum()
     };
-    let address = |slot: &Slot| slot.place.as_ref().map(|place| (place.ip, place.host_port));
     let before = deployment.slots.iter().filter(|slot| deployment.serves(slot.generation));
-    let new = of(watched(round).filter_map(address).collect());
-    let old = of(before.filter_map(address).collect());
+    let new = of(watched(round).collect());
+    let old = of(before.collect());
     let why = new.is_worse_than(old)?;
     Some(Failure::new(FailureCode::ErrorsRose, format!("release {}: {why}", deployment.release)))
+}
+
+/// Whether a replica got this. What left is not what gets requests now: it had the same address before.
+fn is_of(share: &ReplicaShare, slot: &Slot) -> bool {
+    let is_there = |place: &Place| (place.ip, place.host_port) == (share.ip, share.port);
+    let is_it = share.is_served || slot.state != SlotState::Routed;
+    is_it && slot.place.as_ref().is_some_and(is_there)
 }

@@ -73,10 +73,12 @@ impl Observed {
             return Standing::Unknown;
         };
         match listing.containers.get(name) {
-            Some(found) if found.generation == slot.generation => match found.state {
-                ContainerState::Running { .. } => Standing::Runs,
-                ContainerState::Created | ContainerState::Exited { .. } => Standing::Exited,
-            },
+            Some(found) if found.generation == slot.generation && found.is_made() => {
+                match found.state {
+                    ContainerState::Running { .. } => Standing::Runs,
+                    ContainerState::Created | ContainerState::Exited { .. } => Standing::Exited,
+                }
+            }
             Some(_) | None => Standing::Missing,
         }
     }

@@ -126,12 +126,18 @@ impl World {
 
     /// What the replicas of the release that was served first got, and those of the other.
     fn visitors(&self, served: (u64, u64), other: (u64, u64)) {
+        self.visited(served, other, true);
+    }
+
+    /// The same, and whether the load balancer has heard yet that the other is served.
+    fn visited(&self, served: (u64, u64), other: (u64, u64), is_heard: bool) {
         let deployment = self.shop();
         let share = |slot: &Slot| {
             let place = slot.place.clone()?;
             let is_first = slot.generation.0 == 1;
             let (requests, errors) = if is_first { served } else { other };
-            Some(ReplicaShare { ip: place.ip, port: place.host_port, requests, errors })
+            let is_served = is_first || is_heard;
+            Some(ReplicaShare { ip: place.ip, port: place.host_port, is_served, requests, errors })
         };
         let replicas = deployment.slots.iter().filter_map(share).collect();
         self.routes.set_traffic(&name("shop"), RouteTraffic { window_seconds: 60, replicas });
@@ -201,6 +207,22 @@ async fn a_canary_whose_requests_fail_goes_by_itself_and_it_is_told_why_once() {
     let shop = world.shop();
     let serving = shop.serving.unwrap();
     assert_eq!((shop.release, &shop.image), (serving.release, &Some(serving.image)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_one_before_it_at_its_address_was_asked_is_not_held_against_a_canary() {
+    let world = World::new().watching();
+    world
+        .live(async {
+            world.with_canary().await;
+            world.visited((100, 1), (60, 60), false);
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            assert!(world.shop().canary.is_some(), "those who left failed");
+            world.visited((100, 1), (60, 60), true);
+            until("it is gone", || world.shop().canary.is_none()).await;
+            world.settled("shop").await;
+        })
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,22 +53,26 @@ async fn a_dead_nodes_replica_is_replaced_and_swept_when_the_node_returns() {
 
 #[tokio::test(start_paused = true)]
 async fn a_container_that_is_missing_is_made_again() {
-    let world = World::new();
-    world
-        .live(async {
-            world.deployed(1, "shop").await;
-            // The first sweep must have seen it.
-            tokio::time::sleep(Duration::from_secs(6)).await;
-            let (home, container) = world.containers().remove(0);
-            let engine = world.nodes.engine(&home);
-            common::port::Containers::ensure_absent(&engine, &container).await.unwrap();
-            let began = tokio::time::Instant::now();
-            until("it is there again", || world.containers().len() == 1).await;
-            assert!(began.elapsed().as_secs() <= 10, "{:?}", began.elapsed());
-            world.settled("shop").await;
-        })
-        .await;
-    world.assert_exact("shop", 1, "restored");
+    // Also one that no sweep has ever seen.
+    for seen_for in [0, 6] {
+        let world = World::new();
+        world
+            .live(async {
+                // A sweep has just looked.
+                tokio::time::sleep(Duration::from_secs(6)).await;
+                world.deployed(1, "shop").await;
+                tokio::time::sleep(Duration::from_secs(seen_for)).await;
+                let (home, container) = world.containers().remove(0);
+                let engine = world.nodes.engine(&home);
+                common::port::Containers::ensure_absent(&engine, &container).await.unwrap();
+                let began = tokio::time::Instant::now();
+                until("it is there again", || world.containers().len() == 1).await;
+                assert!(began.elapsed().as_secs() <= 10, "{seen_for}: {:?}", began.elapsed());
+                world.settled("shop").await;
+            })
+            .await;
+        world.assert_exact("shop", 1, "restored");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,6 +110,31 @@ async fn what_nobody_wants_is_swept_and_what_is_not_ours_to_judge_stays() {
         })
         .await;
     world.assert_exact("shop", 1, "swept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_would_make_again_and_nobody_wants_is_swept_too() {
+    let world = World::new();
+    let agent: Agent = serde_json::from_value(json!({
+        "node": "node-1", "address": "192.0.2.1:7443",
+    }))
+    .unwrap();
+    let spec = app("ghost", 1, 4);
+    let before = Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(0) };
+    world.nodes.ensure(&agent, before, &spec).await.unwrap();
+    let engine = world.nodes.engine(&agent.node);
+    engine.occupy_port(spec.host_port);
+    engine.ensure_absent(&spec.name()).await.unwrap();
+    let is_removed = || {
+        let calls = world.nodes.calls();
+        let is_it = |call: &Call| matches!(call, Call::Remove { removal, .. } if removal.name == spec.name());
+        calls.iter().any(is_it)
+    };
+    world.live(until("it is removed", is_removed)).await;
+    engine.free_port(spec.host_port);
+    world.nodes.set_reach(&agent.node, Reach::Dead).await;
+    world.nodes.set_reach(&agent.node, Reach::Up).await;
+    assert!(world.containers().is_empty());
 }
 
 fn app(instance: &str, slot: u32, generation: u64) -> ContainerSpec {

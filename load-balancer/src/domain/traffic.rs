@@ -82,6 +82,7 @@ impl Lately {
     pub(crate) fn heard(&mut self, traffic: Option<Traffic>, now: Duration) {
         let counts = traffic.map(Counts::from);
         if let Some(counts) = &counts {
+            self.forget_others(counts);
             let is_due = self.kept.back().is_none_or(|(at, _)| now.saturating_sub(*at) >= STEP);
             if is_due {
                 self.kept.push_back((now, counts.clone()));
@@ -91,6 +92,18 @@ impl Lately {
             }
         }
         self.now = counts.map(|counts| (now, counts));
+    }
+
+    /// What is kept of an address is forgotten once it is another replica's, or its counts have begun anew.
+    fn forget_others(&mut self, counts: &Counts) {
+        let heard = self.now.as_ref().or_else(|| self.kept.back()).map(|(_, counts)| counts);
+        let Some(heard) = heard else { return };
+        let known = |address: &SocketAddr| heard.replicas.get(address);
+        let others = counts.replicas.iter().filter(|(at, now)| is_another(known(at), now));
+        let others: Vec<SocketAddr> = others.map(|(address, _)| *address).collect();
+        for (_, counts) in &mut self.kept {
+            counts.replicas.retain(|address, _| !others.contains(address));
+        }
     }
 
     /// What visitors asked of each app within the window; none while the edge does not tell.
@@ -110,17 +123,12 @@ impl Lately {
         let ours = replicas.filter(|(_, replica)| replica.instance == *instance);
         let shares = ours.filter_map(|(address, now)| {
             let before = self.kept.front().and_then(|(_, counts)| counts.replicas.get(address));
-            // Counts that are lower than before have begun anew.
-            let before = before.filter(|before| {
-                before.instance == now.instance
-                    && before.requests <= now.requests
-                    && before.errors <= now.errors
-            });
             let (requests, errors) =
                 before.map_or((0, 0), |before| (before.requests, before.errors));
             let share = ReplicaShare {
                 ip: address.ip(),
                 port: address.port(),
+                is_served: now.is_served,
                 requests: now.requests - requests,
                 errors: now.errors - errors,
             };
@@ -129,6 +137,15 @@ impl Lately {
         let window_seconds = u32::try_from(WINDOW.as_secs()).unwrap_or(u32::MAX);
         Some(RouteTraffic { window_seconds, replicas: shares.collect() })
     }
+}
+
+/// Whether these counts are of another replica than those that were heard before, or have begun anew.
+fn is_another(before: Option<&ReplicaTraffic>, now: &ReplicaTraffic) -> bool {
+    before.is_none_or(|before| {
+        let comes_back = now.is_served && !before.is_served;
+        let is_lower = before.requests > now.requests || before.errors > now.errors;
+        before.instance != now.instance || comes_back || is_lower
+    })
 }
 
 #[cfg(test)]
@@ -192,6 +209,23 @@ mod tests {
             lately.heard(Some(traffic), Duration::from_secs(second));
         }
         assert_eq!(told(&lately), [(2, 0, 0)]);
+    }
+
+    #[test]
+    fn what_was_asked_of_who_had_an_address_before_is_not_its_replicas() {
+        let mut lately = Lately::default();
+        lately.heard(Some(traffic(&[(1, 150, 0, true)])), Duration::ZERO);
+        lately.heard(Some(traffic(&[(1, 300, 99, false)])), STEP);
+        let told = |lately: &Lately| {
+            let told = lately.of(&"shop".parse().unwrap()).unwrap().replicas;
+            told.iter().map(|one| (one.is_served, one.requests, one.errors)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&lately), [(false, 150, 99)], "who asks knows that it has left");
+        lately.heard(Some(traffic(&[(1, 0, 0, true)])), 2 * STEP);
+        assert_eq!(told(&lately), [(true, 0, 0)]);
+        // As many as the one before had, and a few of them failed.
+        lately.heard(Some(traffic(&[(1, 200, 10, true)])), 3 * STEP);
+        assert_eq!(told(&lately), [(true, 200, 10)]);
     }
 
     #[test]

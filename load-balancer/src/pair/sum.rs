@@ -19,7 +19,12 @@ impl Sum {
     pub(super) fn of(&mut self, own: Traffic, others: Option<Traffic>) -> Traffic {
         let mut kept = std::mem::take(&mut self.others).with_in_flight(&BTreeMap::new());
         self.forget(&own, &mut kept);
-        if let Some(others) = others {
+        if let Some(mut others) = others {
+            // Until the other one knows the table, it tells of who had the address before.
+            others.replicas.retain(|address, other| {
+                let is_served = own.replicas.get(address).is_some_and(|own| own.is_served);
+                other.is_served || !is_served || kept.replicas.contains_key(address)
+            });
             let lost = fallen(&kept, &others);
             for instance in lost.apps.keys() {
                 self.base.apps.entry(instance.clone()).or_default();
@@ -52,7 +57,12 @@ impl Sum {
             known.replicas.retain(|address, _| {
                 let now = own.replicas.get(address);
                 let before = before.replicas.get(address);
-                now.is_some_and(|now| before.is_none_or(|before| !is_another(before, now)))
+                let comes_back = |before: &ReplicaTraffic, now: &ReplicaTraffic| {
+                    now.is_served && !before.is_served
+                };
+                now.is_some_and(|now| {
+                    before.is_none_or(|before| !is_another(before, now) && !comes_back(before, now))
+                })
             });
         }
     }
@@ -113,6 +123,35 @@ mod tests {
         assert_eq!(told(&mut sum, 11, None), (18, 18, 1));
         assert_eq!(told(&mut sum, 11, Some(asked(0))), (18, 18, 2));
         assert_eq!(told(&mut sum, 11, Some(asked(3))), (21, 21, 2));
+    }
+
+    #[test]
+    fn who_comes_to_an_address_begins_with_nothing_whichever_edge_serves_it_first() {
+        let left = |count| {
+            let mut traffic = asked(count);
+            traffic.replicas.values_mut().for_each(|replica| replica.is_served = false);
+            traffic
+        };
+        for others in [[left(5), asked(0)], [asked(0), asked(0)]] {
+            let mut sum = Sum::default();
+            // Visitors came to the other edge alone.
+            sum.of(asked(0), Some(asked(5)));
+            let told = sum.of(left(0), Some(left(5)));
+            assert_eq!(told.replicas.values().next().unwrap().requests, 5);
+            for others in others {
+                let told = sum.of(asked(0), Some(others));
+                assert_eq!(told.replicas.values().next().unwrap().requests, 0);
+            }
+        }
+        // The other edge serves it first.
+        let mut sum = Sum::default();
+        sum.of(left(0), Some(left(5)));
+        sum.of(left(0), Some(asked(0)));
+        let told = sum.of(asked(0), Some(asked(1)));
+        assert_eq!(told.replicas.values().next().unwrap().requests, 1);
+        // It leaves there first, and is the same.
+        let told = sum.of(asked(0), Some(left(2)));
+        assert_eq!(told.replicas.values().next().unwrap().requests, 2);
     }
 
     #[test]

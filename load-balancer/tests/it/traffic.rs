@@ -85,18 +85,22 @@ async fn each_replica_of_a_route_is_told_with_its_failures() {
             let told = async || api.traffic("shop").await;
             tokio::time::sleep(Duration::from_secs(1)).await;
             let replicas = json!([
-                { "ip": "192.0.2.1", "port": 20000, "requests": 3, "errors": 2 },
-                { "ip": "192.0.2.1", "port": 20001, "requests": 3, "errors": 0 },
+                { "ip": "192.0.2.1", "port": 20000, "is_served": true, "requests": 3, "errors": 2 },
+                { "ip": "192.0.2.1", "port": 20001, "is_served": true, "requests": 3, "errors": 0 },
             ]);
             let traffic = json!({ "window_seconds": 60, "replicas": replicas });
             assert_eq!((told().await.status, told().await.body), (200, traffic));
             // One that has left is told as long as what it did is not too long ago.
             api.set(&wanted("shop", 2, &[20001])).await;
             tokio::time::sleep(Duration::from_secs(1)).await;
-            assert_eq!(told().await.body["replicas"].as_array().unwrap().len(), 2);
+            let replicas = told().await.body["replicas"].clone();
+            let served: Vec<_> =
+                replicas.as_array().unwrap().iter().map(|one| &one["is_served"]).collect();
+            assert_eq!(served, [false, true]);
             tokio::time::sleep(Duration::from_secs(90)).await;
-            let left = json!([{ "ip": "192.0.2.1", "port": 20001, "requests": 0, "errors": 0 }]);
-            assert_eq!(told().await.body["replicas"], left);
+            let left = told().await.body["replicas"].clone();
+            assert_eq!((left.as_array().unwrap().len(), &left[0]["requests"]), (1, &json!(0)));
+            assert_eq!(left[0]["port"], 20001);
             let unknown = api.traffic("nobody").await;
             assert_eq!((unknown.status, unknown.code()), (404, "UNKNOWN_INSTANCE"));
             world.edge.set_health(Health::Down);

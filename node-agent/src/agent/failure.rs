@@ -71,6 +71,7 @@ impl Error {
 fn code_of(conflict: &Conflict) -> FailureCode {
     match conflict {
         Conflict::NewerGeneration { .. } => FailureCode::Superseded,
+        Conflict::PortHeld { .. } => FailureCode::PortTaken,
         Conflict::StaleEpoch { .. } | Conflict::OtherContent => FailureCode::Internal,
     }
 }

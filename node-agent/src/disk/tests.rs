@@ -224,7 +224,8 @@ async fn a_disk_that_is_full_is_relieved_and_what_did_not_fit_fits() {
     assert!(!machine.has(&former).await && machine.has(&kept).await);
     // Now nobody can make room: it is told as it is.
     let other = machine.built_elsewhere("other").await;
-    let refused = agent.ensure(DEPLOYER, &spec("other", &other, 1)).await;
+    let other = ContainerSpec { host_port: 20_001, ..spec("other", &other, 1) };
+    let refused = agent.ensure(DEPLOYER, &other).await;
     assert!(matches!(refused, Err(Error::Start(containers::Error::Full(_)))), "{refused:?}");
     assert!(machine.has(&wanted).await && machine.has(&kept).await);
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::digest::{Digest, ImageRef};
 use common::failure::FailureCode;
 use common::id::{Epoch, Generation, SlotNumber};
-use common::port::container::{ContainerSpec, ContainerState, Limits};
+use common::port::container::{Container, ContainerSpec, ContainerState, Limits};
 use common::port::nodes::{Issuer, Probe, Removal};
 use common::port::{Cause, Containers as _};
 use common::service::ServiceName;
@@ -333,6 +333,27 @@ async fn a_container_that_someone_else_removed_is_made_again() {
             agent.ensure(ISSUER, &machine.spec()).await.unwrap();
             machine.engine.ensure_absent(&machine.spec().name()).await.unwrap();
             machine.until(Machine::runs).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_to_run_and_is_not_there_is_listed_until_someone_says_otherwise() {
+    let machine = Machine::new();
+    let (spec, listed) = (machine.spec(), [Container::not_made(&machine.spec(), Epoch(1))]);
+    machine
+        .with_agent(async |agent| {
+            agent.ensure(ISSUER, &spec).await.unwrap();
+            machine.engine.occupy_port(20_000);
+            machine.engine.ensure_absent(&spec.name()).await.unwrap();
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            assert_eq!(agent.list().await.unwrap(), listed);
+            let removal = Removal { name: spec.name(), generation: spec.generation };
+            agent.remove(ISSUER, &removal).await.unwrap();
+            assert_eq!(agent.list().await.unwrap(), []);
+            machine.engine.free_port(20_000);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            assert!(!machine.runs());
         })
         .await;
 }

@@ -85,8 +85,12 @@ impl<N: Clone + Ord, S: Wanted<Name = N>> Book<N, S> {
         self.entries.keys()
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Entry<S>> {
+        self.entries.values()
+    }
+
     pub(crate) fn specs(&self) -> impl Iterator<Item = &S> {
-        self.entries.values().map(|entry| &entry.spec)
+        self.all().map(|entry| &entry.spec)
     }
 
     /// Takes note of what should run. Generations that were told in or before `restored` count no more.

@@ -23,6 +23,8 @@ pub(crate) enum Conflict {
     NewerGeneration { told: Generation },
     #[error("the same epoch and generation were told before with another content")]
     OtherContent,
+    #[error("the host port {port} is that of {holder}, which is to run here too")]
+    PortHeld { port: u16, holder: ContainerName },
 }
 
 /// The form in which it is written. One of before is read, one of after is not.
@@ -102,13 +104,17 @@ impl Entries {
         }
     }
 
-    /// Takes note of a container that should run.
+    /// Takes note of a container that should run. A host port is one container's until that should be gone, be it that it is
+    /// not there: after a power cut both would come, and whoever was first would be taken for the other.
     pub(crate) fn note(
         &mut self,
         issuer: Issuer,
         spec: &ContainerSpec,
     ) -> Result<(Noted<ContainerSpec>, Change), Conflict> {
         let heard = self.hear(issuer)?;
+        if let Some(holder) = self.holder_before(spec) {
+            return Err(Conflict::PortHeld { port: spec.host_port, holder });
+        }
         let (noted, changed) = self.containers.note(issuer.epoch, spec, self.restored)?;
         Ok((noted, changed.or(heard)))
     }
@@ -119,7 +125,15 @@ impl Entries {
         spec: &ContainerSpec,
         before: Option<Entry<ContainerSpec>>,
     ) -> Change {
+        let before = before.filter(|before| self.holder_before(&before.spec).is_none());
         self.containers.take_back(spec, before)
+    }
+
+    /// Another container that has its host port.
+    fn holder_before(&self, spec: &ContainerSpec) -> Option<ContainerName> {
+        let of_port = self.containers.specs().filter(|told| told.host_port == spec.host_port);
+        let name = spec.name();
+        of_port.map(ContainerSpec::name).find(|holder| *holder != name)
     }
 
     /// Takes note that a container should be gone; a newer one of the same name stays.

@@ -11,10 +11,10 @@ use common::digest::{Digest, ImageRef};
 use common::failure::FailureCode;
 use common::id::{Epoch, Generation, SlotNumber};
 use common::name::ContainerName;
-use common::port::Nodes;
 use common::port::container::{Container, ContainerSpec, ContainerState, Limits};
 use common::port::containers::Follow;
 use common::port::nodes::{Agent, Build, Error, Issuer, Probe, Removal, Sample};
+use common::port::{Containers as _, Nodes};
 use common::service::ServiceName;
 use futures::StreamExt as _;
 
@@ -48,6 +48,7 @@ pub async fn holds(world: &dyn World) {
     a_container_is_made_once(world).await;
     a_missing_image_is_told_and_nothing_stays_wanted(world).await;
     a_taken_port_is_told_and_another_may_be_tried(world).await;
+    what_was_told_and_is_not_there_has_its_port_until_it_is_removed(world).await;
     other_content_under_the_same_word_is_refused(world).await;
     an_older_generation_is_refused(world).await;
     a_removal_spares_a_newer_container(world).await;
@@ -143,6 +144,23 @@ async fn a_taken_port_is_told_and_another_may_be_tried(world: &dyn World) {
     let other = ContainerSpec { host_port: world.fresh_port(), ..spec.clone() };
     ensure(world, &other).await;
     world.engine().free_port(spec.host_port);
+    remove(world, &other).await;
+}
+
+async fn what_was_told_and_is_not_there_has_its_port_until_it_is_removed(world: &dyn World) {
+    let spec = spec(world, "absent");
+    ensure(world, &spec).await;
+    world.engine().occupy_port(spec.host_port);
+    let gone = world.engine().ensure_absent(&spec.name()).await;
+    gone.expect("the engine removes it");
+    let listed = find(world, &spec.name()).await;
+    assert_eq!(listed, Some(Container::not_made(&spec, Epoch(1))));
+    world.engine().free_port(spec.host_port);
+    let other = ContainerSpec { host_port: spec.host_port, ..self::spec(world, "after") };
+    assert_eq!(code(try_ensure(world, &other).await), Some(FailureCode::PortTaken));
+    remove(world, &spec).await;
+    assert_eq!(find(world, &spec.name()).await, None);
+    ensure(world, &other).await;
     remove(world, &other).await;
 }
 

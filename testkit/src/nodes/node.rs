@@ -97,8 +97,19 @@ impl Node {
                 return Err(refused(FailureCode::Internal, message));
             }
         }
+        let of_port = self.ledger.values().filter(|told| told.spec.host_port == spec.host_port);
+        if of_port.map(|told| told.spec.name()).any(|holder| holder != name) {
+            return Err(refused(FailureCode::PortTaken, "another container has this host port"));
+        }
         self.ledger.insert(name, Told { epoch: issuer.epoch, spec: spec.clone() });
         Ok(())
+    }
+
+    /// What was told and is not there.
+    pub(super) fn not_made(&self, made: &[Container]) -> Vec<Container> {
+        let is_there = |name: &ContainerName| made.iter().any(|one| one.name == *name);
+        let missing = self.ledger.iter().filter(|(name, _)| !is_there(name));
+        missing.map(|(_, told)| Container::not_made(&told.spec, told.epoch)).collect()
     }
 
     pub(super) fn holds_newer_than(&self, removal: &Removal) -> bool {

@@ -116,7 +116,10 @@ impl Nodes for MemoryNodes {
     async fn list(&self, agent: &Agent) -> Result<Vec<Container>, Error> {
         let node = agent.node.clone();
         let engine = self.reach(agent, Call::List { node: node.clone() }).await?;
-        engine.list().await.map_err(|err| failed(&node, &err))
+        let mut containers = engine.list().await.map_err(|err| failed(&node, &err))?;
+        let not_made = self.with(&node, |node| node.not_made(&containers));
+        containers.extend(not_made);
+        Ok(containers)
     }
 
     async fn build(&self, agent: &Agent, issuer: Issuer, build: Build) -> Result<ImageRef, Error> {

@@ -19,9 +19,17 @@ pub struct RouteTraffic {
 pub struct ReplicaShare {
     pub ip: IpAddr,
     pub port: u16,
+    /// Whether it is served. Of one that has left the port may be another one's by now. Load balancers of before this do not
+    /// say.
+    #[serde(default = "unsaid")]
+    pub is_served: bool,
     pub requests: u64,
     /// Those of them that it did not answer, or with a status of the class `5xx`.
     pub errors: u64,
+}
+
+fn unsaid() -> bool {
+    true
 }
 
 /// What visitors asked of one app lately, and how it went; an answer to `GET /api/v1/traffic` has it of each.
@@ -142,6 +150,7 @@ mod tests {
         let of = |port, requests, errors| ReplicaShare {
             ip: [192, 0, 2, 1].into(),
             port,
+            is_served: true,
             requests,
             errors,
         };

@@ -117,6 +117,36 @@ fn what_could_not_be_made_gives_way_to_what_was_before() {
     assert_eq!(entries.take_back(&spec(2), before), Change::None, "it was taken back before");
 }
 
+fn other_app() -> ContainerSpec {
+    ContainerSpec { instance: "blog".parse().unwrap(), ..spec(1) }
+}
+
+#[test]
+fn a_host_port_is_one_containers_until_that_should_be_gone() {
+    let mut entries = Entries::default();
+    entries.note(issuer(1), &spec(1)).unwrap();
+    let held = Conflict::PortHeld { port: 20000, holder: spec(1).name() };
+    assert_eq!(entries.note(issuer(1), &other_app()), Err(held.clone()));
+    assert_eq!(entries.note(issuer(2), &other_app()), Err(held), "whoever leads");
+    entries.note(issuer(2), &spec(2)).unwrap();
+    entries.forget(issuer(2), &removal(2)).unwrap();
+    entries.note(issuer(2), &other_app()).unwrap();
+}
+
+#[test]
+fn what_was_before_does_not_come_back_to_a_port_that_is_anothers_by_now() {
+    let mut entries = Entries::default();
+    entries.note(issuer(1), &spec(1)).unwrap();
+    let elsewhere = ContainerSpec { host_port: 20001, ..spec(2) };
+    let (noted, _) = entries.note(issuer(1), &elsewhere).unwrap();
+    let Noted::New { before } = noted else { panic!("{noted:?}") };
+    assert!(before.is_some());
+    entries.note(issuer(1), &other_app()).unwrap();
+    assert_eq!(entries.take_back(&elsewhere, before), Change::Made);
+    let names: Vec<_> = entries.containers().names().cloned().collect();
+    assert_eq!(names, [other_app().name()]);
+}
+
 #[test]
 fn it_is_read_back_as_it_was_written() {
     let mut entries = Entries::default();
