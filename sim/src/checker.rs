@@ -139,6 +139,8 @@ pub(crate) struct Checker {
     highest: (Epoch, Generation),
     tables: usize,
     last: Option<Table>,
+    /// Front ports that another program had when the edge was asked before it was given that table.
+    said_closed: BTreeSet<u16>,
     /// Whether containers may have changed since the last look.
     pub(crate) stirred: bool,
     ran: BTreeSet<Replica>,
@@ -189,6 +191,7 @@ impl Checker {
             highest: (Epoch(0), Generation(0)),
             tables: 0,
             last: None,
+            said_closed: BTreeSet::new(),
             stirred: false,
             ran: BTreeSet::new(),
             served: BTreeSet::new(),

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::patience::Patience;
 use super::releases;
-use super::replicas::{gets_share, is_advancing};
+use super::replicas::{gets_share, is_advancing, may_be_routed};
 
 /// How the release that is wanted comes into service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,14 +177,23 @@ pub(super) fn go_back(deployment: &mut Deployment, failure: &Failure, now: Times
     true
 }
 
+/// Whether a route to these replicas gives a canary what is asked for it: a share, or all where it is promoted.
+pub(super) fn has_its_due<'a>(
+    deployment: &Deployment,
+    served: impl Iterator<Item = &'a Slot>,
+) -> bool {
+    let rising = deployment.rising();
+    let (own, others): (Vec<&Slot>, Vec<&Slot>) =
+        served.partition(|slot| slot.generation == rising);
+    let canary = deployment.canary.as_ref();
+    canary.is_some_and(|canary| !own.is_empty() && (others.is_empty() || !canary.promoted))
+}
+
 /// The edge serves these.
 pub(super) fn told(deployment: &mut Deployment, served: &[RequestId]) {
-    let rising = deployment.rising();
-    let shares = deployment
-        .slots
-        .iter()
-        .any(|slot| slot.generation == rising && served.contains(&slot.placement_request));
-    if let Some(canary) = deployment.canary.as_mut().filter(|_| shares) {
+    let is_served = |slot: &&Slot| served.contains(&slot.placement_request);
+    let is_due = has_its_due(deployment, deployment.slots.iter().filter(is_served));
+    if let Some(canary) = deployment.canary.as_mut().filter(|_| is_due) {
         canary.told = true;
     }
 }
@@ -202,7 +211,8 @@ pub(super) fn shares(deployment: &mut Deployment, now: Timestamp) {
     deployment.decided(Decision { at: now, kind: DecisionKind::Canary, reason });
 }
 
-/// The newest generation is what is served from now on.
+/// The newest generation is what is served from now on. Others may be what the edge was told last, by a call of which
+/// nobody heard: it is told once more before they go.
 pub(super) fn take_over(deployment: &mut Deployment, now: Timestamp) {
     let Some(image) = deployment.image.clone() else { return };
     let (generation, release) = (deployment.rising(), deployment.release);
@@ -211,8 +221,9 @@ pub(super) fn take_over(deployment: &mut Deployment, now: Timestamp) {
         releases::enter(deployment, &image, now);
     }
     for slot in deployment.slots.iter_mut().filter(|slot| slot.generation != generation) {
-        if slot.state < SlotState::Drained {
-            slot.state = SlotState::Drained;
+        let goes = if may_be_routed(slot) { SlotState::Leaving } else { SlotState::Drained };
+        if slot.state < goes {
+            slot.state = goes;
             slot.since = now;
         }
     }

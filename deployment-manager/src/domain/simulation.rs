@@ -36,6 +36,8 @@ pub(super) enum Luck {
     Missing,
     /// The next look finds this.
     Probe(FailureCode),
+    /// The edge does as it is told next, and nobody hears of it.
+    Unheard,
 }
 
 type Container = (NodeName, SlotNumber, Generation);
@@ -256,6 +258,13 @@ impl World {
                 self.edge = slots.iter().filter_map(container).collect();
                 let all: Vec<&Slot> = slots.iter().collect();
                 self.upstreams = upstreams(self.deployment.as_ref().unwrap(), &all);
+                if self.seen.upstreams.is_some() {
+                    self.seen.upstreams = Some(self.upstreams.clone());
+                }
+                if self.luck == Luck::Unheard {
+                    self.luck = Luck::Good;
+                    return Vec::new();
+                }
                 let (slots, waiting) = (placements(slots), placements(waiting));
                 let endpoint = "192.0.2.10:2000".to_owned();
                 vec![Change::Routed { slots, waiting, endpoint }]

@@ -1,5 +1,6 @@
 //! A newer generation beside the one that is served.
 
+use common::id::SlotNumber;
 use common::port::nodes::Probe;
 use common::record::deployment::State;
 use common::record::operation::Outcome;
@@ -31,16 +32,18 @@ async fn the_new_replicas_take_over_at_once_and_then_the_old_ones_go() {
         panic!("it has succeeded");
     };
     assert_eq!(details["replicas"].as_array().unwrap().len(), 2, "the old ones are not told");
-    let sets: Vec<usize> = world
+    let mut sets: Vec<Vec<SlotNumber>> = world
         .routes
         .take_calls()
         .iter()
         .map(|call| match call {
-            Call::Set(wanted) => wanted.upstreams.len(),
-            Call::Remove(..) => 0,
+            Call::Set(wanted) => wanted.upstreams.iter().map(|upstream| upstream.slot).collect(),
+            Call::Remove(..) => Vec::new(),
         })
         .collect();
-    assert_eq!(sets, [2], "one change of the route");
+    // It is told once more before the old ones go.
+    sets.dedup();
+    assert_eq!(sets, [[SlotNumber(3), SlotNumber(4)]], "one change of the route");
     assert_eq!(world.routes.wanted(&name("shop")).unwrap().image, image(2).to_string());
 }
 

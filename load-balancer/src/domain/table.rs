@@ -50,6 +50,15 @@ impl Refused {
     pub(crate) fn is_served_as_before(&self) -> bool {
         matches!(self.why, Why::Unfit { .. })
     }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.why, Why::PortClosed(_))
+    }
+
+    /// Whether it was kept out for its front port, which is one of these by now.
+    pub(crate) fn is_open_again(&self, ports: &FrontPorts) -> bool {
+        self.is_closed() && closed(&self.route, ports).is_none()
+    }
 }
 
 impl Rendered {

@@ -12,11 +12,12 @@ use common::id::{Epoch, Generation};
 use common::name::LegacyName;
 use common::port::Edge;
 use common::port::edge::{self, Status, Table, TableRoute};
+use common::record::route::Route;
 use tokio::time::sleep;
 
 use super::Single;
-use crate::domain::table::{Rendered, render};
-use crate::records::routes;
+use crate::domain::table::{Refused, Rendered, render};
+use crate::records::{Kept, routes};
 use crate::shared::{Served, Shared};
 
 /// How often the edge is asked whether it still serves what it was given.
@@ -80,15 +81,14 @@ impl<'a> TableReconciler<'a> {
             }
             status => status?,
         };
-        self.shared.edge_has(&status.ports);
-        self.note(&status);
+        self.heard(&status);
         let changes = self.shared.changes();
-        if self.serves_last(&status) && self.last().changes == changes {
+        if self.serves_last(&status) && self.last().changes == changes && !self.opens(&status) {
             return Ok(());
         }
         let epoch = self.shared.edge_epoch().await?;
         let all = routes(&self.shared).await.map_err(leading::Error::from)?;
-        let rendered = render(all.values().map(|stored| &stored.record), &status.ports);
+        let (status, rendered) = self.rendered(status, &all).await?;
         let is_new = {
             let last = self.last();
             last.not_taken.is_some() || last.loaded.as_ref() != Some(&rendered.routes)
@@ -100,6 +100,36 @@ impl<'a> TableReconciler<'a> {
         self.last().changes = changes;
         self.publish(rendered, changes);
         Ok(())
+    }
+
+    /// What the edge serves from these routes with the front ports that it has. Reading them took its time: before a door
+    /// is left out the edge is asked whether it has the port again.
+    async fn rendered(
+        &self,
+        status: Status,
+        all: &Kept<Route>,
+    ) -> Result<(Status, Rendered), Error> {
+        let of = |status: &Status| render(all.values().map(|stored| &stored.record), &status.ports);
+        let rendered = of(&status);
+        if !rendered.refused.values().any(Refused::is_closed) {
+            return Ok((status, rendered));
+        }
+        let status = self.edge.status().await?;
+        self.heard(&status);
+        let rendered = of(&status);
+        Ok((status, rendered))
+    }
+
+    /// Whether a route is kept out for a port that the edge has again, as after a start of its own with the table it had.
+    fn opens(&self, status: &Status) -> bool {
+        let served = self.shared.served();
+        let served = served.borrow();
+        served.refused.values().any(|refused| refused.is_open_again(&status.ports))
+    }
+
+    fn heard(&self, status: &Status) {
+        self.shared.edge_has(&status.ports);
+        self.note(status);
     }
 
     /// An edge that has ended sends nobody to a replica that left, once this is the table that it starts with. Without what

@@ -14,6 +14,7 @@ mod options;
 mod orders;
 mod pair;
 mod property;
+mod reopened;
 mod rest;
 mod routes;
 mod scale;

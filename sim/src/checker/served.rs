@@ -25,6 +25,11 @@ pub(super) fn held(truth: &Truth) -> Held<'_> {
 }
 
 impl Checker {
+    /// The front ports that the edge had said another program has to who gave it the newest table, just before that.
+    pub(crate) fn said_closed(&mut self, ports: BTreeSet<u16>) {
+        self.said_closed = ports;
+    }
+
     /// The edge took a table; `table` is what was sent.
     pub(crate) fn table_taken(&mut self, table: &Table, life: &Life) {
         let sent = (table.epoch, table.generation);
@@ -99,8 +104,10 @@ impl Checker {
             self.violate(Invariant::I8Monotone, what);
         }
         let has = |row: &&TableRoute| !row.upstreams.is_empty();
-        // Whoever's door another program holds is not served; everybody else is.
-        let held = truth.edge.closed_ports();
+        // Whoever's door another program holds is not served; everybody else is. It may be given back while a table without
+        // it is on its way.
+        let mut held = self.said_closed.clone();
+        held.extend(truth.edge.closed_ports());
         let open = |row: &&TableRoute| !held.contains(&row.front_port);
         for old in before.routes.iter().filter(has).filter(open) {
             let mut kept = table.routes.iter().filter(has);
@@ -186,3 +193,6 @@ impl Checker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

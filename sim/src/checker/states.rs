@@ -61,6 +61,7 @@ const SLOTS: &[(SlotState, SlotState)] = &[
     (SlotState::Started, SlotState::Ready),
     (SlotState::Ready, SlotState::Routed),
     (SlotState::Routed, SlotState::Ready),
+    (SlotState::Ready, SlotState::Leaving),
     (SlotState::Routed, SlotState::Leaving),
     (SlotState::Asked, SlotState::Drained),
     (SlotState::Placed, SlotState::Drained),

@@ -1,7 +1,8 @@
 //! The edge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use common::port::Edge;
@@ -13,14 +14,37 @@ use crate::call::CallKind;
 use crate::gate::{Call, Gate, Lost};
 use crate::step::Step;
 
+/// How long what the edge said of its ports holds for who gives it a table, in microseconds: nothing else is to be asked
+/// in between.
+const HOLDS: u64 = 20_000;
+
 #[derive(Debug)]
 pub(crate) struct SimEdge {
     gate: Gate,
+    told: Mutex<Told>,
+}
+
+/// Which front ports another program had when the edge was asked last.
+#[derive(Debug, Default)]
+struct Told {
+    at: u64,
+    closed: BTreeSet<u16>,
+}
+
+impl Told {
+    /// Those that whoever gives the edge a table now may take for closed.
+    fn closed(&self, now: u64) -> BTreeSet<u16> {
+        if now - self.at <= HOLDS { self.closed.clone() } else { BTreeSet::new() }
+    }
 }
 
 impl SimEdge {
     pub(crate) fn new(gate: Gate) -> Self {
-        SimEdge { gate }
+        SimEdge { gate, told: Mutex::default() }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn inner(&self) -> &MemoryEdge {
@@ -38,6 +62,7 @@ impl Edge for SimEdge {
         let what = self.gate.world.essence(format_args!("load {}", Rows(table)));
         let call = Call { kind: CallKind::EdgeLoad, what, step: &|| Some(Step::LoadTable) };
         let (gate, table) = (self.gate.clone(), table.clone());
+        let closed = self.told().closed(gate.world.stage.now());
         let body = move |_| async move {
             let world = &gate.world;
             let loaded = match world.plant {
@@ -45,7 +70,9 @@ impl Edge for SimEdge {
                 Some(_) => mischief::load(&gate, &table).await,
             };
             if loaded.is_ok() {
-                world.checker().table_taken(&table, &gate.life);
+                let mut checker = world.checker();
+                checker.said_closed(closed);
+                checker.table_taken(&table, &gate.life);
             }
             loaded
         };
@@ -55,6 +82,8 @@ impl Edge for SimEdge {
     async fn status(&self) -> Result<Status, Error> {
         let what = self.gate.world.essence(format_args!("status of the edge"));
         let status = self.gate.ask(CallKind::EdgeStatus, what, lost, self.inner().status()).await?;
+        let closed = status.ports.closed.iter().copied().collect();
+        *self.told() = Told { at: self.gate.world.stage.now(), closed };
         Ok(mischief::status(&self.gate, status))
     }
 
@@ -94,5 +123,17 @@ impl std::fmt::Display for Rows<'_> {
             f.write_str(";")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_edge_said_of_its_ports_holds_only_for_a_table_that_it_is_given_at_once() {
+        let told = Told { at: 1_000_000, closed: BTreeSet::from([2000]) };
+        assert_eq!(told.closed(1_000_000 + HOLDS), BTreeSet::from([2000]));
+        assert_eq!(told.closed(1_000_001 + HOLDS), BTreeSet::new());
     }
 }

@@ -71,6 +71,7 @@ fn a_promotion_starts_what_is_missing_and_then_shifts_all() {
         look whether replicas 5 on node-2 and 6 on node-3 can be reached
         route to replicas 4 on node-1, 5 on node-2 and 6 on node-3
         ask through the front door, then say that it runs
+        route to replicas 4 on node-1, 5 on node-2 and 6 on node-3
         remove replicas 1 on node-1, 2 on node-2 and 3 on node-3
     "]]);
     world.assert_settled();
