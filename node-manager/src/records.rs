@@ -13,10 +13,14 @@ use common::record::node::PortLease;
 use common::record::owed::Owed;
 use common::record::path;
 use common::record::release::{Release, Strategy, UsualPlacement};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::shared::Shared;
+
+/// How many records are read at once.
+const AT_ONCE: usize = 64;
 
 /// `placements/<hh>/<request id>`: a request for a node that is not answered yet. Once it is, the
 /// answer is owed here until the bus has it; then the record goes, and the operation's outcome stays.
@@ -80,6 +84,19 @@ pub(crate) async fn leased_ports(
 ) -> Result<Vec<u16>, records::Error> {
     let names = shared.ports.store.children(&leases(node)).await?;
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// Those of these ports of a node that are leased, and not in quarantine.
+pub(crate) async fn leases_of(
+    shared: &Shared,
+    node: &NodeName,
+    ports: &[u16],
+) -> Result<Vec<PortLease>, records::Error> {
+    let reads: Vec<_> = ports.iter().map(|port| lease(shared, node, *port)).collect();
+    let found: Vec<Option<Stored<PortLease>>> =
+        stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+    let leases = found.into_iter().flatten().map(|stored| stored.record);
+    Ok(leases.filter(|lease| lease.released_at.is_none()).collect())
 }
 
 /// What the container may use that an instance needs a place for: as the release says that its

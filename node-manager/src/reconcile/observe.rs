@@ -7,15 +7,20 @@ use common::id::RequestId;
 use common::name::{LegacyName, NodeName};
 use common::port::container::Limits;
 use common::port::disk::Disk;
+use common::port::nodes::NodeUse;
 use common::record::deployment::{Deployment, Slot, SlotState};
 use common::record::kept::Way;
-use common::record::node::Node;
+use common::record::node::{Node, PortLease};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::domain::lease::next_port;
 use crate::domain::placement::{Candidate, Promised};
 use crate::domain::room::{self, Room};
 use crate::records as ours;
 use crate::shared::Shared;
+
+/// How many nodes' leases are read at once.
+const NODES_AT_ONCE: usize = 16;
 
 /// All nodes as candidates for one more container of the instance, if it has a name yet: the one that was asked for by
 /// `request`, else one of its newest generation.
@@ -44,13 +49,16 @@ pub(crate) async fn candidates(
         deployment.as_ref().is_some_and(|deployment| is_placed_again(deployment, request));
     let better = deployment.as_ref().and_then(|deployment| moves_to(deployment, request));
     let bytes = app.map_or(0, |app| room::size(disks.values(), app, image));
+    let reads: Vec<_> = nodes.iter().map(|node| leased(shared, node)).collect();
+    let leased: Vec<Leased> = stream::iter(reads).buffered(NODES_AT_ONCE).try_collect().await?;
     let mut candidates = Vec::with_capacity(nodes.len());
-    for node in nodes.iter() {
+    for (node, leased) in nodes.iter().zip(leased) {
         let room = disks.get(&node.name).map(|disk| {
             let added = app.map_or(bytes, |app| room::added(disk, app, bytes));
             Room::on(disk, image, added)
         });
-        let found = candidate(shared, node, instance, placed.as_ref(), &mut limits).await?;
+        let found =
+            candidate(shared, (node, leased), instance, placed.as_ref(), &mut limits).await?;
         let fetches = (goes_back || is_again) && !room.is_some_and(Room::has_image);
         let suits = better.is_none_or(|better| better.contains(&node.name));
         candidates.push(Candidate { fetches, suits, room, ..found });
@@ -90,18 +98,34 @@ impl<'a> Placed<'a> {
     }
 }
 
-async fn candidate(
-    shared: &Shared,
-    node: &Node,
-    instance: Option<&LegacyName>,
-    placed: Option<&Placed<'_>>,
-    limits: &mut BTreeMap<LegacyName, Limits>,
-) -> Result<Candidate, records::Error> {
+/// What a node has given away.
+struct Leased {
+    /// Leased, in quarantine, or in use.
+    ports: BTreeSet<u16>,
+    /// As it said last: it counts what runs already.
+    used: Option<NodeUse>,
+    /// What does not yet run.
+    underway: Vec<PortLease>,
+}
+
+async fn leased(shared: &Shared, node: &Node) -> Result<Leased, records::Error> {
     let sample = shared.heartbeats.latest(&node.name);
     let containers = sample.as_ref().map(|sample| sample.containers.as_slice()).unwrap_or_default();
     let in_use: BTreeSet<u16> = containers.iter().map(|container| container.host_port).collect();
     let leased = ours::leased_ports(shared, &node.name).await?;
+    let unheard: Vec<u16> = leased.iter().copied().filter(|port| !in_use.contains(port)).collect();
+    let underway = ours::leases_of(shared, &node.name, &unheard).await?;
+    let used = sample.as_ref().map(|sample| sample.node);
+    Ok(Leased { ports: leased.into_iter().chain(in_use).collect(), used, underway })
+}
 
+async fn candidate(
+    shared: &Shared,
+    (node, leased): (&Node, Leased),
+    instance: Option<&LegacyName>,
+    placed: Option<&Placed<'_>>,
+    limits: &mut BTreeMap<LegacyName, Limits>,
+) -> Result<Candidate, records::Error> {
     let mut underway = Promised::default();
     let mut requests: BTreeSet<RequestId> = placed
         .into_iter()
@@ -109,10 +133,7 @@ async fn candidate(
         .filter(|(_, place)| **place == &node.name)
         .map(|(request, _)| *request)
         .collect();
-    // What runs already is in the sample; the leases of what does not yet run are read.
-    for port in leased.iter().filter(|port| !in_use.contains(port)) {
-        let lease = ours::lease(shared, &node.name, *port).await?.map(|stored| stored.record);
-        let Some(lease) = lease.filter(|lease| lease.released_at.is_none()) else { continue };
+    for lease in leased.underway {
         let stays = placed.is_none_or(|placed| placed.stays.contains(&lease.request));
         if Some(&lease.instance) == instance && stays {
             requests.insert(lease.request);
@@ -129,16 +150,15 @@ async fn candidate(
         underway.add(&promised);
     }
 
-    let taken: BTreeSet<u16> = leased.into_iter().chain(in_use).collect();
     Ok(Candidate {
         name: node.name.clone(),
         verdict: shared.verdict(&node.name).map(|stored| stored.record.verdict),
-        used: sample.map(|sample| sample.node),
+        used: leased.used,
         underway,
         replicas: u32::try_from(requests.len()).unwrap_or(u32::MAX),
         fetches: false,
         suits: true,
         room: None,
-        port: next_port(shared.config.first_port, shared.config.last_port, &taken),
+        port: next_port(shared.config.first_port, shared.config.last_port, &leased.ports),
     })
 }
