@@ -141,6 +141,8 @@ mod tests {
             (409, "MACHINE_IN_USE"),
             (503, "NOT_READY"),
             (503, "STORE_UNAVAILABLE"),
+            (503, "CERTIFICATES_OFF"),
+            (422, "CERTIFICATE_EXPIRED"),
         ] {
             let Error::Refused(told) = problem(status, code) else { panic!("{code}") };
             assert_eq!((told.status, told.code.as_str()), (status, code));
