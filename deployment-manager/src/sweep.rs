@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chassis::leading::Refused;
@@ -20,12 +21,16 @@ use common::record::deployment::{Deployment, Goal, Slot, SlotState};
 use common::record::path;
 use common::record::restored::RestoredRecord;
 use futures::stream::{self, StreamExt as _};
+use tokio::time::timeout;
 
 use crate::fleet::News;
 use crate::records as stored;
 use crate::shared::Shared;
 
 const REMOVED_AT_ONCE: usize = 8;
+/// What is not there may be on its way: its agent removes it once its image is pulled, and the other containers of the
+/// node do not wait for that.
+const UNMADE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a node could not be swept for now.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +117,15 @@ impl Nodes {
     async fn remove(&self, agent: &Agent, container: &Container) -> Result<(), Error> {
         tracing::warn!(node = %agent.node, container = %container.name, generation = %container.generation, "nobody wants this container; removing it");
         let removal = Removal { name: container.name.clone(), generation: container.generation };
-        self.shared.ports.nodes.remove(agent, self.shared.seat.issuer(), &removal).await?;
+        let removed = self.shared.ports.nodes.remove(agent, self.shared.seat.issuer(), &removal);
+        if container.is_made() {
+            removed.await?;
+        } else if let Ok(removed) = timeout(UNMADE_WITHIN, removed).await {
+            removed?;
+        } else {
+            tracing::debug!(node = %agent.node, container = %container.name, "it is being made; the next look removes it");
+            return Ok(());
+        }
         self.shared.metrics.swept.inc();
         Ok(())
     }

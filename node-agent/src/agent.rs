@@ -245,25 +245,34 @@ impl Agent {
 
     /// Looks at a container and at its port.
     pub(crate) async fn probe(&self, name: &ContainerName) -> Result<Probe, Error> {
-        let replica = match self.replicas.runs_just_now(name, self.now()) {
-            Some(replica) => Some(replica),
-            None => self.look(name).await?,
-        };
-        let Some(replica) = replica else { return Ok(Probe::Absent) };
-        let history = &replica.history;
-        let crash_loop = history.is_loop(self.now());
+        // That nothing listens yet may rest on what was said just now. That all is well may not: where the process has ended
+        // meanwhile, the engine's own door to the port is open until the engine takes it down.
+        if let Some(replica) = self.replicas.runs_just_now(name, self.now()) {
+            let seen = self.see_port(&replica).await.map_err(Error::Engine)?;
+            if seen != Probe::Healthy {
+                return Ok(self.judged(&replica, seen));
+            }
+        }
+        let Some(replica) = self.look(name).await? else { return Ok(Probe::Absent) };
         if let ContainerState::Exited { code, out_of_memory, .. } = replica.container.state {
+            let crash_loop = replica.history.is_loop(self.now());
             return Ok(Probe::Exited { code, out_of_memory, crash_loop });
         }
         let seen = self.see_port(&replica).await.map_err(Error::Engine)?;
-        self.replicas.looked(&replica, seen == Probe::Healthy);
-        match history.last_exit() {
+        Ok(self.judged(&replica, seen))
+    }
+
+    /// What a look at the port of a running container says of it.
+    fn judged(&self, replica: &Replica, seen: Probe) -> Probe {
+        self.replicas.looked(replica, seen == Probe::Healthy);
+        let crash_loop = replica.history.is_loop(self.now());
+        match replica.history.last_exit() {
             // Between two ends it runs for a moment: that is no answer to whether it will.
             Some(exit) if crash_loop && seen != Probe::Healthy => {
                 let (code, out_of_memory) = (exit.code, exit.out_of_memory);
-                Ok(Probe::Exited { code, out_of_memory, crash_loop })
+                Probe::Exited { code, out_of_memory, crash_loop }
             }
-            Some(_) | None => Ok(seen),
+            Some(_) | None => seen,
         }
     }
 

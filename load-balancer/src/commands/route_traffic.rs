@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use common::failure::FailureCode;
 use common::name::LegacyName;
+use common::port::edge::Upstream;
 use common::port::routes::{RouteTraffic, Visitors};
 
 use super::Error;
@@ -15,7 +16,16 @@ pub(crate) async fn run(shared: &Shared, instance: &LegacyName) -> Result<RouteT
     if route(&*shared.ports.store, instance).await?.is_none() {
         return Err(Error::failed(FailureCode::UnknownInstance, "the instance has no route"));
     }
-    shared.lately().of(instance).ok_or_else(untold)
+    let mut traffic = shared.lately().of(instance).ok_or_else(untold)?;
+    let served = shared.served();
+    let served = served.borrow();
+    // Who is kept from requests as ill is in the route all the same, and what it did is its release's.
+    let left_out = served.left_out_of(instance);
+    for replica in &mut traffic.replicas {
+        let is_it = |one: &Upstream| (one.ip, one.port) == (replica.ip, replica.port);
+        replica.is_served |= left_out.iter().any(is_it);
+    }
+    Ok(traffic)
 }
 
 /// Of all apps that are served; refused in the same way.

@@ -84,6 +84,31 @@ async fn an_ill_replica_gets_no_requests_until_it_is_found_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_ill_replica_was_asked_is_that_of_one_that_is_served() {
+    let ward = Ward::of_two().await;
+    ward.live(async |api| {
+        let port = api.set(&wanted("shop", 1, &[20000, 20001])).await.port();
+        let edge = &ward.platform.world.edge;
+        for _ in 0..2 {
+            let (_, address) = edge.begin_request(port).unwrap();
+            edge.end_request_with(address, 500, Duration::ZERO);
+        }
+        seconds(1).await;
+        ward.fails(2, 3);
+        until("the ill one is left out", || ward.served() == [20000]).await;
+        seconds(1).await;
+        let replicas = api.traffic("shop").await.body["replicas"].clone();
+        let told =
+            replicas.as_array().unwrap().iter().map(|one| {
+                (one["port"].as_u64(), one["is_served"].as_bool(), one["errors"].as_u64())
+            });
+        let told: Vec<_> = told.collect();
+        assert_eq!(told, [20000, 20001].map(|port| (Some(port), Some(true), Some(1))));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn that_an_ill_replica_was_started_again_is_told_once_with_the_reason() {
     let ward = Ward::of_two().await;
     let name: ContainerName = "shop_instance_2".parse().unwrap();

@@ -1,128 +1,22 @@
 //! The keeper on a simulated engine, in paused time.
 
+mod machine;
+
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use common::digest::{Digest, ImageRef};
 use common::failure::FailureCode;
-use common::id::{Epoch, Generation, SlotNumber};
-use common::port::container::{Container, ContainerSpec, ContainerState, Limits};
+use common::id::{Epoch, Generation};
+use common::port::Containers as _;
+use common::port::container::{Container, ContainerSpec};
 use common::port::nodes::{Issuer, Probe, Removal};
-use common::port::{Cause, Containers as _};
 use common::service::ServiceName;
-use tempfile::TempDir;
 use testkit::containers::Health;
-use testkit::{
-    ManualClock, MemoryBlobs, MemoryContainers, MemoryPartContainers, MemoryRegistry, MemoryShares,
-};
-use tokio::time::Instant;
 
+use self::machine::Machine;
 use super::*;
-use crate::config::Config;
-use crate::ports::{Alone, Firewall, Ports, Rules};
-
-#[derive(Debug, Default)]
-struct Gate {
-    opens: AtomicBool,
-}
-
-#[async_trait]
-impl Firewall for Gate {
-    async fn apply(&self, _: &Rules) -> Result<(), Cause> {
-        if self.opens.load(Ordering::Relaxed) { Ok(()) } else { Err("no such program".into()) }
-    }
-}
-
-/// A machine: what outlives the agent.
-struct Machine {
-    engine: MemoryContainers,
-    clock: Arc<ManualClock>,
-    gate: Arc<Gate>,
-    image: ImageRef,
-    data: TempDir,
-}
 
 const ISSUER: Issuer = Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(1) };
-
-impl Machine {
-    fn new() -> Self {
-        let clock = Arc::new(ManualClock::ticking());
-        let registry = MemoryRegistry::default();
-        let image = ImageRef::new("example.org/shop", Digest::of(b"shop")).unwrap();
-        registry.offer(&image);
-        let engine = MemoryContainers::new(Arc::clone(&clock) as _, registry);
-        let gate = Arc::new(Gate { opens: AtomicBool::new(true) });
-        Machine { engine, clock, gate, image, data: tempfile::tempdir().unwrap() }
-    }
-
-    /// Runs an agent on this machine while `test` lasts; then the agent crashes.
-    async fn with_agent(&self, test: impl AsyncFnOnce(&Agent)) {
-        let agent = Arc::new(Agent::open(self.ports(), self.config()).unwrap());
-        let lifecycle = Lifecycle::new();
-        let running =
-            futures::future::join(agent.wall.hold_up(&lifecycle), run(&agent, &lifecycle));
-        tokio::select! {
-            biased;
-            _ = running => panic!("the keeper ended"),
-            () = test(&agent) => {}
-        }
-    }
-
-    fn ports(&self) -> Ports {
-        Ports {
-            containers: Arc::new(self.engine.clone()),
-            parts: Arc::new(MemoryPartContainers::new(
-                Arc::clone(&self.clock) as _,
-                MemoryRegistry::default(),
-            )),
-            shares: Arc::new(MemoryShares::default()),
-            blobs: Arc::new(MemoryBlobs::new()),
-            firewall: Arc::clone(&self.gate) as _,
-            neighbours: Arc::new(Alone),
-            clock: Arc::clone(&self.clock) as _,
-        }
-    }
-
-    fn config(&self) -> Config {
-        let folder = self.data.path().to_owned();
-        Config {
-            blob_bytes: 8 << 20,
-            firewall: Some(Rules::default()),
-            ..Config::in_one_folder(folder)
-        }
-    }
-
-    fn spec(&self) -> ContainerSpec {
-        ContainerSpec {
-            instance: "shop".parse().unwrap(),
-            slot: SlotNumber(1),
-            generation: Generation(1),
-            image: self.image.clone(),
-            container_port: 8080,
-            host_port: 20_000,
-            environment: [].into(),
-            limits: Limits::default(),
-            read_only: false,
-            files: Vec::new(),
-            health_path: None,
-        }
-    }
-
-    fn runs(&self) -> bool {
-        let running = |state: &ContainerState| matches!(state, ContainerState::Running { .. });
-        self.engine.containers().iter().any(|container| running(&container.state))
-    }
-
-    /// Waits until it is so; gives how long it took.
-    async fn until(&self, so: impl Fn(&Self) -> bool) -> Duration {
-        let began = Instant::now();
-        while !so(self) {
-            assert!(began.elapsed() < Duration::from_mins(5), "it never happens");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        began.elapsed()
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_container_that_ended_is_started_again_at_once_and_then_ever_later() {
@@ -140,6 +34,23 @@ async fn a_container_that_ended_is_started_again_at_once_and_then_ever_later() {
             assert_eq!(machine.engine.starts(&name), 6);
             let seen = agent.probe(&name).await.unwrap();
             assert_eq!(seen, Probe::Exited { code: 3, out_of_memory: false, crash_loop: true });
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn one_that_has_ended_is_not_well_though_its_port_is_open_still() {
+    let machine = Machine::new();
+    let door = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host_port = door.local_addr().unwrap().port();
+    let spec = ContainerSpec { host_port, ..machine.spec() };
+    machine
+        .with_agent(async |agent| {
+            agent.ensure(ISSUER, &spec).await.unwrap();
+            assert_eq!(agent.probe(&spec.name()).await.unwrap(), Probe::Healthy);
+            machine.engine.exit(&spec.name(), 3);
+            let seen = agent.probe(&spec.name()).await.unwrap();
+            assert_ne!(seen, Probe::Healthy);
         })
         .await;
 }

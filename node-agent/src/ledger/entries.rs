@@ -112,7 +112,7 @@ impl Entries {
         spec: &ContainerSpec,
     ) -> Result<(Noted<ContainerSpec>, Change), Conflict> {
         let heard = self.hear(issuer)?;
-        if let Some(holder) = self.holder_before(spec) {
+        if let Some(holder) = self.holder_before(spec).filter(|_| !self.has_its_port(spec)) {
             return Err(Conflict::PortHeld { port: spec.host_port, holder });
         }
         let (noted, changed) = self.containers.note(issuer.epoch, spec, self.restored)?;
@@ -127,6 +127,12 @@ impl Entries {
     ) -> Change {
         let before = before.filter(|before| self.holder_before(&before.spec).is_none());
         self.containers.take_back(spec, before)
+    }
+
+    /// Whether a container has the host port already: agents of before noted two for one.
+    fn has_its_port(&self, spec: &ContainerSpec) -> bool {
+        let told = self.containers.get(&spec.name());
+        told.is_some_and(|told| told.spec.host_port == spec.host_port)
     }
 
     /// Another container that has its host port.

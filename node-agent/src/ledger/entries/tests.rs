@@ -134,6 +134,19 @@ fn a_host_port_is_one_containers_until_that_should_be_gone() {
 }
 
 #[test]
+fn of_two_that_an_agent_of_before_noted_at_one_port_each_may_be_told_anew() {
+    let mut entries = Entries::default();
+    entries.note(issuer(1), &spec(1)).unwrap();
+    entries.note(issuer(1), &ContainerSpec { host_port: 20001, ..other_app() }).unwrap();
+    let written = serde_json::to_string(&entries).unwrap().replace("20001", "20000");
+    let mut entries: Entries = serde_json::from_str(&written).unwrap();
+    entries.note(issuer(2), &spec(1)).unwrap();
+    entries.note(issuer(2), &other_app()).unwrap();
+    let third = ContainerSpec { instance: "wiki".parse().unwrap(), ..spec(1) };
+    entries.note(issuer(2), &third).unwrap_err();
+}
+
+#[test]
 fn what_was_before_does_not_come_back_to_a_port_that_is_anothers_by_now() {
     let mut entries = Entries::default();
     entries.note(issuer(1), &spec(1)).unwrap();
