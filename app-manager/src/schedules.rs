@@ -19,6 +19,7 @@ use common::port::store::{self, Op};
 use common::record::instance::{Instance, State};
 use common::record::kept::Way;
 use common::record::operation::fingerprint;
+use common::record::path;
 use common::topic::Topic;
 use jiff::Timestamp;
 
@@ -265,8 +266,11 @@ impl Schedules<'_> {
         }
         instance.record.state = to;
         instance.record.updated_at = now;
-        let op = instances::put(&instance.record, Some(instance.version));
-        commit(self.0.ports.store.as_ref(), vec![op]).await
+        // It was read before the instance: who took it away meanwhile has said what becomes of that.
+        let Stored { record: Scheduled { instance: name, .. }, version } = read.scheduled;
+        let as_read = Op::Check { path: path::schedule(&name), version };
+        let rested = instances::put(&instance.record, Some(instance.version));
+        commit(self.0.ports.store.as_ref(), vec![as_read, rested]).await
     }
 }
 
