@@ -8,13 +8,15 @@ use common::failure::FailureCode;
 use common::id::{Generation, RequestId};
 use common::name::{LegacyName, NodeName};
 use common::port::container::Container;
-use common::port::edge::{Table, TableRoute};
+use common::port::edge::{Table, TableRoute, Upstream};
 use common::record::course::{Decision, DecisionKind, Share};
 use common::record::deployment::{Deployment, Slot, SlotState};
+use common::record::instance::Instance;
+use common::record::path;
 use common::record::scale::Scale;
 
 use super::settled::{Checked, all, demand};
-use super::{Change, Checker, Invariant};
+use super::{Change, Checker, Invariant, decoded};
 use crate::world::Truth;
 
 /// By how much a share may be off, in tenths of a percent: weights are whole numbers.
@@ -106,15 +108,29 @@ impl Checker {
         }
     }
 
-    /// While a replica moves, no fewer are served than before.
-    pub(super) fn check_moving(&mut self, table: &Table) {
+    /// While a replica moves, none that runs is taken out of the route so that fewer are served than before.
+    pub(super) fn check_moving(&mut self, table: &Table, truth: &Truth) {
+        let row_of = |table: &Table, instance: &LegacyName| -> Option<TableRoute> {
+            table.routes.iter().find(|row| row.instance == *instance).cloned()
+        };
+        let held = self.held_ports(truth);
         let mut short = Vec::new();
         for (instance, moving) in &self.courses.moves {
-            let row = table.routes.iter().find(|row| row.instance == *instance);
-            let served = row.map_or(0, |row| row.upstreams.len());
-            if served < moving.served {
+            let row = row_of(table, instance);
+            let Some(before) = self.last.as_ref().and_then(|last| row_of(last, instance)) else {
+                continue;
+            };
+            if row.is_none() && held.contains(&before.front_port) {
+                continue;
+            }
+            let now = row.map(|row| row.upstreams).unwrap_or_default();
+            let stays = |one: &Upstream| now.iter().any(|now| now.address() == one.address());
+            let mut gone = before.upstreams.iter().filter(|one| !stays(one));
+            let is_taken = gone.any(|one| truth.listener(one.address()).is_some());
+            if now.len() < moving.served && is_taken {
                 short.push(format!(
-                    "a move left {instance} with {served} replicas of {}",
+                    "a move left {instance} with {} replicas of {}",
+                    now.len(),
                     moving.served
                 ));
             }
@@ -245,12 +261,15 @@ fn new_decisions<'a>(
     after.decisions.iter().filter(move |decision| !known.contains(decision))
 }
 
-/// How many replicas an instance should have, as the newest change of their number says; without one, any.
+/// How many replicas an instance should have: as the newest change of their number says, else as its user has it.
 fn wanted(deployment: &Deployment, truth: &Truth) -> usize {
     let scales = all::<Scale>(truth, "scale").into_iter();
     let mut its = scales.filter(|(_, scale)| scale.instance == deployment.instance);
     let newest = its.find(|(_, scale)| scale.is_for(deployment));
-    newest.and_then(|(_, scale)| scale.replicas.try_into().ok()).unwrap_or(usize::MAX)
+    let value = truth.store.records(&path::instance(&deployment.instance)).into_iter().next();
+    let kept: Option<Instance> = decoded(value.map(|(_, value)| value).as_ref());
+    let count = newest.map(|(_, scale)| scale.replicas).or_else(|| kept.map(|kept| kept.replicas));
+    count.and_then(|count| count.try_into().ok()).unwrap_or(usize::MAX)
 }
 
 /// Where a replica listens.

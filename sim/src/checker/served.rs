@@ -68,7 +68,7 @@ impl Checker {
             }
         }
         self.check_shares(table, truth);
-        self.check_moving(table);
+        self.check_moving(table, truth);
         self.check_kept(table, truth);
         self.check_switched(table, truth, now);
     }
@@ -96,6 +96,14 @@ impl Checker {
         }
     }
 
+    /// Whoever's door another program holds is not served; everybody else is. It may be given back while a table without it
+    /// is on its way.
+    pub(super) fn held_ports(&self, truth: &Truth) -> BTreeSet<u16> {
+        let mut held = self.said_closed.clone();
+        held.extend(truth.edge.closed_ports());
+        held
+    }
+
     /// Who was served before and is to be served is served still.
     fn check_kept(&mut self, table: &Table, truth: &Truth) {
         let Some(before) = self.last.clone() else { return };
@@ -104,10 +112,7 @@ impl Checker {
             self.violate(Invariant::I8Monotone, what);
         }
         let has = |row: &&TableRoute| !row.upstreams.is_empty();
-        // Whoever's door another program holds is not served; everybody else is. It may be given back while a table without
-        // it is on its way.
-        let mut held = self.said_closed.clone();
-        held.extend(truth.edge.closed_ports());
+        let held = self.held_ports(truth);
         let open = |row: &&TableRoute| !held.contains(&row.front_port);
         for old in before.routes.iter().filter(has).filter(open) {
             let mut kept = table.routes.iter().filter(has);
