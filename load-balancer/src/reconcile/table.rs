@@ -91,7 +91,10 @@ impl<'a> TableReconciler<'a> {
         let (status, rendered) = self.rendered(status, &all).await?;
         let is_new = {
             let last = self.last();
-            last.not_taken.is_some() || last.loaded.as_ref() != Some(&rendered.routes)
+            // Who follows tells its edge of a new leader too, though that changed nothing: what a former one says is refused.
+            last.epoch != Some(epoch)
+                || last.not_taken.is_some()
+                || last.loaded.as_ref() != Some(&rendered.routes)
         };
         if is_new || !self.serves_last(&status) {
             self.load((epoch, &status), rendered.routes.clone()).await?;

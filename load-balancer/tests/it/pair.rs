@@ -1,5 +1,6 @@
 //! A pair of edges: each is told by the load balancer beside it, one of the two leads, and both edges count.
 
+mod epochs;
 mod silent;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use common::port::edge::{Error, TakenRoutes, Traffic, Visits};
 use common::port::{OtherEdge, Routes};
 use common::record::leader::Advertised;
 use common::record::path;
+use common::service::ServiceName;
 use load_balancer::{Config, LoadBalancer, Ports};
 use serde_json::json;
 use testkit::edge::Health;
