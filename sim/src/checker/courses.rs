@@ -325,3 +325,6 @@ pub(super) fn ended(truth: &Truth, deployments: &[Deployment]) -> Checked {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
