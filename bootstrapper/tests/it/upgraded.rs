@@ -5,6 +5,7 @@ use bootstrapper::{Novelty, plan};
 use common::digest::Digest;
 use expect_test::expect_file;
 use rollout::parts::FormerBase;
+use testkit::hosts::machine_programs::{FREE_DISK, put};
 use testkit::nodes::Reach;
 
 use crate::cut_off::{Work, until_the_power_goes};
@@ -17,6 +18,8 @@ use crate::world::{Computer, FILE, World};
 
 const OWN: &str = "avishkar/platform:dev";
 const NEXT: &str = "avishkar/platform:next";
+/// The second lifecycle manager's machine.
+const SECOND: &str = "192.0.2.13";
 
 /// The file, with an image of the base or without.
 fn on(base: Option<&str>) -> Description {
@@ -130,6 +133,21 @@ async fn the_base_stays_where_a_machine_of_it_is_away() {
     let said = format!("{troubles:?}");
     assert!(said.contains("nothing of the base changes while a part of it is away"), "{said}");
     assert!(MANAGERS.into_iter().all(|number| world.given(number).is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_base_stays_where_a_machine_of_it_has_no_room_for_another_image() {
+    let (world, _) = kept().await;
+    let free = |bytes: &str| world.hosts.with(SECOND, |system| put(system, FREE_DISK, bytes));
+    free("1048576");
+    let troubles = computer_on(&world, Some(NEXT)).apply().await.unwrap_err();
+    let [trouble] = troubles.as_slice() else { panic!("{troubles:?}") };
+    assert_eq!(trouble.code, "INSUFFICIENT_STORAGE", "{trouble}");
+    assert!(MANAGERS.into_iter().all(|number| world.given(number).is_none()));
+    computer_on(&world, Some(OWN)).apply().await.unwrap();
+    free("107374182400");
+    computer_on(&world, Some(NEXT)).apply().await.unwrap();
+    assert_eq!(images(&world), vec![image(NEXT); 4]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep};
 
 pub use self::bring::LONGEST as LONGEST_COPY;
 use super::agent::{AGENT, FOLDERS, PKI, STATE, agent_run};
-use super::look::{ARRIVING, AgentAsked, is_there};
+use super::look::{ARRIVING, AgentAsked, free_disk, is_there};
 use super::observe::{Observed, access, backend, learn, signed_in};
+use super::plan::no_room;
 use super::remains::enter;
 use super::step::{Action, Step};
 use super::within::{as_root, docker, must, path};
@@ -23,13 +24,17 @@ use super::{Goal, Ports, removal};
 use crate::failure::{Code, Failure, Why};
 use crate::platform::PlannedMachine;
 
-/// Brings one image to a machine, where it is missing.
+/// Brings one image to a machine, where it is missing and there is room.
 pub async fn bring_image(ports: &Ports, goal: &Goal, image: &Digest) -> Result<(), Failure> {
     let name = &goal.machine.name;
     let Some(host) = enter(ports, goal).await? else { return Ok(()) };
     let brought = async {
         if is_there(host.as_ref(), image).await? {
             return Ok(());
+        }
+        // ZooKeeper and Kafka may have the same disk.
+        if let Some(why) = free_disk(host.as_ref()).await?.and_then(no_room) {
+            return Err(why);
         }
         bring::one(ports, host.as_ref(), image).await
     };

@@ -101,7 +101,7 @@ async fn clock_ahead(ports: &Ports, host: &dyn Host) -> Result<i64, Why> {
 }
 
 /// Of the engine's folder, or of the one that it will be in.
-async fn free_disk(host: &dyn Host) -> Result<Option<u64>, Why> {
+pub(super) async fn free_disk(host: &dyn Host) -> Result<Option<u64>, Why> {
     for folder in ["/var/lib/docker", "/var/lib"] {
         let command = as_root("df").args(["-B1", "--output=avail", folder]);
         let output = host.run(&command).await?;

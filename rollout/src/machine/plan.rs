@@ -114,19 +114,8 @@ fn obstacle(inside: &Inside) -> Option<Why> {
         }
         Engine::Absent | Engine::Silent | Engine::Answers { .. } => {}
     }
-    if let Some(free) =
-        inside.free_disk.filter(|free| inside.missing_images > 0 && *free < NEEDED_DISK)
-    {
-        let message = format!(
-            "{} MiB are free where Docker keeps images, and {} MiB are needed",
-            free >> 20,
-            NEEDED_DISK >> 20
-        );
-        return Some(Why::new(
-            Code::InsufficientStorage,
-            message,
-            "make room, or give the machine a larger disk",
-        ));
+    if let Some(why) = inside.free_disk.filter(|_| inside.missing_images > 0).and_then(no_room) {
+        return Some(why);
     }
     if !inside.taken_ports.is_empty() {
         let ports: Vec<String> = inside.taken_ports.iter().map(ToString::to_string).collect();
@@ -136,6 +125,18 @@ fn obstacle(inside: &Inside) -> Option<Why> {
         return Some(Why::new(Code::PortTaken, message, hint));
     }
     None
+}
+
+/// Why so many free bytes, where its engine keeps images, are too few for one more.
+pub(super) fn no_room(free: u64) -> Option<Why> {
+    let of = |bytes: u64| bytes >> 20;
+    let message = format!(
+        "{} MiB are free where Docker keeps images, and {} MiB are needed",
+        of(free),
+        of(NEEDED_DISK)
+    );
+    let hint = "make room, or give the machine a larger disk";
+    (free < NEEDED_DISK).then(|| Why::new(Code::InsufficientStorage, message, hint))
 }
 
 fn ahead_or_behind(clock_ahead: i64) -> &'static str {
