@@ -17,7 +17,9 @@ use crate::stage::BURNER;
 pub(crate) const CPUS: f64 = 0.3;
 /// How many replicas it may have.
 pub(crate) const MOST: usize = 2;
-/// Longer than the cooldown of the settings: a replica that came goes again.
+/// How soon after a change of their number another replica comes, at the earliest.
+pub(crate) const COOLDOWN: Duration = Duration::from_secs(3);
+/// Longer than it takes until a replica that came goes again.
 const GOES_WITHIN: Duration = Duration::from_mins(3);
 
 /// Deploys it; its image is on every node then, and it has one replica.
@@ -33,7 +35,9 @@ pub(crate) async fn deploy() -> anyhow::Result<()> {
 
 fn files() -> anyhow::Result<TempDir> {
     let folder = tempfile::tempdir()?;
-    let settings = format!("cpus = {CPUS}\n[scaling]\nmin = 1\nmax = {MOST}\ncooldown = 3\n");
+    let cooldown = COOLDOWN.as_secs();
+    let settings =
+        format!("cpus = {CPUS}\n[scaling]\nmin = 1\nmax = {MOST}\ncooldown = {cooldown}\n");
     fs::write(folder.path().join("main.py"), include_str!("../conf/burner.py"))?;
     fs::write(folder.path().join("avishkar.toml"), settings)?;
     Ok(folder)

@@ -17,7 +17,7 @@ use crate::stage::APP;
 const GAP: Goal = Goal::AtMost(2.0);
 /// Where the machine of their edge dies, and the other of the pair takes its address.
 const PAIR_GAP: Goal = Goal::AtMost(3.0);
-/// In a hundred.
+/// The same, of a hundred who ask.
 const LOST: Goal = Goal::AtMost(0.1);
 /// How long most people wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,15 +44,15 @@ pub(super) async fn measure(
         sum.add(dies(fleet, victim, crowd).await?)
     });
     beside.await.tell("gap_of_visitors_s", GAP, figures, failures);
+    figures.extend(sum.figure());
     let pair = Trials::of("the edge's machine dead", trials, async |_| {
         let url = served(fleet).await?;
         ensure!(fleet.machines_with("address").await?.len() == 2, "there is no pair of edges");
         let holder = fleet.machine_at(&host(&url)?).await?;
         let crowd = Crowd::with_patience(SHORT_PATIENCE, &url, 4, APP);
-        sum.add(dies(fleet, holder, crowd).await?)
+        gap(dies(fleet, holder, crowd).await?)
     });
     pair.await.tell("pair_gap_s", PAIR_GAP, figures, failures);
-    figures.extend(sum.figure());
     fleet.admin(WITHIN).await?.does(&["stop", APP]).await.map(drop)
 }
 
@@ -103,7 +103,13 @@ fn host(url: &str) -> anyhow::Result<String> {
     Ok(url.host_str().context("a URL has a host")?.to_owned())
 }
 
-/// All who asked.
+/// The longest time without an answer, in seconds.
+fn gap(tally: Tally) -> anyhow::Result<f64> {
+    ensure!(tally.answered > SOME, "hardly anybody was answered: {tally:?}");
+    Ok(tally.longest_gap.as_secs_f64())
+}
+
+/// All whose edge was on another machine.
 #[derive(Debug, Default)]
 struct Sum {
     answered: u64,
@@ -111,12 +117,11 @@ struct Sum {
 }
 
 impl Sum {
-    /// The trial's longest time without an answer, in seconds.
+    /// The trial's gap.
     fn add(&mut self, tally: Tally) -> anyhow::Result<f64> {
-        ensure!(tally.answered > SOME, "hardly anybody was answered: {tally:?}");
         self.answered += tally.answered;
         self.failed += tally.failed;
-        Ok(tally.longest_gap.as_secs_f64())
+        gap(tally)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "far fewer requests than 2^52")]
@@ -137,7 +142,7 @@ mod tests {
         let tally =
             |answered, failed| Tally { answered, failed, longest_gap: Duration::from_millis(1500) };
         let mut sum = Sum::default();
-        assert!(sum.figure().is_none() && sum.add(tally(SOME, 0)).is_err());
+        assert!(sum.figure().is_none() && gap(tally(SOME, 0)).is_err());
         assert!((sum.add(tally(999, 1)).unwrap() - 1.5).abs() < f64::EPSILON);
         assert_eq!(sum.figure().unwrap().met, Some(true));
         sum.add(tally(998, 2)).unwrap();
