@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::ImageRef;
+use crate::digest::{Digest, ImageRef};
 use crate::id::Epoch;
 use crate::name::{NodeName, PartName, ShareName};
 use crate::port::container::ContainerSpec;
@@ -45,7 +45,7 @@ pub const SHARES: &str = "/v1/shares";
 pub const CONSENT: &str = "/v1/parts/consent";
 /// With a [`BuildCode`].
 pub const BUILD_CODE: &str = "/v1/parts/build";
-/// All blobs; below it `/<digest>`.
+/// All blobs, by digest, or as [`Held`] with a [`BlobsQuery`]; below it `/<digest>`.
 pub const BLOBS: &str = "/v1/blobs";
 /// What is on the disk.
 pub const DISK: &str = "/v1/disk";
@@ -165,6 +165,21 @@ pub struct BuildCode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TailQuery {
     pub tail: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobsQuery {
+    /// Whether it is to be said, too, which are free.
+    #[serde(default)]
+    pub free: bool,
+}
+
+/// The blobs of a node, sorted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub held: Vec<Digest>,
+    /// Those among them of which nobody has to make copies, as far as this node knows. None goes by this.
+    pub free: Vec<Digest>,
 }
 
 /// An agent asks another whether it may end its own part of an ensemble, which answers nothing.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::agent::Held;
 use common::digest::Digest;
 use common::port::Clock;
 use common::port::blobs::{self, ByteStream, Shelf, StoredBlob};
@@ -24,7 +25,7 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::disk::Holds;
-use crate::domain::collection::bundles::{Facts, SAID_FOR, items};
+use crate::domain::collection::bundles::{Facts, SAID_FOR, free, items};
 
 /// How many blobs are received at once: others wait for their turn.
 const AT_ONCE: usize = 4;
@@ -55,6 +56,7 @@ pub(crate) struct Bundles {
     holds: Holds,
     /// What the node manager said of them, and when.
     said: Mutex<Option<(Instant, Needs)>>,
+    began: Instant,
     /// So long one stays that nobody refers to.
     grace: Duration,
     /// The folder of what is being received.
@@ -81,6 +83,7 @@ impl Bundles {
             clock,
             holds: Holds::default(),
             said: Mutex::default(),
+            began: Instant::now(),
             grace: config.keep_unused,
             uploads,
             largest: config.blob_bytes,
@@ -125,12 +128,11 @@ impl Bundles {
         self.shelf.touch(digest, self.clock.now()).await
     }
 
-    /// Those that are not about to go, sorted.
-    pub(crate) async fn kept(&self) -> Result<Vec<Digest>, Error> {
-        let items = self.look().await?.into_iter().filter(|item| !item.is_collectable());
-        let mut kept: Vec<Digest> = items.map(|item| item.digest).collect();
-        kept.sort();
-        Ok(kept)
+    /// All of them, and those of which nobody has to make copies.
+    pub(crate) async fn held(&self) -> Result<Held, Error> {
+        let stored = self.stored().await?;
+        let free = free(&stored, &self.facts(Duration::MAX, |_| true));
+        Ok(Held { held: stored.into_iter().map(|blob| blob.digest).collect(), free })
     }
 
     /// Whoever says so knows that it is of no use.
@@ -145,10 +147,15 @@ impl Bundles {
 
     /// All of them with who refers to them, the longest unused first.
     pub(crate) async fn look(&self) -> Result<Vec<Item>, blobs::Error> {
+        let stored = self.stored().await?;
+        // Whatever was used since stands in the holds by now.
+        Ok(items(stored, &self.facts(lasts(), |_| true)))
+    }
+
+    async fn stored(&self) -> Result<Vec<StoredBlob>, blobs::Error> {
         let mut stored = self.shelf.stored().await?;
         self.set_right(&mut stored).await;
-        // Whatever was used since stands in the holds by now.
-        Ok(items(stored, &self.facts(|_| true)))
+        Ok(stored)
     }
 
     /// What was used under a clock that was ahead would be recent until that time comes, here and on all nodes.
@@ -164,17 +171,18 @@ impl Bundles {
         }
     }
 
-    /// What was said counts of these bundles only.
-    fn facts(&self, is_meant: impl Fn(&Digest) -> bool) -> Facts {
-        let lasts = Duration::try_from(SAID_FOR).unwrap_or_default();
+    /// What was said counts for so long, and of these bundles only.
+    fn facts(&self, lasting: Duration, is_meant: impl Fn(&Digest) -> bool) -> Facts {
         let of = |needs: &Needs| Needs {
             at: needs.at,
             bundles: needs.bundles.iter().filter(|need| is_meant(&need.digest)).cloned().collect(),
         };
         let said = self.lock();
-        let said = said.as_ref().filter(|(at, _)| at.elapsed() < lasts);
+        let is_new = said.is_none() && self.began.elapsed() < lasts();
+        let said = said.as_ref().filter(|(at, _)| at.elapsed() < lasting);
         Facts {
             said: said.map(|(_, needs)| of(needs)),
+            is_new,
             recent: self.holds.recent(),
             grace: SignedDuration::try_from(self.grace).unwrap_or(SignedDuration::MAX),
             now: self.clock.now(),
@@ -190,7 +198,7 @@ impl Bundles {
         };
         let (bytes, used) = (seen.bytes, seen.created);
         let seen = StoredBlob { digest: digest.clone(), bytes, used };
-        let found = items(vec![seen], &self.facts(|one| one == digest));
+        let found = items(vec![seen], &self.facts(lasts(), |one| one == digest));
         match found.iter().flat_map(|item| &item.references).next() {
             Some(reference) => Ok(Some(reference.to_string())),
             None => self.shelf.delete(digest).await.map(|()| None),
@@ -200,6 +208,11 @@ impl Bundles {
     fn lock(&self) -> MutexGuard<'_, Option<(Instant, Needs)>> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// So long it counts what was said, also to a process that is no more.
+fn lasts() -> Duration {
+    Duration::try_from(SAID_FOR).unwrap_or_default()
 }
 
 /// A file that goes when nobody needs it any more, also when the caller went away.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::agent::{BLOB_ABSENT, BLOB_MISMATCH, BLOBS, Refusal};
+use common::agent::{BLOB_ABSENT, BLOB_MISMATCH, BLOBS, BlobsQuery, Held, Refusal};
 use common::digest::Digest;
 use common::failure::FailureCode;
 use common::port::Cause;
@@ -12,6 +12,7 @@ use common::port::nodes::Agent;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::{Body, RequestBuilder, Response};
+use serde::Deserialize;
 
 use super::{AgentClient, LOOK_WITHIN};
 
@@ -50,10 +51,30 @@ impl AgentClient {
         send(request, digest).await.map(drop)
     }
 
-    pub(crate) async fn list_blobs(&self, agent: &Agent) -> Result<Vec<Digest>, Error> {
-        let response = self.get(agent, BLOBS).timeout(LOOK_WITHIN).send().await;
+    pub(crate) async fn list_blobs(&self, agent: &Agent) -> Result<Held, Error> {
+        let request = self.get(agent, BLOBS).query(&BlobsQuery { free: true });
+        let response = request.timeout(LOOK_WITHIN).send().await;
         let response = response.and_then(Response::error_for_status).map_err(unavailable)?;
-        response.json().await.map_err(unavailable)
+        let listed: Listed = response.json().await.map_err(unavailable)?;
+        Ok(listed.into())
+    }
+}
+
+/// How agents list what they hold.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Listed {
+    Now(Held),
+    /// Agents of before are silent on what is free: some leave it out.
+    Before(Vec<Digest>),
+}
+
+impl From<Listed> for Held {
+    fn from(listed: Listed) -> Self {
+        match listed {
+            Listed::Now(held) => held,
+            Listed::Before(held) => Held { held, free: Vec::new() },
+        }
     }
 }
 
@@ -88,4 +109,22 @@ async fn refused(response: Response, digest: &Digest) -> Error {
 
 fn unavailable(err: reqwest::Error) -> Error {
     Error::Unavailable(err.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn agents_of_before_say_what_they_hold_and_nothing_of_what_is_free() {
+        let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+        let read = |listed| Held::from(serde_json::from_value::<Listed>(listed).unwrap());
+        let held = vec![one.clone(), other.clone()];
+        let before = read(json!([one, other]));
+        assert_eq!(before, Held { held: held.clone(), free: Vec::new() });
+        let now = read(json!({ "held": [one, other], "free": [other], "of_a_newer_version": 1 }));
+        assert_eq!(now, Held { held, free: vec![other] });
+    }
 }

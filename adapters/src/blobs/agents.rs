@@ -1,10 +1,11 @@
 //! [`AgentBlobs`]: each blob on two live nodes, which its digest chooses.
 //!
-//! Owns where the copies are, and that a lost one is made again. What is read is checked against its digest on the way.
-//! Never decides which blobs are needed.
+//! Owns where the copies are, and that a lost one is made again, unless a node that holds another calls the blob free. What
+//! is read is checked against its digest on the way. Never decides which blobs are needed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use futures::StreamExt as _;
 use futures::future::join_all;
 use reqwest::Body;
 use tokio::fs::File;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::holders::{Holder, Holders};
@@ -29,13 +32,14 @@ use crate::agent::AgentClient;
 /// On how many nodes each blob is.
 const COPIES: usize = 2;
 
-/// How often missing copies are looked for.
+/// How often missing copies are looked for, and how long what was seen is gone by.
 const REPAIR_EVERY: Duration = Duration::from_mins(1);
 
 /// Blobs on nodes.
 #[derive(Debug)]
 pub struct AgentBlobs {
     shelves: Shelves,
+    repairs: Arc<Repairs>,
     _repairing: AbortOnDropHandle<()>,
 }
 
@@ -43,22 +47,26 @@ impl AgentBlobs {
     /// Looks for missing copies from now on, as long as it is there.
     pub fn new(client: AgentClient, holders: Arc<dyn Holders>) -> Self {
         let shelves = Shelves { client, holders };
+        let repairs = Repairs { shelves: shelves.clone(), missed: Mutex::default() };
+        let repairs = Arc::new(repairs);
         #[expect(clippy::disallowed_methods, reason = "it ends with the blobs")]
-        let repairing = tokio::spawn(repair_for_ever(shelves.clone()));
-        AgentBlobs { shelves, _repairing: AbortOnDropHandle::new(repairing) }
+        let repairing = tokio::spawn(repair_for_ever(Arc::clone(&repairs)));
+        AgentBlobs { shelves, repairs, _repairing: AbortOnDropHandle::new(repairing) }
     }
 
-    /// Makes the copies that are missing: of a blob that fewer than two live nodes hold. Says how many it made. What a node
-    /// that comes back holds besides stays.
+    /// Makes the copies that are missing: of a blob that fewer than two live nodes hold, none of which calls it free, now and
+    /// when this was last asked. Says how many it made. What a node that comes back holds besides stays.
     pub async fn repair(&self) -> Result<usize, Error> {
-        self.shelves.repair().await
+        self.repairs.run().await
     }
 }
 
-async fn repair_for_ever(shelves: Shelves) {
+async fn repair_for_ever(repairs: Arc<Repairs>) {
+    let mut ticks = interval_at(Instant::now() + REPAIR_EVERY, REPAIR_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::time::sleep(REPAIR_EVERY).await;
-        match shelves.repair().await {
+        ticks.tick().await;
+        match repairs.run().await {
             Ok(0) => {}
             Ok(made) => tracing::info!(made, "missing copies of blobs were made"),
             Err(err) => {
@@ -157,35 +165,40 @@ impl Shelves {
         bytes.then(read).boxed()
     }
 
-    /// What each node holds, of those that answer.
-    async fn survey(&self, holders: &[Holder]) -> BTreeMap<Digest, BTreeSet<Agent>> {
+    /// What the nodes hold, of those that answer.
+    async fn survey(&self, holders: &[Holder]) -> BTreeMap<Digest, Found> {
         let lists = holders
             .iter()
             .map(|holder| async move { (holder, self.client.list_blobs(&holder.agent).await) });
-        let mut held: BTreeMap<Digest, BTreeSet<Agent>> = BTreeMap::new();
+        let mut found: BTreeMap<Digest, Found> = BTreeMap::new();
         for (holder, listed) in join_all(lists).await {
-            for digest in listed.unwrap_or_default() {
-                held.entry(digest).or_default().insert(holder.agent.clone());
+            let Ok(listed) = listed else { continue };
+            for digest in listed.held {
+                found.entry(digest).or_default().held_by.insert(holder.agent.clone());
+            }
+            for digest in listed.free {
+                found.entry(digest).or_default().is_free = true;
             }
         }
-        held
+        found
     }
 
-    async fn repair(&self) -> Result<usize, Error> {
-        let holders = self.holders.all().await.map_err(Error::Unavailable)?;
-        let live: Vec<Holder> = holders.into_iter().filter(|holder| holder.live).collect();
+    /// Makes so many copies of a blob that these nodes hold. Says how many it made.
+    async fn add(
+        &self,
+        digest: &Digest,
+        held_by: &BTreeSet<Agent>,
+        missing: usize,
+    ) -> Result<usize, Error> {
+        let without = self.order(digest).await?.into_iter();
+        let without = without.filter(|one| one.live && !held_by.contains(&one.agent));
         let mut made = 0;
-        for (digest, held_by) in self.survey(&live).await {
-            let missing = COPIES.min(live.len()).saturating_sub(held_by.len());
-            let without = self.order(&digest).await?.into_iter();
-            let without = without.filter(|one| one.live && !held_by.contains(&one.agent));
-            for target in without.take(missing) {
-                match self.copy(&digest, &held_by, &target.agent).await {
-                    Ok(()) => made += 1,
-                    Err(err) => {
-                        let node = &target.agent.node;
-                        tracing::warn!(error = &err as &dyn std::error::Error, %node, blob = %digest, "a copy is still missing");
-                    }
+        for target in without.take(missing) {
+            match self.copy(digest, held_by, &target.agent).await {
+                Ok(()) => made += 1,
+                Err(err) => {
+                    let node = &target.agent.node;
+                    tracing::warn!(error = &err as &dyn std::error::Error, %node, blob = %digest, "a copy is still missing");
                 }
             }
         }
@@ -197,6 +210,47 @@ impl Shelves {
             from.iter().map(|agent| Holder { agent: agent.clone(), live: true }).collect();
         let (_, bytes) = self.find(digest, &from).await?;
         self.client.put_blob(to, digest, Body::wrap_stream(bytes)).await
+    }
+}
+
+/// What the nodes say of a blob.
+#[derive(Debug, Default)]
+struct Found {
+    held_by: BTreeSet<Agent>,
+    /// One of them says that nobody needs it.
+    is_free: bool,
+}
+
+/// Makes copies that are missing, look by look.
+#[derive(Debug)]
+struct Repairs {
+    shelves: Shelves,
+    /// What was missing at the last look, and who held it then.
+    missed: Mutex<BTreeMap<Digest, BTreeSet<Agent>>>,
+}
+
+impl Repairs {
+    /// A node that only starts anew is back at the next look.
+    async fn run(&self) -> Result<usize, Error> {
+        let mut missed = self.missed.lock().await;
+        let looked = Instant::now();
+        let holders = self.shelves.holders.all().await.map_err(Error::Unavailable)?;
+        let live: Vec<Holder> = holders.into_iter().filter(|holder| holder.live).collect();
+        let copies = COPIES.min(live.len());
+        let found = self.shelves.survey(&live).await.into_iter();
+        let missing = found.filter(|(_, one)| !one.is_free && one.held_by.len() < copies);
+        let missing = missing.map(|(digest, one)| (digest, one.held_by)).collect();
+        let before = mem::replace(&mut *missed, missing);
+        let mut made = 0;
+        for (digest, held_by) in missed.iter() {
+            if looked.elapsed() >= REPAIR_EVERY {
+                break;
+            }
+            if before.get(digest) == Some(held_by) {
+                made += self.shelves.add(digest, held_by, copies - held_by.len()).await?;
+            }
+        }
+        Ok(made)
     }
 }
 
@@ -229,7 +283,8 @@ impl Blobs for AgentBlobs {
                 format!("{silent} of {} nodes are silent", live.len()).into(),
             ));
         }
-        let listed: BTreeSet<Digest> = lists.into_iter().flatten().flatten().collect();
+        let held = lists.into_iter().flatten().flat_map(|listed| listed.held);
+        let listed: BTreeSet<Digest> = held.collect();
         Ok(listed.into_iter().collect())
     }
 

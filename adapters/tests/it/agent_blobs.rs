@@ -61,6 +61,12 @@ impl World<'_> {
         self.blobs.put(Bytes::from_static(bytes)).await.unwrap()
     }
 
+    /// How many copies are made within two looks: what is missing at one only may be back.
+    async fn repaired(&self) -> usize {
+        let first = self.blobs.repair().await.unwrap();
+        first + self.blobs.repair().await.unwrap()
+    }
+
     async fn read(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
         let (_, bytes) = self.blobs.get(digest).await?;
         Ok(bytes.try_collect::<Vec<Bytes>>().await?.concat())
@@ -100,10 +106,10 @@ async fn each_blob_is_on_two_nodes_and_outlives_any_one_of_them() {
         assert_eq!(world.read(&digest).await.unwrap(), b"bundle");
         assert_eq!(world.blobs.list().await.unwrap(), std::slice::from_ref(&digest));
         world.said.set_live(holders[0], false);
-        assert_eq!(world.blobs.repair().await.unwrap(), 1);
+        assert_eq!(world.repaired().await, 1);
         world.nodes[holders[1]].stop();
         assert_eq!(world.read(&digest).await.unwrap(), b"bundle");
-        assert_eq!(world.blobs.repair().await.unwrap(), 0, "there is nobody to hold another");
+        assert_eq!(world.repaired().await, 0, "there is nobody to hold another");
     })
     .await;
 }
@@ -149,13 +155,32 @@ async fn a_copy_that_rotted_is_told_and_made_again_from_the_other() {
             assert_eq!(world.read(&digest).await.unwrap(), b"right");
             if read.is_err() {
                 assert_eq!(world.holders_of(&digest).await.len(), 1, "it was discarded");
-                assert_eq!(world.blobs.repair().await.unwrap(), 1);
+                assert_eq!(world.repaired().await, 1);
             } else {
                 shelf.corrupt(&digest, Bytes::from_static(b"right"));
             }
         }
         assert_eq!(world.holders_of(&digest).await.len(), 2);
         assert_eq!(world.read(&digest).await.unwrap(), b"right");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_copied_that_a_holder_calls_free_or_that_is_missing_only_for_a_moment() {
+    with_nodes(3, async |world| {
+        // Agents that have just begun were told nothing yet of what nobody has used for long.
+        let digest = world.shelves[0].put(Bytes::from_static(b"bundle")).await.unwrap();
+        assert_eq!(world.repaired().await, 0);
+        assert_eq!(world.blobs.list().await.unwrap(), std::slice::from_ref(&digest));
+        assert_eq!(world.read(&digest).await.unwrap(), b"bundle");
+        assert_eq!(world.blobs.repair().await.unwrap(), 0, "who holds it may only start anew");
+        world.said.set_live(0, false);
+        assert_eq!(world.repaired().await, 0, "nobody is there who holds it");
+        world.said.set_live(0, true);
+        assert_eq!(world.blobs.repair().await.unwrap(), 0, "this is the first look again");
+        assert_eq!(world.blobs.repair().await.unwrap(), 1);
+        assert_eq!(world.holders_of(&digest).await.len(), 2);
     })
     .await;
 }

@@ -1,8 +1,8 @@
 //! Calls about blobs: their bytes as they are.
 
-use actix_web::web::{Data, Json, Path, Payload};
+use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpResponse, Responder};
-use common::agent::{BLOB_ABSENT, BLOB_MISMATCH};
+use common::agent::{BLOB_ABSENT, BLOB_MISMATCH, BlobsQuery};
 use common::digest::Digest;
 use common::failure::FailureCode;
 use common::port::blobs;
@@ -31,9 +31,14 @@ pub(super) async fn get(
     Ok(answer.content_type("application/octet-stream").no_chunking(size).streaming(bytes))
 }
 
-/// What may go is not among it: whoever makes copies that are missing makes none of it.
-pub(super) async fn list(agent: Data<Agent>) -> Result<impl Responder, AgentRefusal> {
-    Ok(Json(agent.bundles.kept().await?))
+/// Callers of before do not ask what is free.
+pub(super) async fn list(
+    agent: Data<Agent>,
+    query: Query<BlobsQuery>,
+) -> Result<impl Responder, AgentRefusal> {
+    let held = agent.bundles.held().await?;
+    let mut answer = HttpResponse::Ok();
+    Ok(if query.free { answer.json(held) } else { answer.json(held.held) })
 }
 
 pub(super) async fn delete(

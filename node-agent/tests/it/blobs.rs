@@ -49,6 +49,9 @@ async fn a_blob_is_taken_whole_and_as_it_is_called_or_not_at_all() {
         assert!((400..500).contains(&hostile.status), "{hostile:?}");
         let listed = world.get(AppManager, "/v1/blobs").await;
         assert_eq!(listed.body, serde_json::json!([Digest::of(&largest)]));
+        let listed = world.get(AppManager, "/v1/blobs?free=true").await;
+        let held = serde_json::json!({ "held": [Digest::of(&largest)], "free": [] });
+        assert_eq!(listed.body, held, "it was put a moment ago");
         assert_eq!(world.received(), 0, "nothing is left of what was received");
     })
     .await;

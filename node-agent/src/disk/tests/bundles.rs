@@ -72,11 +72,9 @@ async fn a_bundle_that_nobody_needs_goes_after_the_images_and_is_in_the_account(
     let disk = look(&agent).await.unwrap();
     let images_bytes: u64 = disk.collectable().map(|item| item.own_bytes).sum();
     assert_eq!(disk.collectable_bytes() - images_bytes, 9 + 14, "the sizes of both");
-    assert_eq!(
-        agent.bundles.kept().await.unwrap(),
-        std::slice::from_ref(&needed),
-        "nobody copies the others"
-    );
+    let held = agent.bundles.held().await.unwrap();
+    assert_eq!(held.held.len(), 3, "what is held is said, also what is free");
+    assert!(held.free.len() == 2 && !held.free.contains(&needed), "nobody copies the others");
 
     let plan = collect(&agent, Collection { mode: Mode::Plan, ..EVERYTHING }).await.unwrap();
     let kinds: Vec<Kind> = plan.items.iter().map(|item| item.kind).collect();
@@ -218,6 +216,43 @@ async fn what_is_said_of_bundles_is_said_by_who_leads_and_ends_with_the_process_
         "nobody has said it to this one"
     );
     assert!(has(&machine, &bundle).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_what_was_free_no_copies_are_made_because_an_agent_starts_anew_or_nobody_speaks() {
+    let machine = Machine::new();
+    let mut agent = machine.agent();
+    let bundle = put(&agent, "bundle").await;
+    let free = [bundle.clone()];
+    let listed_free = async |agent: &Agent| {
+        let listed = agent.bundles.held().await.unwrap();
+        assert_eq!(listed.held, free, "what is held is said, whatever it is");
+        listed.free
+    };
+    assert_eq!(listed_free(&agent).await, [], "it was put a moment ago");
+    pass(&machine, HOUR).await;
+    assert_eq!(listed_free(&agent).await, [], "nobody has spoken for an hour");
+    only_needed(&agent, &[]).await;
+    assert_eq!(listed_free(&agent).await, free);
+    pass(&machine, HOUR).await;
+    assert_eq!(listed_free(&agent).await, free, "as was said last");
+    assert_eq!(why(&agent).await, ["nobody has said whether it is needed"]);
+    drop(agent);
+
+    agent = machine.agent();
+    assert_eq!(listed_free(&agent).await, free, "it cannot know yet");
+    assert_eq!(collect(&agent, EVERYTHING).await.unwrap().items, [], "nor does it remove it");
+    pass(&machine, SignedDuration::from_mins(15)).await;
+    assert_eq!(listed_free(&agent).await, [], "nobody speaks to it");
+    drop(agent);
+
+    agent = machine.agent();
+    only_needed(&agent, &[&bundle]).await;
+    assert_eq!(listed_free(&agent).await, []);
+    only_needed(&agent, &[]).await;
+    assert_eq!(listed_free(&agent).await, free);
+    drop(agent.bundles.open_one(&bundle).await.unwrap());
+    assert_eq!(listed_free(&agent).await, [], "it was asked for");
 }
 
 /// Whether the node manager counts who refers to bundles.

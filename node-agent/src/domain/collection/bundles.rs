@@ -14,8 +14,10 @@ pub(crate) const SAID_FOR: SignedDuration = SignedDuration::from_mins(15);
 /// What is known of the bundles of this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
-    /// What was said last, and counts still.
+    /// What was said last.
     pub(crate) said: Option<Needs>,
+    /// Nothing was said yet, as this process began a moment ago.
+    pub(crate) is_new: bool,
     /// Digests that were used since this process began, a moment ago.
     pub(crate) recent: BTreeSet<Digest>,
     /// So long a bundle stays that was used: what it was put for may not be written yet.
@@ -36,7 +38,7 @@ pub(crate) fn items(stored: Vec<StoredBlob>, facts: &Facts) -> Vec<Item> {
             }
             (Some(_) | None, Some(_) | None) => vec![Reference::Unsaid],
         };
-        if facts.recent.contains(&blob.digest) || !facts.was_of_age(&blob, facts.now) {
+        if facts.is_recent(&blob) {
             references.retain(|reference| *reference != Reference::Unsaid);
             references.push(Reference::Recent);
         }
@@ -55,7 +57,27 @@ pub(crate) fn items(stored: Vec<StoredBlob>, facts: &Facts) -> Vec<Item> {
     items
 }
 
+/// Those of which nobody has to make copies, in the order of `stored`: what was last said to be free, however long ago, and
+/// was not used since. A process that has just begun does not know what the one before was told. None goes by this.
+pub(crate) fn free(stored: &[StoredBlob], facts: &Facts) -> Vec<Digest> {
+    let said = facts.said.iter().flat_map(|said| &said.bundles);
+    let needs: BTreeMap<&Digest, &Need> = said.map(|need| (&need.digest, need)).collect();
+    let is_free = |blob: &&StoredBlob| {
+        let is_free = match (&facts.said, needs.get(&blob.digest)) {
+            (Some(said), Some(need)) => need.by.is_empty() && facts.was_of_age(blob, said.at),
+            (Some(_) | None, Some(_) | None) => facts.is_new,
+        };
+        is_free && !facts.is_recent(blob)
+    };
+    stored.iter().filter(is_free).map(|blob| blob.digest.clone()).collect()
+}
+
 impl Facts {
+    /// Whatever clock says so: it was put or asked for a while ago.
+    fn is_recent(&self, blob: &StoredBlob) -> bool {
+        self.recent.contains(&blob.digest) || !self.was_of_age(blob, self.now)
+    }
+
     /// A clock that was set back makes it unsaid.
     fn counts(&self, said: &Needs) -> bool {
         said.at <= self.now && self.now.duration_since(said.at) < SAID_FOR
@@ -98,6 +120,7 @@ mod tests {
     fn facts(said_at: i64, bundles: Vec<Need>) -> Facts {
         Facts {
             said: Some(Needs { at: at(said_at), bundles }),
+            is_new: false,
             recent: BTreeSet::new(),
             grace: SignedDuration::from_secs(GRACE),
             now: at(NOW),
@@ -138,6 +161,25 @@ mod tests {
     }
 
     #[test]
+    fn no_copies_are_made_of_what_was_said_to_be_free_or_of_what_nobody_could_speak_of_yet() {
+        let is_free = |used: i64, facts: &Facts| !free(&[stored(1, used)], facts).is_empty();
+        let said = facts(NOW - 60, vec![need(1, &[])]);
+        assert!(is_free(NOW - 60 - GRACE, &said));
+        assert!(!is_free(NOW - GRACE, &said), "used since it was looked at");
+        assert!(is_free(0, &facts(NOW - GRACE * 24, vec![need(1, &[])])), "long ago");
+        let used = Facts { recent: [digest(1)].into(), ..said.clone() };
+        assert!(!is_free(0, &used));
+        assert!(!is_free(0, &facts(NOW - 60, vec![need(1, &["shop release 1"])])));
+        assert!(!is_free(0, &facts(NOW - 60, vec![need(2, &[])])), "it was left out");
+        let unsaid = Facts { said: None, ..said };
+        assert!(!is_free(0, &unsaid));
+        let new = Facts { is_new: true, ..unsaid };
+        assert!(is_free(NOW - GRACE, &new));
+        assert!(!is_free(NOW - GRACE + 1, &new));
+        assert_eq!(why(0, &new), [UNSAID], "nothing goes by this");
+    }
+
+    #[test]
     fn the_longest_unused_is_the_first() {
         let items = items(vec![stored(1, 30), stored(2, 10), stored(3, 20)], &facts(NOW, vec![]));
         let digests: Vec<&Digest> = items.iter().map(|item| &item.digest).collect();
@@ -151,7 +193,8 @@ mod tests {
             said in option::of((-2000_i64..200, btree_map(0_u8..20, any::<bool>(), 0..20))),
             recent in btree_set(0_u8..20, 0..4),
         ) {
-            let blobs = bundles.iter().map(|(bundle, ago)| stored(*bundle, NOW + ago)).collect();
+            let blobs: Vec<StoredBlob> =
+                bundles.iter().map(|(bundle, ago)| stored(*bundle, NOW + ago)).collect();
             let says = |(ago, needs): &(i64, BTreeMap<u8, bool>)| {
                 let by = |free: bool| if free { Vec::new() } else { vec!["shop"] };
                 let needs = needs.iter().map(|(bundle, free)| need(*bundle, &by(*free)));
@@ -162,6 +205,7 @@ mod tests {
                 recent: recent.iter().map(|bundle| digest(*bundle)).collect(),
                 ..facts(NOW, Vec::new())
             };
+            let free = free(&blobs, &facts);
             for item in items(blobs, &facts).iter().filter(|item| item.is_collectable()) {
                 let bundle = (0..20).find(|bundle| digest(*bundle) == item.digest).unwrap();
                 let (said_ago, needs) = said.as_ref().unwrap();
@@ -169,6 +213,7 @@ mod tests {
                 prop_assert!(bundles[&bundle] + GRACE <= *said_ago, "{bundle} was used since");
                 prop_assert!(bundles[&bundle] + GRACE <= 0, "{bundle} was used a moment ago");
                 prop_assert!(!recent.contains(&bundle));
+                prop_assert!(free.contains(&item.digest), "copies would be made of {bundle}");
             }
         }
     }
