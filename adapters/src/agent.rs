@@ -5,6 +5,7 @@
 mod blobs;
 mod failure;
 mod lines;
+mod pages;
 mod parts;
 
 use std::fmt;
@@ -230,7 +231,11 @@ impl Nodes for AgentClient {
     }
 
     async fn need(&self, agent: &Agent, issuer: Issuer, needs: &Needs) -> Result<(), Error> {
-        let order = self.order(agent, NEEDS, &NeedsAre { issuer, needs: needs.clone() });
-        open(agent, order.timeout(LOOK_WITHIN)).await.map(drop)
+        for (number, needs) in pages::pages(needs).into_iter().enumerate() {
+            let adds = number > 0;
+            let order = self.order(agent, NEEDS, &NeedsAre { issuer, needs, adds });
+            open(agent, order.timeout(LOOK_WITHIN)).await?;
+        }
+        Ok(())
     }
 }

@@ -55,6 +55,9 @@ pub const PINS: &str = "/v1/disk/pins";
 /// With a [`NeedsAre`].
 pub const NEEDS: &str = "/v1/disk/needs";
 
+/// The largest body of an order that is JSON.
+pub const ORDER_BYTES: usize = 2 * 1024 * 1024;
+
 /// The code of the problem that a stale epoch is answered with.
 pub const STALE_EPOCH: &str = "STALE_EPOCH";
 /// There is no such blob on this node.
@@ -103,6 +106,10 @@ pub struct Pins {
 pub struct NeedsAre {
     pub issuer: Issuer,
     pub needs: Needs,
+    /// Whether it adds to what was said before of the same look: all may be more than one order holds. Agents of before take
+    /// what comes last for all.
+    #[serde(default)]
+    pub adds: bool,
 }
 
 /// What was built and pushed.

@@ -3,6 +3,7 @@
 //! Owns how much comes in at once, that nothing half-received stays, when each was last used, and that one goes only while
 //! nobody puts or reads it. Never decides which blobs are needed: it is told, and forgets it with the process.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,14 @@ pub(crate) enum Error {
     Write(#[source] io::Error),
     #[error(transparent)]
     Blobs(#[from] blobs::Error),
+}
+
+/// Whether it is all that is said of one look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    All,
+    /// Besides what was said of the same look; without that, all there is.
+    More,
 }
 
 /// The blobs of this machine.
@@ -141,8 +150,17 @@ impl Bundles {
     }
 
     /// Takes note of what is needed, until something else is said or it is too old.
-    pub(crate) fn hear(&self, needs: Needs) {
-        *self.lock() = Some((Instant::now(), needs));
+    pub(crate) fn hear(&self, needs: Needs, word: Word) {
+        let mut said = self.lock();
+        match said.as_mut().filter(|(_, before)| word == Word::More && before.at == needs.at) {
+            Some((_, before)) => {
+                let anew: BTreeSet<&Digest> =
+                    needs.bundles.iter().map(|need| &need.digest).collect();
+                before.bundles.retain(|need| !anew.contains(&need.digest));
+                before.bundles.extend(needs.bundles);
+            }
+            None => *said = Some((Instant::now(), needs)),
+        }
     }
 
     /// All of them with who refers to them, the longest unused first.

@@ -20,6 +20,7 @@ use common::port::nodes::Issuer;
 use common::port::part::PartImage;
 
 use crate::agent::{Agent, Error};
+use crate::bundles::Word;
 use crate::domain::collection::{Claims, Goal, items, plan};
 
 pub(crate) use holds::Holds;
@@ -109,9 +110,14 @@ pub(crate) async fn pin(agent: &Agent, issuer: Issuer, pins: Vec<Pin>) -> Result
 }
 
 /// Takes note of which bundles are needed.
-pub(crate) async fn need(agent: &Agent, issuer: Issuer, needs: Needs) -> Result<(), Error> {
+pub(crate) async fn need(
+    agent: &Agent,
+    issuer: Issuer,
+    needs: Needs,
+    word: Word,
+) -> Result<(), Error> {
     agent.announce(issuer).await?;
-    agent.bundles.hear(needs);
+    agent.bundles.hear(needs, word);
     Ok(())
 }
 

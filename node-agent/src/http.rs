@@ -12,7 +12,7 @@ use std::sync::Arc;
 use actix_web::http::Method;
 use actix_web::web::{Data, ServiceConfig, to};
 use chassis::http::{Access, Endpoint, Listener, json_config, mount};
-use common::agent;
+use common::agent::{self, ORDER_BYTES};
 use common::service::ServiceName::{
     AppManager, DeploymentManager, LifecycleManager, LoadBalancer, NodeAgent, NodeManager,
 };
@@ -21,9 +21,6 @@ use crate::agent::Agent;
 use crate::parts::Parts;
 
 use refusal::AgentRefusal;
-
-/// A specification with its files.
-const ORDER_BYTES: usize = 2 * 1024 * 1024;
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;

@@ -21,6 +21,7 @@ use common::port::{Cause, Nodes};
 use futures::{StreamExt as _, stream};
 
 use crate::agent::{self, Agent};
+use crate::bundles::Word;
 use crate::disk;
 use crate::ledger::Conflict;
 
@@ -175,7 +176,7 @@ impl Nodes for LocalNodes {
     }
 
     async fn need(&self, agent: &nodes::Agent, issuer: Issuer, needs: &Needs) -> Result<(), Error> {
-        let noted = disk::need(self.agent(agent)?, issuer, needs.clone()).await;
+        let noted = disk::need(self.agent(agent)?, issuer, needs.clone(), Word::All).await;
         noted.map_err(|err| self.refused(&err))
     }
 }

@@ -7,7 +7,7 @@
 mod references;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chassis::records;
@@ -73,7 +73,7 @@ pub(crate) async fn follow(shared: &Shared) {
         // Who says nothing of its disk takes no word on it.
         if !heard.is_empty() {
             match pins(shared).await {
-                Ok(pins) => told.tell(shared, &heard, &pins).await,
+                Ok(pins) => told.tell(shared, &heard, pins.into()).await,
                 Err(err) => tracing::warn!(
                     error = &err as &dyn std::error::Error,
                     "what images are kept cannot be read; the nodes keep what they were told"
@@ -119,26 +119,32 @@ async fn pins(shared: &Shared) -> Result<Vec<Pin>, records::Error> {
 
 /// What nodes were told, and when.
 #[derive(Debug, Default)]
-struct Told(BTreeMap<NodeName, (Instant, Vec<Pin>)>);
+struct Told(BTreeMap<NodeName, (Instant, Arc<[Pin]>)>);
 
 impl Told {
-    async fn tell(&mut self, shared: &Shared, agents: &[Agent], pins: &[Pin]) {
-        let due = agents.iter().filter(|agent| self.is_due(&agent.node, pins)).cloned();
-        let telling = due.map(|agent| async move {
-            let said = shared.ports.nodes.pin(&agent, shared.seat.issuer(), pins).await;
-            (agent.node, said)
+    async fn tell(&mut self, shared: &Shared, agents: &[Agent], pins: Arc<[Pin]>) {
+        let fits = collection::fits(&pins);
+        let for_node = |agent: &Agent| match shared.disks.of(&agent.node).filter(|_| !fits) {
+            Some(disk) => collection::pins_of(&disk, &pins).into(),
+            None => Arc::clone(&pins),
+        };
+        let all = agents.iter().map(|agent| (agent, for_node(agent)));
+        let telling = all.filter(|(agent, pins)| self.is_due(&agent.node, pins));
+        let telling = telling.map(|(agent, pins)| async move {
+            let said = shared.ports.nodes.pin(agent, shared.seat.issuer(), &pins).await;
+            (&agent.node, pins, said)
         });
-        for (node, said) in join_all(telling).await {
+        for (node, pins, said) in join_all(telling).await {
             match said {
-                Ok(()) => drop(self.0.insert(node, (Instant::now(), pins.to_vec()))),
-                Err(err) => not_told(&node, &err),
+                Ok(()) => drop(self.0.insert(node.clone(), (Instant::now(), pins))),
+                Err(err) => not_told(node, &err),
             }
         }
     }
 
     fn is_due(&self, node: &NodeName, pins: &[Pin]) -> bool {
         let told = self.0.get(node);
-        told.is_none_or(|(at, told)| told != pins || at.elapsed() >= TELL_AGAIN_AFTER)
+        told.is_none_or(|(at, told)| **told != *pins || at.elapsed() >= TELL_AGAIN_AFTER)
     }
 }
 

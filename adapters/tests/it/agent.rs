@@ -126,6 +126,17 @@ pub(crate) async fn while_serving_code(
     while_serving_all(ports, ask).await;
 }
 
+/// Serves an agent that keeps these blobs while `ask` asks it.
+pub(crate) async fn while_serving_shelf(blobs: Arc<dyn Shelf>, ask: impl AsyncFnOnce(&Served)) {
+    let clock = Arc::new(SystemClock);
+    let containers = MemoryContainers::new(Arc::clone(&clock) as _, MemoryRegistry::default());
+    let (containers, parts) = (Arc::new(containers), Arc::new(no_parts()));
+    let (shares, firewall) = (Arc::new(MemoryShares::default()), Arc::new(NoFirewall));
+    let neighbours = Arc::new(Alone);
+    let ports = Ports { containers, parts, shares, blobs, firewall, neighbours, clock };
+    while_serving_all(ports, ask).await;
+}
+
 fn no_parts() -> MemoryPartContainers {
     MemoryPartContainers::new(Arc::new(SystemClock), MemoryRegistry::default())
 }
@@ -138,6 +149,7 @@ fn services() -> tempfile::TempDir {
         ServiceName::LoadBalancer,
         ServiceName::LifecycleManager,
         ServiceName::Monitoring,
+        ServiceName::NodeManager,
     ])
 }
 

@@ -9,6 +9,7 @@ use common::port::disk::Collection;
 use super::AgentRefusal;
 use super::orders::speaks_for_itself;
 use crate::agent::Agent;
+use crate::bundles::Word;
 use crate::disk;
 
 pub(super) async fn show(agent: Data<Agent>) -> Result<impl Responder, AgentRefusal> {
@@ -39,6 +40,7 @@ pub(super) async fn need(
     Json(body): Json<NeedsAre>,
 ) -> Result<impl Responder, AgentRefusal> {
     speaks_for_itself(caller, body.issuer)?;
-    disk::need(&agent, body.issuer, body.needs).await?;
+    let word = if body.adds { Word::More } else { Word::All };
+    disk::need(&agent, body.issuer, body.needs, word).await?;
     Ok(HttpResponse::NoContent())
 }

@@ -46,7 +46,10 @@ async fn call(world: &World, caller: ServiceName, what: &str) -> u16 {
         }
         "needs" => {
             let needs = Needs { at: Timestamp::UNIX_EPOCH, bundles: Vec::new() };
-            world.post(caller, "/v1/disk/needs", &NeedsAre { issuer, needs }).await.status
+            world
+                .post(caller, "/v1/disk/needs", &NeedsAre { issuer, needs, adds: false })
+                .await
+                .status
         }
         _ => world.open(caller, "/v1/samples").await.status().as_u16(),
     }

@@ -1,11 +1,13 @@
 //! What nodes are told of their bundles, by what refers to them: counted over all nodes. One that is needed is never said
-//! to be free, nor is one that somebody used a while ago, on whatever node.
+//! to be free, nor is one that somebody used a while ago, on whatever node. And of which images they are told that they are
+//! kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::digest::Digest;
+use common::agent::ORDER_BYTES;
+use common::digest::{Digest, ImageRef};
 use common::name::NodeName;
-use common::port::disk::{Bundle, Disk, Need, Needs, Reference};
+use common::port::disk::{Bundle, Disk, Need, Needs, Pin, Reference};
 
 /// How many of those who refer to a bundle are told.
 const MOST_TOLD: usize = 5;
@@ -36,13 +38,40 @@ pub(crate) fn needs(
     disks.iter().filter(|(_, disk)| !disk.bundles.is_empty()).map(of_node).collect()
 }
 
+/// So much of an order is for pins.
+const PIN_BYTES: usize = ORDER_BYTES - 4096;
+/// What is written of a pin besides its words.
+const WRITTEN: usize = 32;
+
+/// Whether a node can be told of all of them at once.
+pub(crate) fn fits(pins: &[Pin]) -> bool {
+    let size = |pin: &Pin| pin.image.to_string().len() + pin.by.len() + WRITTEN;
+    pins.iter().map(size).sum::<usize>() <= PIN_BYTES
+}
+
+/// Those of apps of which a node has an image, and of images that it has: no other one could go there.
+pub(crate) fn pins_of(disk: &Disk, pins: &[Pin]) -> Vec<Pin> {
+    let names = || disk.images.iter().flat_map(|item| &item.names);
+    let apps: BTreeSet<&str> = names().map(app).collect();
+    let digests = disk.images.iter().map(|item| &item.digest);
+    let digests: BTreeSet<&Digest> = digests.chain(names().map(ImageRef::digest)).collect();
+    let is_there =
+        |pin: &&Pin| apps.contains(app(&pin.image)) || digests.contains(pin.image.digest());
+    pins.iter().filter(is_there).cloned().collect()
+}
+
+/// Whichever registry it is in.
+fn app(image: &ImageRef) -> &str {
+    image.repository().rsplit('/').next().unwrap_or_default()
+}
+
 fn is_recent(bundle: &Bundle) -> bool {
     bundle.references.contains(&Reference::Recent)
 }
 
 #[cfg(test)]
 mod tests {
-    use common::port::disk::Space;
+    use common::port::disk::{Item, Kind, Space};
     use jiff::Timestamp;
     use proptest::collection::{btree_map, btree_set, vec};
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
@@ -103,6 +132,38 @@ mod tests {
         let said: Vec<Vec<String>> = needs.values().map(told).collect();
         assert_eq!(said, [vec!["2 free", "release 1"], vec!["release 4"]]);
         assert_eq!(needs.values().map(|needs| needs.at.as_second()).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn a_node_that_cannot_be_told_of_all_images_is_told_of_those_of_the_apps_that_it_has() {
+        let image = |name: &str, release: u64| {
+            ImageRef::new(name, Digest::of(&release.to_le_bytes())).unwrap()
+        };
+        let pin = |name: &str, release| Pin { image: image(name, release), by: "x".to_owned() };
+        let item = |id: u64, names| Item {
+            kind: Kind::Image,
+            digest: Digest::of(&id.to_le_bytes()),
+            names,
+            bytes: 1,
+            own_bytes: 1,
+            created: Timestamp::UNIX_EPOCH,
+            references: Vec::new(),
+        };
+        // One that it fetched of a former registry, one that it built without any.
+        let images = vec![item(1, vec![image("old.example.org/apps/shop", 2)]), item(3, vec![])];
+        let disk = Disk { images, ..disk(1, &BTreeMap::new()) };
+        let there = [pin("example.org/apps/shop", 9), pin("apps/blog", 3), pin("apps/blog", 2)];
+        let elsewhere = [pin("apps/blog", 9), pin("apps/shopping", 9)];
+        let all: Vec<Pin> = elsewhere.iter().chain(&there).cloned().collect();
+        assert_eq!(pins_of(&disk, &all), there);
+
+        let many = |count: u64| -> Vec<Pin> {
+            (0..count).map(|release| pin("apps/shop", release)).collect()
+        };
+        let written = |pins: &[Pin]| serde_json::to_vec(pins).unwrap().len();
+        let (few, most) = (many(17_000), many(25_000));
+        assert!(fits(&few) && written(&few) < ORDER_BYTES, "{}", written(&few));
+        assert!(!fits(&most) && written(&most) > ORDER_BYTES, "{}", written(&most));
     }
 
     proptest! {

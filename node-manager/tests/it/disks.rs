@@ -9,7 +9,7 @@ use common::port::nodes::{Agent, Issuer};
 use common::record::path;
 use common::service::ServiceName;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::nodes::Reach;
 use tokio::time::sleep;
 
@@ -75,6 +75,40 @@ async fn nodes_are_told_to_keep_what_deployments_refer_to_and_told_anew_when_tha
         assert_eq!(kept(&world, "node-1"), sorted(&["two", "three"]));
         world.nodes.set_reach(&name("node-1"), Reach::Up).await;
         until(async || kept(&world, "node-1") == sorted(&["three", "four"])).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_more_is_kept_than_fits_an_order_a_node_is_told_of_the_apps_that_it_has() {
+    let world = World::with_nodes(2);
+    world.nodes.set_disk(&name("node-1"), disk(100));
+    world.nodes.set_disk(&name("node-2"), Disk { images: Vec::new(), ..disk(100) });
+    deployment(&world, 1, "two", "one");
+    for app in 0..15 {
+        let app = format!("app-{app}");
+        let release = |number: u32| {
+            let digest = Digest::of(format!("{app} {number}").as_bytes());
+            let image = ImageRef::new("registry.example.org:5000/apps/other", digest).unwrap();
+            json!({
+                "number": number, "image": image, "generation": 1, "request": uuid::Uuid::nil(),
+                "since": "2026-01-01T00:00:00Z",
+            })
+        };
+        let releases: Vec<Value> = (1..=1000).map(release).collect();
+        let record = json!({
+            "schema": 1, "instance": app, "app": app, "release": 1, "generation": 1,
+            "goal": "running", "state": "running", "request": uuid::Uuid::nil(),
+            "deadline": "2026-01-01T00:00:00Z", "releases": releases, "slots": [],
+            "updated_at": "2026-01-01T00:00:00Z",
+        });
+        world.write(&path::deployment(&instance(&app)), &record);
+    }
+    let service = world.service();
+    run(&service, async {
+        until(async || !kept(&world, "node-1").is_empty()).await;
+        assert_eq!(kept(&world, "node-1"), sorted(&["one", "two"]));
+        assert!(kept(&world, "node-2").is_empty());
     })
     .await;
 }

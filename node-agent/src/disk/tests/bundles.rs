@@ -39,7 +39,7 @@ async fn only_needed(agent: &Agent, needed: &[&Digest]) {
 }
 
 async fn need_is(agent: &Agent, needs: Needs) {
-    super::need(agent, PINNER, needs).await.unwrap();
+    super::need(agent, PINNER, needs, Word::All).await.unwrap();
 }
 
 /// Why each stays.
@@ -200,7 +200,7 @@ async fn what_is_said_of_bundles_is_said_by_who_leads_and_ends_with_the_process_
     only_needed(&agent, &[&bundle]).await;
     let at = machine.clock.now();
     let free = Needs { at, bundles: vec![Need { digest: bundle.clone(), by: Vec::new() }] };
-    let refused = super::need(&agent, BEFORE, free).await;
+    let refused = super::need(&agent, BEFORE, free, Word::All).await;
     assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
     assert_eq!(why(&agent).await, ["shop release 1"]);
     only_needed(&agent, &[]).await;
@@ -216,6 +216,33 @@ async fn what_is_said_of_bundles_is_said_by_who_leads_and_ends_with_the_process_
         "nobody has said it to this one"
     );
     assert!(has(&machine, &bundle).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_one_look_may_come_in_parts_and_of_the_next_takes_its_place() {
+    let unsaid = "nobody has said whether it is needed";
+    let machine = Machine::new();
+    let agent = machine.agent();
+    let first = put(&agent, "first").await;
+    pass(&machine, SignedDuration::from_secs(1)).await;
+    let second = put(&agent, "second").await;
+    pass(&machine, HOUR).await;
+    let say = async |at, bundle: &Digest, by: &[&str], word| {
+        let by = by.iter().map(|by| (*by).to_owned()).collect();
+        let needs = Needs { at, bundles: vec![Need { digest: bundle.clone(), by }] };
+        super::need(&agent, PINNER, needs, word).await.unwrap();
+        why(&agent).await
+    };
+    let at = look(&agent).await.unwrap().at;
+    assert_eq!(say(at, &first, &[], Word::All).await, ["", unsaid]);
+    assert_eq!(say(at, &second, &[], Word::More).await, ["", ""]);
+    let kept = ["shop release 1"];
+    assert_eq!(say(at, &first, &kept, Word::More).await, ["shop release 1", ""], "said later");
+    pass(&machine, SignedDuration::from_mins(5)).await;
+    let at = look(&agent).await.unwrap().at;
+    let lost = "of its first part nobody knows";
+    assert_eq!(say(at, &second, &[], Word::More).await, [unsaid, ""], "{lost}");
+    assert_eq!(say(at, &first, &[], Word::All).await, ["", unsaid]);
 }
 
 #[tokio::test(start_paused = true)]
