@@ -36,10 +36,11 @@ const COUNT_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
 /// What the nodes said. Forgotten when the service ends.
 #[derive(Debug, Default)]
-pub(crate) struct Disks(Mutex<BTreeMap<NodeName, Disk>>);
+pub(crate) struct Disks(Mutex<BTreeMap<NodeName, Arc<Disk>>>);
 
 impl Disks {
-    pub(crate) fn of(&self, node: &NodeName) -> Option<Disk> {
+    /// Each placement looks at all of them, and each may be of very many bundles: none is copied.
+    pub(crate) fn of(&self, node: &NodeName) -> Option<Arc<Disk>> {
         self.lock().get(node).cloned()
     }
 
@@ -47,7 +48,7 @@ impl Disks {
     fn note(&self, node: &NodeName, said: Option<Disk>) {
         let mut disks = self.lock();
         match said {
-            Some(disk) => drop(disks.insert(node.clone(), disk)),
+            Some(disk) => drop(disks.insert(node.clone(), Arc::new(disk))),
             None => drop(disks.remove(node)),
         }
     }
@@ -56,7 +57,7 @@ impl Disks {
         self.lock().retain(|name, _| nodes.iter().any(|node| node.name == *name));
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeName, Disk>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeName, Arc<Disk>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -162,7 +163,7 @@ impl Counted {
             return;
         }
         let disk = |agent: &Agent| Some((agent.node.clone(), shared.disks.of(&agent.node)?));
-        let disks: BTreeMap<NodeName, Disk> = heard.iter().filter_map(disk).collect();
+        let disks: BTreeMap<NodeName, Arc<Disk>> = heard.iter().filter_map(disk).collect();
         if disks.values().all(|disk| disk.bundles.is_empty()) {
             return;
         }
@@ -198,4 +199,22 @@ async fn need(shared: &Shared, agent: &Agent, needs: &Needs) {
 
 fn not_told(node: &NodeName, err: &nodes::Error) {
     tracing::warn!(error = err as &dyn std::error::Error, %node, "a node was not told what images are kept");
+}
+
+#[cfg(test)]
+mod tests {
+    use common::port::disk::Space;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn who_looks_at_a_disk_gets_no_copy_of_it() {
+        let (disks, node) = (Disks::default(), "node-1".parse().unwrap());
+        let space = Space { total_bytes: 1000, free_bytes: 100 };
+        let (images, bundles) = (Vec::new(), Vec::new());
+        disks.note(&node, Some(Disk { at: Timestamp::UNIX_EPOCH, space, images, bundles }));
+        let (one, other) = (disks.of(&node).unwrap(), disks.of(&node).unwrap());
+        assert!(Arc::ptr_eq(&one, &other));
+    }
 }

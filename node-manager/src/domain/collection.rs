@@ -3,6 +3,7 @@
 //! kept.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use common::agent::ORDER_BYTES;
 use common::digest::{Digest, ImageRef};
@@ -17,7 +18,7 @@ pub(crate) type References = BTreeMap<Digest, BTreeSet<String>>;
 
 /// What each node is told that has bundles. The references were read after the nodes had looked.
 pub(crate) fn needs(
-    disks: &BTreeMap<NodeName, Disk>,
+    disks: &BTreeMap<NodeName, Arc<Disk>>,
     references: &References,
 ) -> BTreeMap<NodeName, Needs> {
     let bundles = || disks.values().flat_map(|disk| &disk.bundles);
@@ -31,7 +32,7 @@ pub(crate) fn needs(
             None => Some(Need { digest, by: Vec::new() }),
         }
     };
-    let of_node = |(node, disk): (&NodeName, &Disk)| {
+    let of_node = |(node, disk): (&NodeName, &Arc<Disk>)| {
         let bundles = disk.bundles.iter().filter_map(need).collect();
         (node.clone(), Needs { at: disk.at, bundles })
     };
@@ -96,9 +97,9 @@ mod tests {
         }
     }
 
-    fn disks(bundles: &[BTreeMap<u8, bool>]) -> BTreeMap<NodeName, Disk> {
+    fn disks(bundles: &[BTreeMap<u8, bool>]) -> BTreeMap<NodeName, Arc<Disk>> {
         let disk = |(number, bundles): (i64, &BTreeMap<u8, bool>)| {
-            (format!("node-{number}").parse().unwrap(), disk(number, bundles))
+            (format!("node-{number}").parse().unwrap(), Arc::new(disk(number, bundles)))
         };
         (1..).zip(bundles).map(disk).collect()
     }

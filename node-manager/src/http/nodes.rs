@@ -69,7 +69,8 @@ pub(super) async fn disk(
         let detail = "the node does not say what is on its disk";
         Refusal::unavailable("NODE_UNAVAILABLE", detail)
     };
-    shared.disks.of(&node).map(Json).ok_or_else(unsaid)
+    let said = shared.disks.of(&node).ok_or_else(unsaid)?;
+    Ok(Json(Disk::clone(&said)))
 }
 
 #[derive(Debug, Deserialize)]

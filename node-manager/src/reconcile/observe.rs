@@ -1,6 +1,7 @@
 //! What the nodes offer an instance right now: the candidates of a placement.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chassis::records;
 use common::id::RequestId;
@@ -36,7 +37,7 @@ pub(crate) async fn candidates(
     let placed = deployment.as_ref().map(Placed::of);
     let mut limits = BTreeMap::new();
     let nodes = shared.members().all();
-    let disks: BTreeMap<NodeName, Disk> = nodes
+    let disks: BTreeMap<NodeName, Arc<Disk>> = nodes
         .iter()
         .filter_map(|node| Some((node.name.clone(), shared.disks.of(&node.name)?)))
         .collect();
@@ -48,7 +49,8 @@ pub(crate) async fn candidates(
     let is_again =
         deployment.as_ref().is_some_and(|deployment| is_placed_again(deployment, request));
     let better = deployment.as_ref().and_then(|deployment| moves_to(deployment, request));
-    let bytes = app.map_or(0, |app| room::size(disks.values(), app, image));
+    let looked = disks.values().map(Arc::as_ref);
+    let bytes = app.map_or(0, |app| room::size(looked, app, image));
     let reads: Vec<_> = nodes.iter().map(|node| leased(shared, node)).collect();
     let leased: Vec<Leased> = stream::iter(reads).buffered(NODES_AT_ONCE).try_collect().await?;
     let mut candidates = Vec::with_capacity(nodes.len());
