@@ -1,4 +1,5 @@
 //! Cares for the disk on its own: when it is short, images go that nobody refers to, then bundles, until it no longer is.
+//! Bundles on a disk of their own go for that one.
 
 use std::time::Duration;
 
@@ -16,15 +17,23 @@ const ROOM: u64 = 512 * 1024 * 1024;
 /// Runs until the process stops.
 pub(crate) async fn run(agent: &Agent, lifecycle: &Lifecycle) {
     while !lifecycle.is_stopping() {
-        let space = disk::space(&agent.config.disk);
-        if let Some(goal) = space.and_then(|space| agent.config.thresholds().goal(space)) {
-            tell(&clean(agent, goal).await);
-        }
+        relieve(agent).await;
         tokio::select! {
             biased;
             () = lifecycle.stopping() => {}
             () = tokio::time::sleep(EVERY) => {}
         }
+    }
+}
+
+/// Each disk that is short.
+pub(crate) async fn relieve(agent: &Agent) {
+    let goal = |space| agent.config.thresholds().goal(space);
+    if let Some(goal) = disk::space(&agent.config.disk).and_then(goal) {
+        tell("images", &clean(agent, goal).await);
+    }
+    if let Some(goal) = disk::bundle_space(&agent.config).and_then(goal) {
+        tell("bundles", &disk::collect_bundles(agent, goal).await);
     }
 }
 
@@ -34,7 +43,7 @@ pub(crate) async fn make_room(agent: &Agent) -> bool {
     let more = Goal::Free(space.free_bytes.saturating_add(ROOM));
     let goal = agent.config.thresholds().relieved(space).max(more);
     let collected = clean(agent, goal).await;
-    tell(&collected);
+    tell("images", &collected);
     collected.is_ok_and(|collected| collected.items.iter().any(|item| item.stays.is_none()))
 }
 
@@ -46,19 +55,22 @@ async fn clean(agent: &Agent, goal: Goal) -> Result<Collected, Error> {
     disk::collect(agent, Collection { until_free_bytes, mode: Mode::Remove }).await
 }
 
-fn tell(collected: &Result<Collected, Error>) {
+/// `of`: what the disk is for.
+fn tell(of: &str, collected: &Result<Collected, Error>) {
     match collected {
         Ok(collected) => {
             let gone = collected.items.iter().filter(|item| item.stays.is_none()).count();
             let (free, total) = (collected.after.free_bytes, collected.after.total_bytes);
             if gone == 0 {
                 tracing::warn!(
+                    disk.of = of,
                     disk.free = free,
                     disk.total = total,
                     "the disk is short, and nothing on it can go"
                 );
             } else {
                 tracing::info!(
+                    disk.of = of,
                     disk.free = free,
                     disk.total = total,
                     removed = gone,
@@ -69,6 +81,7 @@ fn tell(collected: &Result<Collected, Error>) {
         }
         Err(err) => tracing::warn!(
             error = err as &dyn std::error::Error,
+            disk.of = of,
             "the disk is short, and nothing can be removed"
         ),
     }

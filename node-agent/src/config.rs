@@ -173,6 +173,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where blobs are kept.
+    pub fn blobs_folder(&self) -> PathBuf {
+        self.data_folder.join("blobs")
+    }
+
     pub(crate) fn thresholds(&self) -> Thresholds {
         Thresholds {
             above_percent: self.clean_above_percent,

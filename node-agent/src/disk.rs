@@ -1,4 +1,5 @@
-//! The disk of this machine: what the platform has on it, who refers to it, and the removal of what nobody does.
+//! The disk of this machine, or the two of them: what the platform has there, who refers to it, and the removal of what
+//! nobody does.
 //!
 //! Owns that an image goes only while nobody starts it, and after one more look at who refers to it, and that images go
 //! before bundles, which nobody can make again. Which may go is decided in `domain::collection`; what the platform did
@@ -21,6 +22,7 @@ use common::port::part::PartImage;
 
 use crate::agent::{Agent, Error};
 use crate::bundles::Word;
+use crate::config::Config;
 use crate::domain::collection::{Claims, Goal, items, plan};
 
 pub(crate) use holds::Holds;
@@ -35,6 +37,18 @@ pub(crate) fn space(folder: &Path) -> Option<Space> {
     Some(Space { total_bytes, free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize) })
 }
 
+/// The disk of bundles, where it is another than that of images.
+pub(crate) fn bundle_space(config: &Config) -> Option<Space> {
+    let folder = config.blobs_folder();
+    let is_other = device(&folder)? != device(&config.disk)?;
+    space(&folder).filter(|_| is_other)
+}
+
+/// By which the kernel knows the disk of a folder, or of the one in which it would be.
+fn device(folder: &Path) -> Option<u64> {
+    folder.ancestors().find_map(|folder| rustix::fs::stat(folder).ok()).map(|stat| stat.st_dev)
+}
+
 /// Everything there is, and who refers to it.
 pub(crate) async fn look(agent: &Agent) -> Result<Disk, Error> {
     let images = look_at_images(agent).await?;
@@ -45,7 +59,8 @@ pub(crate) async fn look(agent: &Agent) -> Result<Disk, Error> {
         Bundle { digest, bytes, references }
     };
     let bundles = look_at_bundles(agent).await.into_iter().map(bundle).collect();
-    Ok(Disk { at, space: measure(agent)?, images, bundles })
+    let bundle_space = bundle_space(&agent.config);
+    Ok(Disk { at, space: measure(agent)?, images, bundles, bundle_space })
 }
 
 async fn look_at_images(agent: &Agent) -> Result<Vec<Item>, Error> {
@@ -55,8 +70,11 @@ async fn look_at_images(agent: &Agent) -> Result<Vec<Item>, Error> {
 }
 
 fn measure(agent: &Agent) -> Result<Space, Error> {
-    let unknown = || containers::Error::Unavailable("the disk cannot be measured".into());
-    space(&agent.config.disk).ok_or_else(unknown).map_err(Error::Engine)
+    space(&agent.config.disk).ok_or_else(unmeasured)
+}
+
+fn unmeasured() -> Error {
+    Error::Engine(containers::Error::Unavailable("the disk cannot be measured".into()))
 }
 
 /// None, where they cannot be read: images go all the same.
@@ -67,10 +85,12 @@ async fn look_at_bundles(agent: &Agent) -> Vec<Item> {
     })
 }
 
-/// In the order in which it goes, where it may.
-async fn look_at_all(agent: &Agent) -> Result<Vec<Item>, Error> {
+/// In the order in which it goes, where it may. Bundles on another disk make no room on that of images.
+async fn look_at_all(agent: &Agent, goal: Goal) -> Result<Vec<Item>, Error> {
     let mut items = look_at_images(agent).await?;
-    items.extend(look_at_bundles(agent).await);
+    if goal == Goal::Everything || bundle_space(&agent.config).is_none() {
+        items.extend(look_at_bundles(agent).await);
+    }
     Ok(items)
 }
 
@@ -128,7 +148,7 @@ pub(crate) async fn collect(agent: &Agent, collection: Collection) -> Result<Col
     let before = measure(agent)?;
     let outcomes = match collection.mode {
         Mode::Plan => {
-            let items = look_at_all(agent).await?;
+            let items = look_at_all(agent, goal).await?;
             plan(&items, before.free_bytes, goal)
                 .into_iter()
                 .map(|item| outcome(item, None))
@@ -140,15 +160,33 @@ pub(crate) async fn collect(agent: &Agent, collection: Collection) -> Result<Col
     Ok(Collected { mode: collection.mode, before, after, items: outcomes })
 }
 
-/// The disk itself says when it is enough: what an image frees is known only once it is gone.
+/// Removes bundles that may go from a disk of their own, the longest unused first, until so much is free there.
+pub(crate) async fn collect_bundles(agent: &Agent, goal: Goal) -> Result<Collected, Error> {
+    let measure = || bundle_space(&agent.config).ok_or_else(unmeasured);
+    let before = measure()?;
+    let _one_at_a_time = agent.collecting.lock().await;
+    let items = remove_of(agent, &look_at_bundles(agent).await, goal, measure).await?;
+    Ok(Collected { mode: Mode::Remove, before, after: measure()?, items })
+}
+
 async fn remove(
     agent: &Agent,
     goal: Goal,
     measure: impl Fn() -> Result<Space, Error>,
 ) -> Result<Vec<Outcome>, Error> {
     let _one_at_a_time = agent.collecting.lock().await;
+    remove_of(agent, &look_at_all(agent, goal).await?, goal, measure).await
+}
+
+/// The disk itself says when it is enough: what an image frees is known only once it is gone.
+async fn remove_of(
+    agent: &Agent,
+    items: &[Item],
+    goal: Goal,
+    measure: impl Fn() -> Result<Space, Error>,
+) -> Result<Vec<Outcome>, Error> {
     let mut outcomes = Vec::new();
-    for item in look_at_all(agent).await?.iter().filter(|item| item.is_collectable()) {
+    for item in items.iter().filter(|item| item.is_collectable()) {
         if goal.is_reached(measure()?.free_bytes) {
             break;
         }

@@ -212,8 +212,8 @@ mod tests {
     fn who_looks_at_a_disk_gets_no_copy_of_it() {
         let (disks, node) = (Disks::default(), "node-1".parse().unwrap());
         let space = Space { total_bytes: 1000, free_bytes: 100 };
-        let (images, bundles) = (Vec::new(), Vec::new());
-        disks.note(&node, Some(Disk { at: Timestamp::UNIX_EPOCH, space, images, bundles }));
+        let (at, images, bundles) = (Timestamp::UNIX_EPOCH, Vec::new(), Vec::new());
+        disks.note(&node, Some(Disk { at, space, images, bundles, bundle_space: None }));
         let (one, other) = (disks.of(&node).unwrap(), disks.of(&node).unwrap());
         assert!(Arc::ptr_eq(&one, &other));
     }

@@ -91,14 +91,18 @@ fn view(node: &NodeName, disk: &Disk) -> serde_json::Value {
             "references": item.references.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     });
-    json!({
+    let mut view = json!({
         "node": node,
         "at": disk.at,
         "space": disk.space,
         "collectable_bytes": disk.collectable_bytes(),
         "images": images.collect::<Vec<_>>(),
         "bundles": bundles.collect::<Vec<_>>(),
-    })
+    });
+    if let (Some(space), Some(members)) = (disk.bundle_space, view.as_object_mut()) {
+        members.insert("bundle_space".to_owned(), json!(space));
+    }
+    view
 }
 
 fn failed(err: &NodeError) -> ApiError {

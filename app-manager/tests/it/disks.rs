@@ -51,7 +51,8 @@ fn world() -> (World, NodeName) {
     };
     let bundles = vec![bundle("unused", 10, Vec::new()), bundle("used", 20, vec![pinned])];
     let space = Space { total_bytes: 1000, free_bytes: 100 };
-    let disk = Disk { at: Timestamp::UNIX_EPOCH, space, images, bundles };
+    let at = Timestamp::UNIX_EPOCH;
+    let disk = Disk { at, space, images, bundles, bundle_space: None };
     world.nodes.set_disk(&name, disk);
     (world, name)
 }

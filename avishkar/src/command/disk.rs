@@ -26,6 +26,9 @@ struct OfNode {
     collectable_bytes: u64,
     images: Vec<Image>,
     bundles: Vec<Bundle>,
+    /// Where bundles have a disk of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bundle_space: Option<Space>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -127,13 +130,17 @@ async fn one(client: &Client, node: &str, output: Output) -> anyhow::Result<()> 
     };
     let rows: Vec<Vec<String>> =
         disk.images.iter().map(image).chain(disk.bundles.iter().map(bundle)).collect();
-    let space = format!(
+    let mut space = format!(
         "{}: {} free of {}; a collection frees {} at least",
         disk.node,
         human(disk.space.free_bytes),
         human(disk.space.total_bytes),
         human(disk.collectable_bytes)
     );
+    if let Some(own) = &disk.bundle_space {
+        let (free, total) = (human(own.free_bytes), human(own.total_bytes));
+        space += &format!("; bundles have a disk of their own: {free} free of {total}");
+    }
     let listed = table(&["KIND", "WHAT", "SIZE", "OWN", "KEPT FOR"], &rows);
     output.answer(&disk, &format!("{space}\n{listed}"))
 }

@@ -105,7 +105,7 @@ pub(crate) fn make(
         containers: Arc::clone(&engine) as _,
         parts: engine,
         shares: Arc::new(shares),
-        blobs: blobs::open(&config.data_folder.join("blobs"))?,
+        blobs: blobs::open(&config.blobs_folder())?,
         firewall,
         neighbours,
         clock,

@@ -17,6 +17,9 @@ pub struct Disk {
     pub images: Vec<Item>,
     /// What is kept for services, by digest, the longest unused first.
     pub bundles: Vec<Bundle>,
+    /// The disk that bundles are on, where it is another than that of images, and measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle_space: Option<Space>,
 }
 
 impl Disk {
@@ -30,10 +33,11 @@ impl Disk {
         self.bundles.iter().filter(|bundle| bundle.is_collectable())
     }
 
-    /// What a collection of all that may go frees at least.
+    /// What a collection of all that may go frees at least on the disk of images.
     pub fn collectable_bytes(&self) -> u64 {
         let images = self.collectable().map(|item| item.own_bytes);
-        let bundles = self.collectable_bundles().map(|bundle| bundle.bytes);
+        let bundles = self.collectable_bundles().filter(|_| self.bundle_space.is_none());
+        let bundles = bundles.map(|bundle| bundle.bytes);
         images.chain(bundles).fold(0, u64::saturating_add)
     }
 }
@@ -160,7 +164,8 @@ pub struct Pin {
     pub by: String,
 }
 
-/// What is to be removed of what may go. Who does not know a member of it would remove too much, and refuses.
+/// What is to be removed of what may go: until so much is free on the disk of images, on which bundles of another disk make no
+/// room. Who does not know a member of it would remove too much, and refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Collection {

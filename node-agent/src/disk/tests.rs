@@ -55,6 +55,10 @@ impl Machine {
     }
 
     fn agent(&self) -> Agent {
+        self.agent_with(self.config())
+    }
+
+    fn agent_with(&self, config: Config) -> Agent {
         let clock = || Arc::clone(&self.clock) as Arc<dyn common::port::Clock>;
         let parts = MemoryPartContainers::new(clock(), MemoryRegistry::default());
         let ports = Ports {
@@ -66,7 +70,7 @@ impl Machine {
             neighbours: Arc::new(Alone),
             clock: clock(),
         };
-        Agent::open(ports, self.config()).unwrap()
+        Agent::open(ports, config).unwrap()
     }
 
     fn config(&self) -> Config {

@@ -94,6 +94,7 @@ mod tests {
             space: Space { total_bytes: 1000, free_bytes: 100 },
             images: Vec::new(),
             bundles: bundles.iter().map(bundle).collect(),
+            bundle_space: None,
         }
     }
 

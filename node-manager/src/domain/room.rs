@@ -117,7 +117,8 @@ mod tests {
         };
         let space = Space { total_bytes: u64::MAX, free_bytes: free_mib * MIB };
         let images = releases.iter().map(item).collect();
-        Disk { at: Timestamp::UNIX_EPOCH, space, images, bundles: Vec::new() }
+        let (at, bundles) = (Timestamp::UNIX_EPOCH, Vec::new());
+        Disk { at, space, images, bundles, bundle_space: None }
     }
 
     #[test]
@@ -159,6 +160,8 @@ mod tests {
             shelved.bundles.push(Bundle { digest: Digest::of(b"x"), bytes: 2 * MIB, references });
         }
         assert_eq!(lacking(&shelved, 9), MIB, "of two bundles one may go");
+        shelved.bundle_space = Some(Space { total_bytes: 1, free_bytes: 1 });
+        assert_eq!(lacking(&shelved, 9), 3 * MIB, "not on the disk of images");
         let said = Room::on(&disk(300, &[1]), None, 100 * MIB).to_string();
         let expected =
             "356 MiB are needed, 300 MiB are free there, and a collection would free 10 MiB";

@@ -30,7 +30,8 @@ pub(crate) fn disk(free_bytes: u64) -> Disk {
         references: Vec::new(),
     };
     let space = Space { total_bytes: 1000, free_bytes };
-    Disk { at: Timestamp::UNIX_EPOCH, space, images: vec![item], bundles: Vec::new() }
+    let (at, bundles) = (Timestamp::UNIX_EPOCH, Vec::new());
+    Disk { at, space, images: vec![item], bundles, bundle_space: None }
 }
 
 /// A deployment as its record says it: what it runs, what it served last, and what it may go back to.

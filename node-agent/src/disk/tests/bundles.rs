@@ -9,6 +9,7 @@ use common::port::{Blobs as _, Clock as _};
 use futures::stream;
 
 use super::*;
+use crate::cleaning;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const BEFORE: Issuer = Issuer { service: ServiceName::NodeManager, epoch: Epoch(0) };
@@ -72,6 +73,7 @@ async fn a_bundle_that_nobody_needs_goes_after_the_images_and_is_in_the_account(
     let disk = look(&agent).await.unwrap();
     let images_bytes: u64 = disk.collectable().map(|item| item.own_bytes).sum();
     assert_eq!(disk.collectable_bytes() - images_bytes, 9 + 14, "the sizes of both");
+    assert_eq!(disk.bundle_space, None, "all is on one disk");
     let held = agent.bundles.held().await.unwrap();
     assert_eq!(held.held.len(), 3, "what is held is said, also what is free");
     assert!(held.free.len() == 2 && !held.free.contains(&needed), "nobody copies the others");
@@ -88,6 +90,35 @@ async fn a_bundle_that_nobody_needs_goes_after_the_images_and_is_in_the_account(
     assert!(!has(&machine, &first).await && !has(&machine, &second).await);
     assert!(has(&machine, &needed).await);
     assert_eq!(collect(&agent, EVERYTHING).await.unwrap().items, [], "nothing is left to do");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bundles_on_a_disk_of_their_own_go_for_that_one_and_make_no_room_on_the_other() {
+    let machine = Machine::new();
+    // No disk of any machine's, and never short.
+    let images_disk = Config { disk: "/proc".into(), ..machine.config() };
+    let short = Config { clean_above_percent: 0.0, clean_until_percent: 0.0, ..images_disk };
+    let agent = machine.agent_with(short);
+    let image = machine.built("blog", "of a former app").await;
+    pin(&agent, PINNER, Vec::new()).await.unwrap();
+    let bundle = put(&agent, "bundle").await;
+    pass(&machine, HOUR).await;
+    only_needed(&agent, &[]).await;
+
+    let disk = look(&agent).await.unwrap();
+    let images_bytes: u64 = disk.collectable().map(|item| item.own_bytes).sum();
+    assert_eq!(disk.collectable_bytes(), images_bytes);
+    assert!(disk.bundle_space.unwrap().total_bytes > disk.space.total_bytes);
+    let would_go = async |until_free_bytes| {
+        let plan = Collection { until_free_bytes, mode: Mode::Plan };
+        let planned = collect(&agent, plan).await.unwrap().items;
+        planned.iter().map(|item| item.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(would_go(Some(u64::MAX)).await, [Kind::Image]);
+    assert_eq!(would_go(None).await, [Kind::Image, Kind::Bundle]);
+
+    cleaning::relieve(&agent).await;
+    assert!(!has(&machine, &bundle).await && machine.has(&image).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -104,7 +104,9 @@ fn a_lack_of_ports_alone_is_told_as_such() {
 
 fn with_free(name: &str, free_mib: u64) -> Candidate {
     let space = Space { total_bytes: u64::MAX, free_bytes: free_mib * 1024 * 1024 };
-    let disk = Disk { at: Timestamp::UNIX_EPOCH, space, images: Vec::new(), bundles: Vec::new() };
+    let (images, bundles) = (Vec::new(), Vec::new());
+    let at = Timestamp::UNIX_EPOCH;
+    let disk = Disk { at, space, images, bundles, bundle_space: None };
     Candidate { room: Some(Room::on(&disk, None, 100 * 1024 * 1024)), ..candidate(name) }
 }
 
