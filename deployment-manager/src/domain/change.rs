@@ -218,7 +218,7 @@ fn enter(slot: &mut Slot, state: SlotState, now: Timestamp) {
 }
 
 /// A replica that can be placed better is; else a deploy fails with it, and what is served tries
-/// again later.
+/// again later, but for another port, which it tries at once.
 fn unfit(
     deployment: &mut Deployment,
     placement: RequestId,
@@ -236,12 +236,19 @@ fn unfit(
     let rising = deployment.rising();
     let of_deploy =
         is_advancing(deployment) && slot.generation == rising && !deployment.serves(rising);
+    let is_tried_again =
+        slot.attempt.saturating_sub(slot.images_missing) < new_placements(failure.code);
     if !of_deploy {
-        placement::ask_elsewhere(deployment, placement, Turn::Later, now);
+        let turn = if is_tried_again && failure.code == FailureCode::PortTaken {
+            Turn::Now
+        } else {
+            Turn::Later
+        };
+        placement::ask_elsewhere(deployment, placement, turn, now);
         if deployment.state == State::Running {
             deployment.failure = Some(failure.clone());
         }
-    } else if slot.attempt.saturating_sub(slot.images_missing) < new_placements(failure.code) {
+    } else if is_tried_again {
         placement::ask_elsewhere(deployment, placement, Turn::Now, now);
     } else {
         give_up(deployment, failure, patience, now);
@@ -251,10 +258,11 @@ fn unfit(
     }
 }
 
-/// How often a replica of a deploy is placed anew after this failure.
+/// How often a replica of a deploy is placed anew after this failure. Ports may be held one next to the other, as by what is
+/// not there. A lease of one that was refused is soon given up: who waits meets the same ones again.
 fn new_placements(code: FailureCode) -> u32 {
     if code == FailureCode::PortTaken {
-        1
+        8
     } else if matches!(code, FailureCode::NodeUnavailable | FailureCode::InsufficientStorage) {
         2
     } else {

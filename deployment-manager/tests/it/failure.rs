@@ -1,6 +1,7 @@
 //! Every way in which a deploy fails: the code, the sentence, and that nothing is left.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use common::failure::{Failure, FailureCode};
 use common::id::RequestId;
@@ -183,21 +184,28 @@ async fn an_image_that_cannot_be_had_is_waited_for_and_then_given_up() {
     assert!((30..45).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_taken_port_is_one_new_placement() {
-    let world = World::new();
-    world.nodes.engine(&node("node-2")).occupy_port(20001);
-    world.live(world.deployed(1, "shop")).await;
-    world.assert_exact("shop", 1, "deployed");
-    assert_eq!(world.slots("shop")[0].place.as_ref().unwrap().host_port, 20002);
+/// Somebody has these ports of every node.
+fn occupy(world: &World, ports: RangeInclusive<u16>) {
+    for port in ports {
+        for name in ["node-1", "node-2"] {
+            world.nodes.engine(&node(name)).occupy_port(port);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_taken_port_is_the_end() {
+async fn ports_that_are_taken_one_after_the_other_are_passed_by() {
     let world = World::new();
-    for (name, port) in [("node-2", 20001), ("node-1", 20002)] {
-        world.nodes.engine(&node(name)).occupy_port(port);
-    }
+    occupy(&world, 20_001..=20_008);
+    world.live(world.deployed(1, "shop")).await;
+    world.assert_exact("shop", 1, "deployed");
+    assert_eq!(world.slots("shop")[0].place.as_ref().unwrap().host_port, 20_009);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_more_taken_ports_one_is_the_end() {
+    let world = World::new();
+    occupy(&world, 20_001..=20_009);
     let told = failing(&world).await;
     assert!(told.contains("PORT_TAKEN"), "{told}");
 }

@@ -21,6 +21,17 @@ impl World {
     fn state(&self) -> State {
         self.deployment.as_ref().unwrap().state
     }
+
+    /// The next starts come to this, one after the other, and nothing is waited for.
+    fn meet(&mut self, lucks: impl IntoIterator<Item = Luck>) {
+        for luck in lucks {
+            self.luck = luck;
+            while self.luck != Luck::Good {
+                self.answer();
+                assert!(self.step(), "nothing is started any more: {:#?}", self.done);
+            }
+        }
+    }
 }
 
 fn running(nodes: usize, replicas: usize) -> World {
@@ -93,23 +104,6 @@ fn a_first_deploy_that_fails_leaves_nothing() {
         remove replicas 1 on node-1 and 2 on node-1
         say that it failed
     "]]);
-    world.assert_settled();
-}
-
-#[test]
-fn a_taken_port_is_a_reason_to_ask_once_more() {
-    let mut world = World::new(1, 1);
-    world.deploy();
-    world.luck = Luck::Start(FailureCode::PortTaken);
-    world.expect_steps(&expect![[r"
-        build the image on node-1
-        start replica 1 on node-1
-        start replica 1 on node-1
-        look whether replica 1 on node-1 can be reached
-        route to replica 1 on node-1
-        ask through the front door, then say that it runs
-    "]]);
-    assert_eq!(world.state(), State::Running);
     world.assert_settled();
 }
 
@@ -349,6 +343,7 @@ mod canary;
 mod emptied;
 mod missing;
 mod moving;
+mod ports;
 mod rest;
 mod switch;
 mod watched;
