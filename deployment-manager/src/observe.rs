@@ -51,6 +51,7 @@ pub(crate) async fn observe(shared: &Shared, deployment: &Deployment) -> Result<
         upstreams,
         misregistered,
         regress: None,
+        route_failed: None,
     };
     Ok(Found { seen, instance, releases })
 }

@@ -33,6 +33,8 @@ const STEPS: usize = 32;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// When something that ends again and again is looked at again.
 const EXAMINE_AGAIN: Duration = Duration::from_secs(5);
+/// Within this what failed is tried again.
+const SOON: Duration = Duration::from_secs(10);
 /// When a build that waits for its turn asks again.
 const BUILD_AGAIN: Duration = Duration::from_secs(1);
 
@@ -85,7 +87,7 @@ impl Deployments {
             if let Step::Rest { until } = step {
                 told.map_err(Error::Owed)?;
                 note::settle(&self.shared, &mut held).await?;
-                return Ok(self.rest(until));
+                return self.rest(until, found.seen.route_failed);
             }
             if let Some(outcome) = self.step(&mut held, &mut found, step).await? {
                 return Ok(outcome);
@@ -149,10 +151,26 @@ impl Deployments {
             note::note(&self.shared, held, &changes).await?;
         }
         match hindrance {
+            Some(failure) if self.goes_on(&held.record, found, &step, &failure) => Ok(None),
             Some(failure) => Err(Error::Hindered(failure)),
             None if changes.is_empty() => Ok(Some(Outcome::Again(pause(&step)))),
             None => Ok(None),
         }
+    }
+
+    /// Whether something else can be done while the edge cannot be told this route.
+    fn goes_on(
+        &self,
+        deployment: &Deployment,
+        found: &mut Found,
+        step: &Step,
+        failure: &Failure,
+    ) -> bool {
+        let is_first = matches!(step, Step::Route { .. }) && found.seen.route_failed.is_none();
+        if is_first {
+            found.seen.route_failed = Some(failure.clone());
+        }
+        is_first && self.plan(deployment, found) != *step
     }
 
     /// None if somebody wanted something else in the meantime, or the deadline passed.
@@ -194,8 +212,17 @@ impl Deployments {
         }
     }
 
-    fn rest(&self, until: Option<Timestamp>) -> Outcome {
-        until.map_or(Outcome::Settled, |until| Outcome::Again(self.until(until)))
+    /// What is due soon does not wait as long as what failed.
+    fn rest(
+        &self,
+        until: Option<Timestamp>,
+        route_failed: Option<Failure>,
+    ) -> Result<Outcome, Error> {
+        let wait = until.map(|until| self.until(until));
+        match route_failed {
+            Some(failure) if wait.is_none_or(|wait| wait > SOON) => Err(Error::Hindered(failure)),
+            Some(_) | None => Ok(wait.map_or(Outcome::Settled, Outcome::Again)),
+        }
     }
 
     fn until(&self, time: Timestamp) -> Duration {

@@ -25,6 +25,8 @@ pub(crate) struct Observed {
     pub(crate) misregistered: bool,
     /// Why the release that is watched is not to stay, if it was seen to fail.
     pub(crate) regress: Option<Failure>,
+    /// Why the edge could not be told a route just now.
+    pub(crate) route_failed: Option<Failure>,
 }
 
 /// The containers of a node at some time.

@@ -8,6 +8,7 @@
 use common::failure::{Failure, FailureCode};
 use common::id::Generation;
 use common::name::ContainerName;
+use common::port::edge::Upstream;
 use common::record::deployment::{Deployment, Slot, SlotState, State};
 use jiff::Timestamp;
 
@@ -101,7 +102,9 @@ impl Plan<'_> {
                 let open = self.deployment.endpoint.is_some() && !is_advancing(self.deployment);
                 (routed || open).then(|| Step::Unroute { waiting: self.waiting(&[]) })
             }
-            Target::Replicas(slots) if slots.is_empty() => self.rest_the_route(),
+            Target::Replicas(slots) if slots.is_empty() => {
+                self.rest_the_route().or_else(|| self.let_go())
+            }
             Target::Replicas(slots) => {
                 let complete = slots.iter().all(|slot| slot.state == SlotState::Routed);
                 let exact =
@@ -120,13 +123,37 @@ impl Plan<'_> {
         (rests && routed()).then(|| self.route_to(&[]))
     }
 
+    /// Those of before do not wait until somebody is ready where the route names none of them: their room may be what is
+    /// missing. It is told as it is once more, so that no earlier call leads to them.
+    fn let_go(&self) -> Option<Step> {
+        let found = self.seen.upstreams.as_ref().filter(|_| self.seen.route_failed.is_none())?;
+        let of_state = |state| self.deployment.slots.iter().filter(move |slot| slot.state == state);
+        let leaving: Vec<&Slot> = of_state(SlotState::Leaving).collect();
+        let is_served = |slot: &&Slot| self.deployment.serves(slot.generation);
+        let served: Vec<&Slot> = of_state(SlotState::Routed).filter(is_served).collect();
+        let is_named = |one: &Upstream| found.iter().any(|other| other.address() == one.address());
+        let goes = leaving.iter().any(|slot| self.is_of_before(slot))
+            && !upstreams(self.deployment, &leaving).iter().any(is_named);
+        (goes && !served.is_empty()).then(|| self.route_to(&served))
+    }
+
+    /// Whether it belongs to what was served before, and goes once the edge is told so.
+    fn is_of_before(&self, slot: &Slot) -> bool {
+        slot.state == SlotState::Leaving && !self.deployment.serves(slot.generation)
+    }
+
     fn route_to(&self, slots: &[&Slot]) -> Step {
         Step::Route { slots: owned(slots), waiting: self.waiting(slots) }
     }
 
-    /// Whether the edge may send requests to a replica that should get none.
+    /// Whether the edge may send requests to a replica that should get none. What was before waits while the edge cannot be told,
+    /// and nothing else waits with it.
     fn is_misrouted(&self, slot: &Slot, target: &[&Slot]) -> bool {
-        let waits = slot.state == SlotState::Ready && is_wanted(self.deployment, self.seen, slot);
+        let waits = if slot.state == SlotState::Ready {
+            is_wanted(self.deployment, self.seen, slot)
+        } else {
+            self.seen.route_failed.is_some() && self.is_of_before(slot)
+        };
         may_be_routed(slot) && !target.contains(&slot) && !waits
     }
 

@@ -38,6 +38,8 @@ pub(super) enum Luck {
     Probe(FailureCode),
     /// The edge does as it is told next, and nobody hears of it.
     Unheard,
+    /// The edge cannot be told a route, for as long as this lasts.
+    Away,
 }
 
 type Container = (NodeName, SlotNumber, Generation);
@@ -183,7 +185,12 @@ impl World {
         let Some(deployment) = &self.deployment else { return false };
         let step = next_step(deployment, &self.seen, &self.patience, self.now);
         if let Step::Rest { .. } = step {
-            return false;
+            return self.seen.route_failed.take().is_some() && self.luck != Luck::Away;
+        }
+        if self.luck == Luck::Away && matches!(step, Step::Route { .. }) {
+            let is_first = self.seen.route_failed.is_none();
+            self.seen.route_failed = is_first.then(|| failure(FailureCode::RouteFailed));
+            return is_first;
         }
         self.done.push(step.to_string());
         let changes = self.perform(&step);

@@ -4,7 +4,9 @@ use common::id::SlotNumber;
 use common::port::nodes::Probe;
 use common::record::deployment::State;
 use common::record::operation::Outcome;
-use testkit::routes::Call;
+use jiff::SignedDuration;
+use serde_json::json;
+use testkit::routes::{Call, Health};
 
 use crate::world::{World, image, name, node, until};
 
@@ -107,4 +109,34 @@ async fn a_front_door_that_does_not_answer_brings_the_old_replicas_back() {
     world.assert_exact("shop", 2, "failed");
     let numbers: Vec<u32> = world.slots("shop").iter().map(|slot| slot.number.0).collect();
     assert_eq!(numbers, [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_load_balancer_is_away_after_a_take_over_the_next_release_is_started() {
+    let mut world = World::new();
+    world.config.patience.watch = SignedDuration::from_secs(5);
+    world.nodes.offer_image(&image(3));
+    world.write_release("shop", 3, &json!({ "kind": "image", "image": image(3) }));
+    world.write_instance("shop", 1, 1);
+    world
+        .live(async {
+            world.deployed(1, "shop").await;
+            world.write_instance("shop", 2, 1);
+            world.deploy(2, "shop");
+            let leads_to = |release| {
+                let wanted = world.routes.wanted(&name("shop"));
+                wanted.is_some_and(|wanted| wanted.image == image(release).to_string())
+            };
+            until("release 2 has taken over", || leads_to(2)).await;
+            world.routes.set_health(Health::Down);
+            world.write_instance("shop", 3, 1);
+            world.deploy(3, "shop");
+            // What was before stays: the route may lead to it still.
+            until("release 3 is started", || world.containers().len() == 3).await;
+            world.routes.set_health(Health::Answers);
+            assert_eq!(world.told(3).await, "done shop deploy - 192.0.2.10:2000");
+            world.settled("shop").await;
+        })
+        .await;
+    world.assert_exact("shop", 1, "release 3");
 }

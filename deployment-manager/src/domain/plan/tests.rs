@@ -279,6 +279,7 @@ fn incident() -> impl Strategy<Value = Incident> {
         Just(Luck::Probe(FailureCode::AppExited)),
         Just(Luck::Probe(FailureCode::HealthTimeout)),
         Just(Luck::Unheard),
+        Just(Luck::Away),
     ];
     prop_oneof![
         2 => Just(Incident::Deploy),
