@@ -23,6 +23,7 @@ mod roles;
 mod rollback;
 mod schedule_input;
 mod schedule_messages;
+mod schedule_races;
 mod schedule_restarts;
 mod schedules;
 mod sign_in;

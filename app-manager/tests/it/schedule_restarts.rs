@@ -31,7 +31,7 @@ const FAULTS: [Fault; 5] = [
 ];
 
 /// A world with an app and an instance that runs for twenty minutes of every hour, from now on.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let world = World::new();
     let now = world.clock.now();
     let name = "shop".parse().unwrap();

@@ -13,8 +13,8 @@ use chassis::http;
 use chassis::lifecycle::Lifecycle;
 use chassis::service::{self, Service as _};
 use common::message::{Envelope, header};
-use common::port::bus;
 use common::port::store::Path as StorePath;
+use common::port::{Store, bus};
 use common::record::instance::Instance;
 use common::record::{self, path};
 use common::topic::Topic;
@@ -106,9 +106,14 @@ impl World {
     pub(crate) fn service(&self) -> Service {
         let session = self.store.session();
         *self.sessions.lock().unwrap() = Some(session.clone());
+        self.service_on(Arc::new(session))
+    }
+
+    /// One that reads and writes through this store.
+    pub(crate) fn service_on(&self, store: Arc<dyn Store>) -> Service {
         let ports = Ports {
             bus: Arc::new(self.bus.clone()),
-            store: Arc::new(session),
+            store,
             blobs: Arc::new(self.blobs.clone()),
             nodes: Arc::new(self.nodes.clone()),
             certificates: Arc::new(self.certificates.clone()),

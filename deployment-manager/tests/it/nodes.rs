@@ -12,9 +12,9 @@ use common::record::node::Verdict;
 use common::record::path;
 use common::record::restored::RestoredRecord;
 use common::service::ServiceName;
-use serde_json::json;
 use testkit::nodes::{Call, Reach};
 
+use crate::ports::Stuck;
 use crate::world::{World, image, name, node, until};
 
 fn other(home: &str) -> &'static str {
@@ -78,29 +78,12 @@ async fn a_container_that_is_missing_is_made_again() {
 #[tokio::test(start_paused = true)]
 async fn what_nobody_wants_is_swept_and_what_is_not_ours_to_judge_stays() {
     let world = World::new();
-    let agent: Agent = serde_json::from_value(json!({
-        "node": "node-1", "address": "192.0.2.1:7443",
-    }))
-    .unwrap();
-    let spec = ContainerSpec {
-        instance: "ghost".parse().unwrap(),
-        slot: SlotNumber(1),
-        generation: Generation(4),
-        image: image(1),
-        container_port: 8080,
-        host_port: 25000,
-        environment: std::collections::BTreeMap::new(),
-        limits: Limits::default(),
-        read_only: false,
-        files: Vec::new(),
-        health_path: None,
-    };
+    let agent = agent(1);
     let stale = Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(0) };
-    for (slot, host_port) in [(1, 25_000), (2, 25_001), (3, 25_002)] {
-        let spec = ContainerSpec { slot: SlotNumber(slot), host_port, ..spec.clone() };
-        world.nodes.ensure(&agent, stale, &spec).await.unwrap();
+    for slot in 1..=3 {
+        world.nodes.ensure(&agent, stale, &app("ghost", slot, 4)).await.unwrap();
     }
-    *world.stuck.lock().unwrap() = Some(spec.name());
+    *world.stuck.lock().unwrap() = Some(Stuck::Fails(app("ghost", 1, 4).name()));
     world
         .live(async {
             world.deployed(1, "shop").await;
@@ -115,26 +98,58 @@ async fn what_nobody_wants_is_swept_and_what_is_not_ours_to_judge_stays() {
 #[tokio::test(start_paused = true)]
 async fn what_a_node_would_make_again_and_nobody_wants_is_swept_too() {
     let world = World::new();
-    let agent: Agent = serde_json::from_value(json!({
-        "node": "node-1", "address": "192.0.2.1:7443",
-    }))
-    .unwrap();
-    let spec = app("ghost", 1, 4);
-    let before = Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(0) };
-    world.nodes.ensure(&agent, before, &spec).await.unwrap();
-    let engine = world.nodes.engine(&agent.node);
-    engine.occupy_port(spec.host_port);
-    engine.ensure_absent(&spec.name()).await.unwrap();
+    let agent = agent(1);
+    let spec = not_made(&world, &agent).await;
     let is_removed = || {
         let calls = world.nodes.calls();
         let is_it = |call: &Call| matches!(call, Call::Remove { removal, .. } if removal.name == spec.name());
         calls.iter().any(is_it)
     };
     world.live(until("it is removed", is_removed)).await;
-    engine.free_port(spec.host_port);
+    world.nodes.engine(&agent.node).free_port(spec.host_port);
     world.nodes.set_reach(&agent.node, Reach::Dead).await;
     world.nodes.set_reach(&agent.node, Reach::Up).await;
     assert!(world.containers().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_hangs_of_what_is_not_made_keeps_nothing_else_of_its_node() {
+    let world = World::new();
+    // Where the first replica comes to.
+    let agent = agent(2);
+    let spec = not_made(&world, &agent).await;
+    *world.stuck.lock().unwrap() = Some(Stuck::Hangs { name: spec.name(), asked: 0 });
+    let is_asked = |times| matches!(*world.stuck.lock().unwrap(), Some(Stuck::Hangs { asked, .. }) if asked >= times);
+    world
+        .live(async {
+            world.deployed(1, "shop").await;
+            until("its removal hangs", || is_asked(1)).await;
+            let (home, container) = world.containers().remove(0);
+            assert_eq!(home, agent.node);
+            world.nodes.engine(&home).ensure_absent(&container).await.unwrap();
+            let began = tokio::time::Instant::now();
+            until("it is there again", || world.containers().len() == 1).await;
+            assert!(began.elapsed().as_secs() <= 15, "{:?}", began.elapsed());
+            until("it is tried again", || is_asked(2)).await;
+        })
+        .await;
+    world.assert_exact("shop", 1, "restored");
+}
+
+fn agent(number: u8) -> Agent {
+    let address = format!("192.0.2.{number}:7443").parse().unwrap();
+    Agent { node: node(&format!("node-{number}")), address }
+}
+
+/// A container that nobody wants, and that its node would make again were its port not taken.
+async fn not_made(world: &World, agent: &Agent) -> ContainerSpec {
+    let spec = app("ghost", 1, 4);
+    let before = Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(0) };
+    world.nodes.ensure(agent, before, &spec).await.unwrap();
+    let engine = world.nodes.engine(&agent.node);
+    engine.occupy_port(spec.host_port);
+    engine.ensure_absent(&spec.name()).await.unwrap();
+    spec
 }
 
 fn app(instance: &str, slot: u32, generation: u64) -> ContainerSpec {
@@ -156,10 +171,7 @@ fn app(instance: &str, slot: u32, generation: u64) -> ContainerSpec {
 #[tokio::test(start_paused = true)]
 async fn what_was_there_when_a_store_was_accepted_goes_on_until_its_instance_is_deployed_again() {
     let world = World::new();
-    let agent: Agent = serde_json::from_value(json!({
-        "node": "node-1", "address": "192.0.2.1:7443",
-    }))
-    .unwrap();
+    let agent = agent(1);
     let before = Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(0) };
     for spec in [app("ghost", 1, 4), app("shop", 2, 5)] {
         world.nodes.ensure(&agent, before, &spec).await.unwrap();
@@ -188,10 +200,7 @@ async fn what_was_there_when_a_store_was_accepted_goes_on_until_its_instance_is_
 #[tokio::test(start_paused = true)]
 async fn a_node_that_was_led_from_another_store_is_held_and_the_leader_stays() {
     let world = World::new();
-    let agent: Agent = serde_json::from_value(json!({
-        "node": "node-1", "address": "192.0.2.1:7443",
-    }))
-    .unwrap();
+    let agent = agent(1);
     let before = Issuer { service: ServiceName::DeploymentManager, epoch: Epoch(9) };
     world.nodes.ensure(&agent, before, &app("ghost", 1, 4)).await.unwrap();
     world

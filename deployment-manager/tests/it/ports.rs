@@ -2,6 +2,7 @@
 //! that a crash can come between any two of them, and the load balancer keeps its records.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::io::{Read as _, Seek as _};
 use std::sync::{Arc, Mutex};
 
@@ -29,7 +30,32 @@ pub(crate) struct Agents {
     pub(crate) nodes: MemoryNodes,
     pub(crate) builds: Arc<Mutex<Vec<Built>>>,
     pub(crate) crash_loops: Arc<Mutex<Option<Probe>>>,
-    pub(crate) stuck: Arc<Mutex<Option<ContainerName>>>,
+    pub(crate) stuck: Arc<Mutex<Option<Stuck>>>,
+}
+
+/// A container that no node can remove.
+#[derive(Debug)]
+pub(crate) enum Stuck {
+    Fails(ContainerName),
+    /// Nobody hears what becomes of it, however often that is asked for.
+    Hangs {
+        name: ContainerName,
+        asked: u32,
+    },
+}
+
+impl Agents {
+    async fn be_stuck(&self, agent: &Agent, removal: &Removal) -> Result<(), nodes::Error> {
+        match self.stuck.lock().unwrap().as_mut() {
+            Some(Stuck::Fails(name)) if *name == removal.name => {
+                let failure = Failure::new(FailureCode::Internal, "it cannot be removed");
+                return Err(nodes::Error::Failed { node: agent.node.clone(), failure });
+            }
+            Some(Stuck::Hangs { name, asked }) if *name == removal.name => *asked += 1,
+            Some(_) | None => return Ok(()),
+        }
+        pending().await
+    }
 }
 
 #[async_trait]
@@ -51,10 +77,7 @@ impl Nodes for Agents {
         removal: &Removal,
     ) -> Result<(), nodes::Error> {
         yield_now().await;
-        if self.stuck.lock().unwrap().as_ref() == Some(&removal.name) {
-            let failure = Failure::new(FailureCode::Internal, "it cannot be removed");
-            return Err(nodes::Error::Failed { node: agent.node.clone(), failure });
-        }
+        self.be_stuck(agent, removal).await?;
         self.nodes.remove(agent, issuer, removal).await
     }
 

@@ -33,7 +33,7 @@ use testkit::{ManualClock, MemoryBlobs, MemoryBus, MemoryNodes, MemoryRoutes, Me
 use uuid::Uuid;
 
 use crate::node_manager::{NodeManager, Placement, address};
-use crate::ports::{Agents, Built, LoadBalancer};
+use crate::ports::{Agents, Built, LoadBalancer, Stuck};
 
 /// Everything that outlives a life of the service.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub(crate) struct World {
     /// What looks at containers that ended find instead.
     pub(crate) crash_loops: Arc<Mutex<Option<Probe>>>,
     /// The container that no node can remove.
-    pub(crate) stuck: Arc<Mutex<Option<ContainerName>>>,
+    pub(crate) stuck: Arc<Mutex<Option<Stuck>>>,
     /// What the last life counted.
     metrics: Arc<Mutex<Registry>>,
     node_manager: Arc<NodeManager>,
