@@ -1,31 +1,23 @@
 //! What lifecycle managers of a platform that keeps itself are given: what opens shares and Azure, what is said of services,
-//! and the image of the base. One after another: each begins anew with it, and another one leads meanwhile.
+//! and the image of the base.
 
-use std::time::Duration;
+mod turns;
 
 use common::name::NodeName;
-use common::port::Parts as _;
-use common::port::container::ContainerState;
-use common::port::nodes;
-use common::port::part::Part;
 use futures::future::join_all;
 use rollout::Code;
 use rollout::machine::{Goal, credentials, give_credentials};
-use rollout::parts::{BasePart, Configured, Credentials, FormerBase};
+use rollout::parts::{Configured, Credentials, FormerBase};
 use rollout::platform::Platform;
-use tokio::time::{Instant, sleep, timeout};
 
 use crate::described::DESCRIPTION_CHANGED;
 use crate::first::{self, Vault};
 use crate::keys::{HostKeys, pinned};
 use crate::report::Event;
-use crate::trouble::{Trouble, whole};
+use crate::trouble::Trouble;
 use crate::work::Work;
+use turns::Turn;
 
-/// How long a lifecycle manager may take to see what it was given, to end, and to be ready again.
-const ANEW_WITHIN: Duration = Duration::from_mins(3);
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const GIVE_BASE: &str = "give lifecycle managers another image of the base";
 
 /// The lifecycle managers of a platform, and how one speaks with their machines.
@@ -43,14 +35,22 @@ struct Known {
     now: Credentials,
 }
 
-/// Gives them what they go by otherwise. Where one does not come back with it, it is given again what it had, and no other
-/// is given anything; another image of the base is then given back by all. Gives what went wrong, each told already.
+/// What a look at all of them found.
+#[derive(Default)]
+struct Looked {
+    /// Those that are there. One that is still to be made is given everything by whoever makes it.
+    known: Vec<Known>,
+    /// Those that are not, as what hinders another image of the base, and nothing else.
+    away: Vec<Trouble>,
+    troubles: Vec<Trouble>,
+}
+
+/// Gives them what they go by otherwise. Gives what went wrong, each told already.
 pub(crate) async fn give_lifecycle_managers(
     managers: Managers<'_>,
     silent: &[NodeName],
 ) -> Vec<Trouble> {
-    let mut troubles = Vec::new();
-    let known = managers.known(silent, &mut troubles).await;
+    let Looked { known, away, mut troubles } = managers.look(silent).await;
     let mut wanted = managers.vault.secrets(managers.platform).credentials();
     let now = managers.work.ports.clock.now().as_second();
     // A clock that went back makes them no older.
@@ -58,12 +58,16 @@ pub(crate) async fn give_lifecycle_managers(
     wanted.given = u64::try_from(now).unwrap_or_default().max(newest);
     let upgrade = upgraded_from(&known, &wanted);
     if upgrade.is_some() {
-        let all = &managers.platform.placement.lifecycle_manager;
-        let away = all.iter().find(|name| known.iter().all(|one| one.name != **name));
-        let may = match (alone(managers.platform), away) {
-            (Some(trouble), _) => Err(trouble),
-            (None, Some(name)) => Err(not_now(name)),
-            (None, None) => managers.bring_base().await,
+        let refused = alone(managers.platform);
+        if refused.is_none() && !away.is_empty() {
+            troubles.extend(away);
+            let turns: Vec<Turn> = known.into_iter().map(|one| one.but_base(&wanted)).collect();
+            troubles.extend(managers.give_all(&turns, None).await);
+            return managers.told(troubles);
+        }
+        let may = match refused {
+            Some(trouble) => Err(trouble),
+            None => managers.bring_base().await,
         };
         if let Err(trouble) = may {
             troubles.push(trouble);
@@ -71,12 +75,28 @@ pub(crate) async fn give_lifecycle_managers(
         }
     }
     wanted.upgraded_from = upgrade;
-    let given = managers.give_all(&known, &wanted).await;
+    let turns: Vec<Turn> = known.into_iter().map(|one| one.all_of(&wanted)).collect();
+    let given = managers.give_all(&turns, wanted.upgraded_from.as_ref()).await;
     if given.is_empty() && wanted.upgraded_from.is_some() {
         troubles.extend(managers.upgraded(&wanted).await);
     }
     troubles.extend(given);
     managers.told(troubles)
+}
+
+impl Known {
+    fn all_of(self, wanted: &Credentials) -> Turn {
+        Turn { name: self.name, had: self.now, wanted: wanted.clone() }
+    }
+
+    /// All but another image of the base, and what that goes back to.
+    fn but_base(self, wanted: &Credentials) -> Turn {
+        let Known { name, now } = self;
+        let base = now.configured.base.clone();
+        let configured = Configured { base, ..wanted.configured.clone() };
+        let upgraded_from = now.upgraded_from.clone();
+        Turn { name, wanted: Credentials { configured, upgraded_from, ..wanted.clone() }, had: now }
+    }
 }
 
 /// From what the base ran, where it is to run from something else, or may not do so everywhere yet.
@@ -94,10 +114,10 @@ pub(crate) fn alone(platform: &Platform) -> Option<Trouble> {
     Some(Trouble::here(GIVE_BASE, DESCRIPTION_CHANGED, cause, hint).on(only))
 }
 
-fn not_now(name: &NodeName) -> Trouble {
-    let cause = "its agent, or its machine, does not answer".to_owned();
-    let hint = "see why, then begin again: nothing of the base changes while a part of it is away";
-    Trouble::here(GIVE_BASE, Code::StepFailed.as_str(), cause, hint).on(name)
+/// Why nothing of the base changes.
+fn not_now(name: &NodeName, cause: &str) -> Trouble {
+    let hint = "see why, then begin again: nothing of the base changes while a part of it is away. Credentials and settings are given to the others all the same";
+    Trouble::here(GIVE_BASE, Code::StepFailed.as_str(), cause.to_owned(), hint).on(name)
 }
 
 /// Which lifecycle managers go by other credentials or settings than the file has, by their machines.
@@ -165,84 +185,28 @@ impl Managers<'_> {
         troubles
     }
 
-    /// Those that are there. One that is still to be made is given everything by whoever makes it.
-    async fn known(&self, silent: &[NodeName], troubles: &mut Vec<Trouble>) -> Vec<Known> {
-        let mut known = Vec::new();
-        let all = self.platform.placement.lifecycle_manager.iter();
-        for name in all.filter(|name| !silent.contains(name)) {
+    async fn look(&self, silent: &[NodeName]) -> Looked {
+        const AWAY: &str = "its agent, or its machine, does not answer";
+        let mut found = Looked::default();
+        for name in &self.platform.placement.lifecycle_manager {
+            if silent.contains(name) {
+                found.away.push(not_now(name, AWAY));
+                continue;
+            }
             let looked = async {
                 let goal = self.goal(name).await?;
                 Ok::<_, Trouble>(credentials(&self.work.machine_ports(None), &goal).await?)
             };
             match looked.await {
-                Ok(Some(now)) => known.push(Known { name: name.clone(), now }),
-                Ok(None) => {}
-                Err(trouble) => troubles.push(trouble),
+                Ok(Some(now)) => found.known.push(Known { name: name.clone(), now }),
+                Ok(None) => found.away.push(not_now(name, "no lifecycle manager is on it")),
+                Err(trouble) => {
+                    found.away.push(not_now(name, AWAY));
+                    found.troubles.push(trouble);
+                }
             }
         }
-        known
-    }
-
-    async fn give_all(&self, known: &[Known], wanted: &Credentials) -> Vec<Trouble> {
-        let (mut troubles, mut given, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-        for one in known.iter().filter(|one| !one.now.is_as(wanted)) {
-            let name = &one.name;
-            let before = self.run(name).await;
-            let step = format!(
-                "give the lifecycle manager of {name} its credentials, and settings of services"
-            );
-            if let Err(trouble) = self.give(name, &step, wanted).await {
-                troubles.push(trouble);
-                continue;
-            }
-            given.push(one);
-            let ended = match before {
-                Ok(before) => self.anew(name, before.as_ref()).await,
-                Err(trouble) => Err(trouble),
-            };
-            if let Err(trouble) = ended {
-                troubles.push(trouble);
-                failed.push(one);
-                break;
-            }
-        }
-        // Of another image of the base none may be left that would bring it to others.
-        let is_upgrade = wanted.upgraded_from.is_some() && !troubles.is_empty();
-        let back = if is_upgrade { given } else { failed };
-        troubles.extend(self.give_back(back, wanted).await);
-        troubles
-    }
-
-    /// As the newest: one that runs by what failed looks for newer ones only. That the base goes back stands there until all of
-    /// it is seen to run from its former image.
-    async fn give_back(
-        &self,
-        to: impl IntoIterator<Item = &Known>,
-        wanted: &Credentials,
-    ) -> Vec<Trouble> {
-        let mut troubles = Vec::new();
-        for Known { name, now } in to {
-            let configured = match &wanted.upgraded_from {
-                Some(former) => Configured { base: former.image.clone(), ..now.configured.clone() },
-                None => now.configured.clone(),
-            };
-            let given = wanted.given + 1;
-            let upgraded_from = wanted.upgraded_from.clone();
-            let former = Credentials { given, configured, upgraded_from, ..now.clone() };
-            let step = format!("give the lifecycle manager of {name} again what it had before");
-            troubles.extend(self.give(name, &step, &former).await.err());
-        }
-        troubles
-    }
-
-    async fn give(
-        &self,
-        name: &NodeName,
-        step: &str,
-        credentials: &Credentials,
-    ) -> Result<(), Trouble> {
-        let (goal, ports) = (self.goal(name).await?, self.work.machine_ports(None));
-        self.work.step(Some(name), step, give_credentials(&ports, &goal, credentials)).await
+        found
     }
 
     /// Waits until all of the base runs from the image that lifecycle managers were given, and has them go back where one
@@ -255,10 +219,11 @@ impl Managers<'_> {
         if former == Some(&wanted.configured.base) {
             return vec![trouble];
         }
-        let all = &self.platform.placement.lifecycle_manager;
-        let known = |name: &NodeName| Known { name: name.clone(), now: wanted.clone() };
-        let known: Vec<Known> = all.iter().map(known).collect();
-        let back = self.give_back(&known, wanted).await;
+        let all = self.platform.placement.lifecycle_manager.iter().cloned();
+        let turns: Vec<Turn> =
+            all.map(|name| Known { name, now: wanted.clone() }.all_of(wanted)).collect();
+        let back: Vec<&Turn> = turns.iter().collect();
+        let back = self.give_back(&back, wanted.upgraded_from.as_ref()).await;
         [trouble].into_iter().chain(back).collect()
     }
 
@@ -275,59 +240,4 @@ impl Managers<'_> {
         }
         Ok(())
     }
-
-    /// What an agent has.
-    pub(crate) async fn parts(&self, name: &NodeName) -> Result<Vec<Part>, Trouble> {
-        let Some(agent) = self.platform.agent(name) else { return Ok(Vec::new()) };
-        let agents = self.work.agents(self.platform, &self.vault.trust);
-        let asked = timeout(ANSWER_WITHIN, agents.parts(&agent)).await;
-        let late = |_| nodes::Error::Unreachable { node: name.clone(), source: "no answer".into() };
-        asked.map_err(late).and_then(|answer| answer).map_err(|err| {
-            let hint = "see whether its agent runs, then begin again";
-            not_anew(name, whole(&err), hint)
-        })
-    }
-
-    /// A lifecycle manager as its agent has it.
-    async fn run(&self, name: &NodeName) -> Result<Option<Part>, Trouble> {
-        let manager = BasePart::LifecycleManager.name();
-        Ok(self.parts(name).await?.into_iter().find(|part| part.name == manager))
-    }
-
-    /// Waits until a lifecycle manager that was given something runs by it, and is ready.
-    async fn anew(&self, name: &NodeName, before: Option<&Part>) -> Result<(), Trouble> {
-        let run_of = |part: &Part| (part.state.clone(), part.restarts);
-        let before = before.map(run_of);
-        let waiting = async {
-            let until = Instant::now() + ANEW_WITHIN;
-            loop {
-                let now = self.run(name).await;
-                let is_anew = now.as_ref().is_ok_and(|now| {
-                    let now = now.as_ref().filter(|part| part.healthy == Some(true));
-                    now.is_some_and(|part| {
-                        let runs = matches!(part.state, ContainerState::Running { .. });
-                        runs && before.as_ref() != Some(&run_of(part))
-                    })
-                });
-                if is_anew {
-                    return Ok(());
-                }
-                if Instant::now() >= until {
-                    let cause = format!("it is not ready again after {} s", ANEW_WITHIN.as_secs());
-                    let hint = "see its log for what is wrong with what it was given; it is given the old again, which the others still have";
-                    return Err(now.err().unwrap_or_else(|| not_anew(name, cause, hint)));
-                }
-                sleep(LOOK_AGAIN).await;
-            }
-        };
-        self.work.step(Some(name), &awaited(name), waiting).await
-    }
-}
-
-fn awaited(name: &NodeName) -> String {
-    format!("wait until the lifecycle manager of {name} is ready by it")
-}
-
-fn not_anew(name: &NodeName, cause: String, hint: &str) -> Trouble {
-    Trouble::here(&awaited(name), Code::StepFailed.as_str(), cause, hint).on(name)
 }

@@ -8,8 +8,8 @@ use common::name::NodeName;
 use common::port::part::{Part, PartImage};
 use common::service::ServiceName;
 use rollout::Code;
-use rollout::machine::{ToldService, bring_image, told_services};
-use rollout::parts::BasePart;
+use rollout::machine::{Goal, ToldService, bring_image, told_services};
+use rollout::parts::{BasePart, FormerBase};
 use rollout::platform::{Component, Platform};
 use tokio::time::{Instant, sleep};
 
@@ -49,6 +49,17 @@ fn services(platform: &Platform) -> impl Iterator<Item = BasePart> {
     all.into_iter().filter(move |(_, service)| !is_built(service)).map(|(part, _)| part)
 }
 
+/// Each of them on a machine, as its agent was told of it last.
+async fn told(
+    work: &Work<'_>,
+    platform: &Platform,
+    goal: &Goal,
+) -> Result<Vec<(BasePart, Option<ToldService>)>, Trouble> {
+    let told = told_services(&work.machine_ports(None), goal).await?;
+    let of = |part: BasePart| told.iter().find(|one| one.name == part.name()).cloned();
+    Ok(services(platform).map(|part| (part, of(part))).collect())
+}
+
 /// What stands of them on a machine and is to run from another image than its agent was told.
 pub(crate) async fn to_be_replaced(
     work: &Work<'_>,
@@ -56,12 +67,9 @@ pub(crate) async fn to_be_replaced(
     name: &NodeName,
 ) -> Result<Vec<BasePart>, Trouble> {
     let goal = goal(work, platform, name, HostKeys::PinnedOnly).await?;
-    let told = told_services(&work.machine_ports(None), &goal).await?;
-    let is_other = |part: &BasePart| {
-        let found = told.iter().find(|one| one.name == part.name());
-        found.is_some_and(|found| !runs_from(found, image(platform)))
-    };
-    Ok(services(platform).filter(is_other).collect())
+    let told = told(work, platform, &goal).await?.into_iter();
+    let is_other = |told: &ToldService| !runs_from(told, image(platform));
+    Ok(told.filter(|(_, told)| told.as_ref().is_some_and(is_other)).map(|(part, _)| part).collect())
 }
 
 fn runs_from(told: &ToldService, image: Option<&Digest>) -> bool {
@@ -103,18 +111,29 @@ impl Managers<'_> {
         self.work.step(None, WAITED, waiting).await
     }
 
+    /// Whether the lifecycle manager of a machine was told of the former image of the base, or is built of code.
+    pub(crate) async fn runs_from_former(
+        &self,
+        name: &NodeName,
+        former: &FormerBase,
+    ) -> Result<bool, Trouble> {
+        let own = self.platform.images.get(&Component::Platform).map(|image| &image.id);
+        let image = former.image.as_ref().or(own);
+        let told = told(self.work, self.platform, &self.goal(name).await?).await?;
+        let found = told.into_iter().find(|(part, _)| *part == BasePart::LifecycleManager);
+        Ok(found.is_none_or(|(_, told)| told.is_some_and(|told| runs_from(&told, image))))
+    }
+
     async fn left(&self) -> Result<Vec<Left>, Trouble> {
         let mut left = Vec::new();
         for node in &self.platform.placement.lifecycle_manager {
-            let goal = self.goal(node).await?;
-            let told = told_services(&self.work.machine_ports(None), &goal).await?;
+            let told = told(self.work, self.platform, &self.goal(node).await?).await?;
             let found = self.parts(node).await?;
-            for part in services(self.platform) {
-                let told = told.iter().find(|one| one.name == part.name());
+            for (part, told) in told {
                 let told = told.filter(|told| runs_from(told, image(self.platform)));
                 let is_ready = |one: &Part| {
                     let is_it = one.name == part.name()
-                        && told.is_some_and(|told| told.generation == one.generation);
+                        && told.as_ref().is_some_and(|told| told.generation == one.generation);
                     is_it && one.healthy == Some(true)
                 };
                 if !found.iter().any(is_ready) {

@@ -96,6 +96,10 @@ impl AgentsOnMachines {
             let leader = Issuer { service: ServiceName::LifecycleManager, epoch: Epoch(1) };
             let manager = "lifecycle-manager".parse().unwrap();
             self.world.parts.restart_part(inside, leader, &manager).await?;
+            if let Some(wrong) = self.world.wrong.lock().unwrap().get(&agent.node) {
+                let is_wrong = String::from_utf8_lossy(&given).contains(wrong.as_str());
+                self.world.parts.set_healthy(&agent.node, &manager, !is_wrong);
+            }
         }
         Ok(())
     }

@@ -54,8 +54,8 @@ impl World {
     }
 
     fn is_healthy(&self, number: u8, part: &PartName) -> bool {
-        let ill = self.ill.lock().unwrap();
-        !ill.contains(&(number, part.clone()))
+        let parts = self.parts.parts_of(&node(number));
+        parts.iter().any(|one| one.name == *part && one.healthy == Some(true))
     }
 }
 
@@ -84,13 +84,6 @@ impl AgentsOnMachines {
         world.parts.ensure_part(&agent, leader, &spec).await.unwrap();
         let is_bad = world.bad.lock().unwrap().contains(&wanted);
         world.parts.set_healthy(&agent.node, &part, !is_bad);
-        let mut ill = world.ill.lock().unwrap();
-        if is_bad {
-            ill.insert((number, part))
-        } else {
-            ill.remove(&(number, part))
-        };
-        drop(ill);
         self.note(&agent);
     }
 }

@@ -1,16 +1,20 @@
 //! Another image of the base, on a platform that keeps itself.
 
+use std::time::Duration;
+
 use bootstrapper::description::Description;
 use bootstrapper::{Novelty, plan};
 use common::digest::Digest;
 use expect_test::expect_file;
-use rollout::parts::FormerBase;
+use rollout::parts::{Configured, Credentials, FormerBase};
 use testkit::hosts::machine_programs::{FREE_DISK, put};
 use testkit::nodes::Reach;
+use tokio::time::timeout;
 
+use crate::agents::{GIVEN, LEDGER};
 use crate::cut_off::{Work, until_the_power_goes};
 use crate::files::described;
-use crate::given::{MANAGERS, make_folders};
+use crate::given::{MANAGERS, kept_with_share, make_folders, secret, with_secret_in};
 use crate::keeper::{image, node, own_image, services};
 use crate::planning::planned;
 use crate::power::Cut;
@@ -18,13 +22,34 @@ use crate::world::{Computer, FILE, World};
 
 const OWN: &str = "avishkar/platform:dev";
 const NEXT: &str = "avishkar/platform:next";
-/// The second lifecycle manager's machine.
+const MENDED: &str = "avishkar/platform:mended";
+/// The lifecycle managers' machines.
+const FIRST: &str = "192.0.2.12";
 const SECOND: &str = "192.0.2.13";
+
+const GOES_BACK: [&str; 3] = [
+    "give the lifecycle manager of node-3 again what it had before",
+    "wait until the lifecycle manager of node-3 is ready by it",
+    "give the lifecycle manager of node-2 again what it had before",
+];
 
 /// The file, with an image of the base or without.
 fn on(base: Option<&str>) -> Description {
     let Some(base) = base else { return described(FILE).unwrap() };
     described(&FILE.replacen("[images]\n", &format!("[images]\nbase = {base:?}\n"), 1)).unwrap()
+}
+
+/// As an `apply` that was cut off leaves a lifecycle manager.
+fn was_given(world: &World, address: &str, base: &str) {
+    let given = Credentials {
+        given: 1,
+        azure: None,
+        shares: [].into(),
+        configured: Configured { base: Some(image(base)), ..Configured::default() },
+        upgraded_from: Some(FormerBase { image: None }),
+    };
+    let given = serde_json::to_string(&given).unwrap();
+    world.hosts.with(address, |system| put(system, GIVEN, &given));
 }
 
 /// A platform that lifecycle managers keep.
@@ -106,6 +131,10 @@ async fn the_base_goes_back_where_one_is_not_ready_from_its_new_image_and_others
             let going_back = Some(FormerBase { image: None });
             assert_eq!((given.configured.base, given.upgraded_from), (None, going_back));
         }
+        // Whoever runs from the former image is there again before what is backed out of ends.
+        let said = computer.heard.sentences();
+        let begun = said.iter().rposition(|said| said.starts_with("wait until lifecycle managers"));
+        assert_eq!(said[begun.unwrap() + 1..][..3], GOES_BACK);
         // It was replaced, and is taken back by who keeps the platform; no other one was touched.
         generations[0] += 2;
         assert_eq!(images(&world), vec![own_image(); 4]);
@@ -132,7 +161,92 @@ async fn the_base_stays_where_a_machine_of_it_is_away() {
     let troubles = computer_on(&world, Some(NEXT)).apply().await.unwrap_err();
     let said = format!("{troubles:?}");
     assert!(said.contains("nothing of the base changes while a part of it is away"), "{said}");
+    assert!(said.contains("its agent, or its machine, does not answer"), "{said}");
     assert!(MANAGERS.into_iter().all(|number| world.given(number).is_none()));
+    world.parts.set_reach(&node(3), Reach::Up).await;
+    // Its agent was never told of one.
+    let nothing = "{\"schema\": 2, \"epochs\": {}, \"containers\": {}, \"parts\": {}}";
+    world.hosts.with(SECOND, |system| put(system, LEDGER, nothing));
+    let troubles = computer_on(&world, Some(NEXT)).apply().await.unwrap_err();
+    let [trouble] = troubles.as_slice() else { panic!("{troubles:?}") };
+    assert_eq!(trouble.cause, "no lifecycle manager is on it");
+    assert_eq!(trouble.machine, Some(node(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_are_given_also_while_an_upgrade_waits_for_a_machine_that_is_away() {
+    let world = kept_with_share().await;
+    was_given(&world, FIRST, NEXT);
+    world.parts.set_reach(&node(3), Reach::Partitioned).await;
+    let mut computer = world.computer(2);
+    computer.description = with_secret_in("/ops/second.secret");
+    computer.apply().await.unwrap_err();
+    let second = Some("content of /ops/second.secret".to_owned());
+    assert_eq!(MANAGERS.map(|number| secret(&world, number)), [second.clone(), None]);
+    let given = world.given(2).unwrap();
+    assert_eq!(given.configured.base, Some(image(NEXT)), "nothing of the base changes");
+    assert_eq!(given.upgraded_from, Some(FormerBase { image: None }), "it is under way");
+    world.parts.set_reach(&node(3), Reach::Up).await;
+    computer.apply().await.unwrap();
+    assert_eq!(MANAGERS.map(|number| secret(&world, number)), [second.clone(), second]);
+    for number in MANAGERS {
+        let given = world.given(number).unwrap();
+        assert_eq!((given.configured.base, given.upgraded_from), (None, None));
+    }
+    assert_eq!(images(&world), vec![own_image(); 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_base_goes_back_where_one_had_its_new_image_from_an_apply_that_was_cut_off() {
+    let (world, _) = kept().await;
+    was_given(&world, FIRST, NEXT);
+    world.bad.lock().unwrap().insert(image(NEXT));
+    world.wrong.lock().unwrap().insert(node(3), image(NEXT).to_string());
+    let troubles = computer_on(&world, Some(NEXT)).apply().await.unwrap_err();
+    let [trouble] = troubles.as_slice() else { panic!("{troubles:?}") };
+    assert_eq!(trouble.machine, Some(node(3)), "it does not come back with it");
+    for number in MANAGERS {
+        let given = world.given(number).unwrap();
+        let going_back = Some(FormerBase { image: None });
+        assert_eq!((given.configured.base, given.upgraded_from), (None, going_back), "{number}");
+    }
+    computer_on(&world, None).apply().await.unwrap();
+    assert_eq!(images(&world), vec![own_image(); 4]);
+}
+
+/// Somebody ends `apply` while the first lifecycle manager alone runs from its new image, and is not ready from that.
+async fn ended_in_the_middle(world: &World) -> Computer {
+    world.bad.lock().unwrap().insert(image(NEXT));
+    let computer = computer_on(world, Some(NEXT));
+    let ended = timeout(Duration::from_mins(2), computer.apply()).await;
+    assert!(ended.is_err(), "{ended:?}");
+    assert_eq!(images(world), [image(NEXT), own_image(), own_image(), own_image()]);
+    computer
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_mends_the_base_is_given_also_where_the_first_one_is_ill() {
+    let (world, _) = kept().await;
+    let mut computer = ended_in_the_middle(&world).await;
+    computer.description = on(Some(MENDED));
+    computer.apply().await.unwrap();
+    assert_eq!(images(&world), vec![image(MENDED); 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_former_file_backs_out_of_ends_last() {
+    let (world, _) = kept().await;
+    let mut computer = ended_in_the_middle(&world).await;
+    was_given(&world, SECOND, MENDED);
+    let (_, manager) = services().next().unwrap();
+    world.parts.set_healthy(&node(2), &manager, true);
+    computer.description = on(None);
+    computer.apply().await.unwrap();
+    let said = computer.heard.sentences();
+    let given = said.iter().filter(|said| said.starts_with("give the lifecycle manager of "));
+    let last: Vec<_> = given.filter_map(|said| said.split(' ').nth(5)).skip(2).collect();
+    assert_eq!(last, ["node-3", "node-2"], "{said:?}");
+    assert_eq!(images(&world), vec![own_image(); 4]);
 }
 
 #[tokio::test(start_paused = true)]

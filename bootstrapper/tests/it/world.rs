@@ -14,7 +14,7 @@ use bootstrapper::{HostKeys, Manner, Novelty, Ports, Trouble, apply};
 use bytes::Bytes;
 use common::digest::Digest;
 use common::id::Epoch;
-use common::name::{NodeName, PartName};
+use common::name::NodeName;
 use common::port::authority::{self, Papers};
 use common::port::host::ChunkStream;
 use common::port::images;
@@ -46,9 +46,10 @@ pub(crate) struct World {
     fate: Arc<Mutex<Fate>>,
     /// What lifecycle managers go by of what they were given.
     pub(crate) taken: Arc<Mutex<BTreeMap<NodeName, Vec<u8>>>>,
-    /// Images from which no service of the base becomes ready, and those that are not for that.
+    /// Images from which no service of the base becomes ready.
     pub(crate) bad: Arc<Mutex<BTreeSet<Digest>>>,
-    pub(crate) ill: Arc<Mutex<BTreeSet<(u8, PartName)>>>,
+    /// What a machine's lifecycle manager is not ready by, where it stands in what that one was given.
+    pub(crate) wrong: Arc<Mutex<BTreeMap<NodeName, String>>>,
     /// Nobody outside reaches a machine where other machines do.
     pub(crate) is_behind_gates: bool,
 }
@@ -89,7 +90,7 @@ impl World {
             fate: Arc::default(),
             taken: Arc::default(),
             bad: Arc::default(),
-            ill: Arc::default(),
+            wrong: Arc::default(),
             is_behind_gates: false,
         }
     }
