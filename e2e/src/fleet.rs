@@ -18,7 +18,7 @@ use crate::platform::User;
 use crate::sources::{Place, Sources};
 use crate::wait;
 
-pub use self::described::{description, description_with};
+pub use self::described::{described_as, description};
 
 /// The services of a started platform with the ports of their plain listeners, which only their machine reaches.
 pub const SERVICES: [(&str, u16); 7] = [

@@ -24,10 +24,10 @@ pub fn description() -> anyhow::Result<PathBuf> {
     Ok(folder()?.join("platform.toml"))
 }
 
-/// Another file of the same fleet, of which this is said besides.
-pub fn description_with(said: &str) -> anyhow::Result<PathBuf> {
+/// Another file of the same fleet, which says what `changed` makes of its description.
+pub fn described_as(changed: impl FnOnce(&str) -> String) -> anyhow::Result<PathBuf> {
     let file = folder()?.join(TRIAL);
     let described = std::fs::read_to_string(description()?)?;
-    std::fs::write(&file, format!("{described}\n{said}\n"))?;
+    std::fs::write(&file, changed(&described))?;
     Ok(file)
 }

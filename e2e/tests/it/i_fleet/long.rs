@@ -1,5 +1,6 @@
 //! Trials that take minutes: `make chaos` runs them, `make test` does not.
 
+mod base;
 mod lost;
 mod versions;
 

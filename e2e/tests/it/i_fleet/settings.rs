@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
-use e2e::fleet::{Fleet, description, description_with};
+use e2e::fleet::{Fleet, described_as, description};
 use e2e::platform::User;
 use e2e::wait;
 use futures::future;
@@ -64,7 +64,8 @@ async fn a_setting_of_a_service_is_brought_to_one_instance_after_the_other_and_t
     let fleet = &watched.fleet;
     let instances = where_is(fleet, CHANGED).await;
     let version = versions(fleet, CHANGED).await.unwrap();
-    let (own, other) = (description().unwrap(), description_with(SAID).unwrap());
+    let own = description().unwrap();
+    let other = described_as(|own| format!("{own}\n{SAID}\n")).unwrap();
     let by = (fleet, &fleet.admin(SOON).await.unwrap());
     let said = applied(&other, by, instances.len(), true).await;
     // Whatever went wrong, the next trials need the fleet as it is described.
