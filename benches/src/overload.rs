@@ -26,6 +26,7 @@ const HALF_A_SECOND: f64 = 500.0;
 /// next: so several ask, and whoever waits for long asks anew.
 const ASKERS: u32 = 8;
 const PATIENCE: Duration = Duration::from_millis(40);
+const APART: Duration = Duration::from_millis(5);
 
 pub(crate) async fn measure() -> anyhow::Result<Figure> {
     burner::deploy().await?;
@@ -103,5 +104,6 @@ async fn until_another_answers(first: &[u8]) {
         if asked.is_ok_and(|answer| answer.is_ok_and(|connection| connection.body() != first)) {
             return;
         }
+        sleep(APART).await;
     }
 }

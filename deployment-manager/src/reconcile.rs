@@ -137,6 +137,9 @@ impl Deployments {
         // What the edge serves, and what is registered, was read before it was told anew.
         found.seen.upstreams = None;
         found.seen.misregistered = false;
+        if hindrance.is_none() && matches!(step, Step::Route { .. }) {
+            found.seen.route_failed = None;
+        }
         let hindered = hindrance.as_ref().filter(|_| may_be_hindered(&held.record));
         if let Some(failure) = hindered
             && (held.record.failure.as_ref() != Some(failure) || !changes.is_empty())

@@ -37,11 +37,13 @@ pub(crate) fn space(folder: &Path) -> Option<Space> {
     Some(Space { total_bytes, free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize) })
 }
 
-/// The disk of bundles, where it is another than that of images.
+/// The disk of bundles, where it is another than that of images. Of one disk the kernel may have several numbers, as for parts
+/// of a btrfs or for an overlay: these are of one size.
 pub(crate) fn bundle_space(config: &Config) -> Option<Space> {
     let folder = config.blobs_folder();
     let is_other = device(&folder)? != device(&config.disk)?;
-    space(&folder).filter(|_| is_other)
+    let (own, images) = (space(&folder)?, space(&config.disk)?);
+    (is_other && own.total_bytes != images.total_bytes).then_some(own)
 }
 
 /// By which the kernel knows the disk of a folder, or of the one in which it would be.

@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -226,7 +227,15 @@ struct Found {
 struct Repairs {
     shelves: Shelves,
     /// What was missing at the last look, and who held it then.
-    missed: Mutex<BTreeMap<Digest, BTreeSet<Agent>>>,
+    missed: Mutex<Missed>,
+}
+
+#[derive(Debug, Default)]
+struct Missed {
+    held_by: BTreeMap<Digest, BTreeSet<Agent>>,
+    /// The one that was copied last, or tried: the next look goes on behind it, so that none that cannot be copied is in the way
+    /// of all others.
+    last: Option<Digest>,
 }
 
 impl Repairs {
@@ -240,13 +249,19 @@ impl Repairs {
         let found = self.shelves.survey(&live).await.into_iter();
         let missing = found.filter(|(_, one)| !one.is_free && one.held_by.len() < copies);
         let missing = missing.map(|(digest, one)| (digest, one.held_by)).collect();
-        let before = mem::replace(&mut *missed, missing);
+        let Missed { held_by: now, last } = &mut *missed;
+        let before = mem::replace(now, missing);
+        let now = &*now;
+        let from = last.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let (behind, up_to) = (now.range((from, Bound::Unbounded)), last.clone());
+        let again = up_to.into_iter().flat_map(|up_to| now.range(..=up_to));
         let mut made = 0;
-        for (digest, held_by) in missed.iter() {
+        for (digest, held_by) in behind.chain(again) {
             if looked.elapsed() >= REPAIR_EVERY {
                 break;
             }
             if before.get(digest) == Some(held_by) {
+                *last = Some(digest.clone());
                 made += self.shelves.add(digest, held_by, copies - held_by.len()).await?;
             }
         }

@@ -236,14 +236,13 @@ fn unfit(
     let rising = deployment.rising();
     let of_deploy =
         is_advancing(deployment) && slot.generation == rising && !deployment.serves(rising);
-    let is_tried_again =
-        slot.attempt.saturating_sub(slot.images_missing) < new_placements(failure.code);
+    let (tries, most) =
+        (slot.attempt.saturating_sub(slot.images_missing), new_placements(failure.code));
+    let is_tried_again = tries < most;
     if !of_deploy {
-        let turn = if is_tried_again && failure.code == FailureCode::PortTaken {
-            Turn::Now
-        } else {
-            Turn::Later
-        };
+        // It has waited before, maybe for a node: each wait begins the count anew.
+        let at_once = failure.code == FailureCode::PortTaken && tries % (most + 1) < most;
+        let turn = if at_once { Turn::Now } else { Turn::Later };
         placement::ask_elsewhere(deployment, placement, turn, now);
         if deployment.state == State::Running {
             deployment.failure = Some(failure.clone());

@@ -7,8 +7,9 @@ use common::record::node::Verdict;
 
 use crate::records::Taker;
 
-/// So long bundles are given to be copied from what they are on besides; missing copies are looked for once a minute.
-const COPIED_AFTER: Duration = Duration::from_mins(3);
+/// So long bundles are given to be copied from what they are on besides. An agent that has just begun hears within five minutes
+/// which are needed, and a copy is made when it was missing at two looks, a minute apart.
+const COPIED_AFTER: Duration = Duration::from_mins(8);
 /// Longer no person waits for it to be empty.
 const MOST: Duration = Duration::from_mins(15);
 
@@ -77,11 +78,11 @@ mod tests {
         for (minutes, verdict, leases, goes) in [
             (0, None, 0, true),
             (1, Some((Live, 60)), 0, false),
-            (4, Some((Draining, 3)), 1, false),
-            (2, Some((Draining, 2)), 0, false),
-            (3, Some((Draining, 3)), 0, true),
-            (3, Some((Dead, 3)), 0, true),
-            (3, Some((Dead, 3)), 2, false),
+            (9, Some((Draining, 8)), 1, false),
+            (7, Some((Draining, 7)), 0, false),
+            (8, Some((Draining, 8)), 0, true),
+            (8, Some((Dead, 8)), 0, true),
+            (8, Some((Dead, 8)), 2, false),
         ] {
             assert_eq!(after(minutes, verdict, leases), goes, "{minutes} {verdict:?} {leases}");
         }
@@ -95,8 +96,8 @@ mod tests {
             assert_eq!(decided(60, verdict, 1), Departure::Stay, "{verdict:?}");
         }
         assert!(matches!(decided(60, Some((Live, 90)), 0), Departure::Wait(_)));
-        assert!(matches!(decided(60, Some((Draining, 2)), 0), Departure::Wait(_)));
-        assert_eq!(decided(3, Some((Draining, 3)), 0), Departure::Go);
+        assert!(matches!(decided(60, Some((Draining, 7)), 0), Departure::Wait(_)));
+        assert_eq!(decided(8, Some((Draining, 8)), 0), Departure::Go);
     }
 
     #[test]

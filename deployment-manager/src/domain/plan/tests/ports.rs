@@ -2,6 +2,8 @@
 
 use std::iter::repeat_n;
 
+use jiff::SignedDuration;
+
 use super::*;
 
 pub(super) fn taken(times: usize) -> impl Iterator<Item = Luck> {
@@ -34,6 +36,21 @@ fn what_is_served_passes_them_by_without_a_wait_and_then_waits() {
         let mut world = running(1, 1);
         let began = world.now;
         world.seen.replicas = 2;
+        world.meet(taken(times));
+        world.run();
+        assert_eq!(world.now > began, waits, "{times}: {:#?}", world.done);
+        world.assert_settled();
+    }
+}
+
+#[test]
+fn after_a_wait_it_passes_as_many_by_again() {
+    for (times, waits) in [(8, false), (9, true)] {
+        let mut world = running(1, 1);
+        world.seen.replicas = 2;
+        world.meet(taken(9));
+        world.now += SignedDuration::from_mins(6);
+        let began = world.now;
         world.meet(taken(times));
         world.run();
         assert_eq!(world.now > began, waits, "{times}: {:#?}", world.done);
