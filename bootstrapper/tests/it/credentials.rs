@@ -7,7 +7,7 @@ use rollout::parts::Credentials;
 use testkit::machines::Fault;
 
 use crate::agents::GIVEN;
-use crate::given::{make_folders, with_secret_in};
+use crate::given::{kept_with_share, with_secret_in};
 use crate::world::{Computer, World};
 
 /// The secret that the lifecycle manager of a machine goes by, if it was given one since it was made.
@@ -26,12 +26,7 @@ async fn planned(world: &World, description: &Description) -> Plan {
 
 /// A platform that keeps itself, whose second lifecycle manager's machine is off.
 async fn one_is_off() -> World {
-    let world = World::new();
-    let mut owner = world.computer(1);
-    owner.description = with_secret_in("/ops/first.secret");
-    owner.apply().await.unwrap();
-    world.lead(&[1, 2, 3, 4]).await;
-    make_folders(&world);
+    let world = kept_with_share().await;
     world.machines.power_off(&"node-3".parse().unwrap());
     world
 }
