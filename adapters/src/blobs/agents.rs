@@ -6,7 +6,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -251,12 +250,8 @@ impl Repairs {
         let missing = missing.map(|(digest, one)| (digest, one.held_by)).collect();
         let Missed { held_by: now, last } = &mut *missed;
         let before = mem::replace(now, missing);
-        let now = &*now;
-        let from = last.clone().map_or(Bound::Unbounded, Bound::Excluded);
-        let (behind, up_to) = (now.range((from, Bound::Unbounded)), last.clone());
-        let again = up_to.into_iter().flat_map(|up_to| now.range(..=up_to));
         let mut made = 0;
-        for (digest, held_by) in behind.chain(again) {
+        for (digest, held_by) in behind(now, last.as_ref()) {
             if looked.elapsed() >= REPAIR_EVERY {
                 break;
             }
@@ -267,6 +262,17 @@ impl Repairs {
         }
         Ok(made)
     }
+}
+
+/// All of them, in turn, beginning behind this one.
+fn behind<'a, T>(
+    missing: &'a BTreeMap<Digest, T>,
+    last: Option<&Digest>,
+) -> Vec<(&'a Digest, &'a T)> {
+    let is_behind = |one: &(&Digest, &T)| last.is_none_or(|last| one.0 > last);
+    let (mut turns, then): (Vec<_>, Vec<_>) = missing.iter().partition(is_behind);
+    turns.extend(then);
+    turns
 }
 
 #[async_trait]
@@ -311,5 +317,27 @@ impl Blobs for AgentBlobs {
             if holder.live { deleted } else { Ok(()) }
         }));
         deleted.await.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_tried_last_is_tried_again_after_all_others() {
+        let mut digests = [b"one", b"two", b"six"].map(|bytes| Digest::of(bytes));
+        digests.sort();
+        let missing: BTreeMap<Digest, u8> =
+            digests.iter().map(|digest| (digest.clone(), 1)).collect();
+        let turns = |last| behind(&missing, last).into_iter().map(|(digest, _)| digest.clone());
+        let [first, second, third] = &digests;
+        for (last, order) in [
+            (None, [first, second, third]),
+            (Some(first), [second, third, first]),
+            (Some(third), [first, second, third]),
+        ] {
+            assert!(turns(last).eq(order.into_iter().cloned()), "{last:?}");
+        }
     }
 }
