@@ -56,15 +56,15 @@ impl Journal for Told<'_, '_> {
     }
 }
 
-/// Asks those who made machines where they are, so far as nobody here knows it.
+/// Asks those who made machines where they are, and which ones: the platform may have made some anew since they were seen
+/// from here.
 pub(crate) async fn find(work: &Work<'_>, platform: &Platform) -> Result<(), Trouble> {
     let made = platform.machines.iter().filter(|machine| machine.shape != Shape::Given);
-    let unknown = made.filter(|machine| machine.reached_at().is_none());
-    let looks = unknown.map(|machine| async move {
+    let looks = made.map(|machine| async move {
         let goal = work.goal(platform, &machine.name)?;
         // What cannot be asked is told when the machine is to become a node.
         match locate(&work.machine_ports(None), &goal).await {
-            Ok(seen) if seen.existence != Existence::Absent => {
+            Ok(seen) if seen.existence != Existence::Absent && seen.machine != *machine => {
                 work.learn(|state| state.know(&seen.machine))
             }
             Ok(_) | Err(_) => Ok(()),

@@ -137,6 +137,7 @@ impl State {
             else {
                 continue;
             };
+            machine.id = machine.id.take().or_else(|| known.id.clone());
             machine.host_key = machine.host_key.take().or_else(|| known.host_key.clone());
             machine.gate = machine.gate.take().or_else(|| known.gate.clone());
             machine.address = machine.address.or(known.address);

@@ -164,6 +164,7 @@ mod tests {
             address: None,
             user: "root".to_owned(),
             credential: Credential::KeyFile("/key".into()),
+            id: None,
             host_key,
         }
     }

@@ -80,8 +80,8 @@ pub(crate) async fn registry(
 }
 
 fn planned(record: MachineRecord) -> PlannedMachine {
-    let MachineRecord { name, shape, gate, user, credential, host_key, address, .. } = record;
-    PlannedMachine { name, shape, gate, address, user, credential, host_key }
+    let MachineRecord { name, shape, gate, user, credential, id, host_key, address, .. } = record;
+    PlannedMachine { name, shape, gate, address, user, credential, id, host_key }
 }
 
 pub(crate) async fn addresses(

@@ -34,7 +34,7 @@ pub(crate) async fn import(shared: &Shared) -> Result<(), Error> {
 }
 
 fn described(machine: &PlannedMachine, now: Timestamp) -> MachineRecord {
-    let PlannedMachine { name, shape, gate, user, credential, host_key, .. } = machine.clone();
+    let PlannedMachine { name, shape, gate, user, credential, id, host_key, .. } = machine.clone();
     MachineRecord {
         schema: 1,
         name,
@@ -44,6 +44,7 @@ fn described(machine: &PlannedMachine, now: Timestamp) -> MachineRecord {
         gate,
         user,
         credential,
+        id,
         host_key,
         address: machine.reached_at(),
         state: MachineState::Preparing,

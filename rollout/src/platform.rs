@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use common::digest::{Digest, ImageRef};
 use common::name::NodeName;
 use common::port::host::{Credential, Gate, HostKey};
-use common::port::machines::Shape;
+use common::port::machines::{MachineId, Shape};
 use common::port::nodes::Agent;
 use common::port::share;
 use common::service::ServiceName;
@@ -197,6 +197,9 @@ pub struct PlannedMachine {
     pub user: String,
     /// Where the credential is on the computer that acts; never what it is.
     pub credential: Credential,
+    /// Which machine was seen last: what is pinned is its key, and not that of one which is made in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<MachineId>,
     /// Pinned: nothing is sent to a machine with another one.
     pub host_key: Option<HostKey>,
 }

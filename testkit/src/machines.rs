@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use common::name::NodeName;
 use common::port::Machines;
 use common::port::host::Gate;
-use common::port::machines::{Ability, Error, Machine, MachineSpec, Power, Shape};
+use common::port::machines::{Ability, Error, Machine, MachineId, MachineSpec, Power, Shape};
 
 use crate::MemoryHosts;
 use crate::hosts::{Health as HostHealth, System};
@@ -58,6 +58,8 @@ pub struct MemoryMachines {
 #[derive(Debug, Default)]
 struct State {
     machines: BTreeMap<NodeName, Kept>,
+    /// How many were made ever.
+    made: usize,
     foreign: BTreeSet<NodeName>,
     /// How many machines there may be.
     quota: Option<usize>,
@@ -173,7 +175,7 @@ impl MemoryMachines {
         }
     }
 
-    fn make(&self, state: &State, spec: &MachineSpec) -> Result<Kept, Error> {
+    fn make(&self, state: &mut State, spec: &MachineSpec) -> Result<Kept, Error> {
         let name = spec.name.clone();
         let wanted = match &spec.shape {
             Shape::Local(shape) => shape.address,
@@ -198,8 +200,10 @@ impl MemoryMachines {
         self.hosts.with(&address.to_string(), |system| {
             system.authorize("root", &spec.authorized_key);
         });
+        state.made += 1;
         let machine = Machine {
             name,
+            id: Some(MachineId(state.made.to_string())),
             power: Power::Running,
             address: Some(if state.is_behind_gates { inside(address) } else { address }.into()),
             entry: Gate::new(address.to_string()),

@@ -84,6 +84,7 @@ impl GivenMachine {
     fn as_seen(&self, power: Power) -> Machine {
         Machine {
             name: self.name.clone(),
+            id: None,
             power,
             address: self.access.at.address.parse().ok(),
             entry: self.access.at.clone(),

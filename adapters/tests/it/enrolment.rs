@@ -136,6 +136,7 @@ async fn goal(rig: &Rig) -> Goal {
             address: None,
             user: "root".to_owned(),
             credential: Credential::KeyFile(key.clone()),
+            id: None,
             host_key: None,
         },
         program: program.clone(),

@@ -52,6 +52,7 @@ async fn goal(rig: &Rig, ports: &Ports, machine: &Machine) -> Goal {
             address: Some(INSIDE.into()),
             user: machine.user.clone(),
             credential: rig.credential(),
+            id: None,
             host_key: machine.host_key.clone(),
         },
         program: program.clone(),

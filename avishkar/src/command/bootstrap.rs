@@ -190,6 +190,7 @@ mod tests {
             address: Some("192.0.2.11".parse().unwrap()),
             user: user.to_owned(),
             credential: Credential::KeyFile("/keys/platform".into()),
+            id: None,
             host_key: None,
         }];
         state.endpoints = Some(Endpoints {

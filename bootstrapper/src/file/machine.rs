@@ -89,7 +89,7 @@ struct Shaped {
 impl Shaped {
     fn named(self, name: NodeName) -> PlannedMachine {
         let Shaped { shape, gate, address, user, credential, host_key } = self;
-        PlannedMachine { name, shape, gate, address, user, credential, host_key }
+        PlannedMachine { name, shape, gate, address, user, credential, id: None, host_key }
     }
 }
 

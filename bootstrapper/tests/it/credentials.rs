@@ -1,14 +1,21 @@
 //! What opens shares, where a lifecycle manager's machine is down when it changes.
 
 use bootstrapper::description::Description;
+use bootstrapper::state::Book as _;
 use bootstrapper::{Novelty, Plan, plan};
 use common::name::NodeName;
+use common::port::Machines as _;
+use common::port::host::HostKey;
 use rollout::parts::Credentials;
+use testkit::hosts::File;
 use testkit::machines::Fault;
 
-use crate::agents::GIVEN;
-use crate::given::{kept_with_share, with_secret_in};
+use crate::agents::{GIVEN, LEDGER};
+use crate::given::{kept_with_share, make_folders, with_secret_in};
+use crate::power::Cut;
 use crate::world::{Computer, World};
+
+const NODE_3: &str = "192.0.2.13";
 
 /// The secret that the lifecycle manager of a machine goes by, if it was given one since it was made.
 fn secret(world: &World, number: u8) -> Option<String> {
@@ -17,6 +24,17 @@ fn secret(world: &World, number: u8) -> Option<String> {
         .with(&format!("192.0.2.1{number}"), |system| system.files.get(GIVEN).cloned())?;
     let credentials: Credentials = serde_json::from_slice(&file.bytes).unwrap();
     credentials.shares.into_values().next().unwrap().secret
+}
+
+/// The host key of the third machine as it is known on a computer.
+fn pinned(computer: &Computer) -> HostKey {
+    let known = computer.book.load().unwrap().unwrap();
+    let mut machines = known.machines.into_iter();
+    machines.find(|machine| machine.name.as_str() == "node-3").unwrap().host_key.unwrap()
+}
+
+fn ledger(world: &World) -> File {
+    world.hosts.with(NODE_3, |system| system.files[LEDGER].clone())
 }
 
 async fn planned(world: &World, description: &Description) -> Plan {
@@ -39,6 +57,28 @@ async fn a_machine_that_was_off_and_comes_up_is_given_them_at_once() {
     again.apply().await.unwrap();
     let second = Some("content of /ops/second.secret".to_owned());
     assert_eq!([secret(&world, 2), secret(&world, 3)], [second.clone(), second]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_made_anew_by_somebody_else_is_given_them_under_its_own_key() {
+    let world = kept_with_share().await;
+    let file = with_secret_in("/ops/second.secret");
+    let mut owner = world.computer(2);
+    owner.description = file.clone();
+    owner.apply().await.unwrap();
+    let (former, told) = (pinned(&owner), ledger(&world));
+    world.machines.delete(&"node-3".parse().unwrap()).await.unwrap();
+    let mut other = world.computer(3);
+    other.description = with_secret_in("/ops/first.secret");
+    other.apply().await.unwrap();
+    // The platform puts on it what was there.
+    world.hosts.with(NODE_3, |system| system.files.insert(LEDGER.to_owned(), told));
+    make_folders(&world);
+    let mut again = world.computer_with(2, Cut::Never, owner.book);
+    again.description = file;
+    again.apply().await.unwrap();
+    assert_eq!(secret(&world, 3), secret(&world, 2));
+    assert_ne!(pinned(&again), former, "it has another key");
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,10 +76,17 @@ pub struct LocalShape {
     pub machines_socket: bool,
 }
 
+/// Which machine it is, in its backend's words: one that is made anew under the same name has another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MachineId(pub String);
+
 /// A machine as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     pub name: NodeName,
+    /// None of a machine that its backend did not make.
+    pub id: Option<MachineId>,
     pub power: Power,
     /// Where other machines reach it; none before it has an address.
     pub address: Option<IpAddr>,

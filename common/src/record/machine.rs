@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::Generation;
 use crate::name::NodeName;
 use crate::port::host::{Credential, Gate, HostKey};
-use crate::port::machines::Shape;
+use crate::port::machines::{MachineId, Shape};
 
 /// One machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct MachineRecord {
     pub user: String,
     /// Where the credential is, never what it is.
     pub credential: Credential,
+    /// Which machine the host key is of; none where its backend did not make it, or never said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<MachineId>,
     /// Pinned at enrolment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_key: Option<HostKey>,

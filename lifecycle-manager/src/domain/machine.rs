@@ -178,6 +178,7 @@ mod tests {
             gate: None,
             user: "root".to_owned(),
             credential: Credential::KeyFile("/key".into()),
+            id: None,
             host_key: None,
             address: None,
             state,

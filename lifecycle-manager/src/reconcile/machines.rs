@@ -53,6 +53,7 @@ enum Asked {
 impl Known {
     /// There is no such machine: what it proved itself by, and that its agent answered, was another one's.
     fn made_anew(mut self) -> Self {
+        self.machine.record.id = None;
         self.machine.record.host_key = None;
         self.repair.was_ready = false;
         self

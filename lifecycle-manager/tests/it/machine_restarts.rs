@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::record::machine::MachineState;
 use testkit::nodes::Reach;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::http::{ended, order};
 use crate::world::{Outcome, World, name, run, until};
@@ -278,6 +278,29 @@ async fn one_in_quarantine_keeps_no_other_from_being_restarted() {
             assert_eq!(world.answer(1).await, "done restart node$node-4");
         })
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_of_one_that_comes_into_quarantine_ends_at_once_for_all_who_asked() {
+    let world = World::new();
+    let service = world.service();
+    run(&service, async {
+        world.until_calm().await;
+        world.enrolment.comes_to(Outcome::DoesNotHelp);
+        world.machines.break_agent(&name("node-4")).await;
+        world.say(1, "restart node$node-4");
+        until(async || !world.machines.restarted().is_empty()).await;
+        world.enrolment.comes_to(Outcome::KeyChanged);
+        let asked = order(&service, "node-4").await;
+        world.until_state("node-4", MachineState::Quarantined).await;
+        let found = Instant::now();
+        let told = ended(&service, &asked).await["failure"].clone();
+        assert_eq!(told["code"], "NODE_UNAVAILABLE", "{told}");
+        assert!(world.answer(1).await.contains("NODE_UNAVAILABLE"));
+        assert!(found.elapsed() < Duration::from_secs(30), "{:?}", found.elapsed());
+    })
+    .await;
+    assert_eq!(world.machines.restarted(), [name("node-4")]);
 }
 
 #[tokio::test(start_paused = true)]

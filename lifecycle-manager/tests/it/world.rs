@@ -334,18 +334,16 @@ fn named(component: Component) -> ImageRef {
 pub(crate) fn platform() -> Platform {
     let machine = |(index, node): (usize, &str)| {
         let ip: IpAddr = [192, 0, 2, u8::try_from(index + 1).unwrap()].into();
+        let (memory_bytes, cpu_millis, address) = (1 << 30, 1000, None);
+        let shape = LocalShape { memory_bytes, cpu_millis, address, machines_socket: false };
         PlannedMachine {
             name: name(node),
-            shape: Shape::Local(LocalShape {
-                memory_bytes: 1 << 30,
-                cpu_millis: 1000,
-                address: None,
-                machines_socket: false,
-            }),
+            shape: Shape::Local(shape),
             gate: Some(Gate::new(ip.to_string())),
             address: Some(ip),
             user: "root".to_owned(),
             credential: Credential::KeyFile("/key".into()),
+            id: None,
             host_key: None,
         }
     };

@@ -151,12 +151,14 @@ pub(super) async fn outside(ports: &Ports, goal: &Goal) -> Result<Observed, Why>
     }
     let Some(found) = backend(ports, goal)?.look(&goal.machine.name).await? else {
         seen.existence = Existence::Absent;
-        // What is made in its place has a key of its own.
-        seen.machine.host_key = None;
+        unpin(&mut seen.machine);
         return Ok(seen);
     };
+    if is_another(&goal.machine, &found) {
+        unpin(&mut seen.machine);
+    }
     // A key that the backend vouches for and that is not the pinned one is as wrong as one that the machine shows.
-    if let (Some(expected), Some(shown)) = (&goal.machine.host_key, &found.host_key)
+    if let (Some(expected), Some(shown)) = (&seen.machine.host_key, &found.host_key)
         && expected != shown
     {
         let (at, expected) = (found.entry.clone(), expected.clone());
@@ -170,8 +172,20 @@ pub(super) async fn outside(ports: &Ports, goal: &Goal) -> Result<Observed, Why>
     Ok(seen)
 }
 
+/// Whether somebody made it anew since it was seen last. What its backend cannot tell apart is the same.
+fn is_another(known: &PlannedMachine, found: &Machine) -> bool {
+    known.id.is_some() && found.id.is_some() && known.id != found.id
+}
+
+/// What was pinned was another machine's: what is made in its place has a key of its own.
+pub(super) fn unpin(machine: &mut PlannedMachine) {
+    machine.id = None;
+    machine.host_key = None;
+}
+
 /// What a backend says of a machine that it made.
 pub(super) fn learn(machine: &mut PlannedMachine, found: &Machine) {
+    machine.id = found.id.clone().or_else(|| machine.id.take());
     machine.gate = Some(found.entry.clone());
     machine.address = found.address.or(machine.address);
     machine.user.clone_from(&found.user);

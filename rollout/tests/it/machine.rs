@@ -296,3 +296,29 @@ async fn a_machine_that_takes_the_place_of_a_lost_one_is_not_held_against_its_ke
         Some(world.hosts.with(ADDRESS, |system| system.host_key().clone()))
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_somebody_else_made_anew_is_entered_under_its_own_key_whoever_tells_it() {
+    for is_vouched_for in [true, false] {
+        let (world, goal) = (World::new(), World::local());
+        if !is_vouched_for {
+            world.machines.vouch_for_no_key();
+        }
+        let made = Notes::ending_at(2);
+        ensure(&world.ports, &goal, &made).await.unwrap_err();
+        let known = Goal { machine: made.known().unwrap(), ..goal };
+        let spec = world.machines.specs().remove(0);
+        world.machines.delete(&spec.name).await.unwrap();
+        let anew = world.machines.create(&spec).await.unwrap();
+        world.furnish();
+        let own = Some(world.hosts.with(ADDRESS, |system| system.host_key().clone()));
+        assert_ne!(known.machine.host_key, own);
+        let machine = ensure(&world.ports, &known, &Notes::default()).await.unwrap();
+        assert_eq!((&machine.host_key, &machine.id), (&own, &anew.id));
+        // The same machine with another key is none that was made anew.
+        world.hosts.change_host_key(ADDRESS);
+        let held = Goal { machine, ..known };
+        let failure = observe(&world.ports, &held).await.unwrap_err();
+        assert_eq!(failure.code, Code::HostKeyChanged);
+    }
+}

@@ -44,6 +44,7 @@ pub(crate) fn platform(base: usize) -> Platform {
         address: None,
         user: "root".to_owned(),
         credential: Credential::KeyFile("/keys/platform".into()),
+        id: None,
         host_key: None,
     };
     let image = |component: Component| {

@@ -104,6 +104,7 @@ fn planned(shape: Shape) -> PlannedMachine {
         address: None,
         user: "root".to_owned(),
         credential: Credential::KeyFile(KEY.into()),
+        id: None,
         host_key: None,
     }
 }

@@ -82,6 +82,7 @@ fn machine(agent: &Agent) -> PlannedMachine {
         address: Some(ip),
         user: "root".to_owned(),
         credential: Credential::KeyFile("/key".into()),
+        id: None,
         host_key: None,
     }
 }

@@ -57,6 +57,7 @@ fn machine(fleet: &Fleet, name: &NodeName) -> Machine {
     };
     Machine {
         name: name.clone(),
+        id: None,
         power,
         address: None,
         entry: Entry::new("192.0.2.1"),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use common::name::NodeName;
 use common::port::host::Gate;
-use common::port::machines::{Machine, Power};
+use common::port::machines::{Machine, MachineId, Power};
 use serde_json::Value;
 
 use super::arm::Arm;
@@ -45,6 +45,7 @@ pub(super) async fn find(
     };
     let machine = Machine {
         name: name.clone(),
+        id: id(&computer),
         power: power(&computer),
         address: inside,
         entry: Gate::new(entry.map(|address| address.to_string()).unwrap_or_default()),
@@ -53,6 +54,12 @@ pub(super) async fn find(
     };
     let making = making(&computer);
     Ok(Some(Found { is_ours, spec: made_as(&computer), making, machine }))
+}
+
+/// What tells it from one of the same name that there was before.
+fn id(computer: &Value) -> Option<MachineId> {
+    let id = computer.pointer("/properties/vmId")?.as_str()?;
+    Some(MachineId(id.to_owned()))
 }
 
 /// In the machines' network, and outside of it.

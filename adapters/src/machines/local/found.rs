@@ -14,7 +14,7 @@ use bollard::query_parameters::{
 };
 use common::name::NodeName;
 use common::port::host::{Gate, HostKey};
-use common::port::machines::{Error, Machine, Power};
+use common::port::machines::{Error, Machine, MachineId, Power};
 use futures::TryStreamExt as _;
 use tokio::time::timeout;
 
@@ -66,6 +66,7 @@ fn of(inspected: ContainerInspectResponse, settings: &LocalSettings, name: &Node
     let address: Option<Ipv4Addr> = labels.get(ADDRESS).and_then(|text| text.parse().ok());
     let machine = Machine {
         name: name.clone(),
+        id: inspected.id.clone().map(MachineId),
         power: power(&state),
         address: address.map(Into::into),
         entry: Gate::new(address.map(|address| address.to_string()).unwrap_or_default()),

@@ -60,6 +60,7 @@ impl ThisMachine {
             gate: None,
             user: String::new(),
             credential: Credential::KeyFile(PathBuf::new()),
+            id: None,
             host_key: None,
             address: Some(self.ip),
             state: MachineState::Preparing,
@@ -109,6 +110,7 @@ impl ThisMachine {
         }
         Ok(Machine {
             name: self.name.clone(),
+            id: None,
             power: Power::Running,
             address: Some(self.ip),
             entry: Gate::new(self.ip.to_string()),

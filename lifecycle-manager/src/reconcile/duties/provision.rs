@@ -151,6 +151,7 @@ impl Duties<'_> {
             gate: None,
             user: like.user.clone(),
             credential: like.credential.clone(),
+            id: None,
             host_key: None,
             address: None,
             state: MachineState::Preparing,

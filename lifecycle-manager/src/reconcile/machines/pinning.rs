@@ -1,5 +1,6 @@
-//! The host key that a machine is pinned by while it becomes a node, whoever told it: written down before anything is sent
-//! to it. One that shows another key the next time, however often it failed meanwhile, is found out.
+//! The host key that a machine is pinned by while it becomes a node, whoever told it, and which machine has it: written
+//! down before anything is sent to it. One that shows another key the next time, however often it failed meanwhile, is
+//! found out.
 
 use async_trait::async_trait;
 use chassis::records::Stored;
@@ -32,10 +33,11 @@ impl<'a> Pinning<'a> {
 
     async fn keep(&self, known: &PlannedMachine) -> Result<(), Cause> {
         let mut machine = self.machine.lock().await;
-        if machine.record.host_key == known.host_key {
+        let PlannedMachine { id, host_key, .. } = known.clone();
+        if (&machine.record.id, &machine.record.host_key) == (&id, &host_key) {
             return Ok(());
         }
-        let record = MachineRecord { host_key: known.host_key.clone(), ..machine.record.clone() };
+        let record = MachineRecord { id, host_key, ..machine.record.clone() };
         let at = path::machine(&record.name);
         let version = save(self.shared, &at, &record, Some(machine.version)).await?;
         *machine = Stored { record, version };

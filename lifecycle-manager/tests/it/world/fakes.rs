@@ -165,6 +165,7 @@ impl FleetMachines {
         let power = self.power.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
         Machine {
             name: name.clone(),
+            id: None,
             power: power.unwrap_or(Power::Running),
             address: None,
             entry: Gate::new("192.0.2.1"),

@@ -109,8 +109,8 @@ pub(super) async fn leaves_alone_what_is_not_the_platforms(world: &dyn World) {
 
 pub(super) async fn is_undone_by_deleting(world: &dyn World) {
     let spec = spec(world);
-    let before = create(world, &spec).await;
-    let before = host_key(world, &before).await;
+    let first = create(world, &spec).await;
+    let before = host_key(world, &first).await;
     for _ in 0..2 {
         delete(world, &spec.name).await;
         assert_eq!(look(world, &spec.name).await, None, "it is gone");
@@ -118,5 +118,7 @@ pub(super) async fn is_undone_by_deleting(world: &dyn World) {
     }
     let after = create(world, &spec).await;
     assert_ne!(before, host_key(world, &after).await, "it is another machine");
+    assert!(first.id.is_some() && after.id.is_some(), "they have names of their own: {after:?}");
+    assert_ne!(first.id, after.id, "nobody takes it for the former");
     delete(world, &spec.name).await;
 }

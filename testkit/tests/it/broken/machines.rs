@@ -33,6 +33,7 @@ fn all() -> Vec<Planted<dyn World>> {
         planted("running::begins_anew_when_restarted", "it booted", Flaw::NeverRestarts),
         planted("running::begins_again_after_a_loss_of_power", "no power", Flaw::NeverLooks),
         planted("making::is_undone_by_deleting", "it is gone", Flaw::ListsTheDead),
+        planted("making::is_undone_by_deleting", "the former", Flaw::TakesItForTheFormer),
     ]
 }
 

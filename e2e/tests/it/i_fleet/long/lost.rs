@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
-use e2e::fleet::{Fleet, Machine};
+use e2e::fleet::{Fleet, Machine, description};
 use e2e::load::Crowd;
 use e2e::platform::sample;
 use e2e::scripted::Scripted;
@@ -70,6 +70,9 @@ async fn a_deleted_machine_is_made_anew() {
     anew.exec(&socket).await.expect("its lifecycle manager can make machines, too");
     nearly_nothing_was_missed(crowd.finish().await, "a machine was deleted");
     let user = fleet.admin(SOON).await.unwrap();
+    // It has another host key than the one that was pinned where the file is.
+    let file = description().unwrap();
+    user.does(&["bootstrap", "apply", file.to_str().unwrap()]).await.unwrap();
     user.deploy(&sample("hello"), "survivor", 2).await.unwrap();
     user.does(&["stop", "survivor"]).await.unwrap();
 }

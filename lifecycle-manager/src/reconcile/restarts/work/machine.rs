@@ -28,6 +28,14 @@ use crate::records::{
 /// A machine's record keeps as many.
 const MOST_RESTARTS: usize = 16;
 
+/// Why nobody touches it.
+fn is_quarantined(machine: &MachineRecord) -> Option<Failure> {
+    let MachineRecord { name, state, reason, .. } = machine;
+    let message = || format!("machine {name} is quarantined: {reason}");
+    (*state == MachineState::Quarantined)
+        .then(|| Failure::new(FailureCode::NodeUnavailable, message()))
+}
+
 impl Restarts<'_> {
     /// Never two at once, and never beside one that is down already: a quorum would be gone. For a program not where
     /// somebody else has just restarted it, or it has come back by itself.
@@ -49,9 +57,8 @@ impl Restarts<'_> {
             let message = format!("machine {node} cannot be restarted here: {why}");
             return Ok(Err(Failure::new(FailureCode::NodeUnavailable, message)));
         }
-        if machine.state == MachineState::Quarantined {
-            let message = format!("machine {node} is quarantined: {}", machine.reason);
-            return Ok(Err(Failure::new(FailureCode::NodeUnavailable, message)));
+        if let Some(failure) = is_quarantined(&machine) {
+            return Ok(Err(failure));
         }
         if let Some(failure) = self.needs_none(&machine, asker).await {
             return Ok(Err(failure));
@@ -126,7 +133,15 @@ impl Restarts<'_> {
         let still_its = self.still_its(&node, &parts).await?;
         let (epoch, now) = (self.0.issuer().epoch, self.0.ports.clock.now());
         let facts = Facts { seen: &seen, before: &still_its, order, epoch, now };
-        match next(&facts) {
+        let step = next(&facts);
+        // It will not be back before a person has looked.
+        if step != Step::Done
+            && let Some(machine) = load::<MachineRecord>(self.0, &path::machine(&node)).await?
+            && let Some(failure) = is_quarantined(&machine.record)
+        {
+            return self.conclude(known, Err(failure)).await;
+        }
+        match step {
             Step::Done => self.conclude(known, Ok(())).await,
             Step::Wait => Ok(Outcome::Again(SOON)),
             // Somebody makes a node of it right now: then it answers, or is restarted after all.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use common::name::NodeName;
 use common::port::host::{Credential, HostKey, PublicKey};
-use common::port::machines::{Ability, Error, Machine, MachineSpec, Power, Shape};
+use common::port::machines::{Ability, Error, Machine, MachineId, MachineSpec, Power, Shape};
 use common::port::{Hosts, Machines};
 use testkit::MemoryMachines;
 use testkit::contract::machines::World;
@@ -31,6 +31,7 @@ pub(super) enum Flaw {
     NeverRestarts,
     NeverLooks,
     ListsTheDead,
+    TakesItForTheFormer,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +66,9 @@ impl FlawedMachines {
             let shown = machine.host_key.take();
             machine.host_key = memory.first_key.clone().or(shown);
             memory.first_key.clone_from(&machine.host_key);
+        }
+        if self.flaw == Flaw::TakesItForTheFormer {
+            machine.id = Some(MachineId(machine.name.to_string()));
         }
         if self.flaw == Flaw::NeverLooks {
             let remembered = memory.power.get(&machine.name).copied();

@@ -44,7 +44,7 @@ impl Given {
         };
         let (name, user) = (name.clone(), "ops".to_owned());
         let entry = Gate::new("192.0.2.1");
-        Some(Machine { name, power, address: None, entry, user, host_key: None })
+        Some(Machine { name, id: None, power, address: None, entry, user, host_key: None })
     }
 
     fn cannot<T>(&self, name: &NodeName, what: Ability) -> Result<T, Error> {
