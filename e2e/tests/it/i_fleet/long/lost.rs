@@ -72,7 +72,8 @@ async fn a_deleted_machine_is_made_anew() {
     let user = fleet.admin(SOON).await.unwrap();
     // It has another host key than the one that was pinned where the file is.
     let file = description().unwrap();
-    user.does(&["bootstrap", "apply", file.to_str().unwrap()]).await.unwrap();
+    let again = user.run(&["bootstrap", "apply", file.to_str().unwrap()]).await.unwrap();
+    assert_eq!(again.code, 0, "{again:?}");
     user.deploy(&sample("hello"), "survivor", 2).await.unwrap();
     user.does(&["stop", "survivor"]).await.unwrap();
 }
@@ -106,8 +107,9 @@ async fn a_registry_whose_machine_is_away_is_made_elsewhere() {
     machine.power_on().await.unwrap();
     fleet.whole(LOST_WITHIN).await.unwrap();
     all_is_true(&fleet).await;
+    // The former one, if its machine was back before the other had all images of the nodes.
     let there = fleet.machines_with("registry").await.unwrap();
-    assert_eq!(there, [elsewhere], "one registry is left");
+    assert!(there == [elsewhere] || there == [machine], "one registry is left: {there:?}");
     nearly_nothing_was_missed(crowd.finish().await, "the registry's machine was away");
     for app in ["built", "stored"] {
         user.does(&["stop", app]).await.unwrap();
@@ -145,15 +147,15 @@ async fn a_bundle_outlives_a_machine_that_had_it() {
     let fleet = whole_fleet().await;
     let user = fleet.admin(SOON).await.unwrap();
     let before = blobs(&fleet).await.unwrap();
-    let scripted = Scripted::new(&answers("kept")).unwrap();
-    user.deploy(scripted.path(), "kept", 1).await.unwrap();
+    let scripted = Scripted::new(&answers("bundled")).unwrap();
+    user.deploy(scripted.path(), "bundled", 1).await.unwrap();
     let mut after = blobs(&fleet).await.unwrap();
     after.retain(|digest, _| !before.contains_key(digest));
     assert_eq!(after.len(), 1, "{after:?}");
     let (digest, holders) = after.pop_first().unwrap();
     assert_eq!(holders.len(), 2, "{holders:?}");
-    let image = image_of(&fleet, "kept").await.unwrap();
-    user.does(&["stop", "kept"]).await.unwrap();
+    let image = image_of(&fleet, "bundled").await.unwrap();
+    user.does(&["stop", "bundled"]).await.unwrap();
 
     let registry = fleet.machine_with("registry").await.unwrap();
     let holds = |machine: &&Machine| holders.contains(&machine.name) && *machine != registry;
@@ -166,17 +168,17 @@ async fn a_bundle_outlives_a_machine_that_had_it() {
     })
     .await
     .unwrap();
-    lose_image(&fleet, "kept", &image).await;
+    lose_image(&fleet, "bundled", &image).await;
     let user = fleet.admin(SOON).await.unwrap();
-    let again = user.request(Method::POST, "/api/v1/apps/kept/deployments");
+    let again = user.request(Method::POST, "/api/v1/apps/bundled/deployments");
     let accepted = again.json(&json!({ "release": 1 })).send().await.unwrap();
     assert!(accepted.status().is_success(), "{}", accepted.text().await.unwrap());
     wait::until("it is built again", LOST_WITHIN, async || {
-        let told = user.does(&["status", "kept"]).await?;
+        let told = user.does(&["status", "bundled"]).await?;
         ensure!(told["state"] == "deployed", "{told}");
         let url = told["url"].as_str().context("it has no URL")?;
         let said = reqwest::get(url).await?.text().await?;
-        ensure!(said == "kept", "{said}");
+        ensure!(said == "bundled", "{said}");
         Ok(())
     })
     .await
@@ -184,7 +186,7 @@ async fn a_bundle_outlives_a_machine_that_had_it() {
     machine.power_on().await.unwrap();
     fleet.whole(WHOLE_WITHIN).await.unwrap();
     all_is_true(&fleet).await;
-    fleet.admin(SOON).await.unwrap().does(&["stop", "kept"]).await.unwrap();
+    fleet.admin(SOON).await.unwrap().does(&["stop", "bundled"]).await.unwrap();
 }
 
 fn answers(word: &str) -> String {
