@@ -7,14 +7,13 @@ use std::future::pending;
 use common::name::NodeName;
 use common::port::machines::Shape;
 use futures::future::join_all;
-use rollout::machine::{
-    Action, Existence, Remains, Step, apply as take, locate, observe, remains, remove,
-};
+use rollout::machine::{Action, Existence, Remains, Step, apply as take, locate, remains, remove};
 use rollout::platform::PlannedMachine;
 
 use crate::apply::{Manner, take_lease};
 use crate::description::Description;
 use crate::first::{First, look};
+use crate::keys::look_into;
 use crate::machines::Told;
 use crate::ports::Ports;
 use crate::recovery::{nobody_says, ours as authorities_of};
@@ -171,12 +170,11 @@ fn machines(work: &Work<'_>) -> Vec<PlannedMachine> {
 
 /// Ends everything of the platform on a machine that can be reached. What cannot is removed all the same, or told then.
 async fn silence(work: &Work<'_>, machine: &PlannedMachine) {
-    if machine.host_key.is_none() {
+    if machine.shape == Shape::Given && machine.host_key.is_none() {
         return;
     }
-    let goal = work.former(machine);
     let ports = work.machine_ports(None);
-    let Ok(seen) = observe(&ports, &goal).await else { return };
+    let Ok((goal, seen)) = look_into(&ports, &work.former(machine)).await else { return };
     if seen.existence != Existence::Runs || seen.inside.is_none() {
         return;
     }

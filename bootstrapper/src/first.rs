@@ -16,7 +16,7 @@ use rollout::seed::{AUTHORITY, JWT, SSH_KEY, Seed};
 
 use crate::described::Described;
 use crate::description::{KnownReceiver, KnownShare};
-use crate::keys::{HostKeys, pinned};
+use crate::keys::{HostKeys, look_into, pinned};
 use crate::recovery::{Kept, Novelty, Sought, another_first, lost, search, sentence};
 use crate::trouble::{Trouble, whole};
 use crate::work::Work;
@@ -207,8 +207,7 @@ pub(crate) fn trust_of(work: &Work<'_>, kept: &Kept) -> Result<Trust, Trouble> {
 /// Looks whether the first machine lets us in already. Nothing is changed.
 pub(crate) async fn look(work: &Work<'_>, goal: &Goal) -> Option<First> {
     let ports = work.machine_ports(None);
-    let seen = observe(&ports, goal).await.ok()?;
-    let goal = Goal { machine: seen.machine, ..goal.clone() };
+    let (goal, seen) = look_into(&ports, goal).await.ok()?;
     if seen.entry != Entry::ByKey {
         return None;
     }

@@ -1,6 +1,8 @@
 //! Host keys of given machines: pinned in the file, or accepted on purpose; never by themselves.
 
 use common::port::machines::Shape;
+use rollout::Failure;
+use rollout::machine::{Goal, Observed, Ports, observe};
 use rollout::platform::PlannedMachine;
 
 use crate::trouble::{Trouble, whole};
@@ -49,4 +51,26 @@ pub(crate) async fn pinned(
             Err(Trouble::here(step, HOST_KEY_UNKNOWN, cause, &hint).on(&name))
         }
     }
+}
+
+/// A machine that was made, with the host key that it shows where nobody vouches for one. None where it shows none now.
+pub(crate) async fn as_shown(work: &Work<'_>, machine: PlannedMachine) -> Option<PlannedMachine> {
+    if machine.host_key.is_some() {
+        return Some(machine);
+    }
+    let shown = work.ports.hosts.host_key(machine.gate.as_ref()?).await.ok()?;
+    work.say(format!("{} shows the host key {shown}, which is pinned from now on", machine.name));
+    Some(PlannedMachine { host_key: Some(shown), ..machine })
+}
+
+/// Looks at a machine, and into one that was made also where nobody has pinned its host key yet: then by that which it shows.
+pub(crate) async fn look_into(ports: &Ports, goal: &Goal) -> Result<(Goal, Observed), Failure> {
+    let mut goal = goal.clone();
+    let mut seen = observe(ports, &goal).await?;
+    if goal.machine.shape != Shape::Given && seen.shown_key.is_some() {
+        goal.machine = PlannedMachine { host_key: seen.shown_key, ..seen.machine };
+        seen = observe(ports, &goal).await?;
+    }
+    goal.machine.clone_from(&seen.machine);
+    Ok((goal, seen))
 }

@@ -14,7 +14,7 @@ use rollout::machine::{
 use rollout::platform::{PlannedMachine, Platform};
 use tokio::time::Instant;
 
-use crate::keys::{HostKeys, pinned};
+use crate::keys::{HostKeys, as_shown, pinned};
 use crate::report::{Event, began, ended};
 use crate::trouble::Trouble;
 use crate::work::Work;
@@ -63,12 +63,16 @@ pub(crate) async fn find(work: &Work<'_>, platform: &Platform) -> Result<(), Tro
     let looks = made.map(|machine| async move {
         let goal = work.goal(platform, &machine.name)?;
         // What cannot be asked is told when the machine is to become a node.
-        match locate(&work.machine_ports(None), &goal).await {
-            Ok(seen) if seen.existence != Existence::Absent && seen.machine != *machine => {
-                work.learn(|state| state.know(&seen.machine))
-            }
-            Ok(_) | Err(_) => Ok(()),
+        let Ok(seen) = locate(&work.machine_ports(None), &goal).await else { return Ok(()) };
+        if seen.machine == *machine {
+            return Ok(());
         }
+        let known = match seen.existence {
+            Existence::Absent => None,
+            Existence::Off => Some(seen.machine),
+            Existence::Runs => as_shown(work, seen.machine).await,
+        };
+        known.map_or(Ok(()), |known| work.learn(|state| state.know(&known)))
     });
     join_all(looks).await.into_iter().collect()
 }

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::book::{Book, FileBook, NotABook};
 
-const SCHEMA: u32 = 1;
+/// 2: with the ids of machines.
+const SCHEMA: u32 = 2;
 
 /// Everything that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

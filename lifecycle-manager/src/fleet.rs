@@ -7,7 +7,7 @@ use chassis::records::{self, Stored, readable};
 use common::name::NodeName;
 use common::port::nodes::Agent;
 use common::port::store::Op;
-use common::record::machine::{MachineGoal, MachineRecord};
+use common::record::machine::{MachineGoal, MachineRecord, MachineState};
 use common::record::node::{Node, PortLease};
 use common::record::path;
 use futures::future::try_join_all;
@@ -125,7 +125,9 @@ pub(crate) async fn another_boots(
     let (now, within) = (shared.ports.clock.now(), shared.config.machine_within);
     let boots = |machine: &MachineRecord| {
         let is_young = machine.restarts.iter().any(|at| elapsed(*at, now) < within);
-        is_young && !shared.sight.of(&machine.name, shared.config.window).answers()
+        // Nobody waits for a person who has to look first.
+        let is_back = machine.state != MachineState::Quarantined;
+        is_young && is_back && !shared.sight.of(&machine.name, shared.config.window).answers()
     };
     Ok(machines(shared).await?.iter().any(|machine| machine.name != *node && boots(machine)))
 }

@@ -4,6 +4,7 @@ pub(crate) mod bases;
 mod duties;
 pub(crate) mod machines;
 mod members;
+mod pinning;
 mod restarts;
 pub(crate) mod services;
 

@@ -90,7 +90,8 @@ impl Book for FileBook {
         if schema.get("schema").and_then(serde_json::Value::as_u64) > Some(u64::from(SCHEMA)) {
             return Err(NotABook::Newer { path: path() });
         }
-        serde_json::from_value(schema).map(Some).map_err(damaged)
+        let state: State = serde_json::from_value(schema).map_err(damaged)?;
+        Ok(Some(State { schema: SCHEMA, ..state }))
     }
 
     fn save(&self, state: &State) -> Result<(), NotABook> {

@@ -11,7 +11,7 @@ use testkit::hosts::File;
 use testkit::machines::Fault;
 
 use crate::agents::{GIVEN, LEDGER};
-use crate::given::{kept_with_share, make_folders, with_secret_in};
+use crate::given::{kept_with_share, kept_with_share_in, make_folders, with_secret_in};
 use crate::power::Cut;
 use crate::world::{Computer, World};
 
@@ -61,24 +61,32 @@ async fn a_machine_that_was_off_and_comes_up_is_given_them_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_was_made_anew_by_somebody_else_is_given_them_under_its_own_key() {
-    let world = kept_with_share().await;
-    let file = with_secret_in("/ops/second.secret");
-    let mut owner = world.computer(2);
-    owner.description = file.clone();
-    owner.apply().await.unwrap();
-    let (former, told) = (pinned(&owner), ledger(&world));
-    world.machines.delete(&"node-3".parse().unwrap()).await.unwrap();
-    let mut other = world.computer(3);
-    other.description = with_secret_in("/ops/first.secret");
-    other.apply().await.unwrap();
-    // The platform puts on it what was there.
-    world.hosts.with(NODE_3, |system| system.files.insert(LEDGER.to_owned(), told));
-    make_folders(&world);
-    let mut again = world.computer_with(2, Cut::Never, owner.book);
-    again.description = file;
-    again.apply().await.unwrap();
-    assert_eq!(secret(&world, 3), secret(&world, 2));
-    assert_ne!(pinned(&again), former, "it has another key");
+    for is_vouched_for in [true, false] {
+        let world = World::new();
+        if !is_vouched_for {
+            world.machines.vouch_for_no_key();
+        }
+        let world = kept_with_share_in(world).await;
+        let file = with_secret_in("/ops/second.secret");
+        let mut owner = world.computer(2);
+        owner.description = file.clone();
+        owner.apply().await.unwrap();
+        let (former, told) = (pinned(&owner), ledger(&world));
+        world.machines.delete(&"node-3".parse().unwrap()).await.unwrap();
+        let mut other = world.computer(3);
+        other.description = with_secret_in("/ops/first.secret");
+        other.apply().await.unwrap();
+        // The platform puts on it what was there.
+        world.hosts.with(NODE_3, |system| system.files.insert(LEDGER.to_owned(), told));
+        make_folders(&world);
+        let mut again = world.computer_with(2, Cut::Never, owner.book);
+        again.description = file;
+        again.apply().await.unwrap();
+        assert_eq!(secret(&world, 3), secret(&world, 2));
+        let own = world.hosts.with(NODE_3, |system| system.host_key().clone());
+        assert_eq!(pinned(&again), own);
+        assert_ne!(own, former, "it has another key");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,7 +47,10 @@ pub(crate) fn secret(world: &World, number: u8) -> Option<String> {
 
 /// A platform that keeps itself, with a share.
 pub(crate) async fn kept_with_share() -> World {
-    let world = World::new();
+    kept_with_share_in(World::new()).await
+}
+
+pub(crate) async fn kept_with_share_in(world: World) -> World {
     let mut owner = world.computer(1);
     owner.description = with_secret_in("/ops/first.secret");
     owner.apply().await.unwrap();

@@ -97,6 +97,13 @@ pub struct Machine {
     pub host_key: Option<HostKey>,
 }
 
+impl Machine {
+    /// Whether it is another one than that which had its name and this id. What its backend cannot tell apart is the same.
+    pub fn is_another_than(&self, id: Option<&MachineId>) -> bool {
+        matches!((&self.id, id), (Some(own), Some(known)) if own != known)
+    }
+}
+
 /// Whether it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Power {

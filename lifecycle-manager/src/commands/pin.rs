@@ -36,6 +36,8 @@ async fn once(shared: &Shared, name: &NodeName, pin: &Pin) -> Result<Answer, Err
         Some(_) if !is_quarantined => return Ok(Answer::Trusted),
         Some(_) | None => {}
     }
+    // Which machine was compared only that key can tell.
+    machine.id = None;
     machine.host_key = Some(pin.host_key.clone());
     let mut changes = Vec::new();
     if is_quarantined {

@@ -72,6 +72,8 @@ impl Remedy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     Absent,
+    /// Somebody made it anew since it was seen to.
+    Anew,
     There(Power),
 }
 
@@ -128,7 +130,7 @@ fn is_due(facts: &Facts<'_>) -> bool {
 /// restart, in turns.
 pub(crate) fn remedy(facts: &Facts<'_>, found: Found, can_restart: bool) -> Remedy {
     match found {
-        Found::Absent | Found::There(Power::Stopped) => Remedy::Enrol,
+        Found::Absent | Found::Anew | Found::There(Power::Stopped) => Remedy::Enrol,
         Found::There(Power::Changing) => Remedy::Wait,
         Found::There(Power::Running | Power::Unknown) if is_booting(facts) => Remedy::Wait,
         Found::There(Power::Running | Power::Unknown) => {

@@ -1,7 +1,6 @@
 //! Each machine a node whose agent answers. What is done is written down before it is done.
 
 mod leaving;
-mod pinning;
 
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use common::port::store::{Op, Version};
 use common::record::machine::{MachineRecord, MachineState};
 use common::record::path;
 
+use super::pinning::Pinning;
 use super::restarts::budget;
 use super::{LATER, SOON, members};
 use crate::domain::machine::{Facts, Found, Remedy, Step, plan, remedy};
@@ -28,7 +28,6 @@ use crate::records::{
     repair_path, restart_path, save, uploads_path,
 };
 use crate::shared::{Duty, Shared};
-use pinning::Pinning;
 
 /// The reconciler of machines.
 #[derive(Debug)]
@@ -51,7 +50,7 @@ enum Asked {
 }
 
 impl Known {
-    /// There is no such machine: what it proved itself by, and that its agent answered, was another one's.
+    /// There is no such machine any more: what it proved itself by, and that its agent answered, was another one's.
     fn made_anew(mut self) -> Self {
         self.machine.record.id = None;
         self.machine.record.host_key = None;
@@ -95,7 +94,10 @@ impl Reconcile for Machines<'_> {
                 Ok(found) => {
                     let can_restart = self.can_restart(&known.machine.record);
                     let remedy = remedy(&facts, found, can_restart);
-                    let known = if found == Found::Absent { known.made_anew() } else { known };
+                    let known = match found {
+                        Found::Absent | Found::Anew => known.made_anew(),
+                        Found::There(_) => known,
+                    };
                     let (remedy, turn) = match remedy {
                         Remedy::Wait | Remedy::Enrol => (remedy, None),
                         Remedy::Restart => match self.asked_restart(name).await? {
@@ -160,6 +162,7 @@ impl Machines<'_> {
             return Ok(Found::There(Power::Unknown));
         };
         match backend.look(&machine.name).await {
+            Ok(Some(found)) if found.is_another_than(machine.id.as_ref()) => Ok(Found::Anew),
             Ok(Some(found)) => Ok(Found::There(found.power)),
             // One that is given is there, whether its backend was told of it or not.
             Ok(None) if machine.shape == Shape::Given => Ok(Found::There(Power::Unknown)),

@@ -16,18 +16,18 @@ use crate::shared::Shared;
 
 /// A machine's record during its enrolment.
 #[derive(Debug)]
-pub(super) struct Pinning<'a> {
+pub(crate) struct Pinning<'a> {
     shared: &'a Shared,
     machine: Mutex<Stored<MachineRecord>>,
 }
 
 impl<'a> Pinning<'a> {
-    pub(super) fn new(shared: &'a Shared, machine: Stored<MachineRecord>) -> Self {
+    pub(crate) fn new(shared: &'a Shared, machine: Stored<MachineRecord>) -> Self {
         Pinning { shared, machine: Mutex::new(machine) }
     }
 
     /// The record as it was written last.
-    pub(super) fn ended(self) -> Stored<MachineRecord> {
+    pub(crate) fn ended(self) -> Stored<MachineRecord> {
         self.machine.into_inner()
     }
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use common::record::machine::MachineState;
+use common::record::machine::{MachineRecord, MachineState};
+use common::record::path;
 use testkit::nodes::Reach;
 use tokio::time::{Instant, sleep};
 
 use crate::http::{ended, order};
+use crate::machines::key;
 use crate::world::{Outcome, World, name, run, until};
 
 #[tokio::test(start_paused = true)]
@@ -298,9 +300,13 @@ async fn a_restart_of_one_that_comes_into_quarantine_ends_at_once_for_all_who_as
         assert_eq!(told["code"], "NODE_UNAVAILABLE", "{told}");
         assert!(world.answer(1).await.contains("NODE_UNAVAILABLE"));
         assert!(found.elapsed() < Duration::from_secs(30), "{:?}", found.elapsed());
+        // Nor does another one wait for the time in which it could have come back.
+        let other = order(&service, "node-3").await;
+        assert_eq!(ended(&service, &other).await["is"], "SUCCEEDED");
+        assert!(found.elapsed() < Duration::from_mins(2), "{:?}", found.elapsed());
     })
     .await;
-    assert_eq!(world.machines.restarted(), [name("node-4")]);
+    assert_eq!(world.machines.restarted(), [name("node-4"), name("node-3")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -326,4 +332,27 @@ async fn two_machines_that_hang_at_once_are_restarted_one_after_another() {
         })
         .await;
     assert_eq!(world.machines.most_at_once(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_somebody_else_made_anew_is_neither_quarantined_nor_restarted() {
+    let world = World::new();
+    let (node, at) = (name("node-4"), path::machine(&name("node-4")));
+    let record = || world.read::<MachineRecord>(&at).unwrap();
+    world
+        .during(async {
+            world.until_calm().await;
+            let described = record();
+            assert_eq!(described.id, Some(world.machines.id(&node)));
+            world.write(&at, &MachineRecord { host_key: Some(key("a")), ..described });
+            world.enrolment.comes_to(Outcome::DoesNotHelp);
+            world.machines.is_made_anew(&node, key("b")).await;
+            until(async || !world.enrolment.asked().is_empty()).await;
+            world.enrolment.comes_to(Outcome::Helps);
+            world.until_state("node-4", MachineState::Ready).await;
+        })
+        .await;
+    let known = (Some(key("b")), Some(world.machines.id(&node)));
+    assert_eq!((record().host_key, record().id), known);
+    assert!(world.machines.restarted().is_empty(), "it never answered before");
 }

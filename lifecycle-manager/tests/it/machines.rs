@@ -135,7 +135,7 @@ async fn another_host_key_is_a_quarantine_that_nothing_touches() {
     assert_eq!(world.state("node-4"), Some(MachineState::Quarantined));
 }
 
-fn key(letter: &str) -> HostKey {
+pub(crate) fn key(letter: &str) -> HostKey {
     format!("ssh-ed25519 SHA256:{}", letter.repeat(43)).parse().unwrap()
 }
 
@@ -157,7 +157,8 @@ async fn a_machine_that_is_made_anew_is_let_in_under_its_own_key_also_by_the_nex
         })
         .await;
     assert_eq!(record().state, MachineState::Ready, "{}", record().reason);
-    assert_eq!(record().host_key, Some(key("b")));
+    let known = (Some(key("b")), Some(world.machines.id(&name("node-4"))));
+    assert_eq!((record().host_key, record().id), known);
     assert!(world.machines.restarted().is_empty(), "it never answered before");
 }
 

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use common::name::{NodeName, PartName};
-use common::record::machine::MachineState;
+use common::record::machine::{MachineRecord, MachineState};
+use common::record::path;
 use jiff::SignedDuration;
 use tokio::time::sleep;
 
+use crate::machines::key;
 use crate::world::{NODES, Outcome, World, name, placed, until};
 
 /// Long enough for the next look at all certificates.
@@ -204,6 +206,24 @@ async fn a_machine_with_another_host_key_ends_the_renewal_until_a_person_has_loo
             assert!(asked.iter().all(|node| *node == first), "no other was touched: {asked:?}");
         })
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_which_key_a_machine_was_entered_to_renew_its_agent_is_written_down() {
+    let world = World::new();
+    let (node, shown) = (name("node-4"), key("b"));
+    world
+        .during(async {
+            world.until_calm().await;
+            sleep(A_LOOK).await;
+            world.machines.show(&node, shown.clone());
+            a_year_passes(&world);
+            until(async || world.enrolment.asked().contains(&node)).await;
+            sleep(A_LOOK).await;
+        })
+        .await;
+    let record = world.read::<MachineRecord>(&path::machine(&node)).unwrap();
+    assert_eq!((record.host_key, record.state), (Some(shown), MachineState::Ready));
 }
 
 #[tokio::test(start_paused = true)]

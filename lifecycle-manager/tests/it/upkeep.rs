@@ -167,6 +167,7 @@ async fn a_pinned_host_key_ends_a_quarantine_and_its_machine_is_looked_after_and
     .await;
     let record = world.read::<MachineRecord>(&path::machine(&node)).unwrap();
     assert_eq!(record.host_key, Some(pin().host_key));
+    assert_eq!(record.id, None, "it may be the former machine's");
     assert_eq!(world.enrolment.asked(), [node.clone(), node]);
     assert!(world.machines.restarted().is_empty());
 }

@@ -16,7 +16,7 @@ use common::message::{Envelope, Event};
 use common::name::{NodeName, PartName};
 use common::port::authority::Papers;
 use common::port::host::{Credential, Gate};
-use common::port::machines::{LocalShape, Shape};
+use common::port::machines::{LocalShape, MachineId, Shape};
 use common::port::nodes::Agent;
 use common::port::part::PartImage;
 use common::port::share::{Access, Description, FolderPlace};
@@ -343,7 +343,7 @@ pub(crate) fn platform() -> Platform {
             address: Some(ip),
             user: "root".to_owned(),
             credential: Credential::KeyFile("/key".into()),
-            id: None,
+            id: Some(MachineId("0".to_owned())),
             host_key: None,
         }
     };

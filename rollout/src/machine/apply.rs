@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 pub use self::bring::LONGEST as LONGEST_COPY;
 use super::agent::{AGENT, FOLDERS, PKI, STATE, agent_run};
 use super::look::{ARRIVING, AgentAsked, free_disk, is_there};
-use super::observe::{Observed, access, backend, learn, signed_in, unpin};
+use super::observe::{Observed, access, backend, learn, signed_in};
 use super::plan::no_room;
 use super::remains::enter;
 use super::step::{Action, Step};
@@ -67,6 +67,9 @@ async fn act(ports: &Ports, goal: &Goal, action: &Action) -> Result<PlannedMachi
         Action::Start => {
             let started = backend(ports, goal)?.start(&machine.name).await?;
             learn(&mut machine, &started);
+            if machine.host_key.is_none() {
+                return Ok(machine);
+            }
             return let_in(ports, &goal.with(&machine)).await;
         }
         Action::Pin(key) => machine.host_key = Some(key.clone()),
@@ -118,7 +121,8 @@ async fn make(ports: &Ports, goal: &Goal) -> Result<PlannedMachine, Why> {
     let authorized_key = ports.hosts.ensure_key(&goal.key, &goal.key_comment()).await?;
     let mut machine = goal.machine.clone();
     let spec = MachineSpec { name: machine.name.clone(), authorized_key, shape: goal.shape() };
-    unpin(&mut machine);
+    // Whatever was pinned before was another machine's.
+    machine.host_key = None;
     learn(&mut machine, &backend(ports, goal)?.create(&spec).await?);
     machine.credential = goal.own_key();
     if machine.host_key.is_none() {

@@ -5,7 +5,7 @@ use common::port::Cause;
 use common::port::machines::Shape;
 
 use super::apply::apply;
-use super::observe::{Observed, locate, observe};
+use super::observe::{Observed, locate, observe, was_made_anew};
 use super::plan::plan;
 use super::removal::removal;
 use super::step::Step;
@@ -54,7 +54,10 @@ pub async fn ensure(
 ) -> Result<PlannedMachine, Failure> {
     let mut goal = goal.clone();
     for _ in 0..ROUNDS {
-        let mut seen = observe(ports, &goal).await?;
+        let mut seen = match observe(ports, &goal).await {
+            Err(failure) if was_made_anew(ports, &goal, &failure).await => continue,
+            observed => observed?,
+        };
         if seen.machine != goal.machine {
             let found = journal.found(&seen.machine).await;
             found.map_err(|cause| unwritten(&goal, cause))?;
@@ -65,7 +68,10 @@ pub async fn ensure(
             return Ok(goal.machine);
         }
         for step in steps {
-            seen.machine = tell(ports, &goal, &seen, &step, journal).await?;
+            seen.machine = match tell(ports, &goal, &seen, &step, journal).await {
+                Err(failure) if was_made_anew(ports, &goal, &failure).await => break,
+                told => told?,
+            };
             goal.machine = seen.machine.clone();
             if step.action.reveals() {
                 break;

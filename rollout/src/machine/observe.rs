@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::port::host::{self, Access, Credential, HostKey};
-use common::port::machines::{Machine, Power, Shape};
+use common::port::machines::{Machine, MachineId, Power, Shape};
 use common::port::{Host, Machines};
 use tokio::time::{Instant, sleep};
 
@@ -18,6 +18,8 @@ use crate::platform::PlannedMachine;
 pub struct Observed {
     /// What is known of it: its gate, its address, who signs in, its pinned key.
     pub machine: PlannedMachine,
+    /// Which machine its backend shows, whosever the pinned key is.
+    pub id: Option<MachineId>,
     pub existence: Existence,
     /// What it shows where no host key is pinned.
     pub shown_key: Option<HostKey>,
@@ -121,6 +123,8 @@ pub async fn observe(ports: &Ports, goal: &Goal) -> Result<Observed, Failure> {
     let goal = goal.with(&seen.machine);
     let (host, entry) = signed_in(ports, &goal).await.map_err(failed)?;
     seen.entry = entry;
+    // It has shown the pinned key.
+    seen.machine.id = seen.machine.id.or_else(|| seen.id.clone());
     seen.inside = Some(look_inside(ports, &goal, host.as_ref()).await.map_err(failed)?);
     Ok(seen)
 }
@@ -141,6 +145,7 @@ pub(super) async fn outside(ports: &Ports, goal: &Goal) -> Result<Observed, Why>
     let machine = goal.machine.clone();
     let mut seen = Observed {
         machine,
+        id: None,
         existence: Existence::Runs,
         shown_key: None,
         entry: Entry::Closed,
@@ -154,7 +159,7 @@ pub(super) async fn outside(ports: &Ports, goal: &Goal) -> Result<Observed, Why>
         unpin(&mut seen.machine);
         return Ok(seen);
     };
-    if is_another(&goal.machine, &found) {
+    if found.is_another_than(goal.machine.id.as_ref()) {
         unpin(&mut seen.machine);
     }
     // A key that the backend vouches for and that is not the pinned one is as wrong as one that the machine shows.
@@ -169,29 +174,38 @@ pub(super) async fn outside(ports: &Ports, goal: &Goal) -> Result<Observed, Why>
         Power::Stopped | Power::Changing | Power::Unknown => Existence::Off,
     };
     learn(&mut seen.machine, &found);
+    seen.id = found.id;
     Ok(seen)
 }
 
-/// Whether somebody made it anew since it was seen last. What its backend cannot tell apart is the same.
-fn is_another(known: &PlannedMachine, found: &Machine) -> bool {
-    known.id.is_some() && found.id.is_some() && known.id != found.id
+/// Whether a machine was made anew, by somebody else, while it was seen to: then it was no stranger that showed another key.
+pub(super) async fn was_made_anew(ports: &Ports, goal: &Goal, failure: &Failure) -> bool {
+    failure.is_quarantine()
+        && goal.machine.id.is_some()
+        && outside(ports, goal).await.is_ok_and(|seen| seen.machine.id != goal.machine.id)
 }
 
 /// What was pinned was another machine's: what is made in its place has a key of its own.
-pub(super) fn unpin(machine: &mut PlannedMachine) {
+fn unpin(machine: &mut PlannedMachine) {
     machine.id = None;
     machine.host_key = None;
 }
 
 /// What a backend says of a machine that it made.
 pub(super) fn learn(machine: &mut PlannedMachine, found: &Machine) {
-    machine.id = found.id.clone().or_else(|| machine.id.take());
+    if found.is_another_than(machine.id.as_ref()) {
+        unpin(machine);
+    }
     machine.gate = Some(found.entry.clone());
     machine.address = found.address.or(machine.address);
     machine.user.clone_from(&found.user);
     // A pin is never replaced: it is compared.
     if machine.host_key.is_none() {
         machine.host_key.clone_from(&found.host_key);
+    }
+    // Of a key that was pinned before anybody knew whose it is, it is not known either.
+    if machine.host_key == found.host_key {
+        machine.id.clone_from(&found.id);
     }
 }
 

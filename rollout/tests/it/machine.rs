@@ -1,13 +1,18 @@
 //! A machine becomes a node, from wherever it is.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use common::port::authority::{self, Papers};
-use common::port::host::Credential;
-use common::port::{Authority, Machines as _};
+use common::port::host::{Credential, HostKey};
+use common::port::machines::MachineId;
+use common::port::{Authority, Cause, Machines as _};
 use common::service::ServiceName;
 use rollout::Code;
-use rollout::machine::{Existence, Goal, Ports, Trust, observe, plan};
+use rollout::machine::{
+    Action, Existence, Goal, Journal, Ports, Step, Trust, locate, observe, plan,
+};
+use rollout::platform::PlannedMachine;
 use testkit::hosts::machine_programs as engine;
 
 use crate::cut::{CutHosts, Moment};
@@ -297,28 +302,95 @@ async fn a_machine_that_takes_the_place_of_a_lost_one_is_not_held_against_its_ke
     );
 }
 
+/// A machine that was made, by its key: told by its backend, or pinned as it was shown.
+async fn just_made(world: &World, is_vouched_for: bool) -> Goal {
+    if !is_vouched_for {
+        world.machines.vouch_for_no_key();
+    }
+    let (goal, notes) = (World::local(), Notes::ending_at(if is_vouched_for { 2 } else { 4 }));
+    ensure(&world.ports, &goal, &notes).await.unwrap_err();
+    world.furnish();
+    Goal { machine: notes.known().unwrap(), ..goal }
+}
+
+/// Somebody else makes the machine anew, under the same name.
+async fn make_anew(world: &World) -> MachineId {
+    let spec = world.machines.specs().remove(0);
+    world.machines.delete(&spec.name).await.unwrap();
+    let anew = world.machines.create(&spec).await.unwrap();
+    world.furnish();
+    anew.id.unwrap()
+}
+
+fn own_key(world: &World) -> HostKey {
+    world.hosts.with(ADDRESS, |system| system.host_key().clone())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_somebody_else_made_anew_is_entered_under_its_own_key_whoever_tells_it() {
     for is_vouched_for in [true, false] {
-        let (world, goal) = (World::new(), World::local());
-        if !is_vouched_for {
-            world.machines.vouch_for_no_key();
-        }
-        let made = Notes::ending_at(2);
-        ensure(&world.ports, &goal, &made).await.unwrap_err();
-        let known = Goal { machine: made.known().unwrap(), ..goal };
-        let spec = world.machines.specs().remove(0);
-        world.machines.delete(&spec.name).await.unwrap();
-        let anew = world.machines.create(&spec).await.unwrap();
-        world.furnish();
-        let own = Some(world.hosts.with(ADDRESS, |system| system.host_key().clone()));
-        assert_ne!(known.machine.host_key, own);
+        let world = World::new();
+        let known = just_made(&world, is_vouched_for).await;
+        assert_eq!(known.machine.host_key, Some(own_key(&world)));
+        let anew = make_anew(&world).await;
+        assert_ne!(known.machine.host_key, Some(own_key(&world)));
         let machine = ensure(&world.ports, &known, &Notes::default()).await.unwrap();
-        assert_eq!((&machine.host_key, &machine.id), (&own, &anew.id));
+        assert_eq!((machine.host_key.as_ref(), &machine.id), (Some(&own_key(&world)), &Some(anew)));
         // The same machine with another key is none that was made anew.
         world.hosts.change_host_key(ADDRESS);
         let held = Goal { machine, ..known };
         let failure = observe(&world.ports, &held).await.unwrap_err();
         assert_eq!(failure.code, Code::HostKeyChanged);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_a_pinned_key_is_that_was_known_before_is_learned_from_the_machine_that_has_it() {
+    for is_vouched_for in [true, false] {
+        let world = World::new();
+        let mut known = just_made(&world, is_vouched_for).await;
+        let id = known.machine.id.take();
+        assert!(id.is_some());
+        assert_eq!(observe(&world.ports, &known).await.unwrap().machine.id, id);
+        make_anew(&world).await;
+        let located = locate(&world.ports, &known).await;
+        assert!(located.is_err() || located.unwrap().machine.id.is_none(), "it has no such key");
+        let failure = observe(&world.ports, &known).await.unwrap_err();
+        assert_eq!(failure.code, Code::HostKeyChanged);
+    }
+}
+
+/// Has the machine made anew by somebody else when a step of it begins.
+struct Meddler<'a> {
+    world: &'a World,
+    at: Action,
+    anew: Mutex<Option<MachineId>>,
+}
+
+#[async_trait]
+impl Journal for Meddler<'_> {
+    async fn begins(&self, step: &Step) -> Result<(), Cause> {
+        if step.action == self.at && self.anew.lock().unwrap().is_none() {
+            let anew = make_anew(self.world).await;
+            *self.anew.lock().unwrap() = Some(anew);
+        }
+        Ok(())
+    }
+
+    async fn ends(&self, _: &Step, _: &PlannedMachine) -> Result<(), Cause> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_made_anew_while_it_becomes_a_node_becomes_one_all_the_same() {
+    for at in [Action::MakeFolders, Action::Certify, Action::RunAgent] {
+        let world = World::new();
+        let made = just_made(&world, true).await;
+        let meddler = Meddler { world: &world, at, anew: Mutex::default() };
+        let known = rollout::machine::ensure(&world.ports, &made, &meddler).await.unwrap();
+        let anew = meddler.anew.lock().unwrap().clone();
+        assert!(anew.is_some());
+        assert_eq!((known.host_key, known.id), (Some(own_key(&world)), anew));
     }
 }

@@ -11,7 +11,7 @@ use common::failure::{Failure, FailureCode};
 use common::name::NodeName;
 use common::port::authority::{self, Papers};
 use common::port::host::{Gate, HostKey};
-use common::port::machines::{Ability, Error, Machine, MachineSpec, Power};
+use common::port::machines::{Ability, Error, Machine, MachineId, MachineSpec, Power};
 use common::port::{Authority, Clock, Machines};
 use common::service::ServiceName;
 use lifecycle_manager::Vault;
@@ -50,6 +50,8 @@ pub(crate) struct FleetMachines {
     power: Arc<Mutex<BTreeMap<NodeName, Power>>>,
     restarted: Arc<Mutex<Vec<NodeName>>>,
     keys: Arc<Mutex<BTreeMap<NodeName, Shown>>>,
+    /// How often another one was made of its name.
+    made: Arc<Mutex<BTreeMap<NodeName, u32>>>,
     stopping: Arc<Mutex<Duration>>,
     /// How many are being restarted, and how many were at once at most.
     restarting: Arc<Mutex<(usize, usize)>>,
@@ -75,6 +77,7 @@ impl FleetMachines {
             power: Arc::default(),
             restarted: Arc::default(),
             keys: Arc::default(),
+            made: Arc::default(),
             stopping: Arc::default(),
             restarting: Arc::default(),
             broken: Arc::default(),
@@ -102,6 +105,24 @@ impl FleetMachines {
         self.keys().insert(node.clone(), Shown::Absent { next });
     }
 
+    /// Somebody else makes a machine anew, which shows this key. Its agent is not there yet.
+    pub(crate) async fn is_made_anew(&self, node: &NodeName, key: HostKey) {
+        self.set_reach(node, Reach::Partitioned).await;
+        self.keys().insert(node.clone(), Shown::Key(key));
+        self.count_made(node);
+    }
+
+    fn count_made(&self, node: &NodeName) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        *made.entry(node.clone()).or_default() += 1;
+    }
+
+    /// Which machine it is: the first of its name, or one that was made later.
+    pub(crate) fn id(&self, node: &NodeName) -> MachineId {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        MachineId(made.get(node).copied().unwrap_or_default().to_string())
+    }
+
     /// A machine shows another key from now on.
     pub(crate) fn show(&self, node: &NodeName, key: HostKey) {
         self.keys().insert(node.clone(), Shown::Key(key));
@@ -119,6 +140,7 @@ impl FleetMachines {
             Some(Shown::Key(key)) => (Some(key), Made::Before),
             Some(Shown::Absent { next }) => {
                 keys.insert(node.clone(), Shown::Key(next.clone()));
+                self.count_made(node);
                 (Some(next), Made::Now)
             }
         }
@@ -165,7 +187,7 @@ impl FleetMachines {
         let power = self.power.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
         Machine {
             name: name.clone(),
-            id: None,
+            id: Some(self.id(name)),
             power: power.unwrap_or(Power::Running),
             address: None,
             entry: Gate::new("192.0.2.1"),
@@ -301,7 +323,8 @@ impl Enrolment for ScriptedEnrolment {
         }
         if let (None, Some(key)) = (pinned, &host_key) {
             let machine = platform.machine(name).expect("it is described").clone();
-            let machine = PlannedMachine { host_key: Some(key.clone()), ..machine };
+            let id = Some(self.machines.id(name));
+            let machine = PlannedMachine { id, host_key: Some(key.clone()), ..machine };
             let step =
                 Step { machine: name.clone(), action: Action::Pin(key.clone()), certain: true };
             let written = if self.told_keys.load(Ordering::SeqCst) {

@@ -9,7 +9,6 @@ use common::record::machine::{MachineRecord, MachineState};
 use common::record::path;
 use common::record::platform::InstanceState;
 use common::service::ServiceName;
-use rollout::machine::NoJournal;
 
 use super::super::Duties;
 use super::{Today, read};
@@ -19,6 +18,7 @@ use crate::draft::Order;
 use crate::fleet;
 use crate::ports::{Enrolled, NotEnrolled};
 use crate::reconcile::bases::ensure;
+use crate::reconcile::pinning::Pinning;
 use crate::records::{Error, Paper, Rollout, commit, load, papers_path, rollout_path, save};
 use crate::watch;
 
@@ -97,10 +97,14 @@ impl Duties<'_> {
         let (Some(current), Some(agent)) = (today.of_agent(node), self.0.sight.agent(node)) else {
             return Ok(());
         };
+        let Some(machine) = load::<MachineRecord>(self.0, &path::machine(node)).await? else {
+            return Ok(());
+        };
         // Whoever looks after the machine already gives it today's certificate, too.
         let Some(_visit) = self.0.visits.begin(node) else { return Ok(()) };
         commit(self.0, vec![self.attempted(today, node, None).await?]).await?;
-        let enrolled = self.0.ports.enrolment.enrol(today.platform, node, &NoJournal).await;
+        let pinning = Pinning::new(self.0, machine);
+        let enrolled = self.0.ports.enrolment.enrol(today.platform, node, &pinning).await;
         watch::look(self.0, &agent).await;
         match enrolled {
             Ok(Enrolled { .. }) => {
