@@ -1,4 +1,5 @@
-//! Host keys of given machines: pinned in the file, or accepted on purpose; never by themselves.
+//! Host keys. Of given machines they are pinned in the file, or accepted on purpose; never by themselves. Those of machines
+//! that are made come from who makes them, or are pinned as they are shown.
 
 use common::port::machines::Shape;
 use rollout::Failure;

@@ -126,8 +126,8 @@ pub(crate) async fn another_boots(
     let boots = |machine: &MachineRecord| {
         let is_young = machine.restarts.iter().any(|at| elapsed(*at, now) < within);
         // Nobody waits for a person who has to look first.
-        let is_back = machine.state != MachineState::Quarantined;
-        is_young && is_back && !shared.sight.of(&machine.name, shared.config.window).answers()
+        let is_waited_for = machine.state != MachineState::Quarantined;
+        is_young && is_waited_for && !shared.sight.of(&machine.name, shared.config.window).answers()
     };
     Ok(machines(shared).await?.iter().any(|machine| machine.name != *node && boots(machine)))
 }
