@@ -63,16 +63,26 @@ pub(crate) async fn find(work: &Work<'_>, platform: &Platform) -> Result<(), Tro
     let looks = made.map(|machine| async move {
         let goal = work.goal(platform, &machine.name)?;
         // What cannot be asked is told when the machine is to become a node.
-        let Ok(seen) = locate(&work.machine_ports(None), &goal).await else { return Ok(()) };
-        if seen.machine == *machine {
-            return Ok(());
-        }
+        let ports = work.machine_ports(None);
+        let Ok(seen) = locate(&ports, &goal).await else { return Ok(()) };
+        let found = seen.machine;
         let known = match seen.existence {
-            Existence::Absent => None,
-            Existence::Off => Some(seen.machine),
-            Existence::Runs => as_shown(work, seen.machine).await,
+            Existence::Absent => return Ok(()),
+            Existence::Runs if found.host_key.is_none() => {
+                match as_shown(work, found.clone()).await {
+                    Some(known) => known,
+                    // What was pinned before stays known until there is something else to pin.
+                    None if machine.host_key.is_some() => return Ok(()),
+                    None => found,
+                }
+            }
+            // Of a key that was pinned before ids were known only the machine itself tells whose it is.
+            Existence::Runs if found.id.is_none() => {
+                observe(&ports, &goal).await.map_or(found, |seen| seen.machine)
+            }
+            Existence::Off | Existence::Runs => found,
         };
-        known.map_or(Ok(()), |known| work.learn(|state| state.know(&known)))
+        work.learn(|state| state.know(&known))
     });
     join_all(looks).await.into_iter().collect()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use common::id::Generation;
 use common::name::NodeName;
+use common::port::machines::Shape;
 use futures::future::join_all;
 use rollout::machine::{Action, Existence, Trust, locate, observe};
 use rollout::order::{PartsSeen, observe_parts, plan_parts};
@@ -213,6 +214,10 @@ async fn of_machine(
         let goal = work.goal(platform, &machine.name)?;
         let seen = observe(&work.machine_ports(trust.cloned().as_ref()), &goal).await?;
         known.clone_from(&seen.machine);
+        if known.shape != Shape::Given {
+            // As it would be pinned: what stands there is asked through its gate.
+            known.host_key = known.host_key.take().or_else(|| seen.shown_key.clone());
+        }
         Ok::<_, Trouble>(rollout::machine::plan(&goal, &seen)?)
     };
     match looked.await {

@@ -55,11 +55,8 @@ async fn who_knows_nothing_of_it_sees_through_the_gates_what_stands_there() {
     assert!(!steps.is_empty() && steps.iter().all(is_there), "{steps:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_lifecycle_manager_that_leads_is_heard_through_the_gates() {
-    let world = World::behind_gates();
-    let computer = outside(&world, 1);
-    computer.apply().await.unwrap();
+/// A lifecycle manager leads, and all nodes have heard of it.
+async fn lead(world: &World) {
     let leader = Issuer { service: ServiceName::LifecycleManager, epoch: Epoch(1) };
     for number in 1..=4 {
         let node = format!("node-{number}").parse().unwrap();
@@ -67,6 +64,26 @@ async fn a_lifecycle_manager_that_leads_is_heard_through_the_gates() {
         let registry = "198.51.100.11:5000".parse().unwrap();
         world.parts.registry_at(&Agent { node, address }, leader, registry).await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_keeps_a_platform_is_seen_also_where_nobody_here_knows_its_machines_keys() {
+    let world = World::behind_gates();
+    world.machines.vouch_for_no_key();
+    apply(&world, 1).await.unwrap();
+    lead(&world).await;
+    let other = outside(&world, 2);
+    let book = other.powered_book();
+    let planned = plan(&other.ports, &other.description, &book, Novelty::Unsaid).await.unwrap();
+    assert!(planned.kept_by_lifecycle_manager, "{planned:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lifecycle_manager_that_leads_is_heard_through_the_gates() {
+    let world = World::behind_gates();
+    let computer = outside(&world, 1);
+    computer.apply().await.unwrap();
+    lead(&world).await;
     let mut again = world.computer_with(1, Cut::Never, computer.book);
     again.description = computer.description;
     again.apply().await.unwrap();

@@ -48,17 +48,6 @@ async fn of_a_platform_that_stands_nothing_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_keeps_a_platform_is_seen_also_where_nobody_here_knows_its_machines_keys() {
-    let world = World::new();
-    world.machines.vouch_for_no_key();
-    world.computer(1).apply().await.unwrap();
-    world.lead(&[1, 2, 3, 4]).await;
-    let Computer { ports, description, book, .. } = world.computer(2);
-    let plan = plan(&ports, &description, book.as_ref(), Novelty::Unsaid).await.unwrap();
-    assert!(plan.kept_by_lifecycle_manager, "{plan:?}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_is_left_of_a_half_made_platform_is_what_is_missing() {
     let world = World::new();
     let computer = world.computer(1);

@@ -5,6 +5,8 @@
 use async_trait::async_trait;
 use chassis::records::Stored;
 use common::port::Cause;
+use common::port::host::HostKey;
+use common::port::machines::MachineId;
 use common::record::machine::MachineRecord;
 use common::record::path;
 use rollout::machine::{Journal, Step};
@@ -34,7 +36,8 @@ impl<'a> Pinning<'a> {
     async fn keep(&self, known: &PlannedMachine) -> Result<(), Cause> {
         let mut machine = self.machine.lock().await;
         let PlannedMachine { id, host_key, .. } = known.clone();
-        if (&machine.record.id, &machine.record.host_key) == (&id, &host_key) {
+        let MachineRecord { id: kept_id, host_key: kept, .. } = &machine.record;
+        if is_kept((kept_id.as_ref(), kept.as_ref()), (id.as_ref(), host_key.as_ref()))? {
             return Ok(());
         }
         let record = MachineRecord { id, host_key, ..machine.record.clone() };
@@ -42,6 +45,20 @@ impl<'a> Pinning<'a> {
         let version = save(self.shared, &at, &record, Some(machine.version)).await?;
         *machine = Stored { record, version };
         Ok(())
+    }
+}
+
+type Proof<'a> = (Option<&'a MachineId>, Option<&'a HostKey>);
+
+/// Whether what is known now is written down already. Who begins again goes by what was known at first: of the same machine
+/// the key stays that was pinned meanwhile.
+fn is_kept(kept: Proof<'_>, known: Proof<'_>) -> Result<bool, &'static str> {
+    match (kept, known) {
+        ((Some(id), Some(_)), (Some(same), None)) if id == same => Ok(true),
+        ((Some(id), Some(pinned)), (Some(same), Some(shown))) if id == same && pinned != shown => {
+            Err("it shows another host key than a moment ago")
+        }
+        (kept, known) => Ok(kept == known),
     }
 }
 
@@ -57,5 +74,28 @@ impl Journal for Pinning<'_> {
 
     async fn ends(&self, _: &Step, machine: &PlannedMachine) -> Result<(), Cause> {
         self.keep(machine).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_one_machine_is_pinned_once_and_that_of_another_takes_its_place() {
+        let id = |text: &str| MachineId(text.to_owned());
+        let key = |letter: &str| -> HostKey {
+            format!("ssh-ed25519 SHA256:{}", letter.repeat(43)).parse().unwrap()
+        };
+        let (one, other, first, second) = (id("1"), id("2"), key("a"), key("b"));
+        let kept: Proof<'_> = (Some(&one), Some(&first));
+        assert_eq!(is_kept(kept, kept), Ok(true));
+        assert_eq!(is_kept(kept, (Some(&one), None)), Ok(true));
+        assert!(is_kept(kept, (Some(&one), Some(&second))).is_err());
+        for anew in [(Some(&other), None), (Some(&other), Some(&second)), (None, None)] {
+            assert_eq!(is_kept(kept, anew), Ok(false));
+        }
+        assert_eq!(is_kept((None, Some(&first)), kept), Ok(false), "its id is learned");
+        assert_eq!(is_kept((Some(&one), None), kept), Ok(false), "its key is pinned");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::digest::Digest;
 use common::port::Host;
-use common::port::host::{Content, NewFile};
+use common::port::host::{self, Content, NewFile};
 use common::port::machines::MachineSpec;
 use common::service::ServiceName;
 use tokio::time::{Instant, sleep};
@@ -67,9 +67,6 @@ async fn act(ports: &Ports, goal: &Goal, action: &Action) -> Result<PlannedMachi
         Action::Start => {
             let started = backend(ports, goal)?.start(&machine.name).await?;
             learn(&mut machine, &started);
-            if machine.host_key.is_none() {
-                return Ok(machine);
-            }
             return let_in(ports, &goal.with(&machine)).await;
         }
         Action::Pin(key) => machine.host_key = Some(key.clone()),
@@ -125,9 +122,6 @@ async fn make(ports: &Ports, goal: &Goal) -> Result<PlannedMachine, Why> {
     machine.host_key = None;
     learn(&mut machine, &backend(ports, goal)?.create(&spec).await?);
     machine.credential = goal.own_key();
-    if machine.host_key.is_none() {
-        return Ok(machine);
-    }
     let_in(ports, &goal.with(&machine)).await
 }
 
@@ -140,7 +134,8 @@ async fn let_in(ports: &Ports, goal: &Goal) -> Result<PlannedMachine, Why> {
     let until = Instant::now() + BOOT;
     loop {
         match ports.hosts.connect(&access).await {
-            Ok(_) => return Ok(goal.machine.clone()),
+            // Whether another machine has taken its place, or it shows another key, the next look says.
+            Ok(_) | Err(host::Error::HostKeyChanged { .. }) => return Ok(goal.machine.clone()),
             Err(err) if err.is_retryable() && Instant::now() < until => sleep(LOOK_AGAIN).await,
             Err(err) => return Err(err.into()),
         }
