@@ -1,6 +1,7 @@
 //! Host keys. Of given machines they are pinned in the file, or accepted on purpose; never by themselves. Those of machines
 //! that are made come from who makes them, or are pinned as they are shown.
 
+use common::port::host::HostKey;
 use common::port::machines::Shape;
 use rollout::Failure;
 use rollout::machine::{Goal, Observed, Ports, observe};
@@ -54,14 +55,11 @@ pub(crate) async fn pinned(
     }
 }
 
-/// A machine that was made, with the host key that it shows where nobody vouches for one. None where it shows none now.
-pub(crate) async fn as_shown(work: &Work<'_>, machine: PlannedMachine) -> Option<PlannedMachine> {
-    if machine.host_key.is_some() {
-        return Some(machine);
-    }
+/// The host key that a made machine shows, where nobody vouches for one. None where it shows none now.
+pub(crate) async fn shown(work: &Work<'_>, machine: &PlannedMachine) -> Option<HostKey> {
     let shown = work.ports.hosts.host_key(machine.gate.as_ref()?).await.ok()?;
     work.say(format!("{} shows the host key {shown}, which is pinned from now on", machine.name));
-    Some(PlannedMachine { host_key: Some(shown), ..machine })
+    Some(shown)
 }
 
 /// Looks at a machine, and into one that was made also where nobody has pinned its host key yet: then by that which it shows.

@@ -14,7 +14,7 @@ use rollout::machine::{
 use rollout::platform::{PlannedMachine, Platform};
 use tokio::time::Instant;
 
-use crate::keys::{HostKeys, as_shown, pinned};
+use crate::keys::{HostKeys, pinned, shown};
 use crate::report::{Event, began, ended};
 use crate::trouble::Trouble;
 use crate::work::Work;
@@ -65,24 +65,23 @@ pub(crate) async fn find(work: &Work<'_>, platform: &Platform) -> Result<(), Tro
         // What cannot be asked is told when the machine is to become a node.
         let ports = work.machine_ports(None);
         let Ok(seen) = locate(&ports, &goal).await else { return Ok(()) };
-        let found = seen.machine;
-        let known = match seen.existence {
+        let mut found = seen.machine;
+        match seen.existence {
             Existence::Absent => return Ok(()),
             Existence::Runs if found.host_key.is_none() => {
-                match as_shown(work, found.clone()).await {
-                    Some(known) => known,
-                    // What was pinned before stays known until there is something else to pin.
-                    None if machine.host_key.is_some() => return Ok(()),
-                    None => found,
+                found.host_key = shown(work, &found).await;
+                // What was pinned before stays known until there is something else to pin.
+                if found.host_key.is_none() && machine.host_key.is_some() {
+                    return Ok(());
                 }
             }
             // Of a key that was pinned before ids were known only the machine itself tells whose it is.
             Existence::Runs if found.id.is_none() => {
-                observe(&ports, &goal).await.map_or(found, |seen| seen.machine)
+                found = observe(&ports, &goal).await.map_or(found, |seen| seen.machine);
             }
-            Existence::Off | Existence::Runs => found,
-        };
-        work.learn(|state| state.know(&known))
+            Existence::Off | Existence::Runs => {}
+        }
+        work.learn(|state| state.know(&found))
     });
     join_all(looks).await.into_iter().collect()
 }

@@ -66,6 +66,18 @@ impl FileBook {
         }
     }
 
+    /// What a former version wrote is of this one from now on.
+    fn read(&self, text: &[u8]) -> Result<State, NotABook> {
+        let path = || self.path.clone();
+        let damaged = |source| NotABook::Damaged { path: path(), source };
+        let schema: serde_json::Value = serde_json::from_slice(text).map_err(damaged)?;
+        if schema.get("schema").and_then(serde_json::Value::as_u64) > Some(u64::from(SCHEMA)) {
+            return Err(NotABook::Newer { path: path() });
+        }
+        let state: State = serde_json::from_value(schema).map_err(damaged)?;
+        Ok(State { schema: SCHEMA, ..state })
+    }
+
     fn io(&self, source: io::Error) -> NotABook {
         NotABook::Io { path: self.path.clone(), source }
     }
@@ -79,19 +91,11 @@ fn private() -> OpenOptions {
 
 impl Book for FileBook {
     fn load(&self) -> Result<Option<State>, NotABook> {
-        let text = match fs::read(&self.path) {
-            Ok(text) => text,
-            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(err) => return Err(self.io(err)),
-        };
-        let path = || self.path.clone();
-        let damaged = |source| NotABook::Damaged { path: path(), source };
-        let schema: serde_json::Value = serde_json::from_slice(&text).map_err(damaged)?;
-        if schema.get("schema").and_then(serde_json::Value::as_u64) > Some(u64::from(SCHEMA)) {
-            return Err(NotABook::Newer { path: path() });
+        match fs::read(&self.path) {
+            Ok(text) => self.read(&text).map(Some),
+            Err(err) if err.kind() == ErrorKind::NotFound => Ok(None),
+            Err(err) => Err(self.io(err)),
         }
-        let state: State = serde_json::from_value(schema).map_err(damaged)?;
-        Ok(Some(State { schema: SCHEMA, ..state }))
     }
 
     fn save(&self, state: &State) -> Result<(), NotABook> {
@@ -109,5 +113,24 @@ impl Book for FileBook {
             Err(err) if err.kind() != ErrorKind::NotFound => Err(self.io(err)),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_former_version_wrote_is_read_and_what_a_newer_one_did_is_refused() {
+        let book = FileBook::to_read(Path::new("/ops/fleet.state.json"));
+        let state = State::new("fleet".parse().unwrap(), "here".to_owned());
+        let of = |schema: u32| {
+            serde_json::to_vec(&State { schema, ..state.clone() }).expect("it has text keys only")
+        };
+        for schema in 1..=SCHEMA {
+            assert_eq!(book.read(&of(schema)).unwrap(), state, "written by schema {schema}");
+        }
+        assert!(matches!(book.read(&of(SCHEMA + 1)), Err(NotABook::Newer { .. })));
+        assert!(matches!(book.read(b"{}"), Err(NotABook::Damaged { .. })));
     }
 }

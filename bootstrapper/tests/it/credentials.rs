@@ -1,5 +1,7 @@
 //! What opens shares, where a lifecycle manager's machine is down when it changes.
 
+use std::sync::Arc;
+
 use bootstrapper::description::Description;
 use bootstrapper::state::Book as _;
 use bootstrapper::{Novelty, Plan, plan};
@@ -13,7 +15,7 @@ use testkit::machines::Fault;
 use crate::agents::{GIVEN, LEDGER};
 use crate::given::{kept_with_share, kept_with_share_in, make_folders, with_secret_in};
 use crate::power::Cut;
-use crate::world::{Computer, World};
+use crate::world::{Computer, MemoryBook, World};
 
 const NODE_3: &str = "192.0.2.13";
 
@@ -87,6 +89,23 @@ async fn one_that_was_made_anew_by_somebody_else_is_given_them_under_its_own_key
         assert_eq!(pinned(&again), own);
         assert_ne!(own, former, "it has another key");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_the_keys_are_that_were_pinned_before_ids_is_learned_by_the_next_apply() {
+    let world = World::new();
+    world.machines.vouch_for_no_key();
+    let world = kept_with_share_in(world).await;
+    let mut owner = world.computer(2);
+    owner.description = with_secret_in("/ops/first.secret");
+    let state = owner.apply().await.unwrap();
+    let mut former = state.clone();
+    former.machines.iter_mut().for_each(|machine| machine.id = None);
+    assert_ne!(former, state);
+    let book = Arc::new(MemoryBook::of(former));
+    let mut again = world.computer_with(2, Cut::Never, book);
+    again.description = with_secret_in("/ops/first.secret");
+    assert_eq!(again.apply().await.unwrap().machines, state.machines);
 }
 
 #[tokio::test(start_paused = true)]

@@ -159,9 +159,7 @@ pub(super) async fn outside(ports: &Ports, goal: &Goal) -> Result<Observed, Why>
         unpin(&mut seen.machine);
         return Ok(seen);
     };
-    if found.is_another_than(goal.machine.id.as_ref()) {
-        unpin(&mut seen.machine);
-    }
+    learn(&mut seen.machine, &found);
     // A key that the backend vouches for and that is not the pinned one is as wrong as one that the machine shows.
     if let (Some(expected), Some(shown)) = (&seen.machine.host_key, &found.host_key)
         && expected != shown
@@ -173,7 +171,6 @@ pub(super) async fn outside(ports: &Ports, goal: &Goal) -> Result<Observed, Why>
         Power::Running => Existence::Runs,
         Power::Stopped | Power::Changing | Power::Unknown => Existence::Off,
     };
-    learn(&mut seen.machine, &found);
     seen.id = found.id;
     Ok(seen)
 }

@@ -136,6 +136,7 @@ impl Restarts<'_> {
         let step = next(&facts);
         // It will not be back before a person has looked.
         if step != Step::Done
+            && self.0.sight.state(&node) == Some(MachineState::Quarantined)
             && let Some(machine) = load::<MachineRecord>(self.0, &path::machine(&node)).await?
             && let Some(failure) = is_quarantined(&machine.record)
         {
